@@ -1,0 +1,35 @@
+"""Language models for Keras: from text files to one file that takes text and gives text.
+
+The names below stand in the order of the flow. Each is imported at its first use, so that
+`import lmzoo` and `lmzoo --help` do not wait for TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "tokenizers",
+    "data",
+    "layers",
+    "models",
+    "generation",
+    "tasks",
+    "hub",
+    "export",
+    "load",
+]
+
+_FUNCTIONS = {"load": "lmzoo.hub"}
+
+
+def __getattr__(name):
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"lmzoo.{name}")
+    raise AttributeError(f"module 'lmzoo' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
