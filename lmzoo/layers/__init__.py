@@ -1,1 +1,30 @@
-__all__ = []
+"""Reusable Keras layers for language models; each works alone in any Keras model."""
+
+from lmzoo.layers.attention import CrossAttention, SelfAttention, attend
+from lmzoo.layers.blocks import TransformerBlock
+from lmzoo.layers.cache import init_cache, update_cache
+from lmzoo.layers.embedding import TokenEmbedding
+from lmzoo.layers.feed_forward import FeedForward
+from lmzoo.layers.masks import make_causal_mask, make_document_mask, make_padding_mask
+from lmzoo.layers.norms import make_norm
+from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
+from lmzoo.layers.precision import at_least_float32
+
+__all__ = [
+    "make_causal_mask",
+    "make_padding_mask",
+    "make_document_mask",
+    "attend",
+    "SelfAttention",
+    "CrossAttention",
+    "init_cache",
+    "update_cache",
+    "TokenEmbedding",
+    "LearnedPositions",
+    "SinusoidalPositions",
+    "rotate_by_position",
+    "FeedForward",
+    "make_norm",
+    "TransformerBlock",
+    "at_least_float32",
+]

@@ -1,0 +1,299 @@
+"""Attention: over itself (with a cache or without) and over a context.
+
+Shapes: B batch, T query length, S key length, D hidden, N heads, K key-value heads, H head size.
+"""
+
+import keras
+from keras import ops
+
+from lmzoo.layers.cache import init_cache, update_cache
+from lmzoo.layers.positions import rotate_by_position
+from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.shapes import flatten_positions, merge_heads, restore_positions, split_heads
+
+__all__ = ["CrossAttention", "SelfAttention", "attend"]
+
+
+def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropout=None):
+    """Mixes values by how well each key answers each query.
+
+    Args:
+        query: float (B, N, T, H).
+        key: float (B, K, S, H); N / K neighbouring query heads share one key-value head.
+        value: float (B, K, S, H).
+        attention_mask: bool (B or 1, T or 1, S), True = may look; None lets all look at all. A query
+            that may look nowhere gets zeros.
+        bias: float (B or 1, N, T, S) added to the scores before masking, or None.
+        scale: float. Multiplies the scores; None for H ** -0.5.
+        dropout: callable applied to the weights, or None.
+    Returns:
+        float (B, N, T, H) in the dtype of `query`.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2; Ainslie et al.
+        2023, https://arxiv.org/abs/2305.13245 (grouped queries).
+    """
+    head_dim = query.shape[-1]
+    query = query * ops.cast(head_dim**-0.5 if scale is None else scale, query.dtype)
+    # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
+    scores = at_least_float32(_group_product("bkth,bksh->bkts", query, key))
+    if bias is not None:
+        scores = scores + ops.cast(bias, scores.dtype)
+    if attention_mask is not None:
+        attention_mask = ops.expand_dims(attention_mask, 1)
+        # The lowest float16 number is low enough for every dtype that scores may have.
+        scores = ops.where(attention_mask, scores, -65504.0)
+    weights = ops.softmax(scores, axis=-1)
+    if attention_mask is not None:
+        weights = ops.where(attention_mask, weights, 0.0)
+    weights = ops.cast(weights, value.dtype)
+    if dropout is not None:
+        weights = dropout(weights)
+    # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
+    return _group_product("bkts,bksh->bkth", weights, value)
+
+
+def _group_product(equation, queries, keys):
+    """An einsum in which N / K query heads of `queries` meet each of the K heads of `keys`."""
+    num_heads, num_key_value_heads = queries.shape[1], keys.shape[1]
+    if num_heads == num_key_value_heads:
+        return ops.einsum(equation, queries, keys)
+    batch_size, _, length, features = ops.shape(queries)
+    group = num_heads // num_key_value_heads
+    # (B, N, T, X) -> (B, K, N / K * T, X)
+    grouped = ops.reshape(queries, (batch_size, num_key_value_heads, group * length, features))
+    mixed = ops.einsum(equation, grouped, keys)
+    return ops.reshape(mixed, (batch_size, num_heads, length, ops.shape(mixed)[-1]))
+
+
+class _Attention(keras.layers.Layer):
+    """What both kinds share: the arguments, their checks and the two outer projections."""
+
+    def __init__(
+        self,
+        num_heads,
+        head_dim=None,
+        num_key_value_heads=None,
+        use_bias=True,
+        use_output_bias=None,
+        scale=None,
+        dropout=0.0,
+        initializer="glorot_uniform",
+        output_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if num_heads < 1:
+            raise ValueError(f"`num_heads` must be positive. Received: num_heads={num_heads}.")
+        num_key_value_heads = num_key_value_heads or num_heads
+        if num_heads % num_key_value_heads:
+            raise ValueError(
+                "`num_key_value_heads` must divide `num_heads`. Received: "
+                f"num_key_value_heads={num_key_value_heads}, num_heads={num_heads}."
+            )
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.num_key_value_heads = num_key_value_heads
+        self.use_bias = use_bias
+        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
+        self.scale = scale
+        self.dropout = dropout
+        self.initializer = keras.initializers.get(initializer)
+        self.output_initializer = keras.initializers.get(output_initializer or initializer)
+        self.dropout_layer = (
+            keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+            if dropout
+            else None
+        )
+
+    def _build_output(self, hidden_dim):
+        self.output_dense = keras.layers.Dense(
+            hidden_dim,
+            use_bias=self.use_output_bias,
+            kernel_initializer=self.output_initializer.clone(),
+            dtype=self.dtype_policy,
+            name="output",
+        )
+        self.output_dense.build((None, self.num_heads * self._head_dim))
+
+    def _find_head_dim(self, hidden_dim):
+        if self.head_dim is None and hidden_dim % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide `hidden_dim` where no `head_dim` is given. Received: "
+                f"num_heads={self.num_heads}, hidden_dim={hidden_dim}."
+            )
+        self._head_dim = self.head_dim or hidden_dim // self.num_heads
+
+    def _make_projection(self, name, num_heads, input_dim):
+        dense = keras.layers.Dense(
+            num_heads * self._head_dim,
+            use_bias=self.use_bias,
+            kernel_initializer=self.initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, input_dim))
+        return dense
+
+    def _mix(self, query, key, value, attention_mask, bias, training):
+        dropout = None
+        if self.dropout_layer is not None:
+
+            def dropout(weights):
+                return self.dropout_layer(weights, training=training)
+
+        return attend(query, key, value, attention_mask, bias, self.scale, dropout)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "head_dim": self.head_dim,
+            "num_key_value_heads": self.num_key_value_heads,
+            "use_bias": self.use_bias,
+            "use_output_bias": self.use_output_bias,
+            "scale": self.scale,
+            "dropout": self.dropout,
+            "initializer": keras.initializers.serialize(self.initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class SelfAttention(_Attention):
+    """Lets each position gather from the positions of the same sequence that it may look at.
+
+    Query, key and value come out of one projection, in that order, because one wide matrix product
+    is faster than three and GPT-2 stores it so.
+
+    Args:
+        num_heads: int. N.
+        head_dim: int or None. H; None for D / N.
+        num_key_value_heads: int or None. K, shared by groups of N / K queries; None for N.
+        use_bias: bool. Whether query, key and value have biases.
+        use_output_bias: bool or None. Whether the output has one; None as `use_bias`.
+        scale: float or None. Multiplies the scores; None for H ** -0.5.
+        rotary: bool. If True, queries and keys are turned by their position.
+        max_wavelength: float. The base of the rotary angles.
+        dropout: float in [0, 1). Applied to the attention weights.
+        initializer: Keras initializer of the projections.
+        output_initializer: the output kernel's; None for `initializer`.
+    Call arguments:
+        hidden: float (B, T, D).
+        attention_mask: bool (B or 1, T or 1, S) or None.
+        bias: float (B or 1, N, T, S) added to the scores, or None.
+        positions: int (B, T), for rotary; None counts from 0.
+        cache: dict as `make_cache` gives it, or None.
+        position: int or scalar tensor. The cache slot of the first of the T positions.
+    Returns:
+        float (B, T, D); with a cache the pair (hidden, updated cache), S being its slots.
+    Raises:
+        ValueError: if the head counts do not divide.
+    Reference: as `attend` and `rotate_by_position`.
+    """
+
+    def __init__(self, num_heads, rotary=False, max_wavelength=10000.0, **kwargs):
+        super().__init__(num_heads, **kwargs)
+        self.rotary = rotary
+        self.max_wavelength = max_wavelength
+
+    def build(self, hidden_shape):
+        hidden_dim = hidden_shape[-1]
+        self._find_head_dim(hidden_dim)
+        num_projected = self.num_heads + 2 * self.num_key_value_heads
+        self.query_key_value = self._make_projection("query_key_value", num_projected, hidden_dim)
+        self._build_output(hidden_dim)
+
+    def call(
+        self,
+        hidden,
+        attention_mask=None,
+        bias=None,
+        positions=None,
+        cache=None,
+        position=0,
+        training=None,
+    ):
+        projected = self.query_key_value(flatten_positions(hidden))
+        num_projected = self.num_heads + 2 * self.num_key_value_heads
+        # (B * T, (N + 2 K) H) -> (B, N + 2 K, T, H) -> (B, N, T, H), 2 x (B, K, T, H)
+        query, key, value = ops.split(
+            split_heads(projected, hidden, num_projected),
+            [self.num_heads, self.num_heads + self.num_key_value_heads],
+            axis=1,
+        )
+        if self.rotary:
+            if positions is None:
+                positions = ops.expand_dims(ops.arange(ops.shape(hidden)[1], dtype="int32"), 0)
+            query = rotate_by_position(query, positions, self.max_wavelength)
+            key = rotate_by_position(key, positions, self.max_wavelength)
+        if cache is not None:
+            cache = update_cache(cache, key, value, position)
+            key, value = cache["key"], cache["value"]
+        mixed = self._mix(query, key, value, attention_mask, bias, training)
+        output = restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
+        return output if cache is None else (output, cache)
+
+    def make_cache(self, batch_size, num_slots):
+        """An empty cache of this layer for `num_slots` positions. The layer must be built."""
+        return init_cache(
+            batch_size, self.num_key_value_heads, num_slots, self._head_dim, self.compute_dtype
+        )
+
+    def compute_output_shape(self, hidden_shape):
+        return hidden_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rotary": self.rotary,
+            "max_wavelength": self.max_wavelength,
+        }
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class CrossAttention(_Attention):
+    """Lets each position gather from another sequence, the context.
+
+    Args:
+        num_heads, head_dim, num_key_value_heads, use_bias, use_output_bias, scale, dropout,
+            initializer, output_initializer: as for `SelfAttention`.
+    Call arguments:
+        hidden: float (B, T, D).
+        context: float (B, S, C), or None where a cache stands for it.
+        attention_mask: bool (B or 1, T or 1, S) or None.
+        bias: float (B or 1, N, T, S) added to the scores, or None.
+        cache: dict as `make_cache` gives it for this context, or None. The context's keys and values
+            are then not computed again.
+    Returns:
+        float (B, T, D).
+    Raises:
+        ValueError: if neither `context` nor `cache` is given, or the head counts do not divide.
+    Reference: as `attend`.
+    """
+
+    def build(self, hidden_shape, context_shape=None):
+        self._find_head_dim(hidden_shape[-1])
+        context_dim = (context_shape or hidden_shape)[-1]
+        self.query = self._make_projection("query", self.num_heads, hidden_shape[-1])
+        self.key_value = self._make_projection(
+            "key_value", 2 * self.num_key_value_heads, context_dim
+        )
+        self._build_output(hidden_shape[-1])
+
+    def call(self, hidden, context=None, attention_mask=None, bias=None, cache=None, training=None):
+        if cache is None and context is None:
+            raise ValueError("`context` must be given where there is no `cache`. Received: None.")
+        if cache is None:
+            cache = self.make_cache(context)
+        query = split_heads(self.query(flatten_positions(hidden)), hidden, self.num_heads)
+        mixed = self._mix(query, cache["key"], cache["value"], attention_mask, bias, training)
+        return restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
+
+    def make_cache(self, context):
+        """The keys and values of `context` (B, S, C), computed once for all steps."""
+        projected = self.key_value(flatten_positions(context))
+        heads = split_heads(projected, context, 2 * self.num_key_value_heads)
+        key, value = ops.split(heads, 2, axis=1)
+        return {"key": key, "value": value}
+
+    def compute_output_shape(self, hidden_shape, context_shape=None):
+        return hidden_shape

@@ -1,0 +1,210 @@
+"""A transformer block: attention, then feed-forward, each beside a residual path."""
+
+import keras
+
+from lmzoo.layers.attention import CrossAttention, SelfAttention
+from lmzoo.layers.feed_forward import FeedForward
+from lmzoo.layers.norms import make_norm
+
+__all__ = ["TransformerBlock"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TransformerBlock(keras.layers.Layer):
+    """One layer of an encoder or a decoder.
+
+    Pre-norm (`norm_first`) normalises what enters each sub-layer and leaves the residual path alone;
+    post-norm normalises the sum, as the original transformer and BERT do.
+
+    Args:
+        num_heads: int. N.
+        intermediate_dim: int. F, the feed-forward width.
+        head_dim, num_key_value_heads, rotary, max_wavelength, scale: as for `SelfAttention`.
+        norm: "layer_norm" or "rms_norm".
+        norm_epsilon: float.
+        norm_first: bool. Pre-norm if True, post-norm if False.
+        activation, gated: as for `FeedForward`.
+        use_bias: bool. Whether every projection has a bias.
+        use_attention_bias: bool or None. Overrides it for query, key and value alone.
+        cross_attention: bool. If True, a second attention over `context` follows the first.
+        dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
+        initializer: Keras initializer of the kernels.
+        output_initializer: that of kernels which write to the residual path; None for the same.
+    Call arguments:
+        hidden: float (B, T, D).
+        attention_mask: bool (B or 1, T or 1, S) or None.
+        bias: float (B or 1, N, T, S) added to the attention scores, or None.
+        positions: int (B, T) or None, for rotary attention.
+        cache: dict as `make_cache` gives it, or None.
+        position: int or scalar tensor. The cache slot of the first of the T positions.
+        context: float (B, S', C) or None, for cross-attention.
+        context_mask: bool (B or 1, T or 1, S') or None.
+    Returns:
+        float (B, T, D); with a cache the pair (hidden, updated cache).
+    Raises:
+        ValueError: if `norm` is unknown, or sizes do not fit.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020,
+        https://arxiv.org/abs/2002.04745 (pre-norm).
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        intermediate_dim,
+        head_dim=None,
+        num_key_value_heads=None,
+        rotary=False,
+        max_wavelength=10000.0,
+        scale=None,
+        norm="layer_norm",
+        norm_epsilon=1e-5,
+        norm_first=True,
+        activation="gelu",
+        gated=False,
+        use_bias=True,
+        use_attention_bias=None,
+        cross_attention=False,
+        dropout=0.0,
+        initializer="glorot_uniform",
+        output_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._arguments = {
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "head_dim": head_dim,
+            "num_key_value_heads": num_key_value_heads,
+            "rotary": rotary,
+            "max_wavelength": max_wavelength,
+            "scale": scale,
+            "norm": norm,
+            "norm_epsilon": norm_epsilon,
+            "norm_first": norm_first,
+            "activation": activation,
+            "gated": gated,
+            "use_bias": use_bias,
+            "use_attention_bias": use_attention_bias,
+            "cross_attention": cross_attention,
+            "dropout": dropout,
+        }
+        self.norm_first = norm_first
+        self.initializer = keras.initializers.get(initializer)
+        self.output_initializer = keras.initializers.get(output_initializer or initializer)
+        shared = {
+            "initializer": self.initializer,
+            "output_initializer": self.output_initializer,
+            "dtype": self.dtype_policy,
+        }
+        heads = {
+            "num_heads": num_heads,
+            "head_dim": head_dim,
+            "num_key_value_heads": num_key_value_heads,
+            "scale": scale,
+            "dropout": dropout,
+            "use_bias": use_bias if use_attention_bias is None else use_attention_bias,
+            "use_output_bias": use_bias,
+        }
+        self.self_attention = SelfAttention(
+            **heads, **shared, rotary=rotary, max_wavelength=max_wavelength, name="self_attention"
+        )
+        self.self_attention_norm = self._make_norm("self_attention_norm")
+        if cross_attention:
+            self.cross_attention = CrossAttention(**heads, **shared, name="cross_attention")
+            self.cross_attention_norm = self._make_norm("cross_attention_norm")
+        self.feed_forward = FeedForward(
+            intermediate_dim,
+            activation=activation,
+            gated=gated,
+            use_bias=use_bias,
+            name="feed_forward",
+            **shared,
+        )
+        self.feed_forward_norm = self._make_norm("feed_forward_norm")
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def _make_norm(self, name):
+        norm, epsilon = self._arguments["norm"], self._arguments["norm_epsilon"]
+        return make_norm(norm, epsilon, name, self.dtype_policy)
+
+    def build(self, hidden_shape, context_shape=None):
+        self.self_attention.build(hidden_shape)
+        self.self_attention_norm.build(hidden_shape)
+        if self._arguments["cross_attention"]:
+            self.cross_attention.build(hidden_shape, context_shape)
+            self.cross_attention_norm.build(hidden_shape)
+        self.feed_forward.build(hidden_shape)
+        self.feed_forward_norm.build(hidden_shape)
+
+    def call(
+        self,
+        hidden,
+        attention_mask=None,
+        bias=None,
+        positions=None,
+        cache=None,
+        position=0,
+        context=None,
+        context_mask=None,
+        training=None,
+    ):
+        entering = self.self_attention_norm(hidden) if self.norm_first else hidden
+        mixed = self.self_attention(
+            entering,
+            attention_mask=attention_mask,
+            bias=bias,
+            positions=positions,
+            cache=None if cache is None else cache["self"],
+            position=position,
+            training=training,
+        )
+        if cache is not None:
+            mixed, own_cache = mixed
+            cache = {**cache, "self": own_cache}
+        hidden = self._add(hidden, mixed, self.self_attention_norm, training)
+
+        if self._arguments["cross_attention"]:
+            entering = self.cross_attention_norm(hidden) if self.norm_first else hidden
+            mixed = self.cross_attention(
+                entering,
+                context=context,
+                attention_mask=context_mask,
+                cache=None if cache is None else cache["context"],
+                training=training,
+            )
+            hidden = self._add(hidden, mixed, self.cross_attention_norm, training)
+
+        entering = self.feed_forward_norm(hidden) if self.norm_first else hidden
+        mixed = self.feed_forward(entering)
+        hidden = self._add(hidden, mixed, self.feed_forward_norm, training)
+        return hidden if cache is None else (hidden, cache)
+
+    def _add(self, hidden, mixed, norm, training):
+        hidden = hidden + self.dropout_layer(mixed, training=training)
+        return hidden if self.norm_first else norm(hidden)
+
+    def make_cache(self, batch_size, num_slots, context=None):
+        """An empty self-attention cache, with the keys and values of `context` where there is one.
+
+        Args:
+            batch_size: int or scalar tensor. B.
+            num_slots: int or scalar tensor. How many positions fit.
+            context: float (B, S', C) or None.
+        Returns:
+            dict with `self` and, for cross-attention, `context`.
+        """
+        cache = {"self": self.self_attention.make_cache(batch_size, num_slots)}
+        if context is not None:
+            cache["context"] = self.cross_attention.make_cache(context)
+        return cache
+
+    def compute_output_shape(self, hidden_shape, context_shape=None):
+        return hidden_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self._arguments,
+            "initializer": keras.initializers.serialize(self.initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+        }

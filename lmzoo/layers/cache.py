@@ -1,0 +1,62 @@
+"""The keys and values of past positions, as plain dictionaries of tensors.
+
+Shapes: B batch, K key-value heads, S slots, H head size, T new positions.
+"""
+
+from keras import ops
+
+__all__ = ["init_cache", "update_cache"]
+
+
+def init_cache(batch_size, num_heads, num_slots, head_dim, dtype):
+    """An empty cache for one attention layer.
+
+    Args:
+        batch_size: int or scalar tensor. B.
+        num_heads: int. K, the key-value heads.
+        num_slots: int or scalar tensor. S, how many positions fit.
+        head_dim: int. H.
+        dtype: str. The compute dtype of the layer.
+    Returns:
+        dict with `key` and `value`, float (B, K, S, H) of zeros.
+    """
+    shape = (batch_size, num_heads, num_slots, head_dim)
+    return {"key": ops.zeros(shape, dtype), "value": ops.zeros(shape, dtype)}
+
+
+def update_cache(cache, key, value, position):
+    """Writes new keys and values into their slots.
+
+    Rows are scattered into the flattened cache because TensorFlow then writes them in place,
+    inside XLA and outside; a `where` or a slice update copies the whole cache every step
+    (measured at 1,024 slots: 10 ms a step against 15 and 18).
+
+    Args:
+        cache: dict as `init_cache` gives it.
+        key: float (B, K, T, H).
+        value: float (B, K, T, H).
+        position: int or scalar int tensor. The slot of the first new position.
+    Returns:
+        dict of the same shapes as `cache`.
+    """
+    slots = _slot_indices(cache["key"], key, position)
+    return {
+        "key": _write_slots(cache["key"], key, slots),
+        "value": _write_slots(cache["value"], value, slots),
+    }
+
+
+def _slot_indices(cache, values, position):
+    batch_size, num_heads, num_slots, _ = ops.shape(cache)
+    first = ops.arange(batch_size * num_heads, dtype="int32") * num_slots + position
+    # (B * K, 1) + (1, T) -> (B * K * T, 1)
+    steps = ops.arange(ops.shape(values)[2], dtype="int32")
+    return ops.reshape(ops.expand_dims(first, 1) + ops.expand_dims(steps, 0), (-1, 1))
+
+
+def _write_slots(cache, values, slots):
+    head_dim = cache.shape[-1]
+    flat = ops.scatter_update(
+        ops.reshape(cache, (-1, head_dim)), slots, ops.reshape(values, (-1, head_dim))
+    )
+    return ops.reshape(flat, ops.shape(cache))

@@ -1,0 +1,82 @@
+"""From ids to vectors, and back to a score for every id."""
+
+import keras
+from keras import ops
+
+from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.shapes import flatten_positions, restore_positions
+
+__all__ = ["TokenEmbedding"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TokenEmbedding(keras.layers.Layer):
+    """Looks token ids up, and scores hidden states against the same (or another) table.
+
+    Both tables are stored (V, D). Looking up casts only the rows that are used, so a bfloat16
+    policy does not copy the vocabulary at every call.
+
+    Args:
+        vocabulary_size: int. V.
+        hidden_dim: int. D.
+        tied: bool. If True the head uses the embeddings; if False it has weights of its own.
+        initializer: Keras initializer of both tables.
+    Call arguments:
+        inputs: int (B, T), or float (B, T, D) if `reverse`.
+        reverse: bool. If True, gives logits.
+    Returns:
+        float (B, T, D) in the compute dtype, or logits (B, T, V) in at least float32.
+    Raises:
+        ValueError: if `vocabulary_size` or `hidden_dim` is not positive.
+    Reference: Press and Wolf 2017, https://arxiv.org/abs/1608.05859 (tied weights).
+    """
+
+    def __init__(
+        self, vocabulary_size, hidden_dim, tied=True, initializer="glorot_uniform", **kwargs
+    ):
+        super().__init__(**kwargs)
+        for name, size in (("vocabulary_size", vocabulary_size), ("hidden_dim", hidden_dim)):
+            if size < 1:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={size}.")
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.tied = tied
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, inputs_shape=None):
+        shape = (self.vocabulary_size, self.hidden_dim)
+        self.embeddings = self.add_weight(
+            shape=shape, initializer=self.initializer, name="embeddings", autocast=False
+        )
+        if not self.tied:
+            # A clone, since one seeded initializer would give both tables the same values.
+            self.output_embeddings = self.add_weight(
+                shape=shape,
+                initializer=self.initializer.clone(),
+                name="output_embeddings",
+                autocast=False,
+            )
+
+    def call(self, inputs, reverse=False):
+        if not reverse:
+            return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
+        table = self.embeddings if self.tied else self.output_embeddings
+        table = ops.cast(table, self.compute_dtype)
+        flat = ops.cast(flatten_positions(inputs), self.compute_dtype)
+        # (B * T, D), (V, D) -> (B * T, V)
+        logits = ops.einsum("td,vd->tv", flat, table)
+        return at_least_float32(restore_positions(logits, like=inputs))
+
+    def compute_output_shape(self, inputs_shape, reverse=False):
+        if reverse:
+            return (*inputs_shape[:-1], self.vocabulary_size)
+        return (*inputs_shape, self.hidden_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "hidden_dim": self.hidden_dim,
+            "tied": self.tied,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

@@ -1,0 +1,115 @@
+"""The position-wise half of a transformer block."""
+
+import keras
+
+from lmzoo.layers.shapes import flatten_positions, restore_positions
+
+__all__ = ["FeedForward", "activation_of"]
+
+
+def activation_of(name):
+    """The activation of a name; "gelu_tanh" is the approximation that GPT-2 was trained with.
+
+    Args:
+        name: str or callable.
+    Returns:
+        callable.
+    Raises:
+        ValueError: if Keras does not know the name.
+    """
+    return gelu_tanh if name == "gelu_tanh" else keras.activations.get(name)
+
+
+def gelu_tanh(x):
+    """Gelu by its tanh approximation (Hendrycks and Gimpel 2016, section 2)."""
+    return keras.ops.gelu(x, approximate=True)
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class FeedForward(keras.layers.Layer):
+    """Widens each position, bends it, and narrows it back.
+
+    Args:
+        intermediate_dim: int. F, the width in the middle.
+        activation: str. A Keras activation or "gelu_tanh", applied in the middle.
+        gated: bool. If True, a second projection multiplies the activated one (GLU).
+        use_bias: bool. Whether the projections have biases.
+        initializer: Keras initializer of the first kernels.
+        output_initializer: the last kernel's; None for `initializer`.
+    Call arguments:
+        hidden: float (B, T, D).
+    Returns:
+        float (B, T, D) in the compute dtype.
+    Raises:
+        ValueError: if `intermediate_dim` is not positive.
+    Reference: Vaswani et al. 2017, section 3.3; Shazeer 2020, https://arxiv.org/abs/2002.05202,
+        section 2 (gated).
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        activation="gelu",
+        gated=False,
+        use_bias=True,
+        initializer="glorot_uniform",
+        output_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if intermediate_dim < 1:
+            raise ValueError(
+                f"`intermediate_dim` must be positive. Received: intermediate_dim={intermediate_dim}."
+            )
+        self.intermediate_dim = intermediate_dim
+        self.activation = activation
+        self.gated = gated
+        self.use_bias = use_bias
+        self.initializer = keras.initializers.get(initializer)
+        self.output_initializer = keras.initializers.get(output_initializer or initializer)
+        self._activation_function = activation_of(activation)
+        self.intermediate = self._make_dense("intermediate", intermediate_dim)
+        self.gate = self._make_dense("gate", intermediate_dim) if gated else None
+
+    def _make_dense(self, name, size):
+        initializer = self.output_initializer if name == "output" else self.initializer
+        return keras.layers.Dense(
+            size,
+            use_bias=self.use_bias,
+            kernel_initializer=initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, hidden_shape):
+        hidden_dim = hidden_shape[-1]
+        self.intermediate.build((None, hidden_dim))
+        if self.gated:
+            self.gate.build((None, hidden_dim))
+        self.output_dense = self._make_dense("output", hidden_dim)
+        self.output_dense.build((None, self.intermediate_dim))
+
+    def call(self, hidden):
+        # (B, T, D) -> (B * T, D) -> (B * T, F)
+        flat = flatten_positions(hidden)
+        wide = self.intermediate(flat)
+        if self.gated:
+            wide = self._activation_function(self.gate(flat)) * wide
+        else:
+            wide = self._activation_function(wide)
+        # (B * T, F) -> (B, T, D)
+        return restore_positions(self.output_dense(wide), like=hidden)
+
+    def compute_output_shape(self, hidden_shape):
+        return hidden_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "activation": self.activation,
+            "gated": self.gated,
+            "use_bias": self.use_bias,
+            "initializer": keras.initializers.serialize(self.initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+        }

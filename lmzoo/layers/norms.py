@@ -1,0 +1,30 @@
+"""The two norms of the three families, both Keras's own."""
+
+import keras
+
+__all__ = ["NORMS", "make_norm"]
+
+NORMS = ("layer_norm", "rms_norm")
+
+
+def make_norm(kind, epsilon, name, dtype=None):
+    """Makes a normalisation over the last axis.
+
+    Args:
+        kind: "layer_norm" (mean and variance) or "rms_norm" (root mean square, no bias).
+        epsilon: float. Added to the variance.
+        name: str. The layer's name.
+        dtype: a Keras dtype policy, or None for the global one.
+    Returns:
+        `keras.layers.LayerNormalization` or `keras.layers.RMSNormalization`. Both compute in
+        float32 under a mixed policy.
+    Raises:
+        ValueError: if `kind` is neither.
+    Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450; Zhang and Sennrich 2019,
+        https://arxiv.org/abs/1910.07467.
+    """
+    if kind == "layer_norm":
+        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
+    if kind == "rms_norm":
+        return keras.layers.RMSNormalization(epsilon=epsilon, name=name, dtype=dtype)
+    raise ValueError(f"`norm` must be one of {', '.join(NORMS)}. Received: norm={kind!r}.")

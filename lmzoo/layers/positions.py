@@ -1,0 +1,157 @@
+"""Telling a model where a token stands: learned, sinusoidal and rotary positions."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from lmzoo.layers.precision import at_least_float32
+
+__all__ = ["LearnedPositions", "SinusoidalPositions", "rotate_by_position"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class LearnedPositions(keras.layers.Layer):
+    """Adds a learned vector for each position.
+
+    Args:
+        max_sequence_length: int. How many positions there are.
+        initializer: Keras initializer of the table.
+    Call arguments:
+        hidden: float (B, T, D).
+        positions: int (B, T) or (T,), each below `max_sequence_length`; None counts from 0.
+    Returns:
+        float (B, T, D) in the compute dtype.
+    Raises:
+        ValueError: if `max_sequence_length` is not positive, or T is known and exceeds it.
+    Reference: Gehring et al. 2017, https://arxiv.org/abs/1705.03122; Radford et al. 2019 (GPT-2).
+    """
+
+    def __init__(self, max_sequence_length, initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        if max_sequence_length < 1:
+            raise ValueError(
+                "`max_sequence_length` must be positive. "
+                f"Received: max_sequence_length={max_sequence_length}."
+            )
+        self.max_sequence_length = max_sequence_length
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, hidden_shape):
+        # The few rows that are used are cast after the look-up, not the table before it.
+        self.embeddings = self.add_weight(
+            shape=(self.max_sequence_length, hidden_shape[-1]),
+            initializer=self.initializer,
+            name="embeddings",
+            autocast=False,
+        )
+
+    def call(self, hidden, positions=None):
+        if positions is None:
+            check_length(hidden.shape[1], self.max_sequence_length)
+            positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
+        table = ops.take(self.embeddings, positions, axis=0)
+        return hidden + ops.cast(table, hidden.dtype)
+
+    def compute_output_shape(self, hidden_shape, positions_shape=None):
+        return hidden_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_sequence_length": self.max_sequence_length,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class SinusoidalPositions(keras.layers.Layer):
+    """Adds sines and cosines of geometrically spaced wavelengths; nothing is learned.
+
+    Args:
+        max_wavelength: float. The longest wavelength, in positions over 2 pi.
+    Call arguments:
+        hidden: float (B, T, D), D even.
+        positions: int (B, T) or (T,); None counts from 0.
+    Returns:
+        float (B, T, D) in the compute dtype.
+    Raises:
+        ValueError: if D is odd or `max_wavelength` is not positive.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5: sine at the even
+        places of D, cosine at the odd ones.
+    """
+
+    def __init__(self, max_wavelength=10000.0, **kwargs):
+        super().__init__(**kwargs)
+        if max_wavelength <= 0:
+            raise ValueError(
+                f"`max_wavelength` must be positive. Received: max_wavelength={max_wavelength}."
+            )
+        self.max_wavelength = max_wavelength
+
+    def build(self, hidden_shape):
+        _check_even(hidden_shape[-1], "hidden_dim")
+
+    def call(self, hidden, positions=None):
+        if positions is None:
+            positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
+        hidden_dim = hidden.shape[-1]
+        angles = _compute_angles(positions, hidden_dim, self.max_wavelength, "float32")
+        # (..., T, D/2, 2) -> (..., T, D): sine and cosine alternate
+        table = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+        table = ops.reshape(table, (*ops.shape(angles)[:-1], hidden_dim))
+        return hidden + ops.cast(table, hidden.dtype)
+
+    def compute_output_shape(self, hidden_shape, positions_shape=None):
+        return hidden_shape
+
+    def get_config(self):
+        return {**super().get_config(), "max_wavelength": self.max_wavelength}
+
+
+def rotate_by_position(heads, positions, max_wavelength=10000.0):
+    """Turns each pair of features by an angle that grows with the position (rotary positions).
+
+    Feature i is paired with feature i + H/2, as GPT-NeoX and Llama checkpoints have it; the paper
+    pairs neighbours, which is the same up to a permutation of the weights.
+
+    Args:
+        heads: float (B, N, T, H), queries or keys, H even.
+        positions: int (B, T).
+        max_wavelength: float. The base of the angles (theta).
+    Returns:
+        float (B, N, T, H) in the dtype of `heads`.
+    Raises:
+        ValueError: if H is odd.
+    Reference: Su et al. 2021, https://arxiv.org/abs/2104.09864, section 3.4.
+    """
+    head_dim = heads.shape[-1]
+    _check_even(head_dim, "head_dim")
+    # Angles in float32 at least: bfloat16 cannot tell position 257 from 256.
+    precise = at_least_float32(heads)
+    angles = _compute_angles(positions, head_dim, max_wavelength, precise.dtype)
+    # (B, T, H/2) -> (B, 1, T, H)
+    angles = ops.expand_dims(ops.concatenate([angles, angles], axis=-1), 1)
+    low, high = ops.split(precise, 2, axis=-1)
+    turned = ops.concatenate([-high, low], axis=-1)
+    return ops.cast(precise * ops.cos(angles) + turned * ops.sin(angles), heads.dtype)
+
+
+def check_length(length, max_sequence_length):
+    """Raises ValueError if a known `length` exceeds `max_sequence_length`."""
+    if length is not None and length > max_sequence_length:
+        raise ValueError(
+            "The sequence must not be longer than `max_sequence_length`. Received: "
+            f"length={length}, max_sequence_length={max_sequence_length}. Truncate the input."
+        )
+
+
+def _compute_angles(positions, features, max_wavelength, dtype):
+    # (..., T) -> (..., T, features / 2)
+    exponents = np.arange(0, features, 2, dtype="float64") / features
+    frequencies = ops.convert_to_tensor(max_wavelength**-exponents, dtype)
+    return ops.expand_dims(ops.cast(positions, dtype), -1) * frequencies
+
+
+def _check_even(size, name):
+    if size % 2:
+        raise ValueError(f"`{name}` must be even. Received: {name}={size}.")

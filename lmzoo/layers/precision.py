@@ -1,0 +1,21 @@
+"""Where numbers must stay finite whatever the dtype policy: one cast, in one place."""
+
+import keras
+from keras import ops
+
+__all__ = ["at_least_float32"]
+
+
+def at_least_float32(x):
+    """Casts half-precision values to float32 and leaves float32 and float64 as they are.
+
+    Softmax, norms, logits and losses are computed on what this returns: float16 overflows at
+    65504 and bfloat16 keeps 8 bits of a sum.
+
+    Args:
+        x: float tensor of any shape.
+    Returns:
+        The tensor in float32 or float64.
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x

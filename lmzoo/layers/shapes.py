@@ -1,0 +1,38 @@
+"""Reshapes that keep a graph small: a fixed size is written down, only an unknown one is computed."""
+
+from keras import ops
+
+__all__ = ["flatten_positions", "merge_heads", "restore_positions", "split_heads"]
+
+
+def flatten_positions(hidden):
+    """(B, T, D) -> (B * T, D), so that a dense layer is one plain matrix product.
+
+    A dense layer on three axes becomes a tensordot of ten ops; at one position a step those
+    cost as much as the attention itself.
+    """
+    return ops.reshape(hidden, (-1, hidden.shape[-1]))
+
+
+def restore_positions(flat, like):
+    """(B * T, F) -> (B, T, F), with B and T of `like`."""
+    return ops.reshape(flat, (-1, _length(like, axis=1), flat.shape[-1]))
+
+
+def split_heads(flat, like, num_heads):
+    """(B * T, N * H) -> (B, N, T, H), with B and T of `like`."""
+    head_dim = flat.shape[-1] // num_heads
+    # (B * T, N * H) -> (B, T, N, H) -> (B, N, T, H)
+    heads = ops.reshape(flat, (-1, _length(like, axis=1), num_heads, head_dim))
+    return ops.transpose(heads, (0, 2, 1, 3))
+
+
+def merge_heads(heads):
+    """(B, N, T, H) -> (B * T, N * H)."""
+    num_heads, head_dim = heads.shape[1], heads.shape[3]
+    # (B, N, T, H) -> (B, T, N, H) -> (B * T, N * H)
+    return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, num_heads * head_dim))
+
+
+def _length(x, axis):
+    return x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]

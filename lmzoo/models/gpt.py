@@ -1,0 +1,260 @@
+"""The GPT family: a decoder that reads from left to right."""
+
+import keras
+from keras import ops
+
+from lmzoo.layers import (
+    LearnedPositions,
+    TokenEmbedding,
+    TransformerBlock,
+    make_causal_mask,
+    make_document_mask,
+    make_norm,
+    make_padding_mask,
+)
+
+__all__ = ["GPTBackbone"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class GPTBackbone(keras.Model):
+    """Turns token ids into hidden states, each seeing only what stands before it.
+
+    The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With `positions="rotary",
+    norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a Llama, with
+    `num_key_value_heads` and `sliding_window` also a Mistral.
+
+    One forward pass serves training, prefill and step: without a cache the T tokens see each other;
+    with one they are written to its slots from `position` on and see all that is there.
+
+    Args:
+        vocabulary_size: int. V.
+        num_layers: int. How many blocks.
+        num_heads: int. N.
+        hidden_dim: int. D.
+        intermediate_dim: int or None. F; None for 4 D.
+        max_sequence_length: int. The longest context, in tokens.
+        positions: "learned" or "rotary".
+        max_wavelength: float. The base of the rotary angles.
+        norm: "layer_norm" or "rms_norm".
+        norm_epsilon: float.
+        activation: str. The feed-forward's activation.
+        gated: bool. Whether the feed-forward is gated (GLU).
+        num_key_value_heads: int or None. K, shared by groups of queries; None for N.
+        head_dim: int or None. H; None for D / N.
+        use_bias: bool. Whether every projection has a bias.
+        use_attention_bias: bool or None. Overrides it for query, key and value.
+        tied: bool. Whether the head uses the token embeddings.
+        sliding_window: int or None. How many tokens back each token sees, itself included.
+        dropout: float in [0, 1). On embeddings, attention weights and sub-layers.
+        initializer_range: float. Standard deviation of the initial weights; those that write to the
+            residual path have it divided by sqrt(2 * num_layers), as GPT-2 does.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True for
+            real tokens, and `document_ids` int (B, T): tokens then see only their own document, whose
+            positions count from 0.
+        cache: dict as `make_cache` gives it, or None.
+        position: int or scalar int tensor. The cache slot of the first token.
+    Returns:
+        float (B, T, D); with a cache the pair (hidden, updated cache).
+    Raises:
+        ValueError: if sizes do not fit together, or an option is unknown.
+    Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron et
+        al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023, https://arxiv.org/abs/2310.06825.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers=12,
+        num_heads=12,
+        hidden_dim=768,
+        intermediate_dim=None,
+        max_sequence_length=1024,
+        positions="learned",
+        max_wavelength=10000.0,
+        norm="layer_norm",
+        norm_epsilon=1e-5,
+        activation="gelu_tanh",
+        gated=False,
+        num_key_value_heads=None,
+        head_dim=None,
+        use_bias=True,
+        use_attention_bias=None,
+        tied=True,
+        sliding_window=None,
+        dropout=0.0,
+        initializer_range=0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if positions not in ("learned", "rotary"):
+            raise ValueError(
+                f"`positions` must be 'learned' or 'rotary'. Received: positions={positions!r}."
+            )
+        if num_layers < 1:
+            raise ValueError(f"`num_layers` must be positive. Received: num_layers={num_layers}.")
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim or 4 * hidden_dim
+        self.max_sequence_length = max_sequence_length
+        self.positions = positions
+        self.max_wavelength = max_wavelength
+        self.norm = norm
+        self.norm_epsilon = norm_epsilon
+        self.activation = activation
+        self.gated = gated
+        self.num_key_value_heads = num_key_value_heads or num_heads
+        self.head_dim = head_dim
+        self.use_bias = use_bias
+        self.use_attention_bias = use_attention_bias
+        self.tied = tied
+        self.sliding_window = sliding_window
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+
+        policy = self.dtype_policy
+        normal = keras.initializers.RandomNormal(stddev=initializer_range)
+        self.token_embedding = TokenEmbedding(
+            vocabulary_size, hidden_dim, tied, normal, dtype=policy, name="token_embedding"
+        )
+        self.position_embedding = None
+        if positions == "learned":
+            self.position_embedding = LearnedPositions(
+                max_sequence_length, normal.clone(), dtype=policy, name="position_embedding"
+            )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.blocks = [
+            TransformerBlock(
+                num_heads,
+                self.intermediate_dim,
+                head_dim=head_dim,
+                num_key_value_heads=num_key_value_heads,
+                rotary=positions == "rotary",
+                max_wavelength=max_wavelength,
+                norm=norm,
+                norm_epsilon=norm_epsilon,
+                activation=activation,
+                gated=gated,
+                use_bias=use_bias,
+                use_attention_bias=use_attention_bias,
+                dropout=dropout,
+                initializer=normal,
+                output_initializer=keras.initializers.RandomNormal(
+                    stddev=initializer_range / (2 * num_layers) ** 0.5
+                ),
+                dtype=policy,
+                name=f"block_{index}",
+            )
+            for index in range(num_layers)
+        ]
+        self.final_norm = make_norm(norm, norm_epsilon, "final_norm", policy)
+        self.build({"token_ids": (None, None)})
+
+    def build(self, input_shape):
+        hidden_shape = (None, None, self.hidden_dim)
+        self.token_embedding.build(input_shape["token_ids"])
+        if self.position_embedding is not None:
+            self.position_embedding.build(hidden_shape)
+        for block in self.blocks:
+            block.build(hidden_shape)
+        self.final_norm.build(hidden_shape)
+        self.built = True
+
+    def call(self, inputs, cache=None, position=0, training=None):
+        token_ids = inputs["token_ids"]
+        attention_mask, positions, slots = self._look(inputs, cache, position)
+        hidden = self.token_embedding(token_ids)
+        if self.position_embedding is not None:
+            hidden = self.position_embedding(hidden, positions)
+        hidden = self.dropout_layer(hidden, training=training)
+        new_caches = []
+        for index, block in enumerate(self.blocks):
+            hidden = block(
+                hidden,
+                attention_mask=attention_mask,
+                positions=positions,
+                cache=None if cache is None else cache["blocks"][index],
+                position=position,
+                training=training,
+            )
+            if cache is not None:
+                hidden, new_cache = hidden
+                new_caches.append(new_cache)
+        hidden = self.final_norm(hidden)
+        if cache is None:
+            return hidden
+        return hidden, {"padding_mask": slots, "blocks": new_caches}
+
+    def _look(self, inputs, cache, position):
+        """Who may look where, and where each token stands.
+
+        Returns:
+            attention_mask bool (B or 1, T, S), positions int32 (B or 1, T), and the padding mask of
+            all slots, bool (B, S), or None without a cache.
+        """
+        token_ids, padding_mask = inputs["token_ids"], inputs.get("padding_mask")
+        length = ops.shape(token_ids)[1]
+        slots = None
+        if cache is not None:
+            if padding_mask is None:
+                padding_mask = ops.ones_like(token_ids, dtype="bool")
+            padding_mask = slots = _write_mask(cache["padding_mask"], padding_mask, position)
+        num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
+        # A token's position is the number of tokens before it that it may see, which padding on
+        # either side and packed documents leave right.
+        visible = make_causal_mask(length, num_slots, position)
+        if padding_mask is not None:
+            visible = ops.logical_and(visible, make_padding_mask(padding_mask))
+        if inputs.get("document_ids") is not None:
+            visible = ops.logical_and(visible, make_document_mask(inputs["document_ids"]))
+        positions = ops.maximum(ops.sum(ops.cast(visible, "int32"), axis=-1) - 1, 0)
+        if self.sliding_window is not None:
+            window = make_causal_mask(length, num_slots, position, self.sliding_window)
+            visible = ops.logical_and(visible, window)
+        return visible, positions, slots
+
+    def compute_logits(self, hidden):
+        """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
+        return self.token_embedding(hidden, reverse=True)
+
+    def make_cache(self, batch_size, num_slots):
+        """An empty cache.
+
+        Args:
+            batch_size: int or scalar tensor. B.
+            num_slots: int or scalar tensor. How many tokens fit, prompt and new ones.
+        Returns:
+            dict with `padding_mask` bool (B, S), True where a slot holds a real token, and `blocks`.
+        """
+        return {
+            "padding_mask": ops.zeros((batch_size, num_slots), "bool"),
+            "blocks": [block.make_cache(batch_size, num_slots) for block in self.blocks],
+        }
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape["token_ids"], self.hidden_dim)
+
+    def get_config(self):
+        names = (
+            "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
+            "positions max_wavelength norm norm_epsilon activation gated num_key_value_heads head_dim "
+            "use_bias use_attention_bias tied sliding_window dropout initializer_range"
+        )
+        own = {name: getattr(self, name) for name in names.split()}
+        return {
+            **own,
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+
+def _write_mask(slots, new, position):
+    # (B, T) into (B, S). A row of booleans is small enough for a where over one-hot slots.
+    length, num_slots = ops.shape(new)[1], ops.shape(slots)[1]
+    index = ops.arange(num_slots, dtype="int32") - position
+    inside = ops.logical_and(index >= 0, index < length)
+    taken = ops.take(new, ops.clip(index, 0, length - 1), axis=1)
+    return ops.where(inside, taken, slots)
