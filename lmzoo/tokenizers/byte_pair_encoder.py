@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
+from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 from lmzoo.tokenizers.word_splitting import WordSplitter
 
 __all__ = ["BytePairEncoder"]
@@ -15,18 +16,22 @@ class BytePairEncoder(tf.Module):
     """Turns text into ids; its tables never change once they are built.
 
     Args:
-        tokens: list of bytes, by id. None for an id that no text leads to.
-        rules: list of (left id, right id, made id), by rank.
+        vocabulary: BytePairVocabulary.
+        strip_left: tuple of str. The special tokens that take the white space before them.
     """
 
-    def __init__(self, tokens, rules):
+    def __init__(self, vocabulary, strip_left=()):
         super().__init__(name="byte_pair_encoder")
-        ids = {token: index for index, token in enumerate(tokens) if token is not None}
+        pieces = vocabulary.pieces
+        ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
         byte_ids = [ids[bytes([byte])] for byte in range(256)]
-        self._splitter = WordSplitter()
-        self._merger = PairMerger(MergeRules.build(rules, tokens), byte_ids, len(tokens))
-        with tf.init_scope():
+        rules = MergeRules.build(vocabulary.rules, pieces)
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._splitter = WordSplitter()
+            self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids)
+            special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
+            self._special = SpecialTokenFinder(special, strip_left) if special else None
 
     def _find_whole_words(self, ids):
         """A table of the words that become one token: most of a text, and one look-up each."""
@@ -39,14 +44,41 @@ class BytePairEncoder(tf.Module):
             tf.lookup.KeyValueTensorInitializer(words[whole], expected[whole]), _UNKNOWN
         )
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def encode(self, text):
-        """Encodes each row.
+        """Encodes each row; what looks like a special token stays text.
 
         Args:
             text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
         Returns:
             tf.RaggedTensor int32 (B, None).
         """
+        with tf.device("/CPU:0"):
+            return self._encode(text)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode_with_special(self, text):
+        """Encodes each row; special tokens in it become theirs.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            pieces, special_ids = self._special.split(text)
+            ids = self._encode(tf.where(special_ids < 0, pieces.values, b""))
+            found = tf.RaggedTensor.from_row_lengths(
+                tf.boolean_mask(special_ids, special_ids >= 0),
+                tf.cast(special_ids >= 0, tf.int64),
+                validate=False,
+            )
+            both = tf.concat([ids, found], 1)
+            return tf.RaggedTensor.from_row_splits(
+                both.values, tf.gather(both.row_splits, pieces.row_splits), validate=False
+            )
+
+    def _encode(self, text):
         row_splits, code_points = tf.raw_ops.UnicodeDecode(
             input=text, input_encoding="UTF-8", errors="replace"
         )

@@ -9,7 +9,7 @@ __all__ = ["NEVER", "MergeRules"]
 # A rank beyond every rule's: it fits 31 bits, and two ranks fit one int64 value of a table.
 NEVER = (1 << 30) - 1
 _RANK_BITS = 30
-_MAX_BOUNDS_PER_RULE = 200
+_MAX_ENTRIES_PER_RULE = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +37,20 @@ class MergeRules:
     ordered: bool
 
     @classmethod
-    def build(cls, rules, tokens):
+    def build(cls, rules, pieces):
         """Makes the arrays.
 
         Args:
             rules: list of (left id, right id, made id), by rank.
-            tokens: list of bytes, by id.
+            pieces: sequence of bytes, by id.
         Returns:
             MergeRules.
         Raises:
             ValueError: if the rules nest so deeply that the bounds would fill the memory.
         """
-        left_edges, right_edges = _find_edges(rules, tokens)
-        _check_size(rules, left_edges, right_edges)
-        size = len(tokens)
+        left_edges, right_edges = _find_edges(rules, pieces)
+        _check_bounds(rules, left_edges, right_edges)
+        size = len(pieces)
         bounds = {}
         for rank, (left, right, _) in enumerate(rules):
             for outer in right_edges.get(left, (left,)):
@@ -64,27 +64,33 @@ class MergeRules:
         return cls(keys, values, results, _are_ordered(rules))
 
 
-def _find_edges(rules, tokens):
-    """For each id, the ids at the left and at the right edge of its derivations, itself first."""
+def _find_edges(rules, pieces):
+    """For each id, the ids at the left and at the right edge of its derivations."""
     left_edges, right_edges = {}, {}
+    entries = 0
     # Parts are shorter than what they make, so by length each one's edges are there before use.
-    for left, right, made in sorted(rules, key=lambda rule: len(tokens[rule[2]])):
+    for left, right, made in sorted(rules, key=lambda rule: len(pieces[rule[2]])):
         for edges, part in ((left_edges, left), (right_edges, right)):
             found = edges.setdefault(made, {made: None})
             found.update(dict.fromkeys(edges.get(part, (part,))))
+            entries += len(found)
+        _check_entries(entries, rules)
     return left_edges, right_edges
 
 
-def _check_size(rules, left_edges, right_edges):
-    bounds = sum(
-        len(right_edges.get(left, (left,))) * len(left_edges.get(right, (right,)))
-        for left, right, _ in rules
-    )
-    if bounds > _MAX_BOUNDS_PER_RULE * (len(rules) + 1000):
+def _check_bounds(rules, left_edges, right_edges):
+    entries = 0
+    for left, right, _ in rules:
+        entries += len(right_edges.get(left, (left,))) * len(left_edges.get(right, (right,)))
+    _check_entries(entries, rules)
+
+
+def _check_entries(entries, rules):
+    # A learned vocabulary takes about ten; a hostile one could take as many as it has tokens.
+    if entries > _MAX_ENTRIES_PER_RULE * (len(rules) + 1000):
         raise ValueError(
-            "`merges` must not nest so deeply that they take more than "
-            f"{_MAX_BOUNDS_PER_RULE} table entries a rule. Received: {bounds} entries for "
-            f"{len(rules)} rules."
+            f"`merges` must not nest so deeply that {len(rules)} of them take more than "
+            f"{_MAX_ENTRIES_PER_RULE} table entries each. Received: {entries} entries and more."
         )
 
 

@@ -90,9 +90,7 @@ class PairMerger(tf.Module):
         active = lowest < NEVER
         merging = self._choose(ranks, bounds, lowest, segments)
         gone = _shift_right(merging, False)
-        symbols = tf.where(
-            merging, tf.gather(self._results, tf.where(merging, ranks, 0)), symbols
-        )
+        symbols = tf.where(merging, tf.gather(self._results, tf.where(merging, ranks, 0)), symbols)
         ends = tf.where(merging, tf.concat([ends[1:], [True]], 0), ends)
 
         done = tf.where(~active)

@@ -1,7 +1,8 @@
 """GPT-2's splitting of text into words, as comparisons of neighbouring code points.
 
-The pattern is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+`. RE2, the
-engine in TensorFlow, has no look-ahead and an older Unicode. But whether a word begins at a
+The pattern, written here in three pieces, is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|` and
+` ?[^\\s\\p{L}\\p{N}]+|` and `\\s+(?!\\S)|\\s+`. RE2, the engine in TensorFlow, has no look-ahead and
+an older Unicode. But whether a word begins at a
 code point depends on three neighbours to its left and two to its right alone:
 
 - at a change of class, unless one space stands before it (the word began with that space) or the
