@@ -20,6 +20,7 @@ _RANGES = {
     "min_p": (tf.float32, 0, True, 1),
     "repetition_penalty": (tf.float32, 0, False, None),
     "presence_penalty": (tf.float32, None, True, None),
+    "length_penalty": (tf.float32, None, True, None),
     "seed": (tf.int32, None, True, None),
 }
 
@@ -63,7 +64,7 @@ class GenerationOptions:
     presence_penalty: object = 0.0
     no_repeat_ngram_size: int = 0
     num_beams: int = 1
-    length_penalty: float = 1.0
+    length_penalty: object = 1.0
     early_stopping: object = False
     num_return_sequences: int = 1
     stop_strings: object = ()
@@ -144,6 +145,11 @@ class GenerationOptions:
             bad_words=bool(self.forbidden),
             stop=bool(self.stops),
         )
+
+    def make_signature(self):
+        """The `tf.TensorSpec` of each tensor that `make_parameters` gives, for any batch size."""
+        dtypes = {name: dtype for name, (dtype, *_) in _RANGES.items()} | {"stream": tf.int32}
+        return {name: tf.TensorSpec([None], dtype, name) for name, dtype in dtypes.items()}
 
     def make_parameters(self, batch_size):
         """The numbers of each prompt, as a dict of tensors (B,).

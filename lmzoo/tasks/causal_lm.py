@@ -129,11 +129,16 @@ class CausalLM(TextGeneration, Task):
 
     def _score_batch(self, rows):
         whole = tf.ragged.constant([prompt + ids for prompt, ids in rows], dtype=tf.int32)
-        graph = self._get_graph("score", lambda: tf.function(
-            self._compute_log_probs, input_signature=[
-                tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
-            ]
-        ))
+        graph = self._get_graph(
+            "score",
+            lambda: tf.function(
+                self._compute_log_probs,
+                input_signature=[
+                    tf.TensorSpec([None, None], tf.int32),
+                    tf.TensorSpec([None, None], tf.bool),
+                ],
+            ),
+        )
         mask = tf.sequence_mask(whole.row_lengths(), whole.bounding_shape()[1])
         log_probs = graph(whole.to_tensor(), mask).numpy()
         return [

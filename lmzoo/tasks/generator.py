@@ -4,11 +4,12 @@ import tensorflow as tf
 
 from lmzoo.generation import (
     StopStrings,
+    best_beams,
     decode,
+    init_beams,
     init_state,
     make_beam_chooser,
     make_chooser,
-    select_beams,
 )
 
 __all__ = ["Generator", "left_pad"]
@@ -27,17 +28,22 @@ class Generator:
         options: GenerationOptions.
         jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets: prompts
             and new tokens are padded to powers of two.
+        sampled: bool or None. Whether the graph can sample; None if `options` do.
     """
 
-    def __init__(self, task, options, jit_compile=False):
+    def __init__(self, task, options, jit_compile=False, sampled=None):
         self.task = task
         self.options = options
         self.rules = options.make_rules(task.end_token_ids)
+        if sampled is not None:
+            self.rules = self.rules._replace(sampled=sampled)
         self.jit_compile = jit_compile
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
         self.stop = StopStrings(task.token_bytes(), options.stops) if options.stops else None
-        self._core = tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
+        self._core = (
+            tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
+        )
 
     def generate(self, token_ids, padding_mask, parameters):
         """Continues each prompt.
@@ -53,7 +59,8 @@ class Generator:
             for beams the score they were ranked by, else the same.
         """
         parameters = self.limit(padding_mask, parameters)
-        room = tf.reduce_max(parameters["max_new_tokens"])
+        # An empty batch has no maximum.
+        room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 0)
         if self.jit_compile:
             length = tf.shape(token_ids)[1]
             fill = [[0, 0], [_find_bucket(length) - length, 0]]
@@ -80,12 +87,25 @@ class Generator:
         """
         logits, cache = self.task.prefill(token_ids, padding_mask, num_slots)
         state = init_state(token_ids, padding_mask, num_slots, cache)
-        if self.num_rows > 1:
-            logits, state, parameters = self._expand(logits, state, parameters)
+        state = state._replace(finished=parameters["max_new_tokens"] < 1)
         if self.stop is not None:
             state = state._replace(memory=self.stop.init_memory(tf.shape(state.mask)[0]))
-        state = state._replace(finished=parameters["max_new_tokens"] < 1)
-        return self._chooser(parameters)(state, logits), parameters
+        if self.options.num_beams > 1:
+            state = init_beams(state, self.options.num_beams)
+        elif self.num_rows > 1:
+            state = state._replace(**tf.nest.map_structure(self._repeat, _by_row(state._asdict())))
+            parameters = self._repeat_parameters(parameters)
+        return self._chooser(parameters)(state, self._repeat(logits)), parameters
+
+    def _repeat(self, x):
+        """(B, ...) -> (R, ...): the results or beams of a prompt are neighbours."""
+        return tf.repeat(x, self.num_rows, axis=0) if self.num_rows > 1 else x
+
+    def _repeat_parameters(self, parameters):
+        repeated = tf.nest.map_structure(self._repeat, _by_row(parameters))
+        results = tf.range(tf.shape(repeated["stream"])[0]) % self.num_rows
+        repeated["stream"] = repeated["stream"] * self.num_rows + results
+        return {**parameters, **repeated}
 
     def advance(self, state, parameters, last_slot):
         """Goes on until `last_slot` is reached or every row is finished."""
@@ -98,34 +118,19 @@ class Generator:
         state, parameters = self.start(token_ids, padding_mask, parameters, num_slots)
         state = self.advance(state, parameters, last_slot)
         if self.options.num_beams > 1:
-            return select_beams(state, self.options.num_beams, self.num_results)
-        shape = [-1, self.num_results]
-        log_prob = tf.reshape(state.log_prob, shape)
-        return {
-            "token_ids": tf.reshape(state.token_ids[:, length:], [*shape, tf.shape(room)[0]]),
-            "mask": tf.reshape(state.mask[:, length:], [*shape, tf.shape(room)[0]]),
-            "log_prob": log_prob,
-            "score": log_prob,
-        }
-
-    def _expand(self, logits, state, parameters):
-        """One row a prompt -> one row a result or beam; the prompt is computed once."""
-
-        def repeat(x):
-            return tf.repeat(x, self.num_rows, axis=0)
-
-        logits = repeat(logits)
-        state = state._replace(
-            token_ids=repeat(state.token_ids),
-            mask=repeat(state.mask),
-            finished=repeat(state.finished),
-            log_prob=repeat(state.log_prob),
-            cache=tf.nest.map_structure(repeat, state.cache),
-        )
-        by_row = {name: repeat(x) for name, x in parameters.items() if name != "bad_words"}
-        results = tf.range(tf.shape(logits)[0]) % self.num_rows
-        by_row["stream"] = by_row["stream"] * self.num_rows + results
-        return logits, state, {**parameters, **by_row}
+            results = best_beams(state, self.num_results)._asdict()
+        else:
+            shape = [-1, self.num_results]
+            log_prob = tf.reshape(state.log_prob, shape)
+            results = {
+                "token_ids": tf.reshape(state.token_ids, [*shape, num_slots]),
+                "mask": tf.reshape(state.mask, [*shape, num_slots]),
+                "log_prob": log_prob,
+                "score": log_prob,
+            }
+        results["token_ids"] = results["token_ids"][:, :, length:]
+        results["mask"] = results["mask"][:, :, length:]
+        return results
 
     def _chooser(self, parameters):
         find_stop = self.stop.find if self.stop is not None else None
@@ -134,7 +139,6 @@ class Generator:
                 self.rules,
                 parameters,
                 self.options.num_beams,
-                self.options.length_penalty,
                 self.options.early_stopping,
                 find_stop,
             )
@@ -150,6 +154,12 @@ class Generator:
         if self.stop is not None:
             texts = self.stop.cut(texts)
         return tf.reshape(texts, shape)
+
+
+def _by_row(tensors):
+    """Those of a dict of tensors that have one row for each prompt."""
+    shared = ("bad_words", "slot", "prompt_length")
+    return {name: tensor for name, tensor in tensors.items() if name not in shared}
 
 
 def left_pad(ragged):

@@ -1,6 +1,7 @@
 """What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
 
 import keras
+import tensorflow as tf
 
 __all__ = ["Task"]
 
@@ -28,6 +29,7 @@ class Task(keras.Model):
         self.backbone = backbone
         self.tokenizer = tokenizer
         self._graphs = {}
+        self._tokenizer_class = None
         self.built = True
 
     def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, **kwargs):
@@ -42,12 +44,22 @@ class Task(keras.Model):
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         """
-        if optimizer == "auto":
+        self._optimizer_is_auto = optimizer == "auto"
+        if self._optimizer_is_auto:
             optimizer = self._make_optimizer()
         if loss == "auto":
             loss = self._make_loss()
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        # Keras forgets which variables an optimizer does not decay; ours is made anew.
+        return {**config, "optimizer": "auto"} if config and self._optimizer_is_auto else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def _make_optimizer(self):
         optimizer = keras.optimizers.AdamW(
@@ -61,11 +73,14 @@ class Task(keras.Model):
     def _make_loss(self):
         raise NotImplementedError(f"{type(self).__name__} has no loss of its own.")
 
-    def fit(self, *args, **kwargs):
+    def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
         if not self.compiled:
             self.compile()
-        return super().fit(*args, **kwargs)
+        if isinstance(x, tf.data.Dataset):
+            # A dataset has its own order; Keras warns unless it is told so.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
         """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done."""
@@ -103,16 +118,36 @@ class Task(keras.Model):
             raise ValueError(f"`format` must be 'tf_saved_model'. Received: format={format!r}.")
         return export_saved_model(self, folder, **kwargs)
 
+    # Keras's own .keras file: the tokenizer's files lie in it as assets.
+
+    def save_assets(self, folder):
+        if self.tokenizer is not None:
+            self.tokenizer.save(folder)
+
+    def load_assets(self, folder):
+        from lmzoo import tokenizers
+
+        if self._tokenizer_class is None:
+            return
+        if self._tokenizer_class not in tokenizers.__all__:
+            raise ValueError(
+                f"`tokenizer` must be one of {', '.join(tokenizers.__all__)} or None. "
+                f"Received: tokenizer={self._tokenizer_class!r}."
+            )
+        self.tokenizer = getattr(tokenizers, self._tokenizer_class).load(folder)
+
     def get_config(self):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
+            "tokenizer": type(self.tokenizer).__name__ if self.tokenizer is not None else None,
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        for part in ("backbone", "tokenizer"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
+        tokenizer_class = config.pop("tokenizer")
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
+        task = cls(backbone, **config)
+        task._tokenizer_class = tokenizer_class
+        return task

@@ -264,16 +264,12 @@ def _graph_key(options):
         options.stops,
         options.num_beams,
         options.num_return_sequences,
-        options.length_penalty,
         options.early_stopping,
     )
 
 
 def _make_signature(options):
-    parameters = {
-        name: tf.TensorSpec([None], tensor.dtype)
-        for name, tensor in options.make_parameters(1).items()
-    }
+    parameters = options.make_signature()
     if options.forbidden:
         parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)
     ids = tf.TensorSpec([None, None], tf.int32)
