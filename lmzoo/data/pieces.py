@@ -13,7 +13,7 @@ LONGEST = 1 << 20
 # the left piece never ends in two whitespace characters: GPT-2's `\s+(?!\S)` would join them at
 # the end of a text, but leaves the last one to the next word in the middle of it.
 _NEWLINE = re.compile(r"(?<=\S\n)(?=\S)")
-_SPACE = re.compile(r"(?<=[^\W_])(?=\s)")
+_SPACE = re.compile(r"(?<=[^\W_])(?=[ \t\r\n])")
 _EITHER = re.compile(f"{_NEWLINE.pattern}|{_SPACE.pattern}")
 _PUNCTUATION = re.compile(r"(?<=[^\W_])(?=[,.;:!?()\[\]{}<>\"、。，．；：！？「」（）])")
 
@@ -67,9 +67,10 @@ def _next_cut(text, start):
 
 def _last_match(rule, text, start, stop):
     """The last place in `(start, stop)` that `rule` matches, searched from the end backwards."""
-    high = stop
-    while high > start + 1:
-        low = max(start + 1, high - 1024)
+    # What stands before `start` may be gone already, so no rule may look back at it.
+    first, high = start + 2, stop
+    while high > first:
+        low = max(first, high - 1024)
         places = [match.start() for match in rule.finditer(text, low, high + 1)]
         places = [place for place in places if place < high]
         if places:

@@ -44,9 +44,9 @@ def _decode(blocks, replaced):
     for block in blocks:
         text = decoder.decode(block)
         # A U+FFFD that the file itself holds is not counted, also where a block cuts it.
-        held = (tail + block).count(b"\xef\xbf\xbd")
-        replaced(text.count("\ufffd") - held)
-        tail = block[-2:]
+        seen = tail + block
+        replaced(text.count("\ufffd") - seen.count(b"\xef\xbf\xbd"))
+        tail = seen[-2:]
         yield text
     text = decoder.decode(b"", final=True)
     replaced(text.count("\ufffd"))
