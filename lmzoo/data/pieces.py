@@ -4,8 +4,8 @@ import re
 
 __all__ = ["cut"]
 
-# A call of the tokenizer takes about 64 pieces, so a piece of 16 Ki characters makes a call of
-# about 1 MB; the longest piece is what one word without a break may cost in memory.
+# Short enough that a call of the tokenizer can work on many at once; the longest piece is what a
+# word without a break may cost in memory.
 PIECE = 1 << 14
 LONGEST = 1 << 20
 

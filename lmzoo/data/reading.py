@@ -2,10 +2,13 @@
 
 import codecs
 import json
+import re
 
 from lmzoo.data.sources import read_blocks
 
 __all__ = ["read_documents"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_documents(source, field="text", document_separator=None, advance=None, replaced=None):
@@ -118,7 +121,7 @@ def _field_of(line, field, place, replaced):
             f"but {place} has {found}."
         )
     text = value[field]
-    if any("\ud800" <= character <= "\udfff" for character in set(text)):
+    if _SURROGATE.search(text):
         encoded = text.encode("utf-16", errors="surrogatepass")
         text, before = encoded.decode("utf-16", errors="replace"), text.count("\ufffd")
         replaced(text.count("\ufffd") - before)

@@ -19,7 +19,7 @@ __all__ = ["TokenStream", "open_stream", "stream_tokens", "write_stream"]
 
 # Raised whenever the same corpus and tokenizer would give other bytes.
 _FORMAT = 1
-_PIECES_A_CALL = 64
+_PIECES_A_CALL = 1024
 _CHARACTERS_A_CALL = 1 << 20
 
 
