@@ -35,9 +35,10 @@ def causal_lm(
     every id but the first is a label once; only what is left at the end of the corpus, less
     than one example, is dropped.
 
-    One iteration is one epoch, and the next iteration is the next epoch in another order. With
-    `fit(data, epochs=2)` that is what Keras wants. With `steps_per_epoch`, give Keras
-    `data.repeat()`, which goes through epoch after epoch without an end.
+    One iteration is one epoch, and the next iteration is the next epoch in another order. That is
+    what `fit(data, epochs=2)` of Keras wants. For `fit` with `steps_per_epoch`, which Keras takes
+    from one iterator, there is `data.repeat()`: epoch after epoch without an end. (Keras warns
+    that it cannot shuffle a dataset unless `fit` is told `shuffle=False`.)
 
     Args:
         files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
