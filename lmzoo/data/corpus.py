@@ -27,8 +27,8 @@ class Corpus:
         TypeError: if `files` holds something that is not a path, or `clean` is not a Cleaning.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
-        ValueError: if there is no file, or one is empty or not text, or if
-            `document_separator` is empty.
+        ValueError: if there is no file, or one is empty or not text, if the first line of a
+            JSON lines file has no string under `field`, or if `document_separator` is empty.
     """
 
     def __init__(self, files, field="text", document_separator=None, clean=None):
@@ -43,6 +43,9 @@ class Corpus:
         self.field = field
         self.document_separator = document_separator
         self.clean = clean or Cleaning()
+        for source in self.sources:
+            if source.jsonl:  # A wrong `field` shows in the first line, not after hours.
+                next(read_documents(source, field), None)
 
     @property
     def num_bytes(self):

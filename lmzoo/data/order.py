@@ -28,6 +28,7 @@ def shuffled(indices, size, seed, epoch):
     Example:
     >>> [int(i) for i in shuffled(range(6), 6, seed=0, epoch=0)]
     [5, 2, 1, 3, 0, 4]
+
     Reference: Black and Rogaway 2002, "Ciphers with arbitrary finite domains".
     """
     indices = np.asarray(indices, dtype=np.int64)

@@ -42,9 +42,8 @@ def split_stream(stream, validation_split, seed=0):
         ValueError: if `validation_split` is not between 0 and 1, or if a side would be empty.
     """
     check_validation_split(validation_split)
-    folder = stream.folder.with_name(
-        f"{stream.folder.name}-{key_of([float(validation_split), int(seed)])[:8]}"
-    )
+    key = key_of([float(validation_split), int(seed)])[:8]
+    folder = stream.folder.with_name(f"{stream.folder.name}.{key}")
 
     def build(folder):
         for side, ranges in zip(
