@@ -8,6 +8,7 @@ __all__ = ["cut"]
 # word without a break may cost in memory.
 PIECE = 1 << 14
 LONGEST = 1 << 20
+_NEAR_END = 1 << 11
 
 # "x\ny" is cut after the newline and "x y" before the space. The places are chosen so that
 # the left piece never ends in two whitespace characters: GPT-2's `\s+(?!\S)` would join them at
@@ -54,8 +55,8 @@ def _next_cut(text, start):
     near, far = start + PIECE, start + LONGEST
     if len(text) <= near:
         return None
-    for rule in (_NEWLINE, _SPACE):
-        if (end := _last_match(rule, text, start, near)) is not None:
+    for rule, reach in ((_NEWLINE, _NEAR_END), (_SPACE, PIECE)):
+        if (end := _last_match(rule, text, max(start, near - reach), near)) is not None:
             return end
     if (match := _EITHER.search(text, near, far + 1)) is not None:
         return match.start()
