@@ -38,7 +38,8 @@ def causal_lm(
     One iteration is one epoch, and the next iteration is the next epoch in another order. That is
     what `fit(data, epochs=2)` of Keras wants. For `fit` with `steps_per_epoch`, which Keras takes
     from one iterator, there is `data.repeat()`: epoch after epoch without an end. (Keras warns
-    that it cannot shuffle a dataset unless `fit` is told `shuffle=False`.)
+    that it cannot shuffle a dataset unless `fit` is told `shuffle=False`.) An iteration that is
+    broken off counts for nothing: the next one begins where it began.
 
     Args:
         files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends

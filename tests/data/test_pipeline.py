@@ -1,4 +1,5 @@
 import json
+import socket
 
 import keras
 import numpy as np
@@ -183,3 +184,43 @@ print(model.fit(make(4, 4), epochs=2, shuffle=False, verbose=0).history["total"]
     # Keras reports the mean of what its two replicas have added up.
     assert json.loads(totals) == [sum(40 * step + 6 for step in steps) / 2 for steps in epochs]
     assert "shard" not in errors.lower()
+
+
+@pytest.mark.slow
+def test_each_worker_gets_its_share_of_each_batch(start_python):
+    code = """
+import json
+import os
+import sys
+
+ports, rank = sys.argv[1:3], int(sys.argv[3])
+workers = [f"localhost:{port}" for port in ports]
+task = {"type": "worker", "index": rank}
+os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+
+import numpy as np
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+from lmzoo.data.pipeline import step_dataset
+
+def fetch(step):
+    return [np.arange(10 * step, 10 * step + 4, dtype=np.float32)[:, None]]
+
+dataset = step_dataset(fetch, tf.TensorSpec((4, 1), tf.float32), num_steps=20)
+distributed = strategy.experimental_distribute_dataset(dataset)
+next(iter(distributed))
+for epoch in range(2):
+    values = [strategy.experimental_local_results(value)[0] for value in distributed]
+    print([int(number) for value in values for number in value[:, 0]], flush=True)
+"""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    workers = [start_python(code, *ports, rank) for rank in range(2)]
+    for rank, worker in enumerate(workers):
+        output, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors
+        epochs = [json.loads(line) for line in output.splitlines()]
+        expected = [10 * step + 2 * rank + row for step in range(40) for row in range(2)]
+        assert epochs == [expected[:40], expected[40:]]
