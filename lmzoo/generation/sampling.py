@@ -1,8 +1,8 @@
-"""The rules by which the next token is chosen: pure functions of logits, each with one row a sequence.
+"""The rules by which the next token is chosen: pure functions of logits, one row a sequence.
 
-Rules that forbid a token set its logit to minus infinity; rules that weigh tokens multiply or subtract.
-They apply in the order of transformers: penalties and prohibitions, then temperature, top-k, top-p and
-min-p. Shapes: R rows, V vocabulary, L length of the token buffer.
+Rules that forbid a token set its logit to minus infinity; rules that weigh tokens multiply or
+subtract. They apply in the order of transformers: penalties and prohibitions, then temperature,
+top-k, top-p and min-p. Shapes: R rows, V vocabulary, L length of the token buffer.
 """
 
 import tensorflow as tf
