@@ -208,9 +208,12 @@ def draw_token(logits, uniform):
     Returns:
         int32 (R,): the first token at which the summed probability exceeds `uniform`.
     """
-    cumulative = tf.cumsum(tf.nn.softmax(logits), axis=-1)
-    # Scaled by the last sum, so that rounding can never leave the draw beyond it.
-    target = tf.expand_dims(tf.cast(uniform, logits.dtype), 1) * cumulative[:, -1:]
+    probabilities = tf.nn.softmax(logits)
+    # XLA sums in blocks, where rounding can let the sum grow at a token of probability 0.
+    cumulative = tf.where(probabilities > 0, tf.cumsum(probabilities, axis=-1), 0.0)
+    # Scaled by the largest sum, so that rounding can never leave the draw beyond it.
+    largest = tf.reduce_max(cumulative, axis=-1, keepdims=True)
+    target = tf.expand_dims(tf.cast(uniform, logits.dtype), 1) * largest
     return tf.argmax(cumulative > target, axis=-1, output_type=tf.int32)
 
 
