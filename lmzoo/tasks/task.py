@@ -80,6 +80,9 @@ class Task(keras.Model):
         if isinstance(x, tf.data.Dataset):
             # A dataset has its own order; Keras warns unless it is told so.
             kwargs.setdefault("shuffle", False)
+            # Keras calls it an error when an epoch of its own length meets the end of the data.
+            if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
+                x = x.repeat()
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, *args, **kwargs):

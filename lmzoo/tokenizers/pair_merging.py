@@ -14,6 +14,7 @@ Each round merges all such pairs, and in each segment the pairs of the lowest ra
 bounds may be too low to let through.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.tokenizers.merge_rules import NEVER, MergeRules
@@ -40,11 +41,13 @@ class PairMerger(tf.Module):
         self._ordered = rules.ordered
         with tf.init_scope():
             self._byte_ids = tf.constant(byte_ids, tf.int32)
-            # One entry more, so that a list without rules can be gathered from.
-            self._results = tf.constant([*rules.results, 0], tf.int32)
+            # One more entry each: a list without rules must still make a table.
+            self._results = tf.constant(np.append(rules.results, 0), tf.int32)
+            keys = np.append(rules.keys, -1)
+            values = np.append(rules.values, _OUT_OF_REACH)
             self._pairs = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(
-                    tf.constant(rules.keys, tf.int64), tf.constant(rules.values, tf.int64)
+                    tf.constant(keys, tf.int64), tf.constant(values, tf.int64)
                 ),
                 default_value=_OUT_OF_REACH,
             )

@@ -1,9 +1,9 @@
 """GPT-2's splitting of text into words, as comparisons of neighbouring code points.
 
-The pattern, written here in three pieces, is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|` and
-` ?[^\\s\\p{L}\\p{N}]+|` and `\\s+(?!\\S)|\\s+`. RE2, the engine in TensorFlow, has no look-ahead and
-an older Unicode. But whether a word begins at a
-code point depends on three neighbours to its left and two to its right alone:
+The pattern, here in three pieces, is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|`, then
+` ?[^\\s\\p{L}\\p{N}]+|`, then `\\s+(?!\\S)|\\s+`. RE2, the engine in TensorFlow, has no look-ahead
+and an older Unicode. But whether a word begins at a code point depends on three neighbours to its
+left and two to its right alone:
 
 - at a change of class, unless one space stands before it (the word began with that space) or the
   apostrophe of a contraction does;
