@@ -16,6 +16,7 @@ __all__ = [
     "generation",
     "tasks",
     "hub",
+    "training",
     "export",
     "load",
 ]

@@ -1,6 +1,24 @@
-"""Hugging Face's layout: opening it and writing it."""
+"""Hugging Face's layout: opening it, writing it, and saying what it holds.
 
-from lmzoo.hub.loading import load
-from lmzoo.hub.saving import save_pretrained
+The names are imported at their first use: `describe` needs no TensorFlow.
+"""
 
-__all__ = ["load", "save_pretrained"]
+import importlib
+
+__all__ = ["describe", "load", "save_pretrained"]
+
+_HOMES = {
+    "describe": "lmzoo.hub.describing",
+    "load": "lmzoo.hub.loading",
+    "save_pretrained": "lmzoo.hub.saving",
+}
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lmzoo.hub' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

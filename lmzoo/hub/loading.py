@@ -1,10 +1,10 @@
 """Opening a Hugging Face folder as a task."""
 
-import json
 import pathlib
 
 import keras
 
+from lmzoo.hub.config_files import read_config
 from lmzoo.hub.families import FAMILIES, variables_by_path
 from lmzoo.hub.safetensors_files import read_header, read_tensors
 from lmzoo.models import GPTBackbone
@@ -12,8 +12,6 @@ from lmzoo.tasks import CausalLM
 from lmzoo.tokenizers import BytePairTokenizer
 
 __all__ = ["load"]
-
-_LARGEST_CONFIG = 2**20
 
 
 def load(source, dtype=None):
@@ -32,7 +30,7 @@ def load(source, dtype=None):
     """
     folder = pathlib.Path(source)
     policy = _make_policy(dtype)
-    config = _read_config(folder)
+    config = read_config(folder)
     family = _find_family(folder, config)
     arguments = family.make_arguments(config)
     names = family.tensor_names(arguments)
@@ -65,24 +63,6 @@ def _make_policy(dtype):
             "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
             f"'mixed_float16'. Received: dtype={dtype!r}."
         ) from error
-
-
-def _read_config(folder):
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            "`source` must be a folder with a config.json, as `save_pretrained` writes it. "
-            f"Received: source={str(folder)!r}."
-        )
-    if path.stat().st_size > _LARGEST_CONFIG:
-        raise ValueError(f"{str(path)!r} is too large to be a config: {path.stat().st_size} bytes.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is not valid JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{str(path)!r} must hold an object. Received: {type(config).__name__}.")
-    return config
 
 
 def _find_family(folder, config):

@@ -1,0 +1,121 @@
+"""What a model's folder holds, without reading a weight and without TensorFlow."""
+
+import json
+import math
+import pathlib
+
+from lmzoo.hub.config_files import read_config
+from lmzoo.hub.safetensors_files import read_header
+
+__all__ = ["describe"]
+
+# What config.json calls it in one family or another.
+_SIZES = {
+    "num_layers": ("n_layer", "num_hidden_layers", "num_layers", "n_layers"),
+    "num_heads": ("n_head", "num_attention_heads", "num_heads", "n_heads"),
+    "hidden_dim": ("n_embd", "hidden_size", "d_model", "hidden_dim", "dim"),
+    "intermediate_dim": ("n_inner", "intermediate_size", "d_ff", "intermediate_dim"),
+    "vocabulary_size": ("vocab_size", "vocabulary_size"),
+    "max_sequence_length": ("n_positions", "max_position_embeddings", "max_sequence_length"),
+}
+_BYTES_A_PARAMETER = {"float32": 4, "bfloat16": 2, "int8": 1}
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_LARGEST_TOKENIZER = 64 << 20
+
+
+def describe(folder):
+    """Says what a model's folder holds, from its config and the headers of its weights.
+
+    Args:
+        folder: str or path. A folder with config.json and .safetensors files.
+    Returns:
+        dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of str),
+        the sizes (int or None), `num_parameters` (int), `num_tensors` (int), `dtypes` (list of str),
+        `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with `kind` and
+        `vocabulary_size`, or None), `files` (dict of name to bytes).
+    Raises:
+        FileNotFoundError: if `folder` has no config.json or no .safetensors file.
+        ValueError: if one of them is broken.
+    """
+    folder = pathlib.Path(folder)
+    config = read_config(folder)
+    tensors = _read_tensors(folder)
+    num_parameters = sum(math.prod(info.shape) for info in tensors)
+    return {
+        "folder": str(folder),
+        "model_type": config.get("model_type"),
+        "architectures": config.get("architectures") or [],
+        **_find_sizes(config),
+        "num_parameters": num_parameters,
+        "num_tensors": len(tensors),
+        "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in tensors}),
+        "memory_bytes": {
+            dtype: num_parameters * size for dtype, size in _BYTES_A_PARAMETER.items()
+        },
+        "tokenizer": _describe_tokenizer(folder),
+        "files": {
+            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
+        },
+    }
+
+
+def _read_tensors(folder):
+    """list of TensorInfo over all weights' files of a folder."""
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(
+            f"`source` has no model.safetensors. Received: source={str(folder)!r}."
+        )
+    return [info for path in paths for info in read_header(path).values()]
+
+
+def _find_sizes(config):
+    # A backbone that no layout of transformers expresses has its arguments in an object.
+    own = config.get("lmzoo_backbone")
+    values = {**config, **own} if isinstance(own, dict) else config
+    sizes = {}
+    for ours, theirs in _SIZES.items():
+        found = (values[name] for name in theirs if type(values.get(name)) is int)
+        sizes[ours] = next(found, None)
+    if sizes["intermediate_dim"] is None and values.get("model_type") == "gpt2":
+        sizes["intermediate_dim"] = 4 * sizes["hidden_dim"] if sizes["hidden_dim"] else None
+    return sizes
+
+
+def _describe_tokenizer(folder):
+    """The kind and the size of the tokenizer in a folder, or None if there is none."""
+    if (folder / "tokenizer.json").is_file():
+        content = _read_object(folder / "tokenizer.json")
+        model = content.get("model")
+        model = model if isinstance(model, dict) else {}
+        words = model.get("vocab")
+        # Unigram has a list of [word, score], the others a dict.
+        known = {word[0] if isinstance(word, list) and word else word for word in words or ()}
+        added = content.get("added_tokens") or []
+        known |= {token.get("content") for token in added if isinstance(token, dict)}
+        return {"kind": str(model.get("type", "unknown")), "vocabulary_size": len(known)}
+    if (folder / "vocab.json").is_file():
+        return {"kind": "BPE", "vocabulary_size": len(_read_object(folder / "vocab.json"))}
+    if (folder / "vocab.txt").is_file():
+        with open(folder / "vocab.txt", "rb") as file:
+            return {"kind": "WordPiece", "vocabulary_size": sum(1 for _ in file)}
+    for name in ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"):
+        if (folder / name).is_file():
+            return {"kind": "SentencePiece", "vocabulary_size": None}
+    return None
+
+
+def _read_object(path):
+    size = path.stat().st_size
+    if size > _LARGEST_TOKENIZER:
+        raise ValueError(
+            f"{path.name} must have at most {_LARGEST_TOKENIZER} bytes. "
+            f"Received: {str(path)!r} with {size}."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} must hold an object. Received: {type(content).__name__}.")
+    return content

@@ -1,0 +1,113 @@
+"""A progress bar for `fit` that says what one watches a language model for."""
+
+import sys
+import time
+
+import keras
+
+__all__ = ["RichProgress"]
+
+_SECONDS_A_LINE = 15.0
+_DECAY = 0.9
+
+
+class RichProgress(keras.callbacks.Callback):
+    """Shows step, loss, speed and time left; without a terminal, a plain line now and then.
+
+    The loss is a moving average over about ten steps, where Keras shows the mean since the epoch
+    began. Everything goes to stderr. As a context manager the bar is also taken down if `fit`
+    raises; it never hides the cursor.
+
+    Args:
+        tokens_per_step: int or None. B times T, for tokens a second; None for steps a second.
+        label: str. What stands before the bar.
+    Example:
+        with lmzoo.training.RichProgress(tokens_per_step=16 * 256) as progress:
+            lm.fit(data, verbose=0, callbacks=[progress])
+    """
+
+    def __init__(self, tokens_per_step=None, label="Training"):
+        super().__init__()
+        self.tokens_per_step = tokens_per_step
+        self.label = label
+        self._bar = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Takes the bar down; a second call does nothing."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def on_train_begin(self, logs=None):
+        self.close()
+        steps = self.params.get("steps")
+        self._num_steps = steps * self.params.get("epochs", 1) if steps else None
+        self._step, self._loss = 0, None
+        self._begun = None
+        self._last_line = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar, self._task = _make_bar(self.label, self._num_steps)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._seen, self._mean = 0, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        self._step += 1
+        # The first step is mostly tracing and says nothing about speed.
+        self._begun = self._begun or now
+        if logs and "loss" in logs:
+            self._add_loss(float(logs["loss"]))
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._step, info=self._describe(now))
+        elif now - self._last_line >= _SECONDS_A_LINE or self._step == self._num_steps:
+            self._last_line = now
+            total = f"/{self._num_steps}" if self._num_steps else ""
+            print(f"{self.label}: step {self._step}{total}, {self._describe(now)}", file=sys.stderr)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def _add_loss(self, mean):
+        """Takes one step's loss out of the mean over the epoch that Keras keeps."""
+        self._seen += 1
+        loss = mean * self._seen - self._mean * (self._seen - 1)
+        self._mean = mean
+        self._loss = loss if self._loss is None else _DECAY * self._loss + (1 - _DECAY) * loss
+
+    def _describe(self, now):
+        words = [] if self._loss is None else [f"loss {self._loss:.3f}"]
+        if self._step > 1 and now > self._begun:
+            steps_a_second = (self._step - 1) / (now - self._begun)
+            if self.tokens_per_step:
+                words.append(f"{steps_a_second * self.tokens_per_step:,.0f} tokens/s")
+            else:
+                words.append(f"{steps_a_second:.2f} steps/s")
+            if self._num_steps and self._bar is None:
+                words.append(f"{(self._num_steps - self._step) / steps_a_second:.0f} s left")
+        return ", ".join(words)
+
+
+def _make_bar(label, num_steps):
+    from rich import console, progress
+
+    stderr = console.Console(stderr=True)
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=None),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[info]}"),
+        progress.TimeRemainingColumn(),
+        console=stderr,
+    )
+    task = bar.add_task(label, total=num_steps, info="")
+    bar.start()
+    # A run that is killed must not leave a terminal without a cursor.
+    stderr.show_cursor(True)
+    return bar, task
