@@ -41,7 +41,7 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
         2023, https://arxiv.org/abs/2305.13245 (grouped queries).
     """
     head_dim = query.shape[-1]
-    query = query * ops.cast(head_dim**-0.5 if scale is None else scale, query.dtype)
+    query = query * (head_dim**-0.5 if scale is None else scale)
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
     scores = at_least_float32(_group_product("bkth,bksh->bkts", query, key))
     if bias is not None:

@@ -1,8 +1,9 @@
 """The position-wise half of a transformer block."""
 
-import functools
+import math
 
 import keras
+from keras import ops
 
 from lmzoo.layers.checks import check_size
 from lmzoo.layers.shapes import flatten_positions, restore_positions
@@ -103,14 +104,28 @@ class FeedForward(keras.layers.Layer):
 
 
 def _find_activation(name):
-    if name == "gelu_tanh":
-        return functools.partial(keras.ops.gelu, approximate=True)
     try:
         if isinstance(name, str):
-            return keras.activations.get(name)
+            return _GELUS[name] if name in _GELUS else keras.activations.get(name)
     except ValueError:
         pass
     raise ValueError(
         "`activation` must be 'gelu_tanh' or the name of a Keras activation. "
         f"Received: activation={name!r}."
     )
+
+
+# Both in the very ops of TensorFlow's own, which its graph optimizer fuses; but that one takes its
+# constants from float32 and is off by 1e-8 in float64.
+
+
+def _gelu(x):
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def _gelu_tanh(x):
+    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * ops.power(x, 3))
+    return 0.5 * x * (1.0 + ops.tanh(bent))
+
+
+_GELUS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh}
