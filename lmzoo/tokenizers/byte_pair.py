@@ -1,5 +1,7 @@
 """The byte-level byte-pair tokenizer: GPT-2's, RoBERTa's and many others'."""
 
+import threading
+
 import tensorflow as tf
 
 from lmzoo.tokenizers.byte_pair_decoder import BytePairDecoder
@@ -9,6 +11,10 @@ from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.learning import learn_byte_pairs
 
 __all__ = ["BytePairTokenizer"]
+
+# Threads that share a tokenizer must not each make tables: those of the loser would vanish under
+# the graph that it is tracing. (As an attribute the lock would forbid copies.)
+_BUILDING = threading.RLock()
 
 
 class BytePairTokenizer(tf.Module):
@@ -249,15 +255,17 @@ class BytePairTokenizer(tf.Module):
     def _encoder(self):
         # Made at first use, outside of the graph that may be under construction then.
         if self._lazy_encoder is None:
-            with tf.init_scope():
-                self._lazy_encoder = BytePairEncoder(self._vocabulary, self._strip_left)
+            with _BUILDING, tf.init_scope():
+                if self._lazy_encoder is None:
+                    self._lazy_encoder = BytePairEncoder(self._vocabulary, self._strip_left)
         return self._lazy_encoder
 
     @property
     def _decoder(self):
         if self._lazy_decoder is None:
-            with tf.init_scope():
-                self._lazy_decoder = BytePairDecoder(self._vocabulary)
+            with _BUILDING, tf.init_scope():
+                if self._lazy_decoder is None:
+                    self._lazy_decoder = BytePairDecoder(self._vocabulary)
         return self._lazy_decoder
 
     def _check_special(self, argument, token):
