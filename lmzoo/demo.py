@@ -35,25 +35,28 @@ _LEFT_OUT = {
 }  # fmt: skip
 _HELD_OUT_SHARE = 40
 
-# Runs where neither Keras nor lmzoo can be imported.
+# To this process it looks as if Keras, tensorflow-text and lmzoo were not installed.
 _BARE_PROCESS = """
-import json, sys
+import importlib.util, json, sys
 
-class Refuse:
+hidden = ("keras", "lmzoo", "tensorflow_text")
+finders = list(sys.meta_path)
+
+class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("keras", "lmzoo"):
-            raise ImportError(f"{name} is refused in this process")
+        if name.partition(".")[0] in hidden:
+            return None
+        found = (finder.find_spec(name, path, target) for finder in finders)
+        return next((spec for spec in found if spec is not None), None)
 
-sys.meta_path.insert(0, Refuse())
+sys.meta_path[:] = [Hide()]
 import tensorflow as tf
-import tensorflow_text
 
 request = json.load(sys.stdin)
 loaded = tf.saved_model.load(request["folder"])
 texts = loaded.signatures["serving_default"](text=tf.constant(request["texts"]))["text"]
-refused = not {"keras", "lmzoo"} & {name.partition(".")[0] for name in sys.modules}
-answer = {"texts": [text.decode("utf-8") for text in texts.numpy()], "refused": refused}
-print(json.dumps(answer))
+is_bare = not any(importlib.util.find_spec(name) for name in hidden)
+print(json.dumps({"texts": [text.decode("utf-8") for text in texts.numpy()], "is_bare": is_bare}))
 """
 
 
@@ -213,11 +216,11 @@ def _compare(output, expected):
         return False
     answer = json.loads(bare.stdout.splitlines()[-1])
     same = [one == other for one, other in zip(answer["texts"], expected, strict=True)]
-    if all(same) and answer["refused"]:
+    if all(same) and answer["is_bare"]:
         _say(
             "Served",
             f"the same text for {len(same)} of {len(same)} prompts, from a new process that has "
-            "TensorFlow and tensorflow-text and may import neither Keras nor lmzoo",
+            "TensorFlow and can import neither Keras nor lmzoo",
         )
         return True
     _say("Served", f"another text for {same.count(False)} of {len(same)} prompts:")
