@@ -7,6 +7,8 @@ from lmzoo.tokenizers.byte_level import BYTE_CHARACTERS, token_to_bytes
 __all__ = ["BytePairVocabulary", "check_special_tokens"]
 
 _MAX_TOKENS = 1_000_000
+# They become one pattern; beyond this RE2 runs out of the memory it allows itself.
+_MAX_SPECIAL_CHARACTERS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,8 @@ def check_special_tokens(special_tokens):
         tuple of str, each once.
     Raises:
         TypeError: if `special_tokens` is a str, or one of them is not.
-        ValueError: if one is empty, has a control character, or is no Unicode text.
+        ValueError: if one is empty, has a control character, or is no Unicode text; or if all
+            together are too long.
     """
     if isinstance(special_tokens, str):
         raise TypeError(
@@ -78,6 +81,12 @@ def check_special_tokens(special_tokens):
                 "`special_tokens` must be text without control characters. "
                 f"Received: {token!r:.80}."
             )
+    size = sum(map(len, special_tokens))
+    if size > _MAX_SPECIAL_CHARACTERS:
+        raise ValueError(
+            f"`special_tokens` must have at most {_MAX_SPECIAL_CHARACTERS} characters in all. "
+            f"Received: {size} in {len(special_tokens)} tokens."
+        )
     return special_tokens
 
 

@@ -33,6 +33,7 @@ def test_parts_that_fit_are_resolved():
         ({**IDS}, ["a xy"], [], "`merges` must make .* Received: 'a' with 'xy', but 'xy'"),
         ({**IDS, "ab": 256}, ["a b"], ["ab"], "`merges` must make .* but 'ab' is not one"),
         ({**IDS}, [], ["<pad>"], "`special_tokens` must be in .* Received: '<pad>'"),
+        ({**IDS}, [], ["x" * 70_000], "65536 characters in all. Received: 70000 in 1 tokens"),
         ({**IDS, "": 256}, [], [""], "`special_tokens` must be text .* Received: ''"),
         ({**IDS, "\x01": 256}, [], ["\x01"], r"`special_tokens` must be text .* '\\x01'"),
         ({**IDS, "\ud800": 256}, [], ["\ud800"], r"`special_tokens` must be text .* '\\ud800'"),
