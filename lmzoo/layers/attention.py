@@ -50,7 +50,8 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
         attention_mask = ops.expand_dims(attention_mask, 1)
         # The lowest number of float16, so that an accelerator that computes in it has no infinity.
         scores = ops.where(attention_mask, scores, -65504.0)
-    weights = ops.softmax(scores, axis=-1)
+    # Keras warns of a softmax over one value, but a prompt of one token is no mistake.
+    weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
     if attention_mask is not None:
         weights = ops.where(attention_mask, weights, 0.0)
     weights = ops.cast(weights, value.dtype)

@@ -115,8 +115,8 @@ def _find_activation(name):
     )
 
 
-# Both in the very ops of TensorFlow's own, which its graph optimizer fuses; but that one takes its
-# constants from float32 and is off by 1e-8 in float64.
+# TensorFlow's own gelus take their constants from float32 and are off by 1e-8 in float64; these are
+# as fast (measured on (1024, 3072); a power in place of x * x * x costs a third more in bfloat16).
 
 
 def _gelu(x):
@@ -124,7 +124,7 @@ def _gelu(x):
 
 
 def _gelu_tanh(x):
-    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * ops.power(x, 3))
+    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
     return 0.5 * x * (1.0 + ops.tanh(bent))
 
 

@@ -12,7 +12,7 @@ from lmzoo.layers import (
     make_norm,
     make_padding_mask,
 )
-from lmzoo.layers.checks import check_positive, check_size
+from lmzoo.layers.checks import check_positive, check_rate, check_size
 
 __all__ = ["GPTBackbone"]
 
@@ -104,6 +104,7 @@ class GPTBackbone(keras.Model):
             sliding_window=sliding_window,
         )
         check_positive(initializer_range=initializer_range)
+        check_rate(dropout=dropout)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads
