@@ -1,6 +1,22 @@
 """Choosing one token after another: the rules, the loop, beam search."""
 
+from lmzoo.generation.beam import BeamResults, best_beams, init_beams, make_beam_chooser
 from lmzoo.generation.choose import Rules, make_chooser
 from lmzoo.generation.decode import DecodeState, append_tokens, decode, init_state
+from lmzoo.generation.options import GenerationOptions
+from lmzoo.generation.stop import StopStrings
 
-__all__ = ["DecodeState", "Rules", "append_tokens", "decode", "init_state", "make_chooser"]
+__all__ = [
+    "BeamResults",
+    "DecodeState",
+    "GenerationOptions",
+    "Rules",
+    "StopStrings",
+    "append_tokens",
+    "best_beams",
+    "decode",
+    "init_beams",
+    "init_state",
+    "make_beam_chooser",
+    "make_chooser",
+]

@@ -1,1 +1,6 @@
-__all__ = []
+"""Backbone, head and tokenizer together: something to fit, save and export."""
+
+from lmzoo.tasks.causal_lm import CausalLM
+from lmzoo.tasks.task import Task
+
+__all__ = ["CausalLM", "Task"]

@@ -1,1 +1,5 @@
-__all__ = []
+"""From text to token ids and back, inside the graph."""
+
+from lmzoo.tokenizers.byte_pair import BytePairTokenizer
+
+__all__ = ["BytePairTokenizer"]

@@ -1,0 +1,75 @@
+"""From numbered batches to a `tf.data.Dataset` that fits Keras and `tf.distribute`."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["step_dataset"]
+
+
+def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True):
+    """Turns a function of the step number into a dataset of `num_steps` batches.
+
+    The dataset is a window on an endless sequence of steps. Its first iteration gives the steps
+    from `initial_step` on, and each iteration that was read to its end moves the window on by
+    `num_steps`. An iteration that was broken off moves nothing: looking at a first batch, as
+    Keras does under a strategy, changes no later one. (What a strategy has prefetched counts
+    as read, so a dataset of two or three steps can move on early there.)
+
+    Args:
+        fetch: callable. Takes a step (int), returns arrays in the order of `signature`
+            flattened. Must be a pure function.
+        signature: nested structure of tf.TensorSpec. What a batch is.
+        num_steps: int. How many batches an iteration has; the cardinality of the dataset.
+        initial_step: int.
+        advances: bool. If False, every iteration gives the same steps.
+    Returns:
+        tf.data.Dataset.
+    """
+    specs = tf.nest.flatten(signature)
+    window = _Window(initial_step)
+
+    def steps_from(first):
+        steps = tf.data.Dataset.range(first, first + num_steps)
+        return steps.map(lambda step: (step, step == first + num_steps - 1))
+
+    def read(step, is_last):
+        arrays = tf.numpy_function(fetch, [step], [spec.dtype for spec in specs], stateful=False)
+        for array, spec in zip(arrays, specs, strict=True):
+            array.set_shape(spec.shape)
+        return step, is_last, tf.nest.pack_sequence_as(signature, arrays)
+
+    def hand_out(step, is_last, batch):
+        if not advances:
+            return batch
+        moved = tf.cond(is_last, lambda: window.move_to(step + 1), lambda: step)
+        with tf.control_dependencies([moved]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    # The window is asked when the first batch is, not when an iterator is made, because Keras
+    # makes iterators that it never uses; and it moves behind the prefetching.
+    dataset = tf.data.Dataset.from_tensors(0).map(lambda _: window.first()).flat_map(steps_from)
+    dataset = dataset.map(read).prefetch(tf.data.AUTOTUNE).map(hand_out)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_steps))
+    options = tf.data.Options()
+    options.deterministic = True
+    # Every worker computes all batches and keeps its share: there is no file to share out.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)
+
+
+class _Window:
+    """The step that the next iteration begins with, as operations that a dataset may hold."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def first(self):
+        step = tf.numpy_function(lambda: np.int64(self._step), [], tf.int64)
+        return tf.ensure_shape(step, ())
+
+    def move_to(self, step):
+        return tf.ensure_shape(tf.numpy_function(self._move_to, [step], tf.int64), ())
+
+    def _move_to(self, step):
+        self._step = int(step)
+        return np.int64(step)

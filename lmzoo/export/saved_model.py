@@ -1,0 +1,138 @@
+"""One SavedModel that takes text and gives text, with nothing of ours needed to run it."""
+
+import tensorflow as tf
+
+from lmzoo.files import atomic_folder, check_new_folder
+from lmzoo.generation import GenerationOptions
+from lmzoo.tasks.generator import Generator, left_pad
+
+__all__ = ["export_saved_model"]
+
+# What a caller of the signature `generate` may choose.
+_SERVED = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
+
+
+def export_saved_model(
+    task, folder, jit_compile=False, overwrite=False, return_prompt=True, **options
+):
+    """Writes tokenizer, model, decode loop and detokenizer as one SavedModel, atomically.
+
+    Signatures, with B any batch size:
+        serving_default: `text` string (B,) -> `text` string (B,), `log_prob` float32 (B,). The
+            options given here hold.
+        generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each one
+            number or one a row. One seed gives each row its own draw.
+        tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N) and
+            `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,).
+    `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads the
+    folder needs tensorflow and `import tensorflow_text`.
+
+    Args:
+        task: `lmzoo.tasks.CausalLM`. Without a tokenizer there is only the signature `tokens`.
+        folder: str or path. New or empty, unless `overwrite`. TensorFlow Serving wants a version number
+            as its last part, such as "saved_models/gpt/1".
+        jit_compile: bool. If True, XLA compiles the decode loop: faster, but every new pair of length
+            buckets waits for its compilation, and a stock TensorFlow Serving refuses it unless
+            started with `--xla_cpu_compilation_enabled`.
+        overwrite: bool. If True, an existing folder is replaced.
+        return_prompt: bool. Whether a text begins with its prompt.
+        **options: of `lmzoo.generation.GenerationOptions`. Without a `seed` it is 0.
+    Raises:
+        FileExistsError: if `folder` has files and `overwrite` is False.
+        ValueError: if an option is out of its range, or asks for more than one result a prompt.
+    """
+    check_new_folder(folder, overwrite)
+    options = GenerationOptions(**{"seed": 0, **options})
+    if options.num_return_sequences > 1:
+        raise ValueError(
+            "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
+            f"input. Received: num_return_sequences={options.num_return_sequences}."
+        )
+    module = _make_module(task, options, jit_compile, return_prompt)
+    signatures = {"tokens": module.tokens}
+    if task.tokenizer is not None:
+        signatures |= {"serving_default": module.serving_default, "generate": module.generate}
+    with atomic_folder(folder, overwrite) as new:
+        tf.saved_model.save(module, str(new), signatures=signatures)
+
+
+def _make_module(task, options, jit_compile, return_prompt):
+    """A tf.Module with the three functions, which holds the weights and no optimizer."""
+    module = tf.Module()
+    module.weights = list(task.backbone.variables)
+    module.tokenizer = task.tokenizer
+    default = Generator(task, options, jit_compile)
+    # Whoever calls `generate` may sample, whatever the defaults are.
+    open_rules = Generator(task, options, jit_compile, sampled=options.num_beams == 1)
+    bad_words = task.encode_bad_words(options.forbidden) if options.forbidden else None
+
+    def complete(generator, text, chosen):
+        token_ids, mask = task.encode_prompts(text)
+        parameters = _fill_parameters(options, tf.shape(text)[0], chosen, bad_words)
+        results = generator.generate(token_ids, mask, parameters)
+        texts = generator.to_texts(results)[:, 0]
+        if return_prompt:
+            texts = tf.strings.join([text, texts])
+        return {"text": texts, "log_prob": results["log_prob"][:, 0]}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def serving_default(text):
+        return complete(default, text, {})
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "text"),
+            tf.TensorSpec(None, tf.int32, "max_new_tokens"),
+            tf.TensorSpec(None, tf.float32, "temperature"),
+            tf.TensorSpec(None, tf.int32, "top_k"),
+            tf.TensorSpec(None, tf.float32, "top_p"),
+            tf.TensorSpec(None, tf.int32, "seed"),
+        ]
+    )
+    def generate(text, max_new_tokens, temperature, top_k, top_p, seed):
+        values = (max_new_tokens, temperature, top_k, top_p, seed)
+        return complete(open_rules, text, dict(zip(_SERVED, values, strict=True)))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.int32, "token_ids"),
+            tf.TensorSpec([None, None], tf.bool, "padding_mask"),
+        ]
+    )
+    def tokens(token_ids, padding_mask):
+        # Whatever side the padding is on: it goes to the left.
+        token_ids, mask = left_pad(tf.ragged.boolean_mask(token_ids, padding_mask))
+        parameters = _fill_parameters(options, tf.shape(token_ids)[0], {}, bad_words)
+        results = default.generate(token_ids, mask, parameters)
+        return {
+            "token_ids": results["token_ids"][:, 0],
+            "padding_mask": results["mask"][:, 0],
+            "log_prob": results["log_prob"][:, 0],
+        }
+
+    module.tokens = tokens
+    if task.tokenizer is not None:
+        module.serving_default, module.generate = serving_default, generate
+    return module
+
+
+def _fill_parameters(options, batch_size, chosen, bad_words):
+    """The options as tensors (B,), those in `chosen` from the caller, who is told what is wrong."""
+    defaults, parameters = options.make_parameters(1), {}
+    for name, spec in options.make_signature().items():
+        value = chosen[name] if name in chosen else defaults[name]
+        value = tf.cast(tf.reshape(value, [-1]), spec.dtype)
+        parameters[name] = tf.broadcast_to(value, [batch_size])
+    parameters["stream"] = tf.range(batch_size)
+    if bad_words is not None:
+        parameters["bad_words"] = bad_words
+    checks = [
+        tf.debugging.assert_non_negative(parameters[name], f"`{name}` must be at least 0.")
+        for name in ("max_new_tokens", "temperature", "top_k")
+        if name in chosen
+    ]
+    if "top_p" in chosen:
+        is_share = (parameters["top_p"] > 0) & (parameters["top_p"] <= 1)
+        checks.append(tf.debugging.Assert(tf.reduce_all(is_share), ["`top_p` must be in (0, 1]."]))
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return {name: tf.identity(value) for name, value in parameters.items()}

@@ -1,0 +1,211 @@
+"""What a caller may ask of a generation: checked once, then split into rules and numbers."""
+
+import dataclasses
+import numbers
+import random
+
+import tensorflow as tf
+
+from lmzoo.generation.choose import Rules
+
+__all__ = ["GenerationOptions"]
+
+# name -> (dtype, lowest, whether the lowest itself is allowed, highest)
+_RANGES = {
+    "max_new_tokens": (tf.int32, 0, True, None),
+    "min_new_tokens": (tf.int32, 0, True, None),
+    "temperature": (tf.float32, 0, True, None),
+    "top_k": (tf.int32, 0, True, None),
+    "top_p": (tf.float32, 0, False, 1),
+    "min_p": (tf.float32, 0, True, 1),
+    "repetition_penalty": (tf.float32, 0, False, None),
+    "presence_penalty": (tf.float32, None, True, None),
+    "length_penalty": (tf.float32, None, True, None),
+    "seed": (tf.int32, None, True, None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationOptions:
+    """How to choose tokens. A number may be a list with one for each prompt.
+
+    Args:
+        max_new_tokens: int. At most so many tokens a prompt; the model's context may end before.
+        min_new_tokens: int. No end token before so many.
+        temperature: float or None. 0 takes the likeliest token; None is 1 where `top_k`, `top_p` or
+            `min_p` ask for sampling and else 0.
+        top_k: int. Sample among the k likeliest tokens; 0 for all.
+        top_p: float in (0, 1]. Sample among the likeliest tokens that together reach p.
+        min_p: float in [0, 1]. Leave out tokens below this share of the likeliest.
+        repetition_penalty: float above 0. Divides the logits of tokens seen; 1 for off.
+        presence_penalty: float. Subtracted from the logits of tokens generated; 0 for off.
+        no_repeat_ngram_size: int. No n-gram of this size comes twice; 0 for off.
+        num_beams: int. Beam search with so many beams if above 1.
+        length_penalty: float. Beam scores are divided by length to this power.
+        early_stopping: bool or "never". When beam search may stop, as transformers defines it.
+        num_return_sequences: int. Results for each prompt.
+        stop_strings: str or list of str. A text ends before the first of them.
+        bad_words: list of str. Token sequences that are never completed.
+        seed: int or None. The same seed gives the same texts; None draws one from Python's `random`,
+            which `keras.utils.set_random_seed` sets. A list gives each prompt its own draw, whatever
+            stands beside it.
+    Raises:
+        ValueError: if a number is out of its range or options exclude each other.
+        TypeError: if something is not a number.
+    """
+
+    max_new_tokens: object = 64
+    min_new_tokens: object = 0
+    temperature: object = None
+    top_k: object = 0
+    top_p: object = 1.0
+    min_p: object = 0.0
+    repetition_penalty: object = 1.0
+    presence_penalty: object = 0.0
+    no_repeat_ngram_size: int = 0
+    num_beams: int = 1
+    length_penalty: object = 1.0
+    early_stopping: object = False
+    num_return_sequences: int = 1
+    stop_strings: object = ()
+    bad_words: object = ()
+    seed: object = None
+
+    def __post_init__(self):
+        for name in _RANGES:
+            value = getattr(self, name)
+            if value is None and name in ("temperature", "seed"):
+                continue
+            for number in _list_of(value):
+                _check_number(name, number)
+        for name, lowest in (
+            ("no_repeat_ngram_size", 0),
+            ("num_beams", 1),
+            ("num_return_sequences", 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Integral) or value < lowest:
+                raise ValueError(
+                    f"`{name}` must be an integer of at least {lowest}. Received: {name}={value!r}."
+                )
+        if self.early_stopping not in (True, False, "never"):
+            raise ValueError(
+                "`early_stopping` must be True, False or 'never'. "
+                f"Received: early_stopping={self.early_stopping!r}."
+            )
+        if self.num_beams > 1 and self.is_sampled:
+            raise ValueError(
+                "`num_beams` above 1 takes the likeliest texts and cannot be sampled. Received: "
+                f"num_beams={self.num_beams}, temperature={self.temperature!r}, top_k={self.top_k!r}, "
+                f"top_p={self.top_p!r}, min_p={self.min_p!r}. Leave either out."
+            )
+        if 1 < self.num_beams < self.num_return_sequences:
+            raise ValueError(
+                "`num_return_sequences` must not exceed `num_beams`. Received: "
+                f"num_return_sequences={self.num_return_sequences}, num_beams={self.num_beams}."
+            )
+        for name in ("stop_strings", "bad_words"):
+            for text in self._strings(name):
+                if not isinstance(text, str) or not text:
+                    raise ValueError(
+                        f"`{name}` must hold strings that are not empty. Received: {text!r}."
+                    )
+
+    @property
+    def is_sampled(self):
+        """Whether any row may be drawn rather than taken."""
+        temperatures = _list_of(self.temperature)
+        if temperatures == [None]:
+            narrowed = (self.top_k, 0), (self.top_p, 1), (self.min_p, 0)
+            return any(value != off for values, off in narrowed for value in _list_of(values))
+        return any(temperatures)
+
+    def _strings(self, name):
+        value = getattr(self, name)
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    @property
+    def stops(self):
+        """tuple of str. The stop strings."""
+        return self._strings("stop_strings")
+
+    @property
+    def forbidden(self):
+        """tuple of str. The bad words."""
+        return self._strings("bad_words")
+
+    def make_rules(self, end_token_ids):
+        """What is fixed when the graph is traced."""
+        return Rules(
+            end_token_ids=tuple(end_token_ids),
+            sampled=self.is_sampled,
+            repetition=_is_on(self.repetition_penalty, 1) or _is_on(self.presence_penalty, 0),
+            min_new_tokens=_is_on(self.min_new_tokens, 0),
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            bad_words=bool(self.forbidden),
+            stop=bool(self.stops),
+        )
+
+    def make_signature(self):
+        """The `tf.TensorSpec` of each tensor that `make_parameters` gives, for any batch size."""
+        dtypes = {name: dtype for name, (dtype, *_) in _RANGES.items()} | {"stream": tf.int32}
+        return {name: tf.TensorSpec([None], dtype, name) for name, dtype in dtypes.items()}
+
+    def make_parameters(self, batch_size):
+        """The numbers of each prompt, as a dict of tensors (B,).
+
+        Raises:
+            ValueError: if a list has not one number for each prompt.
+        """
+        parameters = {name: self._rows(name, batch_size) for name in _RANGES}
+        # With one seed for all, a prompt draws by its place; with its own, by nothing else.
+        own = isinstance(self.seed, (list, tuple))
+        parameters["stream"] = tf.zeros([batch_size], tf.int32) if own else tf.range(batch_size)
+        return parameters
+
+    def _rows(self, name, batch_size):
+        value = getattr(self, name)
+        if name == "temperature" and value is None:
+            value = 1.0 if self.is_sampled else 0.0
+        if name == "seed" and value is None:
+            value = random.getrandbits(31)
+        values = _list_of(value)
+        if isinstance(value, (list, tuple)) and len(values) != batch_size:
+            raise ValueError(
+                f"`{name}` must be one number or one for each prompt. Received: {len(values)} numbers "
+                f"for {batch_size} prompts."
+            )
+        values = values if len(values) == batch_size else values * batch_size
+        if name == "seed":
+            values = [_fold_seed(seed) for seed in values]
+        return tf.constant(values, _RANGES[name][0])
+
+
+def _list_of(value):
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_on(value, off):
+    return any(number != off for number in _list_of(value))
+
+
+def _fold_seed(seed):
+    """Any integer into 32 signed bits."""
+    return (int(seed) + 2**31) % 2**32 - 2**31
+
+
+def _check_number(name, value):
+    dtype, lowest, inclusive, highest = _RANGES[name]
+    kind = numbers.Integral if dtype == tf.int32 else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        wanted = "an integer" if dtype == tf.int32 else "a number"
+        raise TypeError(f"`{name}` must be {wanted} (or a list). Received: {name}={value!r}.")
+    too_low = lowest is not None and (value < lowest or (value == lowest and not inclusive))
+    if value != value or too_low or (highest is not None and value > highest):
+        left = "[" if inclusive else "("
+        span = (
+            f"in {left}{lowest}, {highest}]"
+            if highest is not None
+            else f"{'at least' if inclusive else 'above'} {lowest}"
+        )
+        raise ValueError(f"`{name}` must be {span}. Received: {name}={value}.")

@@ -1,0 +1,77 @@
+"""Stop strings, found in the bytes of the tokens, because a token may end in the middle of a string."""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["StopStrings"]
+
+
+class StopStrings:
+    """Watches the text of each row for strings that end it.
+
+    Bytes are compared as numbers, not as string tensors, so that the search runs inside XLA.
+
+    Args:
+        token_bytes: list of bytes. What each id of the vocabulary stands for.
+        stops: list of str.
+    """
+
+    def __init__(self, token_bytes, stops):
+        longest = max(len(stop.encode()) for stop in stops)
+        width = max(1, max(len(data) for data in token_bytes))
+        # Filled on the left with -1, which no byte and no stop string equals.
+        self._bytes = _fill_left([list(data) for data in token_bytes], width, np.int16)
+        self._lengths = np.array([len(data) for data in token_bytes], np.int32)
+        # Stop strings are filled with -2: those places match anything.
+        self._stops = _fill_left([list(stop.encode()) for stop in stops], longest, np.int16, -2)
+        self.pattern = "(?s)(?:" + "|".join(re.escape(stop) for stop in stops) + ").*"
+
+    def init_memory(self, rows):
+        """The last bytes of each row, none at first."""
+        width = self._stops.shape[1] + self._bytes.shape[1]
+        return {"tail": tf.fill([rows, width], tf.constant(-1, tf.int16))}
+
+    def find(self, state, token_ids):
+        """Whether a stop string ends within the text of `token_ids` (R,).
+
+        Args:
+            state: DecodeState, whose memory holds the `tail`.
+            token_ids: int32 (R,). The tokens about to be appended.
+        Returns:
+            bool (R,) and the memory with the new tail.
+        """
+        tail = state.memory["tail"]
+        new = tf.gather(tf.constant(self._bytes), token_ids)
+        length = tf.gather(tf.constant(self._lengths), token_ids)
+        # The new bytes stand at the right end of `new`; shift the old ones against them.
+        width = tail.shape[1]
+        index = tf.range(width) + tf.expand_dims(length, 1)
+        both = tf.concat([tail, tf.fill(tf.shape(new), tf.constant(-1, tf.int16))], axis=1)
+        kept = tf.gather(both, index, axis=1, batch_dims=1)
+        new = tf.pad(new, [[0, 0], [width - self._bytes.shape[1], 0]], constant_values=-1)
+        is_new = tf.range(width) >= width - tf.expand_dims(length, 1)
+        tail = tf.where(is_new, new, kept)
+        # (R, W) -> (R, E, Q): the window of the stops' width that ends at each of the last E bytes
+        longest = self._stops.shape[1]
+        ends = np.arange(width - self._bytes.shape[1], width)
+        windows = tf.gather(tail, ends[:, None] + np.arange(1 - longest, 1)[None], axis=1)
+        stops = tf.constant(self._stops)
+        same = (tf.expand_dims(windows, 2) == stops) | (stops == -2)
+        # A stop that ended before the new bytes has been found before.
+        fresh = tf.gather(is_new, ends, axis=1)
+        hits = tf.reduce_any(tf.reduce_all(same, axis=-1), axis=-1) & fresh
+        return tf.reduce_any(hits, axis=1), {**state.memory, "tail": tail}
+
+    def cut(self, texts):
+        """Ends each text, string (B,), before the first stop string in it."""
+        return tf.strings.regex_replace(texts, self.pattern, "", replace_global=False)
+
+
+def _fill_left(rows, width, dtype, filler=-1):
+    table = np.full((len(rows), width), filler, dtype)
+    for row, values in zip(table, rows, strict=True):
+        if values:
+            row[-len(values) :] = values
+    return table

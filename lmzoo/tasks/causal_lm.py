@@ -1,0 +1,152 @@
+"""Completing text: a decoder that is asked for the next token."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.tasks.generator import left_pad
+from lmzoo.tasks.metrics import Perplexity
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_generation import TextGeneration
+
+__all__ = ["CausalLM"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class CausalLM(TextGeneration, Task):
+    """Predicts each next token of a text, and so completes it.
+
+    Args:
+        backbone: `lmzoo.models.GPTBackbone`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
+            `document_ids` int (B, T).
+    Returns:
+        Logits, float (B, T, V).
+    Raises:
+        ValueError: if the tokenizer does not fit the backbone.
+
+    Example:
+        >>> backbone = lmzoo.models.GPTBackbone(100, num_layers=1, num_heads=2, hidden_dim=8)
+        >>> lm = lmzoo.tasks.CausalLM(backbone)
+        >>> lm({"token_ids": np.array([[1, 2, 3]])}).shape
+        TensorShape([1, 3, 100])
+    """
+
+    def __init__(self, backbone, tokenizer=None, **kwargs):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.perplexity = Perplexity(name="perplexity")
+
+    def call(self, inputs, training=None):
+        return self.backbone.compute_logits(self.backbone(inputs, training=training))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape["token_ids"], self.backbone.vocabulary_size)
+
+    # Training. Perplexity is measured by `evaluate` and on validation data alone: over a training
+    # step it would read all the logits once more to say what the loss says.
+
+    def _make_loss(self):
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not training:
+            self.perplexity.update_state(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        del logs["perplexity"]
+        return logs
+
+    # Generation, as `TextGeneration` asks for it.
+
+    @property
+    def max_sequence_length(self):
+        """int. How many tokens the context holds, prompt and new ones."""
+        return self.backbone.max_sequence_length
+
+    def encode_prompts(self, texts):
+        """Texts, string (B,), to left-padded ids and their mask. An empty text is a start token."""
+        ragged = self.tokenizer.tokenize(texts)
+        is_empty = tf.cast(ragged.row_lengths() == 0, tf.int64)
+        start = tf.fill([tf.reduce_sum(is_empty)], self.tokenizer.start_token_id)
+        return left_pad(
+            tf.concat([ragged, tf.RaggedTensor.from_row_lengths(start, is_empty)], axis=1)
+        )
+
+    def prefill(self, token_ids, padding_mask, num_slots):
+        """Reads the prompts: the logits (B, V) of what comes next, and a cache of `num_slots`."""
+        cache = self.backbone.make_cache(tf.shape(token_ids)[0], num_slots)
+        return self.step(token_ids, padding_mask, cache, 0)
+
+    def step(self, token_ids, padding_mask, cache, slot):
+        """Reads tokens (B, T) into the cache from `slot` on: the next logits (B, V) and the cache."""
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        hidden, cache = self.backbone(inputs, cache=cache, position=slot)
+        # (B, T, D) -> (B, 1, D) -> (B, V): only the last position is asked
+        return tf.squeeze(self.backbone.compute_logits(hidden[:, -1:]), 1), cache
+
+    # Scoring
+
+    def score(self, texts, prompts=None, batch_size=8):
+        """The log-probability of each token of some texts.
+
+        Args:
+            texts: str or list of str (without a tokenizer: ids, or a list of them).
+            prompts: what each text follows, in the same form; None for the start of a document.
+            batch_size: int. Texts that are computed together.
+        Returns:
+            float32 array, one number for each token of the text; for a list, a list of arrays.
+        Raises:
+            ValueError: if a prompt with its text is longer than the context, or the lists differ in
+                length.
+        """
+        texts, is_single = self._as_batch(texts)
+        if prompts is None:
+            prompts = [[self._start_token_id()]] * len(texts)
+        else:
+            prompts = [ids or [self._start_token_id()] for ids in self._to_ids(prompts)]
+        if len(prompts) != len(texts):
+            raise ValueError(
+                "`prompts` must be as many as `texts`. Received: "
+                f"{len(prompts)} prompts, {len(texts)} texts."
+            )
+        rows = list(zip(prompts, self._to_ids(texts), strict=True))
+        for index, (prompt, ids) in enumerate(rows):
+            if len(prompt) + len(ids) > self.max_sequence_length:
+                raise ValueError(
+                    f"`texts` must fit the context of {self.max_sequence_length} tokens. Received: "
+                    f"text {index} of {len(prompt) + len(ids)} tokens with its prompt."
+                )
+        scores = []
+        for start in range(0, len(rows), batch_size):
+            scores += self._score_batch(rows[start : start + batch_size])
+        return scores[0] if is_single else scores
+
+    def _score_batch(self, rows):
+        whole = tf.ragged.constant([prompt + ids for prompt, ids in rows], dtype=tf.int32)
+        graph = self._get_graph(
+            "score",
+            lambda: tf.function(
+                self._compute_log_probs,
+                input_signature=[
+                    tf.TensorSpec([None, None], tf.int32),
+                    tf.TensorSpec([None, None], tf.bool),
+                ],
+            ),
+        )
+        mask = tf.sequence_mask(whole.row_lengths(), whole.bounding_shape()[1])
+        log_probs = graph(whole.to_tensor(), mask).numpy()
+        return [
+            np.array(row[len(prompt) - 1 : len(prompt) + len(ids) - 1])
+            for row, (prompt, ids) in zip(log_probs, rows, strict=True)
+        ]
+
+    def _compute_log_probs(self, token_ids, padding_mask):
+        # (B, T) -> (B, T - 1): the log-probability of each token but the first
+        logits = self({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(token_ids[:, 1:], logits[:, :-1])

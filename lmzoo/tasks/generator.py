@@ -1,0 +1,179 @@
+"""From texts to texts in one graph: what `generate`, `stream` and an exported model share."""
+
+import tensorflow as tf
+
+from lmzoo.generation import (
+    StopStrings,
+    best_beams,
+    decode,
+    init_beams,
+    init_state,
+    make_beam_chooser,
+    make_chooser,
+)
+
+__all__ = ["Generator", "left_pad"]
+
+_SMALLEST_BUCKET = 16
+
+
+class Generator:
+    """Generates for one task under fixed rules; everything else is a tensor.
+
+    The task brings three methods: `encode_prompts(texts)` gives ids, `prefill(token_ids, padding_mask,
+    num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V) and a cache.
+
+    Args:
+        task: a generative task.
+        options: GenerationOptions.
+        jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets: prompts
+            and new tokens are padded to powers of two.
+        sampled: bool or None. Whether the graph can sample; None if `options` do.
+    """
+
+    def __init__(self, task, options, jit_compile=False, sampled=None):
+        self.task = task
+        self.options = options
+        self.rules = options.make_rules(task.end_token_ids)
+        if sampled is not None:
+            self.rules = self.rules._replace(sampled=sampled)
+        self.jit_compile = jit_compile
+        self.num_results = options.num_return_sequences
+        self.num_rows = max(options.num_beams, options.num_return_sequences)
+        self.stop = StopStrings(task.token_bytes(), options.stops) if options.stops else None
+        self._core = (
+            tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
+        )
+
+    def generate(self, token_ids, padding_mask, parameters):
+        """Continues each prompt.
+
+        Args:
+            token_ids: int32 (B, P). Left-padded prompts.
+            padding_mask: bool (B, P).
+            parameters: dict as `GenerationOptions.make_parameters` gives it; with bad words also
+                `bad_words`, int32 (W, M).
+        Returns:
+            dict of `token_ids` int32 (B, n, N), `mask` bool (B, n, N), the new tokens; `log_prob`
+            float32 (B, n), the sum of the model's log-probabilities of these; `score` float32 (B, n),
+            for beams the score they were ranked by, else the same.
+        """
+        parameters = self.limit(padding_mask, parameters)
+        # An empty batch has no maximum.
+        room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 0)
+        if self.jit_compile:
+            length = tf.shape(token_ids)[1]
+            fill = [[0, 0], [_find_bucket(length) - length, 0]]
+            token_ids, padding_mask = tf.pad(token_ids, fill), tf.pad(padding_mask, fill)
+            room = _find_bucket(room)
+        # The room is given as a shape, which XLA knows when it compiles.
+        return self._core(token_ids, padding_mask, parameters, tf.zeros([room]))
+
+    def limit(self, padding_mask, parameters):
+        """No row grows beyond the model's context; a prompt that is already longer is refused."""
+        longest = self.task.max_sequence_length
+        lengths = tf.reduce_sum(tf.cast(padding_mask, tf.int32), axis=1)
+        message = f"A prompt must not be longer than the context of {longest} tokens. Shorten it."
+        check = tf.debugging.assert_less_equal(lengths, longest, message=message)
+        with tf.control_dependencies([check] if check is not None else []):
+            limit = tf.minimum(parameters["max_new_tokens"], longest - lengths)
+        return {**parameters, "max_new_tokens": limit}
+
+    def start(self, token_ids, padding_mask, parameters, num_slots):
+        """Prefills and chooses the first token: the state from which `advance` goes on.
+
+        Returns:
+            DecodeState of B * n rows and the parameters of these rows.
+        """
+        logits, cache = self.task.prefill(token_ids, padding_mask, num_slots)
+        state = init_state(token_ids, padding_mask, num_slots, cache)
+        state = state._replace(finished=parameters["max_new_tokens"] < 1)
+        if self.stop is not None:
+            state = state._replace(memory=self.stop.init_memory(tf.shape(state.mask)[0]))
+        if self.options.num_beams > 1:
+            state = init_beams(state, self.options.num_beams)
+        elif self.num_rows > 1:
+            state = state._replace(**tf.nest.map_structure(self._repeat, _by_row(state._asdict())))
+            parameters = self._repeat_parameters(parameters)
+        return self._chooser(parameters)(state, self._repeat(logits)), parameters
+
+    def _repeat(self, x):
+        """(B, ...) -> (R, ...): the results or beams of a prompt are neighbours."""
+        return tf.repeat(x, self.num_rows, axis=0) if self.num_rows > 1 else x
+
+    def _repeat_parameters(self, parameters):
+        repeated = tf.nest.map_structure(self._repeat, _by_row(parameters))
+        results = tf.range(tf.shape(repeated["stream"])[0]) % self.num_rows
+        repeated["stream"] = repeated["stream"] * self.num_rows + results
+        return {**parameters, **repeated}
+
+    def advance(self, state, parameters, last_slot):
+        """Goes on until `last_slot` is reached or every row is finished."""
+        return decode(self.task.step, self._chooser(parameters), state, last_slot)
+
+    def _generate(self, token_ids, padding_mask, parameters, room):
+        length = tf.shape(token_ids)[1]
+        num_slots = length + tf.shape(room)[0]
+        last_slot = length + tf.reduce_max(parameters["max_new_tokens"])
+        state, parameters = self.start(token_ids, padding_mask, parameters, num_slots)
+        state = self.advance(state, parameters, last_slot)
+        if self.options.num_beams > 1:
+            results = best_beams(state, self.num_results)._asdict()
+        else:
+            shape = [-1, self.num_results]
+            log_prob = tf.reshape(state.log_prob, shape)
+            results = {
+                "token_ids": tf.reshape(state.token_ids, [*shape, num_slots]),
+                "mask": tf.reshape(state.mask, [*shape, num_slots]),
+                "log_prob": log_prob,
+                "score": log_prob,
+            }
+        results["token_ids"] = results["token_ids"][:, :, length:]
+        results["mask"] = results["mask"][:, :, length:]
+        return results
+
+    def _chooser(self, parameters):
+        find_stop = self.stop.find if self.stop is not None else None
+        if self.options.num_beams > 1:
+            return make_beam_chooser(
+                self.rules,
+                parameters,
+                self.options.num_beams,
+                self.options.early_stopping,
+                find_stop,
+            )
+        return make_chooser(self.rules, parameters, find_stop)
+
+    def to_texts(self, results):
+        """The texts of what `generate` returned: string (B, n), stop strings cut off."""
+        shape = tf.shape(results["log_prob"])
+        width = tf.shape(results["mask"])[2]
+        token_ids = tf.reshape(results["token_ids"], [-1, width])
+        mask = tf.reshape(results["mask"], [-1, width])
+        texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
+        if self.stop is not None:
+            texts = self.stop.cut(texts)
+        return tf.reshape(texts, shape)
+
+
+def _by_row(tensors):
+    """Those of a dict of tensors that have one row for each prompt."""
+    shared = ("bad_words", "slot", "prompt_length")
+    return {name: tensor for name, tensor in tensors.items() if name not in shared}
+
+
+def left_pad(ragged):
+    """Ragged int (B, None) -> int32 (B, P) with the tokens at the right, and the bool mask of them."""
+    dense = ragged.to_tensor()
+    length = tf.shape(dense)[1]
+    shift = length - tf.cast(ragged.row_lengths(), tf.int32)
+    # (B, P): the place in `dense` that each slot takes its token from
+    source = tf.range(length) - tf.expand_dims(shift, 1)
+    token_ids = tf.gather(dense, tf.maximum(source, 0), axis=1, batch_dims=1)
+    return tf.where(source >= 0, token_ids, 0), source >= 0
+
+
+def _find_bucket(length):
+    """The least power of two, from 16 on, that holds `length` (a scalar int32)."""
+    buckets = tf.constant([_SMALLEST_BUCKET << power for power in range(18)])
+    return buckets[tf.searchsorted(buckets, tf.reshape(length, [1]))[0]]

@@ -1,0 +1,156 @@
+"""What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
+
+import keras
+import tensorflow as tf
+
+__all__ = ["Task"]
+
+
+class Task(keras.Model):
+    """A backbone with a head and a tokenizer: something to fit, save and export.
+
+    Args:
+        backbone: a model of `lmzoo.models`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None for a task that works on ids.
+    Raises:
+        ValueError: if the tokenizer has more words than the backbone has embeddings.
+    """
+
+    def __init__(self, backbone, tokenizer=None, **kwargs):
+        kwargs.setdefault("dtype", backbone.dtype_policy)
+        super().__init__(**kwargs)
+        if tokenizer is not None and tokenizer.vocabulary_size > backbone.vocabulary_size:
+            raise ValueError(
+                "`tokenizer` must not have more words than `backbone` has embeddings. Received: "
+                f"tokenizer.vocabulary_size={tokenizer.vocabulary_size}, "
+                f"backbone.vocabulary_size={backbone.vocabulary_size}. Build the backbone with "
+                "vocabulary_size=tokenizer.vocabulary_size."
+            )
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self._graphs = {}
+        self._tokenizer_class = None
+        self.built = True
+
+    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, **kwargs):
+        """Configures training; without arguments with what suits the task.
+
+        Args:
+            optimizer: a Keras optimizer or its name; "auto" is AdamW with a peak learning rate of
+                3e-4, a weight decay of 0.1 (not on biases and norms) and gradients
+                clipped to a global norm of 1.
+            loss: a Keras loss or its name; "auto" is the task's own.
+            weighted_metrics: list of metrics that respect sample weights.
+            **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
+                processors, bfloat16 products are fast only outside XLA.
+        """
+        self._optimizer_is_auto = optimizer == "auto"
+        if self._optimizer_is_auto:
+            optimizer = self._make_optimizer()
+        if loss == "auto":
+            loss = self._make_loss()
+        kwargs.setdefault("jit_compile", False)
+        super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        # Keras forgets which variables an optimizer does not decay; ours is made anew.
+        return {**config, "optimizer": "auto"} if config and self._optimizer_is_auto else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def _make_optimizer(self):
+        optimizer = keras.optimizers.AdamW(
+            learning_rate=3e-4, weight_decay=0.1, beta_2=0.95, global_clipnorm=1.0
+        )
+        # Vectors are not decayed: biases and the scales and shifts of norms.
+        vectors = [variable for variable in self.trainable_variables if len(variable.shape) < 2]
+        optimizer.exclude_from_weight_decay(var_list=vectors)
+        return optimizer
+
+    def _make_loss(self):
+        raise NotImplementedError(f"{type(self).__name__} has no loss of its own.")
+
+    def fit(self, x=None, *args, **kwargs):
+        """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
+        if not self.compiled:
+            self.compile()
+        if isinstance(x, tf.data.Dataset):
+            # A dataset has its own order; Keras warns unless it is told so.
+            kwargs.setdefault("shuffle", False)
+            # Keras calls it an error when an epoch of its own length meets the end of the data.
+            if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
+                x = x.repeat()
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done."""
+        if not self.compiled:
+            self.compile()
+        return super().evaluate(*args, **kwargs)
+
+    def save_pretrained(self, folder, overwrite=False):
+        """Writes the task in Hugging Face's layout, atomically.
+
+        Args:
+            folder: str or path. New or empty, unless `overwrite`.
+            overwrite: bool. If True, an existing folder is replaced.
+        Raises:
+            FileExistsError: if `folder` has files and `overwrite` is False.
+        """
+        from lmzoo.hub import save_pretrained
+
+        save_pretrained(self, folder, overwrite=overwrite)
+
+    def export(self, folder, format="tf_saved_model", **kwargs):
+        """Writes one artefact that takes text and gives text, without any Python of ours.
+
+        Args:
+            folder: str or path. New or empty, unless `overwrite=True`.
+            format: "tf_saved_model".
+            **kwargs: see `lmzoo.export.export_saved_model`.
+        Raises:
+            FileExistsError: if `folder` has files and `overwrite` is not True.
+            ValueError: if `format` is unknown.
+        """
+        from lmzoo.export import export_saved_model
+
+        if format != "tf_saved_model":
+            raise ValueError(f"`format` must be 'tf_saved_model'. Received: format={format!r}.")
+        return export_saved_model(self, folder, **kwargs)
+
+    # Keras's own .keras file: the tokenizer's files lie in it as assets.
+
+    def save_assets(self, folder):
+        if self.tokenizer is not None:
+            self.tokenizer.save(folder)
+
+    def load_assets(self, folder):
+        from lmzoo import tokenizers
+
+        if self._tokenizer_class is None:
+            return
+        if self._tokenizer_class not in tokenizers.__all__:
+            raise ValueError(
+                f"`tokenizer` must be one of {', '.join(tokenizers.__all__)} or None. "
+                f"Received: tokenizer={self._tokenizer_class!r}."
+            )
+        self.tokenizer = getattr(tokenizers, self._tokenizer_class).load(folder)
+
+    def get_config(self):
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "tokenizer": type(self.tokenizer).__name__ if self.tokenizer is not None else None,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        tokenizer_class = config.pop("tokenizer")
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
+        task = cls(backbone, **config)
+        task._tokenizer_class = tokenizer_class
+        return task

@@ -1,0 +1,285 @@
+"""The generating half of a task: `generate` and `stream`, the same for decoders and seq2seq."""
+
+import codecs
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.generation import GenerationOptions
+from lmzoo.tasks.generator import Generator, left_pad
+
+__all__ = ["TextGeneration"]
+
+# Below this size a compiled loop saves less time than XLA takes to compile it.
+_PARAMETERS_WORTH_COMPILING = 50_000_000
+
+
+class TextGeneration:
+    """Gives a task `generate` and `stream`.
+
+    The task defines `encode_prompts`, `prefill`, `step` and `max_sequence_length`.
+    """
+
+    prompt_is_text = True
+
+    def generate(
+        self, prompts, *, return_prompt=True, return_scores=False, jit_compile="auto", **options
+    ):
+        """Continues texts.
+
+        Args:
+            prompts: str or list of str (without a tokenizer: list of ids, or a list of such lists).
+            return_prompt: bool. Whether a result begins with its prompt.
+            return_scores: bool. If True, the score of each result comes back too: the sum of the
+                log-probabilities of its new tokens; under beam search what it was ranked by.
+            jit_compile: bool or "auto". If True, XLA compiles the loop, which takes seconds at the
+                first call for each batch size and pair of length buckets (powers of two) and makes
+                the rest faster; "auto" does so from 50 million parameters on.
+            **options: `max_new_tokens`, `temperature`, `top_p`, ... as
+                `lmzoo.generation.GenerationOptions` explains them.
+        Returns:
+            str for a str, list for a list; with `num_return_sequences` above 1 a list for each prompt.
+            With `return_scores` the pair of that and a float32 array (B,) or (B, n).
+        Raises:
+            ValueError: if an option is out of its range, or a prompt is longer than the context.
+            TypeError: if an option is unknown or of the wrong type.
+
+        Example:
+            lm.generate(["def main("], max_new_tokens=32, temperature=0.8, top_p=0.95, seed=1)
+        """
+        batch, is_single = self._as_batch(prompts)
+        options = GenerationOptions(**options)
+        parameters = self._make_parameters(options, len(batch))
+        if not batch:
+            return ([], np.zeros([0], np.float32)) if return_scores else []
+        token_ids, mask = self._encode_batch(batch)
+        generate = self._get_generate(options, self._wants_xla(jit_compile))
+        results, texts = generate(token_ids, mask, parameters)
+        outputs = self._to_outputs(results, texts)
+        if return_prompt and self.prompt_is_text:
+            outputs = [[prompt + one for one in ones] for prompt, ones in zip(batch, outputs)]
+        scores = results["score"].numpy()
+        if options.num_return_sequences == 1:
+            outputs, scores = [ones[0] for ones in outputs], scores[:, 0]
+        if is_single:
+            outputs, scores = outputs[0], scores[0]
+        return (outputs, scores) if return_scores else outputs
+
+    def stream(self, prompt, *, return_prompt=False, **options):
+        """Continues one text and gives each piece as soon as it is certain.
+
+        A piece ends between characters, and not inside what may become a stop string.
+
+        Args:
+            prompt: str.
+            return_prompt: bool. Whether the first piece is the prompt.
+            **options: as for `generate`; no beams and one result.
+        Yields:
+            str, never empty.
+        Raises:
+            ValueError: as `generate`, and if more than one result is asked for.
+        """
+        options = GenerationOptions(**options)
+        if options.num_beams > 1 or options.num_return_sequences > 1:
+            raise ValueError(
+                "`stream` gives one text as it grows. Received: "
+                f"num_beams={options.num_beams}, "
+                f"num_return_sequences={options.num_return_sequences}. Use `generate`."
+            )
+        if not isinstance(prompt, str):
+            raise TypeError(f"`prompt` must be a string. Received: {type(prompt).__name__}.")
+        if self.tokenizer is None:
+            raise ValueError("`stream` needs a tokenizer. Received: tokenizer=None.")
+        return self._stream(prompt, return_prompt, options)
+
+    def _stream(self, prompt, return_prompt, options):
+        if return_prompt and prompt:
+            yield prompt
+        start, advance = self._get_stream(options)
+        token_ids, mask = self._encode_batch([prompt])
+        parameters = self._make_parameters(options, 1)
+        state, parameters = start(token_ids, mask, parameters)
+        first, last = token_ids.shape[1], token_ids.shape[1]
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        held = ""
+        while True:
+            count = int(state.slot)
+            new = tf.boolean_mask(state.token_ids[0, last:count], state.mask[0, last:count])
+            data = self.tokenizer.detokenize_bytes(tf.expand_dims(new, 0))[0].numpy()
+            is_last = bool(state.finished[0]) or new.shape[0] == 0
+            held += decoder.decode(data, final=is_last)
+            ended = min((held.find(stop) for stop in options.stops if stop in held), default=-1)
+            if ended >= 0:
+                held, is_last = held[:ended], True
+            ready = len(held) if is_last else len(held) - _count_held(held, options.stops)
+            if ready:
+                yield held[:ready]
+                held = held[ready:]
+            if is_last:
+                return
+            last = count
+            state = advance(state, parameters, tf.constant(last + 1))
+
+    # Inputs
+
+    def _as_batch(self, prompts):
+        """A list of prompts, and whether one alone was given."""
+        if self.tokenizer is not None:
+            if isinstance(prompts, str):
+                return [prompts], True
+            prompts = list(prompts)
+            for index, prompt in enumerate(prompts):
+                if not isinstance(prompt, str):
+                    raise TypeError(
+                        "`prompts` must be a string or a list of strings. Received: "
+                        f"{type(prompt).__name__} at index {index}."
+                    )
+            return prompts, False
+        prompts = [np.asarray(row).tolist() for row in prompts]
+        is_single = bool(prompts) and not isinstance(prompts[0], list)
+        return ([prompts] if is_single else prompts), is_single
+
+    def _to_ids(self, prompts):
+        """Prompts as lists of ids."""
+        batch, _ = self._as_batch(prompts)
+        if self.tokenizer is None or not batch:
+            return batch
+        return self.tokenizer.tokenize(tf.constant(batch)).to_list()
+
+    def _encode_batch(self, batch):
+        if self.tokenizer is None:
+            ids = [row or [self._start_token_id()] for row in batch]
+            token_ids, mask = left_pad(tf.ragged.constant(ids, tf.int32))
+        else:
+            encode = self._get_graph(
+                "encode",
+                lambda: tf.function(
+                    self.encode_prompts, input_signature=[tf.TensorSpec([None], tf.string)]
+                ),
+            )
+            token_ids, mask = encode(tf.constant(batch))
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1).numpy()
+        for index, length in enumerate(lengths):
+            if length > self.max_sequence_length:
+                raise ValueError(
+                    f"`prompts` must fit the context of {self.max_sequence_length} tokens. Received: "
+                    f"prompt {index} of {length} tokens. Shorten it."
+                )
+        return token_ids, mask
+
+    def _start_token_id(self):
+        if self.tokenizer is None:
+            raise ValueError(
+                "`prompts` must not be empty where the task has no tokenizer to say how a text "
+                "starts. Received: an empty prompt."
+            )
+        return self.tokenizer.start_token_id
+
+    def _make_parameters(self, options, batch_size):
+        parameters = options.make_parameters(batch_size)
+        if options.forbidden:
+            parameters["bad_words"] = self.encode_bad_words(options.forbidden)
+        return parameters
+
+    def encode_bad_words(self, words):
+        """Bad words as int32 (W, M), filled on the left with -1; each with and without a space."""
+        self._need_tokenizer("bad_words")
+        forms = [form for word in words for form in (word, " " + word)]
+        ids, mask = left_pad(self.tokenizer.tokenize(tf.constant(forms)))
+        return tf.where(mask, ids, -1)
+
+    def token_bytes(self):
+        """list of bytes: what each id stands for; special tokens stand for nothing."""
+        self._need_tokenizer("stop_strings")
+        ids = tf.expand_dims(tf.range(self.tokenizer.vocabulary_size), 1)
+        known = self.tokenizer.detokenize_bytes(ids).numpy().tolist()
+        # A backbone may have more embeddings than the tokenizer has words.
+        return known + [b""] * (self.backbone.vocabulary_size - len(known))
+
+    def _need_tokenizer(self, name):
+        if self.tokenizer is None:
+            raise ValueError(f"`{name}` needs a task with a tokenizer. Received: tokenizer=None.")
+
+    @property
+    def end_token_ids(self):
+        """tuple of int. The tokens that end a text."""
+        if self.tokenizer is None or self.tokenizer.end_token_id is None:
+            return ()
+        return (self.tokenizer.end_token_id,)
+
+    # Graphs, each traced once: lengths and batch sizes are left open.
+
+    def _wants_xla(self, jit_compile):
+        if jit_compile == "auto":
+            return self.backbone.count_params() >= _PARAMETERS_WORTH_COMPILING
+        return bool(jit_compile)
+
+    def _get_graph(self, key, build):
+        if key not in self._graphs:
+            self._graphs[key] = build()
+        return self._graphs[key]
+
+    def _get_generate(self, options, jit_compile):
+        def build():
+            generator = Generator(self, options, jit_compile)
+
+            def generate(token_ids, mask, parameters):
+                results = generator.generate(token_ids, mask, parameters)
+                texts = generator.to_texts(results) if self.tokenizer is not None else None
+                return results, texts
+
+            return tf.function(generate, input_signature=_make_signature(options))
+
+        return self._get_graph(("generate", _graph_key(options), jit_compile), build)
+
+    def _get_stream(self, options):
+        def build():
+            generator = Generator(self, options)
+
+            def start(token_ids, mask, parameters):
+                parameters = generator.limit(mask, parameters)
+                room = tf.reduce_max(parameters["max_new_tokens"])
+                num_slots = tf.shape(token_ids)[1] + tf.maximum(room, 1)
+                return generator.start(token_ids, mask, parameters, num_slots)
+
+            start = tf.function(start, input_signature=_make_signature(options))
+            return start, tf.function(generator.advance, reduce_retracing=True)
+
+        return self._get_graph(("stream", _graph_key(options)), build)
+
+    def _to_outputs(self, results, texts):
+        if self.tokenizer is not None:
+            return [[text.decode("utf-8") for text in row] for row in texts.numpy()]
+        token_ids, masks = results["token_ids"].numpy(), results["mask"].numpy()
+        return [
+            [row[mask].tolist() for row, mask in zip(rows, row_masks)]
+            for rows, row_masks in zip(token_ids, masks)
+        ]
+
+
+def _graph_key(options):
+    """What a traced graph depends on; everything else in the options is a tensor."""
+    return (
+        options.make_rules(()),
+        options.stops,
+        options.num_beams,
+        options.num_return_sequences,
+        options.early_stopping,
+    )
+
+
+def _make_signature(options):
+    parameters = options.make_signature()
+    if options.forbidden:
+        parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)
+    ids = tf.TensorSpec([None, None], tf.int32)
+    return [ids, tf.TensorSpec([None, None], tf.bool), parameters]
+
+
+def _count_held(text, stops):
+    """How many last characters of `text` may be the beginning of a stop string."""
+    longest = max((len(stop) for stop in stops), default=1) - 1
+    for size in range(min(longest, len(text)), 0, -1):
+        if any(stop.startswith(text[-size:]) for stop in stops):
+            return size
+    return 0

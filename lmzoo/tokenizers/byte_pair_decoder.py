@@ -1,0 +1,51 @@
+"""From token ids back to bytes and text, in the graph."""
+
+import tensorflow as tf
+
+__all__ = ["BytePairDecoder"]
+
+
+class BytePairDecoder(tf.Module):
+    """Puts the bytes of tokens together.
+
+    Args:
+        vocabulary: BytePairVocabulary.
+    """
+
+    def __init__(self, vocabulary):
+        super().__init__(name="byte_pair_decoder")
+        self._size = len(vocabulary.tokens)
+        names = [token.encode() for token in vocabulary.tokens]
+        pairs = list(zip(vocabulary.pieces, names, strict=True))
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._pieces = tf.constant([name if piece is None else piece for piece, name in pairs])
+            self._plain_pieces = tf.constant([piece or b"" for piece, _ in pairs])
+
+    def join(self, ids, skip_special):
+        """Decodes rows of ids to bytes.
+
+        Args:
+            ids: int (B, T), dense or ragged.
+            skip_special: bool. If True, special tokens leave nothing behind.
+        Returns:
+            string (B,).
+        """
+        table = self._plain_pieces if skip_special else self._pieces
+        if not isinstance(ids, tf.RaggedTensor):
+            return tf.strings.reduce_join(self._gather(table, ids), axis=-1)
+        return tf.strings.unsorted_segment_join(
+            self._gather(table, ids.values), ids.value_rowids(), ids.nrows()
+        )
+
+    def _gather(self, table, ids):
+        wrong = (ids < 0) | (ids >= self._size)
+        check = tf.debugging.Assert(
+            ~tf.reduce_any(wrong),
+            [
+                f"`ids` must be token ids from 0 to {self._size - 1}. Received:",
+                tf.boolean_mask(ids, wrong),
+            ],
+        )
+        # Eagerly there is no op to wait for; within a graph the gather must not run first.
+        with tf.control_dependencies([] if check is None else [check]):
+            return tf.gather(table, tf.identity(ids))

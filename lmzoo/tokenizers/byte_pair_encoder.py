@@ -1,0 +1,109 @@
+"""Byte-pair encoding of rows of text, in one graph that does not depend on the batch."""
+
+import tensorflow as tf
+
+from lmzoo.tokenizers.merge_rules import MergeRules
+from lmzoo.tokenizers.pair_merging import PairMerger
+from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
+from lmzoo.tokenizers.word_splitting import WordSplitter
+
+__all__ = ["BytePairEncoder"]
+
+_UNKNOWN = -1
+
+
+class BytePairEncoder(tf.Module):
+    """Turns text into ids; its tables never change once they are built.
+
+    Args:
+        vocabulary: BytePairVocabulary.
+        strip_left: tuple of str. The special tokens that take the white space before them.
+    """
+
+    def __init__(self, vocabulary, strip_left=()):
+        super().__init__(name="byte_pair_encoder")
+        pieces = vocabulary.pieces
+        ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
+        byte_ids = [ids[bytes([byte])] for byte in range(256)]
+        rules = MergeRules.build(vocabulary.rules, pieces)
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._splitter = WordSplitter()
+            self._merger = PairMerger(rules, byte_ids, len(pieces))
+            self._whole_words = self._find_whole_words(ids)
+            special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
+            self._special = SpecialTokenFinder(special, strip_left) if special else None
+
+    def _find_whole_words(self, ids):
+        """A table of the words that become one token: most of a text, and one look-up each."""
+        words, expected = tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int32)
+        values, splits = self._merger.merge(words)
+        # A rule can keep another from ever making its token, so each one is tried.
+        whole = splits[1:] - splits[:-1] == 1
+        whole &= tf.gather(values, splits[:-1]) == expected
+        return tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(words[whole], expected[whole]), _UNKNOWN
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode(self, text):
+        """Encodes each row; what looks like a special token stays text.
+
+        Args:
+            text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            return self._encode(text)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode_with_special(self, text):
+        """Encodes each row; special tokens in it become theirs.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            pieces, special_ids = self._special.split(text)
+            ids = self._encode(tf.where(special_ids < 0, pieces.values, b""))
+            found = tf.RaggedTensor.from_row_lengths(
+                tf.boolean_mask(special_ids, special_ids >= 0),
+                tf.cast(special_ids >= 0, tf.int64),
+                validate=False,
+            )
+            both = tf.concat([ids, found], 1)
+            return tf.RaggedTensor.from_row_splits(
+                both.values, tf.gather(both.row_splits, pieces.row_splits), validate=False
+            )
+
+    def _encode(self, text):
+        row_splits, code_points = tf.raw_ops.UnicodeDecode(
+            input=text, input_encoding="UTF-8", errors="replace"
+        )
+        word_splits, row_words = self._splitter.split(code_points, row_splits)
+        words = tf.raw_ops.UnicodeEncode(
+            input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"
+        )
+        ids = self._encode_words(words)
+        return tf.RaggedTensor.from_row_splits(
+            ids.values, tf.gather(ids.row_splits, row_words), validate=False
+        )
+
+    def _encode_words(self, words):
+        """The ids of each word: one look-up, and merging of the distinct ones it does not find."""
+        ids = self._whole_words.lookup(words)
+        others = tf.where(ids == _UNKNOWN)
+        distinct, index = tf.unique(tf.gather(words, others[:, 0]))
+        values, splits = self._merger.merge(distinct)
+        # (distinct + W, None): the words that were merged, then each word as its one token.
+        choices = tf.RaggedTensor.from_row_splits(
+            tf.concat([values, ids], 0),
+            tf.concat([splits, splits[-1] + tf.range(1, tf.size(ids, tf.int64) + 1)], 0),
+            validate=False,
+        )
+        choice = tf.tensor_scatter_nd_update(
+            tf.range(tf.size(words)) + tf.size(distinct), others, index
+        )
+        return tf.gather(choices, choice)

@@ -1,0 +1,232 @@
+"""A byte-pair tokenizer as Hugging Face files, both ways."""
+
+import pathlib
+
+from lmzoo.tokenizers.json_files import read_json, read_text, write_json, write_text
+
+__all__ = ["ROLES", "read_files", "write_files"]
+
+# The words of lmzoo and of Hugging Face for the tokens a model asks for by role.
+ROLES = {
+    "end_token": "eos_token",
+    "start_token": "bos_token",
+    "pad_token": "pad_token",
+    "mask_token": "mask_token",
+}
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+# The options of a model that would change the ids, with the values that leave them as they are.
+_PLAIN_MODEL = {
+    "dropout": (None, 0),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+    "ignore_merges": (False, None),
+}
+
+
+def write_files(folder, vocabulary, roles, strip_left):
+    """Writes `tokenizer.json`, `vocab.json`, `merges.txt` and the two small files beside them.
+
+    Args:
+        folder: str or path. Made if it is not there.
+        vocabulary: BytePairVocabulary.
+        roles: dict of the keys of `ROLES` to str or None.
+        strip_left: tuple of str. The special tokens that take the white space before them.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
+    added = {
+        ids[token]: _describe_special(token, token in strip_left)
+        for token in sorted(vocabulary.special_tokens, key=ids.get)
+    }
+    named = {ROLES[role]: token for role, token in roles.items() if token is not None}
+    named.setdefault("bos_token", roles["end_token"])
+    # Without it transformers would add its own "<|endoftext|>" behind the vocabulary.
+    named["unk_token"] = roles["end_token"]
+    write_text(folder / "merges.txt", _format_merges(vocabulary.merges))
+    write_json(folder / "vocab.json", ids)
+    write_json(folder / "special_tokens_map.json", named)
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "GPT2Tokenizer",
+            "add_prefix_space": False,
+            "clean_up_tokenization_spaces": False,
+            **named,
+            "added_tokens_decoder": {str(index): token for index, token in added.items()},
+        },
+    )
+    write_json(
+        folder / "tokenizer.json",
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [{"id": index, **token} for index, token in added.items()],
+            "normalizer": None,
+            "pre_tokenizer": {**_BYTE_LEVEL, "use_regex": True},
+            "post_processor": {**_BYTE_LEVEL, "trim_offsets": False, "use_regex": True},
+            "decoder": {**_BYTE_LEVEL, "use_regex": True},
+            "model": {
+                "type": "BPE",
+                **{option: plain[0] for option, plain in _PLAIN_MODEL.items()},
+                "unk_token": None,
+                "fuse_unk": False,
+                "byte_fallback": False,
+                "vocab": ids,
+                "merges": [list(pair) for pair in vocabulary.merges],
+            },
+        },
+    )
+
+
+def _describe_special(token, strips_left):
+    return {
+        "content": token,
+        "single_word": False,
+        "lstrip": strips_left,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _format_merges(merges):
+    return "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges)
+
+
+def read_files(folder):
+    """Reads `tokenizer.json`, or `vocab.json` with `merges.txt`.
+
+    Args:
+        folder: str or path.
+    Returns:
+        dict of the arguments of `BytePairTokenizer`.
+    Raises:
+        FileNotFoundError: if neither is there.
+        ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+    """
+    folder = pathlib.Path(folder)
+    named = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            named.update(read_json(folder / name))
+    if (folder / "tokenizer.json").is_file():
+        found = _read_fast(folder / "tokenizer.json")
+    elif (folder / "vocab.json").is_file():
+        found = _read_slow(folder)
+    else:
+        raise FileNotFoundError(
+            "`folder` must hold tokenizer.json, or vocab.json and merges.txt. "
+            f"Received: {str(folder)!r}."
+        )
+    if named.get("add_prefix_space") not in (None, False):
+        raise ValueError(
+            "tokenizer_config.json must not ask for add_prefix_space. "
+            f"Received: {named['add_prefix_space']!r:.40} in {str(folder)!r}."
+        )
+    found["special_tokens"] = _find_special(found, named, folder)
+    roles = {role: _get_content(named.get(theirs)) for role, theirs in ROLES.items()}
+    if "eos_token" not in named and "<|endoftext|>" in found["special_tokens"]:
+        roles["end_token"] = "<|endoftext|>"
+    return {**found, **roles}
+
+
+def _read_fast(path):
+    content = read_json(path)
+    model = content.get("model")
+    kind = model.get("type", "BPE") if isinstance(model, dict) else model
+    _expect(path, "model.type", kind, ("BPE",))
+    _expect(path, "normalizer", content.get("normalizer"), (None,))
+    splitter = content.get("pre_tokenizer")
+    _expect_section(path, "pre_tokenizer", splitter)
+    _expect(path, "pre_tokenizer.type", splitter.get("type"), ("ByteLevel",))
+    _expect(path, "pre_tokenizer.add_prefix_space", splitter.get("add_prefix_space"), (False,))
+    _expect(path, "pre_tokenizer.use_regex", splitter.get("use_regex", True), (True,))
+    for option, plain in _PLAIN_MODEL.items():
+        _expect(path, f"model.{option}", model.get(option), plain)
+    _expect_section(path, "model.vocab", model.get("vocab"))
+    vocabulary = dict(model["vocab"])
+    if not isinstance(model.get("merges"), list):
+        _refuse(path, "model.merges", model.get("merges"), "a list")
+    added, strip_left = _read_added(path, content.get("added_tokens") or [], vocabulary)
+    return {
+        "vocabulary": vocabulary,
+        "merges": model["merges"],
+        "special_tokens": added,
+        "strip_left": strip_left,
+    }
+
+
+def _read_added(path, tokens, vocabulary):
+    added, strip_left = [], []
+    for token in tokens:
+        if not isinstance(token, dict) or not isinstance(token.get("content"), str):
+            _refuse(path, "added_tokens", token, "objects with a `content`")
+        content = token["content"]
+        _expect(path, f"added_tokens.special of {content!r:.60}", token.get("special"), (True,))
+        for option in ("rstrip", "single_word"):
+            _expect(path, f"added_tokens.{option}", token.get(option), (None, False))
+        index = token.get("id")
+        if type(index) is not int or vocabulary.setdefault(content, index) != index:
+            _refuse(path, f"added_tokens.id of {content!r:.60}", index, "its id in the vocabulary")
+        added.append(content)
+        if token.get("lstrip"):
+            strip_left.append(content)
+    return added, strip_left
+
+
+def _read_slow(folder):
+    vocabulary = read_json(folder / "vocab.json")
+    added = {}
+    if (folder / "added_tokens.json").is_file():
+        added = read_json(folder / "added_tokens.json")
+    lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
+    if lines[0].startswith("#version"):
+        del lines[0]
+    return {
+        "vocabulary": {**vocabulary, **added},
+        "merges": [line for line in lines if line],
+        "special_tokens": list(added),
+        "strip_left": [],
+    }
+
+
+def _find_special(found, named, folder):
+    special = dict.fromkeys(found["special_tokens"])
+    more = named.get("additional_special_tokens") or []
+    for entry in [*(named.get(theirs) for theirs in ROLES.values()), *more]:
+        token = _get_content(entry)
+        if token is None:
+            continue
+        if token not in found["vocabulary"]:
+            raise ValueError(
+                "tokenizer_config.json must name tokens of the vocabulary. "
+                f"Received: {token!r:.80} in {str(folder)!r}, which is not one."
+            )
+        special[token] = None
+    if not special and "<|endoftext|>" in found["vocabulary"]:
+        special["<|endoftext|>"] = None
+    return list(special)
+
+
+def _get_content(entry):
+    content = entry.get("content") if isinstance(entry, dict) else entry
+    return content if isinstance(content, str) else None
+
+
+def _expect_section(path, name, value):
+    if not isinstance(value, dict):
+        _refuse(path, name, value, "an object")
+
+
+def _expect(path, name, value, allowed):
+    if value not in allowed:
+        _refuse(path, name, value, " or ".join(repr(plain) for plain in allowed))
+
+
+def _refuse(path, name, value, wanted):
+    raise ValueError(
+        f"{path.name} must have {wanted} as `{name}`, the byte-level BPE of GPT-2. "
+        f"Received: {value!r:.80} in {str(path)!r}."
+    )

@@ -1,0 +1,64 @@
+"""Finding special tokens in text, for callers that ask for it."""
+
+import tensorflow as tf
+
+__all__ = ["SpecialTokenFinder"]
+
+# NUL announces a mark; a NUL of the text itself is written as NUL and this second character.
+_ESCAPED_NUL = b"\x00\x01"
+_BORDER = b"\x00\x02"
+# Unicode's White_Space; RE2 knows ASCII's alone.
+_WHITE_SPACE = (
+    r"[\x{9}-\x{d} \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]+"
+)
+
+
+class SpecialTokenFinder(tf.Module):
+    """Cuts text at the special tokens in it: the leftmost first, the longest of those that fit.
+
+    Args:
+        special_tokens: dict of str to int, without control characters (the marks use them).
+        strip_left: tuple of str. Those of them that take the white space before them.
+    """
+
+    def __init__(self, special_tokens, strip_left=()):
+        super().__init__(name="special_token_finder")
+        # RE2 takes the first alternative that fits, so the longest stands first.
+        by_length = sorted(special_tokens, key=lambda token: (-len(token), token))
+        self._pattern = _match_any(by_length)
+        border = "".join(f"\\x{{{byte}}}" for byte in _BORDER)
+        self._strip = f"{_WHITE_SPACE}{border}{_match_any(strip_left)}" if strip_left else None
+        with tf.init_scope():
+            self._ids = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(
+                    tf.constant([token.encode() for token in special_tokens]),
+                    tf.constant(list(special_tokens.values()), tf.int32),
+                ),
+                default_value=-1,
+            )
+
+    def split(self, text):
+        """Cuts each row.
+
+        Args:
+            text: string (B,).
+        Returns:
+            pieces: string (B, None) ragged. Text and special tokens in turn, text at both ends.
+            ids: int32 (pieces,). The id of each piece that is a special token, elsewhere -1.
+        """
+        text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+        text = tf.strings.regex_replace(text, r"\x{0}", _ESCAPED_NUL)
+        text = tf.strings.regex_replace(text, self._pattern, _BORDER + rb"\1" + _BORDER)
+        if self._strip:
+            text = tf.strings.regex_replace(text, self._strip, _BORDER + rb"\1")
+        pieces = tf.strings.split(text, _BORDER)
+        flat = tf.strings.regex_replace(pieces.flat_values, r"\x{0}\x{1}", b"\x00")
+        rows = pieces.value_rowids()
+        place = tf.range(tf.size(rows, tf.int64)) - tf.gather(pieces.row_splits, rows)
+        ids = tf.where(place % 2 == 1, self._ids.lookup(flat), -1)
+        return pieces.with_flat_values(flat), ids
+
+
+def _match_any(tokens):
+    escaped = ("".join(f"\\x{{{ord(character):x}}}" for character in token) for token in tokens)
+    return "(" + "|".join(escaped) + ")"

@@ -1,0 +1,108 @@
+"""GPT-2's splitting of text into words, as comparisons of neighbouring code points.
+
+The pattern, here in three pieces, is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|`, then
+` ?[^\\s\\p{L}\\p{N}]+|`, then `\\s+(?!\\S)|\\s+`. RE2, the engine in TensorFlow, has no look-ahead
+and an older Unicode. But whether a word begins at a code point depends on three neighbours to its
+left and two to its right alone:
+
+- at a change of class, unless one space stands before it (the word began with that space) or the
+  apostrophe of a contraction does;
+- behind a contraction, and at one: an apostrophe that neither a space nor another mark precedes;
+- in white space, at its first code point, and at its last if something follows.
+"""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["WordSplitter"]
+
+_OTHER, _LETTER, _NUMBER, _SPACE, _OUTSIDE = range(5)
+_BLOCK_BITS = 8
+
+
+class WordSplitter(tf.Module):
+    """Finds where GPT-2's words begin.
+
+    Reference: Radford et al. 2019, "Language models are unsupervised multitask learners",
+    section 2.2; the pattern is the one in the code that was published with it.
+    """
+
+    def __init__(self):
+        super().__init__(name="word_splitter")
+        blocks, index = np.unique(
+            _read_classes().reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
+        )
+        with tf.init_scope():
+            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
+            self._classes = tf.constant(blocks.reshape(-1))
+
+    def split(self, code_points, row_splits):
+        """Splits rows of code points into words.
+
+        Args:
+            code_points: int32 (n,). The valid code points of all rows, one after the other.
+            row_splits: int64 (B + 1,). Where each row begins, and n.
+        Returns:
+            word_splits: int64 (W + 1,). Where each word begins in `code_points`, and n.
+            row_words: int64 (B + 1,). How many words stand before each row, and W.
+        """
+        size = tf.size(code_points, out_type=tf.int64)
+        starts = tf.where(self._find_starts(code_points, row_splits, size))[:, 0]
+        row_words = tf.searchsorted(starts, row_splits, out_type=tf.int64)
+        return tf.concat([starts, [size]], 0), row_words
+
+    def _find_starts(self, code_points, row_splits, size):
+        edges = tf.scatter_nd(row_splits[:, None], tf.ones_like(row_splits, tf.int32), [size + 1])
+        first, last = edges[:-1] > 0, edges[1:] > 0
+        classes = self._classify(code_points)
+        before = tf.where(first, tf.constant(_OUTSIDE, tf.uint8), _shift(classes, 1))
+        after = tf.where(last, tf.constant(_SPACE, tf.uint8), _shift(classes, -1))
+        joins = (_shift(code_points, 1) == ord(" ")) & ~first
+        short, long = _find_contractions(code_points, last)
+        opens = (before != _OTHER) & ~joins
+        short, long = short & opens, long & opens
+        contracted = short | long
+        change = (classes != before) & ~joins & ~_shift(contracted, 1)
+        blank = classes == _SPACE
+        blank_start = blank & ((before != _SPACE) | (after != _SPACE))
+        behind = _shift(short, 2) | _shift(long, 3)
+        return first | behind | blank_start | (change & ~blank)
+
+    def _classify(self, code_points):
+        block = tf.gather(self._block_starts, tf.bitwise.right_shift(code_points, _BLOCK_BITS))
+        inside = tf.bitwise.bitwise_and(code_points, (1 << _BLOCK_BITS) - 1)
+        return tf.gather(self._classes, block + inside)
+
+
+def _find_contractions(code_points, last):
+    """Where `'s 'd 'm 't` (short) and `'ll 've 're` (long) stand within a row: two bool (n,)."""
+    second = tf.where(last, 0, _shift(code_points, -1))
+    third = _shift(second, -1)
+    apostrophe = code_points == ord("'")
+    short = apostrophe & _is_any(second, "sdmt")
+    ends_in_e = (third == ord("e")) & _is_any(second, "vr")
+    ends_in_l = (third == ord("l")) & (second == ord("l"))
+    return short, apostrophe & (ends_in_e | ends_in_l)
+
+
+def _is_any(code_points, characters):
+    found = code_points == ord(characters[0])
+    for character in characters[1:]:
+        found |= code_points == ord(character)
+    return found
+
+
+def _shift(values, by):
+    """Moves values right (or left, `by` negative) by places that are filled with zeros."""
+    if by > 0:
+        return tf.concat([tf.zeros([by], values.dtype), values], 0)[: tf.size(values)]
+    return tf.concat([values[-by:], tf.zeros([-by], values.dtype)], 0)[: tf.size(values)]
+
+
+def _read_classes():
+    path = pathlib.Path(__file__).with_name("code_point_classes.npz")
+    with np.load(path, allow_pickle=False) as ranges:
+        starts, classes = ranges["starts"], ranges["classes"]
+    return np.repeat(classes, np.diff(starts, append=0x110000))

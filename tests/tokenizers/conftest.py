@@ -1,0 +1,95 @@
+"""One learned tokenizer, the library it must agree with, and texts that are hard to get right."""
+
+import pathlib
+import sysconfig
+import unicodedata
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from lmzoo.tokenizers import BytePairTokenizer
+
+_LANGUAGES = (
+    "Привет, мир! Как дела? 我喜欢编程。今天天气很好。 नमस्ते दुनिया १२३ 안녕하세요 세계 "
+    "สวัสดีชาวโลก שלום עולם مرحبا بالعالم Γειά σου Κόσμε ½ ① Ⅳ ²"
+)
+
+
+@pytest.fixture(scope="session")
+def library_text():
+    """About 3 MB of code and English: the standard library's own files."""
+    folder = pathlib.Path(sysconfig.get_paths()["stdlib"])
+    files = sorted(folder.glob("*.py"))
+    return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)[:3_000_000]
+
+
+@pytest.fixture(scope="session")
+def byte_pair_tokenizer(library_text):
+    texts = [library_text[:1_000_000], _LANGUAGES * 50, "a   b\n\n\n    c\t\td " * 100]
+    return BytePairTokenizer.train(iter(texts), 3000, special_tokens=["<|endoftext|>", "<pad>"])
+
+
+@pytest.fixture(scope="session")
+def byte_pair_reference(byte_pair_tokenizer, tmp_path_factory):
+    """Hugging Face's tokenizer, which leaves special tokens in text alone."""
+    folder = tmp_path_factory.mktemp("reference")
+    byte_pair_tokenizer.save(folder)
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    reference.encode_special_tokens = True
+    return reference
+
+
+@pytest.fixture(scope="session")
+def nasty_texts():
+    decomposed = unicodedata.normalize("NFD", "Ångström naïve 각")
+    return [
+        "",
+        " ",
+        " " * 10_000,
+        "a" + " " * 1000 + "b",
+        "\r\n \t\v\f\x85\u2028\u2029 \r\r\n\n x \n",
+        "a\x00b\x00\x00 \x00",
+        "\ufffd a\ufffdb",
+        "\ufeffa\ufeffb \ufeff",
+        "".join(map(chr, range(0xA0))),
+        "a" + "\u0301" * 500 + "b\u0327\u0301",
+        unicodedata.normalize("NFC", decomposed),
+        decomposed,
+        "\u1112\u1161\u11ab 한",
+        "İstanbul ıI iİ",
+        "สวัสดีครับ ผมชื่อ",
+        "क्षि १२३ ०a०",
+        "𠀀𠀁 𪛖 a𠀀b",
+        "\u202eabc\u202c \u2066x\u2069 אב1گ",
+        "👨\u200d👩\u200d👧\u200d👦 🇫🇷🇩🇪 1\ufe0f\u20e3 ☝🏽",
+        "\U000e0041\U000e007f x",
+        "\ue000\U000f0000\U0010ffff",
+        "\u0378\u1c89\U000105c0 a\u0378",
+        "don't you'll we've I'm he'd they're 's 'S !'s ''s 'll'x 'lla 'l 'v \n'm\u00a0't 't's's",
+        "'s", "'", "a'", "a'l", "a'v", " 've", "\n'", "3's ½'ll",
+        "¹²³ ½ Ⅻ x² 1,000.50",
+        "\u00a0\u00a0a \u3000b  \u2003",
+        "<|endoftext|> <|ENDOFTEXT|> ＜|endoftext|＞ <|end\u200boftext|> <pad>",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def draw_texts():
+    """Draws texts of mixed code points: `draw_texts(seed, count)`."""
+
+    def draw(seed, count):
+        generator = np.random.default_rng(seed)
+        common = list("  \n\t'.,!?aeiotslrvdmLES019é") + ["'s", "'ll", "the", " in", "\u00a0", "我"]
+        return ["".join(_draw_pieces(generator, common)) for _ in range(count)]
+
+    return draw
+
+
+def _draw_pieces(generator, common):
+    for _ in range(generator.integers(0, 30)):
+        if generator.random() < 0.75:
+            yield common[generator.integers(len(common))]
+            continue
+        code_point = int(generator.integers(generator.choice([0x100, 0x3000, 0x10000, 0x110000])))
+        yield "?" if 0xD800 <= code_point < 0xE000 else chr(code_point)
