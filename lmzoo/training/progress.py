@@ -69,7 +69,9 @@ class RichProgress(keras.callbacks.Callback):
         elif now - self._last_line >= _SECONDS_A_LINE or self._step == self._num_steps:
             self._last_line = now
             total = f"/{self._num_steps}" if self._num_steps else ""
-            print(f"{self.label}: step {self._step}{total}, {self._describe(now)}", file=sys.stderr)
+            line = f"{self.label}: step {self._step}{total}, {self._describe(now)}\n"
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
     def on_train_end(self, logs=None):
         self.close()

@@ -8,12 +8,12 @@ import math
 import numpy as np
 
 
-def randomise(layer, seed=0):
+def randomise(layer, seed=0, deviation=0.4):
     """Gives every weight new random values: the usual zeros and ones hide a swapped one."""
     generator = np.random.default_rng(seed)
     for weight in layer.weights:
         centre = 1.0 if weight.path.endswith(("/gamma", "/scale")) else 0.0
-        weight.assign(generator.normal(centre, 0.4, weight.shape))
+        weight.assign(generator.normal(centre, deviation, weight.shape))
     return layer
 
 

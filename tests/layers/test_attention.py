@@ -63,6 +63,14 @@ def test_a_masked_key_changes_nothing(dtype):
     np.testing.assert_array_equal(plain, attend(query, key, value, mask))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_single_key_is_taken_whole_or_not_at_all(dtype):
+    query, key, value = (ops.cast(heads(2, 1), dtype) for _ in range(3))
+    np.testing.assert_array_equal(attend(query, key, value), value)
+    mask = np.array([[[True]], [[False]], [[True]]])
+    np.testing.assert_array_equal(attend(query, key, value, mask), value * mask[..., None])
+
+
 def test_attend_drops_weights_not_values():
     query, key, value = (ops.convert_to_tensor(heads(2, 4)) for _ in range(3))
     seen = []
