@@ -89,7 +89,9 @@ def _add_demo(commands):
         metavar="FOLDER",
         help="where model and SavedModel go (default: %(default)s)",
     )
-    demo.add_argument("--seed", type=int, default=0, help="another seed, another model (default: 0)")
+    demo.add_argument(
+        "--seed", type=int, default=0, help="another seed, another model (default: 0)"
+    )
     demo.add_argument("--overwrite", action="store_true", help="replace FOLDER if it is there")
 
 

@@ -20,7 +20,7 @@ def generate(arguments):
     Args:
         arguments: argparse.Namespace of `lmzoo generate`.
     Raises:
-        ValueError: if an option is out of its range, or `--stream` asks for what cannot be streamed.
+        ValueError: if an option is out of its range, or `--stream` is asked for more than one text.
     """
     options = _generation_options(arguments)
     prompts = _read_prompts(arguments.prompts)

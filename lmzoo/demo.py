@@ -158,9 +158,7 @@ def _make_optimizer(lm, steps):
         warmup_target=_LEARNING_RATE,
         warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=0.1, beta_2=0.95, global_clipnorm=1.0
-    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.1, beta_2=0.95, global_clipnorm=1.0)
     vectors = [variable for variable in lm.trainable_variables if len(variable.shape) < 2]
     optimizer.exclude_from_weight_decay(var_list=vectors)
     return optimizer

@@ -10,9 +10,7 @@ __all__ = ["check"]
 _TEXTS = ("", "The", "def main(", "import os\n\n\nclass", "我喜欢编程。", "naïve café 🙂")
 
 
-def check(
-    folder, task, texts=_TEXTS, max_new_tokens=16, tolerance=1e-3, verbose=True, **options
-):
+def check(folder, task, texts=_TEXTS, max_new_tokens=16, tolerance=1e-3, verbose=True, **options):
     """Compares an exported SavedModel with the task it came from, on greedy completions.
 
     Args:
@@ -22,12 +20,12 @@ def check(
         max_new_tokens: int.
         tolerance: float. The largest difference of a `log_prob`, in nats, that is accepted.
         verbose: bool. Whether to print the largest difference.
-        **options: what `export_saved_model` was told and a caller of the signature `generate` cannot
-            choose: beams, penalties, stop strings.
+        **options: what `export_saved_model` was told and a caller of the signature `generate`
+            cannot choose: beams, penalties, stop strings.
     Returns:
-        dict with `largest_difference` of the log-probabilities (float, nats; None under beam search,
-        whose scores are weighed by length), `different_texts` (list of the prompts whose completions
-        differ) and `passed`.
+        dict with `largest_difference` of the log-probabilities (float, nats; None under beam
+        search, whose scores are weighed by length), `different_texts` (list of the prompts whose
+        completions differ) and `passed`.
     Raises:
         FileNotFoundError: if `folder` is no SavedModel.
     """

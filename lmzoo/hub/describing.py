@@ -29,10 +29,10 @@ def describe(folder):
     Args:
         folder: str or path. A folder with config.json and .safetensors files.
     Returns:
-        dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of str),
-        the sizes (int or None), `num_parameters` (int), `num_tensors` (int), `dtypes` (list of str),
-        `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with `kind` and
-        `vocabulary_size`, or None), `files` (dict of name to bytes).
+        dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
+        str), the sizes (int or None), `num_parameters` (int), `num_tensors` (int), `dtypes` (list
+        of str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
+        `kind` and `vocabulary_size`, or None), `files` (dict of name to bytes).
     Raises:
         FileNotFoundError: if `folder` has no config.json or no .safetensors file.
         ValueError: if one of them is broken.

@@ -212,3 +212,20 @@ def test_a_tokenizer_without_merges_gives_bytes():
 def test_the_examples_run(module):
     failed, tried = doctest.testmod(module)
     assert tried and not failed
+
+
+def test_threads_that_share_a_new_tokenizer_make_its_tables_once(monkeypatch):
+    made = []
+
+    class SlowEncoder(byte_pair.BytePairEncoder):
+        def __init__(self, *arguments):
+            made.append(self)
+            time.sleep(0.2)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(byte_pair, "BytePairEncoder", SlowEncoder)
+    tokenizer = BytePairTokenizer.train(iter(["a cat, a hat, a cat"]), 300)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(tokenizer.tokenize, [["a hat"]] * 4))
+    assert len(made) == 1
+    assert len({tuple(ids.flat_values.numpy()) for ids in found}) == 1
