@@ -33,7 +33,7 @@ _LEFT_OUT = {
     "dist-packages", "encodings", "ensurepip", "idle_test", "idlelib", "lib2to3", "pydoc_data",
     "site-packages", "test", "tests", "turtledemo",
 }  # fmt: skip
-_HELD_OUT_SHARE = 40
+_HELD_OUT_SHARE = 24
 
 # To this process it looks as if Keras, tensorflow-text and lmzoo were not installed.
 _BARE_PROCESS = """

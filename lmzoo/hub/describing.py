@@ -85,15 +85,7 @@ def _find_sizes(config):
 def _describe_tokenizer(folder):
     """The kind and the size of the tokenizer in a folder, or None if there is none."""
     if (folder / "tokenizer.json").is_file():
-        content = _read_object(folder / "tokenizer.json")
-        model = content.get("model")
-        model = model if isinstance(model, dict) else {}
-        words = model.get("vocab")
-        # Unigram has a list of [word, score], the others a dict.
-        known = {word[0] if isinstance(word, list) and word else word for word in words or ()}
-        added = content.get("added_tokens") or []
-        known |= {token.get("content") for token in added if isinstance(token, dict)}
-        return {"kind": str(model.get("type", "unknown")), "vocabulary_size": len(known)}
+        return _describe_tokenizer_json(_read_object(folder / "tokenizer.json"))
     if (folder / "vocab.json").is_file():
         return {"kind": "BPE", "vocabulary_size": len(_read_object(folder / "vocab.json"))}
     if (folder / "vocab.txt").is_file():
@@ -103,6 +95,20 @@ def _describe_tokenizer(folder):
         if (folder / name).is_file():
             return {"kind": "SentencePiece", "vocabulary_size": None}
     return None
+
+
+def _describe_tokenizer_json(content):
+    model, added = content.get("model"), content.get("added_tokens")
+    model = model if isinstance(model, dict) else {}
+    words = model.get("vocab")
+    # Unigram has a list of [word, score], the others have a dict.
+    known = set(words) if isinstance(words, dict) else set()
+    if isinstance(words, list):
+        known = {str(entry[0]) for entry in words if isinstance(entry, list) and entry}
+    for token in added if isinstance(added, list) else ():
+        if isinstance(token, dict):
+            known.add(str(token.get("content")))
+    return {"kind": str(model.get("type", "unknown")), "vocabulary_size": len(known)}
 
 
 def _read_object(path):

@@ -1,0 +1,78 @@
+"""What a folder holds, read from its config and its headers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lmzoo.hub.describing import describe
+from lmzoo.hub.safetensors_files import write_tensors
+
+
+@pytest.fixture
+def folder(tmp_path):
+    config = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 3, "vocab_size": 5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tensors = {"a": np.zeros((5, 8), np.float32), "b": np.zeros(8, np.float16)}
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    return tmp_path
+
+
+def test_sizes_are_found_under_the_names_of_any_family(folder):
+    found = describe(folder)
+    assert (found["model_type"], found["num_layers"], found["hidden_dim"]) == ("bert", 3, 8)
+    assert found["vocabulary_size"] == 5
+    assert found["max_sequence_length"] is None
+
+
+def test_parameters_and_memory_are_those_of_the_headers(folder):
+    found = describe(folder)
+    assert (found["num_parameters"], found["num_tensors"]) == (48, 2)
+    assert found["memory_bytes"] == {"float32": 192, "bfloat16": 96, "int8": 48}
+    assert found["dtypes"] == ["float16", "float32"]
+    assert found["files"]["config.json"] == (folder / "config.json").stat().st_size
+
+
+@pytest.mark.parametrize(
+    "name, content, kind, size",
+    [
+        ("vocab.txt", "[PAD]\na\nb\n", "WordPiece", 3),
+        ("vocab.json", '{"a": 0, "b": 1}', "BPE", 2),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {"a": 0, "<e>": 1}},'
+            ' "added_tokens": [{"content": "<e>"}, {"content": "<f>"}]}',
+            "BPE",
+            3,
+        ),
+        ("tokenizer.json", '{"model": {"type": "Unigram", "vocab": [["a", 0.5]]}}', "Unigram", 1),
+        ("spiece.model", "x", "SentencePiece", None),
+    ],
+)
+def test_a_tokenizer_is_told_by_its_files(folder, name, content, kind, size):
+    (folder / name).write_text(content)
+    assert describe(folder)["tokenizer"] == {"kind": kind, "vocabulary_size": size}
+
+
+def test_a_folder_without_a_tokenizer_has_none(folder):
+    assert describe(folder)["tokenizer"] is None
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"model": 3, "added_tokens": 7}', '"x"'])
+def test_a_broken_tokenizer_is_refused_or_unknown(folder, content):
+    (folder / "tokenizer.json").write_text(content)
+    if content.startswith('{"'):
+        assert describe(folder)["tokenizer"] == {"kind": "unknown", "vocabulary_size": 0}
+    else:
+        with pytest.raises(ValueError, match="tokenizer.json"):
+            describe(folder)
+
+
+def test_missing_and_cut_weights_are_refused(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="safetensors"):
+        describe(folder)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=str(folder)):
+        describe(folder)

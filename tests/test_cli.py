@@ -1,0 +1,287 @@
+"""The command line: what it prints, how fast, and how it says no."""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import lmzoo
+from lmzoo import commands
+from lmzoo.cli import main
+
+ROOT = pathlib.Path(__file__).parent.parent
+HEAVY = {"tensorflow", "keras", "tensorflow_text"}
+CODE = """
+import json, sys
+from lmzoo.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as stopped:
+    code = stopped.code or 0
+print(json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def run_child(*arguments):
+    """The exit code, the names of the modules imported, and the finished process."""
+    child = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CODE, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    code, modules = json.loads(child.stdout.splitlines()[-1])
+    return code, set(modules), child
+
+
+@pytest.fixture(scope="module")
+def lm():
+    tokenizer = lmzoo.tokenizers.BytePairTokenizer.train(
+        iter(["def main(argument):\n    return argument\n", "a cat, a hat. 我喜欢编程。"] * 20), 320
+    )
+    backbone = lmzoo.models.GPTBackbone(
+        tokenizer.vocabulary_size,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=16,
+        max_sequence_length=64,
+    )
+    generator = np.random.default_rng(0)
+    for variable in backbone.variables:
+        # The first weights are so small that every text would be one word over and over.
+        variable.assign(generator.normal(scale=0.3, size=variable.shape))
+    return lmzoo.tasks.CausalLM(backbone, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def model(lm, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "model"
+    lm.save_pretrained(folder)
+    return str(folder)
+
+
+def fails(capsys, *arguments):
+    """The one line on stderr of a command that ends with exit code 2."""
+    try:
+        code = main(list(arguments))
+    except SystemExit as stopped:
+        code = stopped.code
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.out == ""
+    assert printed.err.startswith("lmzoo: error: ") and printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["generate"], ["export"], ["info"]])
+def test_help_answers_within_half_a_second_without_tensorflow(command):
+    seconds = []
+    while len(seconds) < 5 and not any(second < 0.5 for second in seconds):
+        start = time.perf_counter()
+        code, modules, child = run_child(*command, "--help")
+        seconds.append(time.perf_counter() - start)
+    # The best of five: a busy machine says nothing about the program.
+    assert min(seconds) < 0.5
+    assert code == 0
+    assert "usage: lmzoo" in child.stdout and "example:\n  lmzoo" in child.stdout
+    assert not HEAVY & modules
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lmzoo {lmzoo.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, wrong",
+    [
+        ([], "COMMAND"),
+        (["dance"], "dance"),
+        (["info"], "MODEL"),
+        (["info", "x", "--colour"], "--colour"),
+        (["generate", "x", "y", "--top-k", "many"], "many"),
+        (["demo", "--steps", "0"], "--steps 0"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(arguments, wrong, capsys):
+    assert wrong in fails(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", [["info"], ["generate", "a"], ["export", "out"]])
+def test_a_folder_that_is_no_model_is_told_without_tensorflow(command, tmp_path):
+    code, modules, child = run_child(command[0], tmp_path, *command[1:])
+    assert code == 2
+    assert not HEAVY & modules
+    assert child.stderr.count("\n") == 1
+    assert "config.json" in child.stderr and str(tmp_path) in child.stderr
+
+
+def test_debug_shows_the_traceback_before_and_after_the_command(tmp_path):
+    for arguments in (["--debug", "info", str(tmp_path)], ["info", str(tmp_path), "--debug"]):
+        with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+            main(arguments)
+
+
+def test_a_fault_of_the_program_is_one_line_and_exit_code_1(monkeypatch, capsys):
+    def fail(arguments):
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr(commands, "info", fail)
+    assert main(["info", "x"]) == 1
+    assert capsys.readouterr().err == "lmzoo: error: ZeroDivisionError: by zero\n"
+
+
+def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "info", interrupt)
+    assert main(["info", "x"]) == 130
+    assert capsys.readouterr().err == "lmzoo: interrupted\n"
+
+
+def test_a_reader_who_stops_reading_is_no_error(model):
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lmzoo.cli", "info", model],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.close()
+    with child.stderr:
+        assert child.stderr.read() == b""
+    assert child.wait(60) == 0
+
+
+def test_info_needs_no_tensorflow_and_counts_what_there_is(model, lm):
+    code, modules, child = run_child("info", model, "--json")
+    found = json.loads("\n".join(child.stdout.splitlines()[:-1]))
+    assert code == 0 and child.stderr == ""
+    assert not HEAVY & modules
+    assert found["num_parameters"] == lm.backbone.count_params()
+    assert found["tokenizer"]["vocabulary_size"] == lm.tokenizer.vocabulary_size
+
+
+def test_info_in_words_names_the_sizes_and_the_files(model, capsys):
+    assert main(["info", model]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    values = dict(line.split(None, 1) for line in lines)
+    assert values["layers"] == "1"
+    assert values["context"] == "64 tokens"
+    assert any("model.safetensors" in line for line in lines)
+
+
+def test_generate_prints_what_the_library_gives(model, lm, capsys):
+    arguments = ["generate", model, "def main(", "a cat", "--max-new-tokens", "6"]
+    sampling = ["--temperature", "0.8", "--top-k", "20", "--top-p", "0.9", "--seed", "3"]
+    assert main([*arguments, *sampling]) == 0
+    wanted = lm.generate(
+        ["def main(", "a cat"], max_new_tokens=6, temperature=0.8, top_k=20, top_p=0.9, seed=3
+    )
+    assert capsys.readouterr().out == f"{wanted[0]}\n{'-' * 40}\n{wanted[1]}\n"
+
+
+def test_generate_as_json_holds_every_completion_and_its_score(model, lm, capsys):
+    options = ["--num-beams", "3", "--num-return-sequences", "2", "--repetition-penalty", "1.2"]
+    assert main(["generate", model, "a", "--max-new-tokens", "5", "--json", *options]) == 0
+    [record] = json.loads(capsys.readouterr().out)
+    texts, scores = lm.generate(
+        "a",
+        max_new_tokens=5,
+        num_beams=3,
+        num_return_sequences=2,
+        repetition_penalty=1.2,
+        return_prompt=False,
+        return_scores=True,
+    )
+    assert record["prompt"] == "a"
+    assert [completion["text"] for completion in record["completions"]] == texts
+    got = [completion["score"] for completion in record["completions"]]
+    np.testing.assert_allclose(got, scores, rtol=1e-5)
+
+
+def test_a_streamed_text_is_the_text(model, capsys):
+    arguments = ["generate", model, "a cat", "--max-new-tokens", "8", "--stop", "zzz"]
+    assert main([*arguments, "--stream"]) == 0
+    streamed = capsys.readouterr().out
+    assert main([*arguments, "--no-stream"]) == 0
+    assert capsys.readouterr().out == streamed
+
+
+def test_a_prompt_comes_from_standard_input_without_its_last_newline(model, monkeypatch, capsys):
+    stdin = io.TextIOWrapper(io.BytesIO("def main(\n我\n".encode()), encoding="ascii")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["generate", model, "-", "--max-new-tokens", "0", "--json"]) == 0
+    [record] = json.loads(capsys.readouterr().out)
+    assert record["prompt"] == "def main(\n我"
+
+
+def test_a_prompt_that_is_not_unicode_is_read_all_the_same(model, capsys):
+    prompt = os.fsdecode(b"caf\xe9")
+    assert main(["generate", model, prompt, "--max-new-tokens", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["prompt"] == "caf\ufffd"
+
+
+@pytest.mark.parametrize(
+    "options, wrong",
+    [
+        (["--top-p", "2"], "top_p=2.0"),
+        (["--temperature", "-1"], "temperature=-1.0"),
+        (["--num-beams", "2", "--temperature", "1"], "num_beams=2"),
+        (["--stream", "--num-return-sequences", "2"], "--num-return-sequences 2"),
+        (["--stream", "--json"], "--json True"),
+        (["--dtype", "float7"], "dtype='float7'"),
+        (["-", "-"], "more than once"),
+    ],
+)
+def test_an_option_out_of_range_is_told_in_one_line(model, options, wrong, capsys):
+    assert wrong in fails(capsys, "generate", model, "a", *options)
+
+
+def test_a_model_without_a_tokenizer_is_told(lm, tmp_path, capsys):
+    lmzoo.tasks.CausalLM(lm.backbone).save_pretrained(tmp_path / "ids")
+    assert "tokenizer" in fails(capsys, "generate", str(tmp_path / "ids"), "a")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-new-tokens", "5"],
+        ["--temperature", "0.9", "--top-k", "9", "--repetition-penalty", "1.5", "--stop", "c"],
+        ["--num-beams", "2"],
+    ],
+)
+def test_an_exported_model_passes_its_check(model, tmp_path, options, capsys):
+    folder = str(tmp_path / "1")
+    assert main(["export", model, folder, "--check", "--json", *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["check"]["passed"]
+    loaded = tf.saved_model.load(folder)
+    assert sorted(report["signatures"]) == sorted(loaded.signatures)
+
+
+def test_a_failed_check_is_exit_code_1(model, tmp_path, monkeypatch, capsys):
+    found = {"largest_difference": 1.0, "different_texts": ["a"], "passed": False}
+    monkeypatch.setattr("lmzoo.export.check", lambda *_, **__: found)
+    assert main(["export", model, str(tmp_path / "1"), "--check"]) == 1
+    assert "failed, other texts for ['a']" in capsys.readouterr().out
+
+
+def test_an_existing_folder_is_replaced_only_on_demand(model, tmp_path, capsys):
+    folder = tmp_path / "1"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    assert str(folder) in fails(capsys, "export", model, str(folder))
+    assert (folder / "mine.txt").exists()
+    assert main(["export", model, str(folder), "--overwrite", "--max-new-tokens", "2"]) == 0
+    assert not (folder / "mine.txt").exists()
+    assert "signatures: " in capsys.readouterr().out
