@@ -40,6 +40,10 @@ def main(arguments=None):
         # Whoever read our output has enough; Python must not try to flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except FileExistsError as error:
+        # The library's remedy in the words of this place.
+        words = str(error).replace("overwrite=True", "--overwrite")
+        return _fail(options, _EXIT_USAGE, f"error: {words}")
     except (ValueError, TypeError, OSError) as error:
         return _fail(options, _EXIT_USAGE, f"error: {error}")
     except Exception as error:

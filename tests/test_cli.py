@@ -15,6 +15,7 @@ import tensorflow as tf
 import lmzoo
 from lmzoo import commands
 from lmzoo.cli import main
+from lmzoo.files import check_new_folder
 
 ROOT = pathlib.Path(__file__).parent.parent
 HEAVY = {"tensorflow", "keras", "tensorflow_text"}
@@ -66,6 +67,13 @@ def model(lm, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "model"
     lm.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def opened(lm, model, monkeypatch):
+    """The folder of a model that the commands find open: a graph is traced once for all tests."""
+    monkeypatch.setattr(commands, "_load", lambda arguments, options: lm)
+    return model
 
 
 def fails(capsys, *arguments):
@@ -180,8 +188,8 @@ def test_info_in_words_names_the_sizes_and_the_files(model, capsys):
     assert any("model.safetensors" in line for line in lines)
 
 
-def test_generate_prints_what_the_library_gives(model, lm, capsys):
-    arguments = ["generate", model, "def main(", "a cat", "--max-new-tokens", "6"]
+def test_generate_prints_what_the_library_gives(opened, lm, capsys):
+    arguments = ["generate", opened, "def main(", "a cat", "--max-new-tokens", "6"]
     sampling = ["--temperature", "0.8", "--top-k", "20", "--top-p", "0.9", "--seed", "3"]
     assert main([*arguments, *sampling]) == 0
     wanted = lm.generate(
@@ -190,16 +198,16 @@ def test_generate_prints_what_the_library_gives(model, lm, capsys):
     assert capsys.readouterr().out == f"{wanted[0]}\n{'-' * 40}\n{wanted[1]}\n"
 
 
-def test_generate_as_json_holds_every_completion_and_its_score(model, lm, capsys):
-    options = ["--num-beams", "3", "--num-return-sequences", "2", "--repetition-penalty", "1.2"]
-    assert main(["generate", model, "a", "--max-new-tokens", "5", "--json", *options]) == 0
+def test_generate_as_json_holds_every_completion_and_its_score(opened, lm, capsys):
+    options = ["--temperature", "0.9", "--seed", "5", "--num-return-sequences", "2"]
+    assert main(["generate", opened, "a", "--max-new-tokens", "5", "--json", *options]) == 0
     [record] = json.loads(capsys.readouterr().out)
     texts, scores = lm.generate(
         "a",
         max_new_tokens=5,
-        num_beams=3,
+        temperature=0.9,
+        seed=5,
         num_return_sequences=2,
-        repetition_penalty=1.2,
         return_prompt=False,
         return_scores=True,
     )
@@ -209,25 +217,25 @@ def test_generate_as_json_holds_every_completion_and_its_score(model, lm, capsys
     np.testing.assert_allclose(got, scores, rtol=1e-5)
 
 
-def test_a_streamed_text_is_the_text(model, capsys):
-    arguments = ["generate", model, "a cat", "--max-new-tokens", "8", "--stop", "zzz"]
+def test_a_streamed_text_is_the_text(opened, capsys):
+    arguments = ["generate", opened, "a cat", "--max-new-tokens", "8", "--stop", "zzz"]
     assert main([*arguments, "--stream"]) == 0
     streamed = capsys.readouterr().out
     assert main([*arguments, "--no-stream"]) == 0
     assert capsys.readouterr().out == streamed
 
 
-def test_a_prompt_comes_from_standard_input_without_its_last_newline(model, monkeypatch, capsys):
+def test_a_prompt_comes_from_standard_input_without_its_last_newline(opened, monkeypatch, capsys):
     stdin = io.TextIOWrapper(io.BytesIO("def main(\n我\n".encode()), encoding="ascii")
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert main(["generate", model, "-", "--max-new-tokens", "0", "--json"]) == 0
+    assert main(["generate", opened, "-", "--max-new-tokens", "0", "--json"]) == 0
     [record] = json.loads(capsys.readouterr().out)
     assert record["prompt"] == "def main(\n我"
 
 
-def test_a_prompt_that_is_not_unicode_is_read_all_the_same(model, capsys):
+def test_a_prompt_that_is_not_unicode_is_read_all_the_same(opened, capsys):
     prompt = os.fsdecode(b"caf\xe9")
-    assert main(["generate", model, prompt, "--max-new-tokens", "0", "--json"]) == 0
+    assert main(["generate", opened, prompt, "--max-new-tokens", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["prompt"] == "caf\ufffd"
 
 
@@ -255,9 +263,9 @@ def test_a_model_without_a_tokenizer_is_told(lm, tmp_path, capsys):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--max-new-tokens", "5"],
         ["--temperature", "0.9", "--top-k", "9", "--repetition-penalty", "1.5", "--stop", "c"],
-        ["--num-beams", "2"],
+        pytest.param(["--max-new-tokens", "5"], marks=pytest.mark.slow),
+        pytest.param(["--num-beams", "2"], marks=pytest.mark.slow),
     ],
 )
 def test_an_exported_model_passes_its_check(model, tmp_path, options, capsys):
@@ -269,19 +277,24 @@ def test_an_exported_model_passes_its_check(model, tmp_path, options, capsys):
     assert sorted(report["signatures"]) == sorted(loaded.signatures)
 
 
-def test_a_failed_check_is_exit_code_1(model, tmp_path, monkeypatch, capsys):
+def test_a_failed_check_is_exit_code_1(opened, lm, tmp_path, monkeypatch, capsys):
     found = {"largest_difference": 1.0, "different_texts": ["a"], "passed": False}
+    monkeypatch.setattr(type(lm), "export", write_nothing)
     monkeypatch.setattr("lmzoo.export.check", lambda *_, **__: found)
-    assert main(["export", model, str(tmp_path / "1"), "--check"]) == 1
+    assert main(["export", opened, str(tmp_path / "1"), "--check"]) == 1
     assert "failed, other texts for ['a']" in capsys.readouterr().out
 
 
-def test_an_existing_folder_is_replaced_only_on_demand(model, tmp_path, capsys):
+def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "1"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    assert str(folder) in fails(capsys, "export", model, str(folder))
-    assert (folder / "mine.txt").exists()
-    assert main(["export", model, str(folder), "--overwrite", "--max-new-tokens", "2"]) == 0
-    assert not (folder / "mine.txt").exists()
+    assert str(folder) in fails(capsys, "export", opened, str(folder))
+    monkeypatch.setattr(type(lm), "export", write_nothing)
+    assert main(["export", opened, str(folder), "--overwrite", "--max-new-tokens", "2"]) == 0
     assert "signatures: " in capsys.readouterr().out
+
+
+def write_nothing(task, folder, jit_compile, overwrite, **options):
+    """Stands in for an export, which takes seconds to trace."""
+    check_new_folder(folder, overwrite)
