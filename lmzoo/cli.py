@@ -86,7 +86,7 @@ def _add_demo(commands):
         "process with TensorFlow alone gives the same text.",
         "lmzoo demo --output saved_models/demo",
     )
-    demo.add_argument("--steps", type=int, metavar="N", help="training steps (default: 500)")
+    demo.add_argument("--steps", type=int, metavar="N", help="training steps (default: 350)")
     demo.add_argument(
         "--output",
         default="saved_models/demo",

@@ -64,8 +64,8 @@ def test_the_demo_writes_a_model_and_a_saved_model_that_say_the_same(start, tmp_
     "moment",
     [
         "Corpus",
-        "Before",
-        pytest.param("Model", marks=pytest.mark.slow),
+        "Model",
+        pytest.param("Before", marks=pytest.mark.slow),
         pytest.param("After", marks=pytest.mark.slow),
         pytest.param("Prompt", marks=pytest.mark.slow),
     ],
