@@ -17,7 +17,7 @@ from lmzoo.quiet import import_tensorflow
 
 __all__ = ["collect_corpus", "run"]
 
-# A step takes a third of a second of two cores (AVX-512 with bfloat16), so training takes two minutes.
+# A step takes a third of a second of two cores (AVX-512, bfloat16), so training takes two minutes.
 _STEPS = 350
 _BATCH_SIZE = 8
 _SEQUENCE_LENGTH = 256
