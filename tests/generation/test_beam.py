@@ -2,21 +2,24 @@ import json
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
 import tensorflow as tf
 import tiny
 
-from lmzoo.generation import Rules, init_beams, init_state, make_beam_chooser
 from lmzoo.models import GPTBackbone
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "generation.npz")
 RECORD = json.loads(str(GOLDEN["record"]))
-RULES = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "bad_words")
 
 
-def name_of(case):
-    return "-".join(f"{k}={v}" for k, v in case.items() if k not in ("expected", "ends"))
+def group_cases():
+    """Cases of one graph, by what is fixed in it: all else differs by prompt, and runs together."""
+    groups = {}
+    for case in RECORD["cases"]:
+        fixed = ("num_beams", "early_stopping", "ends", "no_repeat_ngram_size", "bad_words")
+        name = "-".join(f"{word}={case[word]}" for word in fixed if word in case)
+        groups.setdefault(name, []).append(case)
+    return groups
 
 
 def from_gpt2(sizes, weights):
@@ -64,37 +67,36 @@ def model():
     return tiny.Model(tiny.make_backbone())
 
 
-@pytest.mark.parametrize("case", RECORD["cases"], ids=name_of)
-def test_equals_transformers(golden_model, case):
+@pytest.mark.parametrize("cases", [pytest.param(v, id=k) for k, v in group_cases().items()])
+def test_equals_transformers(golden_model, cases):
     # There each prompt ran alone; here they stand in one batch, left-padded.
-    prompts, num_beams = RECORD["prompts"], case.get("num_beams", 1)
-    given = {name: case[name] for name in RULES if name in case}
-    ngrams = given.pop("no_repeat_ngram_size", 0)
-    rules = tiny.make_rules(case["ends"], False, ngrams, given)
-    parameters = tiny.make_parameters(
-        3,
-        max_new_tokens=case["max_new_tokens"],
-        length_penalty=case.get("length_penalty", 1.0),
-        **given,
-    )
+    prompts = RECORD["prompts"] * len(cases)
+    fixed, num_beams = cases[0], cases[0].get("num_beams", 1)
+    given = {
+        name: np.repeat([case.get(name, default) for case in cases], len(RECORD["prompts"]))
+        for name, default in (
+            ("max_new_tokens", None),
+            ("length_penalty", 1.0),
+            ("repetition_penalty", 1.0),
+            ("min_new_tokens", 0),
+        )
+    }
+    if "bad_words" in fixed:
+        given["bad_words"] = fixed["bad_words"]
+    rules = tiny.make_rules(fixed["ends"], False, fixed.get("no_repeat_ngram_size", 0), given)
+    parameters = tiny.make_parameters(len(prompts), **given)
     token_ids, mask = (tf.constant(x) for x in tiny.pad_left(prompts))
+    expected = [row for case in cases for row in case["expected"]]
     if num_beams == 1:
         state = tiny.run(golden_model, token_ids, mask, rules, parameters)
-        expected = [row["token_ids"][0] for row in case["expected"]]
-        assert tiny.new_tokens(state) == expected
+        assert tiny.new_tokens(state) == [row["token_ids"][0] for row in expected]
         return
+    options = {"early_stopping": fixed.get("early_stopping", False)}
     _, results = tiny.run_beams(
-        golden_model,
-        token_ids,
-        mask,
-        rules,
-        parameters,
-        num_beams,
-        early_stopping=case.get("early_stopping", False),
+        golden_model, token_ids, mask, rules, parameters, num_beams, **options
     )
-    assert results_of(results, prompts) == [row["token_ids"] for row in case["expected"]]
-    scores = [row["scores"] for row in case["expected"]]
-    np.testing.assert_allclose(results.score, scores, rtol=1e-5)
+    assert results_of(results, prompts) == [row["token_ids"] for row in expected]
+    np.testing.assert_allclose(results.score, [row["scores"] for row in expected], rtol=1e-5)
 
 
 def results_of(results, prompts):
