@@ -35,9 +35,9 @@ def make_backbone(dtype="float64", **options):
     backbone = GPTBackbone(**{**sizes, "max_sequence_length": 128, **options}, dtype=dtype)
     generator = np.random.default_rng(5)
     for weight in backbone.weights:
-        centre, scale = (1.0, 0.1) if weight.path.endswith("gamma") else (0.0, 0.5)
-        if "position" in weight.path:
-            scale = 1.5
+        scales = {"kernel": 1.0, "token_embedding": 0.3, "position_embedding": 1.0}
+        scale = next((scales[word] for word in scales if word in weight.path), 0.1)
+        centre = 1.0 if weight.path.endswith("gamma") else 0.0
         weight.assign(centre + scale * generator.standard_normal(weight.shape))
     return backbone
 
