@@ -110,7 +110,7 @@ def _pick(rules, parameters, state, logits):
 
     if not rules.sampled:
         return likeliest()
-    return tf.cond(tf.reduce_any(parameters["temperature"] > 0), drawn, likeliest)
+    return tf.cond(tf.reduce_any(parameters["temperature"] >= _COLDEST), drawn, likeliest)
 
 
 def _only_if(rows, rule, logits, parameter):

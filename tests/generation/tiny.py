@@ -110,6 +110,23 @@ class Script:
         return self.logits[cache["next"]], {"next": cache["next"] + 1}
 
 
+class Chain:
+    """A model whose logits depend on slot and id of the last token: `table` float (L, V, V)."""
+
+    def __init__(self, table):
+        self.table = tf.constant(table, tf.float32)
+        self.num_steps = 0
+
+    def prefill(self, token_ids, mask, num_slots):
+        last = token_ids.shape[1] - 1
+        state = init_state(token_ids, mask, num_slots, {})
+        return state, tf.gather(self.table[last], token_ids[:, last])
+
+    def step(self, token_ids, mask, cache, slot):
+        self.num_steps += 1
+        return tf.gather(self.table[slot], token_ids[:, 0]), cache
+
+
 def run(model, token_ids, mask, rules, parameters, num_slots=None, find_stop=None):
     """Generates from tensors: int32 (R, P), bool (R, P) -> DecodeState."""
     last_slot = tf.shape(token_ids)[1] + tf.reduce_max(parameters["max_new_tokens"])
