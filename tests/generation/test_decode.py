@@ -10,22 +10,6 @@ V = 31
 PROMPTS = [[3, 14, 15, 9, 2, 6], [5], [30, 30, 1, 30], [7, 0, 0]]
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny.Model(tiny.make_backbone())
-
-
-@pytest.fixture(scope="module")
-def uncached(model):
-    """ids -> logits (V,) by the whole forward pass, without cache, batch or padding."""
-
-    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.int32)])
-    def forward(token_ids):
-        return model.backbone.compute_logits(model.backbone({"token_ids": token_ids}))[0, -1]
-
-    return lambda ids: forward(tf.constant([ids], tf.int32)).numpy()
-
-
 RULES = {
     "nothing": {},
     "ends": {"ends": (14, 13, 24)},
