@@ -9,6 +9,8 @@ from lmzoo.generation.decode import append_tokens
 
 __all__ = ["Rules", "make_chooser"]
 
+_COLDEST = 1e-6
+
 
 class Rules(NamedTuple):
     """What is fixed when a graph is traced; numbers that may differ by row and call are tensors.
@@ -89,14 +91,15 @@ def apply_prohibitions(rules, parameters, state, logits):
 
 
 def _pick(rules, parameters, state, logits):
-    """Token ids int32 (R,): the likeliest where the temperature is 0, else a draw."""
+    """Token ids int32 (R,): the likeliest where the temperature is below 1e-6, else a draw."""
 
     def likeliest():
         return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     def drawn():
         temperature = parameters["temperature"]
-        greedy = temperature <= 0
+        # A division by less could make several logits infinite, and their softmax undefined.
+        greedy = temperature < _COLDEST
         warm = logits / tf.expand_dims(tf.where(greedy, 1.0, temperature), 1)
         warm = _only_if(parameters["top_k"] > 0, sampling.keep_top_k, warm, parameters["top_k"])
         warm = _only_if(parameters["top_p"] < 1, sampling.keep_top_p, warm, parameters["top_p"])
@@ -107,7 +110,7 @@ def _pick(rules, parameters, state, logits):
 
     if not rules.sampled:
         return likeliest()
-    return tf.cond(tf.reduce_any(parameters["temperature"] > 0), drawn, likeliest)
+    return tf.cond(tf.reduce_any(parameters["temperature"] >= _COLDEST), drawn, likeliest)
 
 
 def _only_if(rows, rule, logits, parameter):

@@ -46,9 +46,9 @@ class GenerationOptions:
         num_return_sequences: int. Results for each prompt.
         stop_strings: str or list of str. A text ends before the first of them.
         bad_words: list of str. Token sequences that are never completed.
-        seed: int or None. The same seed gives the same texts; None draws one from Python's `random`,
-            which `keras.utils.set_random_seed` sets. A list gives each prompt its own draw, whatever
-            stands beside it.
+        seed: int or None. The same seed gives the same texts; None draws one from Python's
+            `random`, which `keras.utils.set_random_seed` sets. A list gives each prompt its own
+            draw, whatever stands beside it.
     Raises:
         ValueError: if a number is out of its range or options exclude each other.
         TypeError: if something is not a number.
@@ -96,8 +96,9 @@ class GenerationOptions:
         if self.num_beams > 1 and self.is_sampled:
             raise ValueError(
                 "`num_beams` above 1 takes the likeliest texts and cannot be sampled. Received: "
-                f"num_beams={self.num_beams}, temperature={self.temperature!r}, top_k={self.top_k!r}, "
-                f"top_p={self.top_p!r}, min_p={self.min_p!r}. Leave either out."
+                f"num_beams={self.num_beams}, temperature={self.temperature!r}, "
+                f"top_k={self.top_k!r}, top_p={self.top_p!r}, min_p={self.min_p!r}. "
+                "Leave either out."
             )
         if 1 < self.num_beams < self.num_return_sequences:
             raise ValueError(
@@ -172,8 +173,8 @@ class GenerationOptions:
         values = _list_of(value)
         if isinstance(value, (list, tuple)) and len(values) != batch_size:
             raise ValueError(
-                f"`{name}` must be one number or one for each prompt. Received: {len(values)} numbers "
-                f"for {batch_size} prompts."
+                f"`{name}` must be one number or one for each prompt. Received: {len(values)} "
+                f"numbers for {batch_size} prompts."
             )
         values = values if len(values) == batch_size else values * batch_size
         if name == "seed":

@@ -1,4 +1,4 @@
-"""Stop strings, found in the bytes of the tokens, because a token may end in the middle of a string."""
+"""Stop strings, found in the bytes of tokens, because one may begin or end inside a token."""
 
 import re
 

@@ -84,7 +84,7 @@ class CausalLM(TextGeneration, Task):
         return self.step(token_ids, padding_mask, cache, 0)
 
     def step(self, token_ids, padding_mask, cache, slot):
-        """Reads tokens (B, T) into the cache from `slot` on: the next logits (B, V) and the cache."""
+        """Reads tokens (B, T) into the cache from `slot` on: the next logits (B, V), the cache."""
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         hidden, cache = self.backbone(inputs, cache=cache, position=slot)
         # (B, T, D) -> (B, 1, D) -> (B, V): only the last position is asked

@@ -20,14 +20,15 @@ _SMALLEST_BUCKET = 16
 class Generator:
     """Generates for one task under fixed rules; everything else is a tensor.
 
-    The task brings three methods: `encode_prompts(texts)` gives ids, `prefill(token_ids, padding_mask,
-    num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V) and a cache.
+    The task brings three methods: `encode_prompts(texts)` gives ids, `prefill(token_ids,
+    padding_mask, num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V)
+    and a cache.
 
     Args:
         task: a generative task.
         options: GenerationOptions.
-        jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets: prompts
-            and new tokens are padded to powers of two.
+        jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets:
+            prompts and new tokens are padded to powers of two.
         sampled: bool or None. Whether the graph can sample; None if `options` do.
     """
 
@@ -55,8 +56,8 @@ class Generator:
                 `bad_words`, int32 (W, M).
         Returns:
             dict of `token_ids` int32 (B, n, N), `mask` bool (B, n, N), the new tokens; `log_prob`
-            float32 (B, n), the sum of the model's log-probabilities of these; `score` float32 (B, n),
-            for beams the score they were ranked by, else the same.
+            float32 (B, n), the sum of the model's log-probabilities of these; `score` float32
+            (B, n), for beams the score they were ranked by, else the same.
         """
         parameters = self.limit(padding_mask, parameters)
         # An empty batch has no maximum.
@@ -163,7 +164,7 @@ def _by_row(tensors):
 
 
 def left_pad(ragged):
-    """Ragged int (B, None) -> int32 (B, P) with the tokens at the right, and the bool mask of them."""
+    """Ragged int (B, None) -> int32 (B, P), tokens at the right, and the bool mask of them."""
     dense = ragged.to_tensor()
     length = tf.shape(dense)[1]
     shift = length - tf.cast(ragged.row_lengths(), tf.int32)

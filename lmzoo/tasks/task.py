@@ -91,6 +91,22 @@ class Task(keras.Model):
             self.compile()
         return super().evaluate(*args, **kwargs)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Shows Keras the shapes of a batch before it trains under a strategy.
+
+        Keras 3.15 takes the mean of the first batch over the replicas for that, which fails for
+        boolean masks and for replicas of several workers; one replica's part has the same shapes.
+        """
+        strategy = self._distribute_strategy
+        if strategy is None or iterator is None:
+            return super()._maybe_symbolic_build(iterator, data_batch)
+        _, _, batches = next(iter(iterator))
+        first = tf.nest.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], next(batches)
+        )
+        with strategy.scope():
+            self._symbolic_build(data_batch=first)
+
     def save_pretrained(self, folder, overwrite=False):
         """Writes the task in Hugging Face's layout, atomically.
 

@@ -38,8 +38,8 @@ class TextGeneration:
             **options: `max_new_tokens`, `temperature`, `top_p`, ... as
                 `lmzoo.generation.GenerationOptions` explains them.
         Returns:
-            str for a str, list for a list; with `num_return_sequences` above 1 a list for each prompt.
-            With `return_scores` the pair of that and a float32 array (B,) or (B, n).
+            str for a str, list for a list; with `num_return_sequences` above 1 a list for each
+            prompt. With `return_scores` the pair of that and a float32 array (B,) or (B, n).
         Raises:
             ValueError: if an option is out of its range, or a prompt is longer than the context.
             TypeError: if an option is unknown or of the wrong type.
@@ -57,7 +57,8 @@ class TextGeneration:
         results, texts = generate(token_ids, mask, parameters)
         outputs = self._to_outputs(results, texts)
         if return_prompt and self.prompt_is_text:
-            outputs = [[prompt + one for one in ones] for prompt, ones in zip(batch, outputs, strict=True)]
+            pairs = zip(batch, outputs, strict=True)
+            outputs = [[prompt + one for one in ones] for prompt, ones in pairs]
         scores = results["score"].numpy()
         if options.num_return_sequences == 1:
             outputs, scores = [ones[0] for ones in outputs], scores[:, 0]
@@ -162,8 +163,8 @@ class TextGeneration:
         for index, length in enumerate(lengths):
             if length > self.max_sequence_length:
                 raise ValueError(
-                    f"`prompts` must fit the context of {self.max_sequence_length} tokens. Received: "
-                    f"prompt {index} of {length} tokens. Shorten it."
+                    f"`prompts` must fit the context of {self.max_sequence_length} tokens. "
+                    f"Received: prompt {index} of {length} tokens. Shorten it."
                 )
         return token_ids, mask
 

@@ -7,16 +7,21 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from lmzoo.generation import Rules, init_beams, init_state, make_beam_chooser
+from lmzoo.generation import best_beams, init_beams, make_beam_chooser
 from lmzoo.models import GPTBackbone
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "generation.npz")
 RECORD = json.loads(str(GOLDEN["record"]))
-RULES = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "bad_words")
 
 
-def name_of(case):
-    return "-".join(f"{k}={v}" for k, v in case.items() if k not in ("expected", "ends"))
+def group_cases():
+    """Cases of one graph, by what is fixed in it: all else differs by prompt, and runs together."""
+    groups = {}
+    for case in RECORD["cases"]:
+        fixed = ("num_beams", "early_stopping", "ends", "no_repeat_ngram_size", "bad_words")
+        name = "-".join(f"{word}={case[word]}" for word in fixed if word in case)
+        groups.setdefault(name, []).append(case)
+    return groups
 
 
 def from_gpt2(sizes, weights):
@@ -59,42 +64,36 @@ def golden_model():
     return tiny.Model(from_gpt2(RECORD["sizes"], GOLDEN))
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny.Model(tiny.make_backbone())
-
-
-@pytest.mark.parametrize("case", RECORD["cases"], ids=name_of)
-def test_equals_transformers(golden_model, case):
+@pytest.mark.parametrize("cases", [pytest.param(v, id=k) for k, v in group_cases().items()])
+def test_equals_transformers(golden_model, cases):
     # There each prompt ran alone; here they stand in one batch, left-padded.
-    prompts, num_beams = RECORD["prompts"], case.get("num_beams", 1)
-    given = {name: case[name] for name in RULES if name in case}
-    ngrams = given.pop("no_repeat_ngram_size", 0)
-    rules = tiny.make_rules(case["ends"], False, ngrams, given)
-    parameters = tiny.make_parameters(
-        3,
-        max_new_tokens=case["max_new_tokens"],
-        length_penalty=case.get("length_penalty", 1.0),
-        **given,
-    )
+    prompts = RECORD["prompts"] * len(cases)
+    fixed, num_beams = cases[0], cases[0].get("num_beams", 1)
+    given = {
+        name: np.repeat([case.get(name, default) for case in cases], len(RECORD["prompts"]))
+        for name, default in (
+            ("max_new_tokens", None),
+            ("length_penalty", 1.0),
+            ("repetition_penalty", 1.0),
+            ("min_new_tokens", 0),
+        )
+    }
+    if "bad_words" in fixed:
+        given["bad_words"] = fixed["bad_words"]
+    rules = tiny.make_rules(fixed["ends"], False, fixed.get("no_repeat_ngram_size", 0), given)
+    parameters = tiny.make_parameters(len(prompts), **given)
     token_ids, mask = (tf.constant(x) for x in tiny.pad_left(prompts))
+    expected = [row for case in cases for row in case["expected"]]
     if num_beams == 1:
         state = tiny.run(golden_model, token_ids, mask, rules, parameters)
-        expected = [row["token_ids"][0] for row in case["expected"]]
-        assert tiny.new_tokens(state) == expected
+        assert tiny.new_tokens(state) == [row["token_ids"][0] for row in expected]
         return
+    options = {"early_stopping": fixed.get("early_stopping", False)}
     _, results = tiny.run_beams(
-        golden_model,
-        token_ids,
-        mask,
-        rules,
-        parameters,
-        num_beams,
-        early_stopping=case.get("early_stopping", False),
+        golden_model, token_ids, mask, rules, parameters, num_beams, **options
     )
-    assert results_of(results, prompts) == [row["token_ids"] for row in case["expected"]]
-    scores = [row["scores"] for row in case["expected"]]
-    np.testing.assert_allclose(results.score, scores, rtol=1e-5)
+    assert results_of(results, prompts) == [row["token_ids"] for row in expected]
+    np.testing.assert_allclose(results.score, [row["scores"] for row in expected], rtol=1e-5)
 
 
 def results_of(results, prompts):
@@ -105,3 +104,193 @@ def results_of(results, prompts):
         assert all(text[: len(prompt)] == prompt for text in texts)
         found.append([text[len(prompt) :] for text in texts])
     return found
+
+
+PROMPTS = [[3, 14, 15, 9, 2, 6], [5], [30, 30, 1, 30]]
+ENDS = (14, 24)
+
+
+def search(model, prompts, num_beams, length=None, ends=(), ngrams=0, options=None, **parameters):
+    token_ids, mask = (tf.constant(x) for x in tiny.pad_left(prompts, length))
+    rules = tiny.make_rules(ends, False, ngrams, parameters)
+    parameters = tiny.make_parameters(len(prompts), **parameters)
+    arguments = (token_ids, mask, rules, parameters, num_beams)
+    return tiny.run_beams(model, *arguments, **(options or {}))[1]
+
+
+def random_chain(vocabulary_size, seed=0):
+    shape = (16, vocabulary_size, vocabulary_size)
+    table = np.random.default_rng(seed).normal(0, 1.5, shape)
+    return tiny.Chain(table), lambda ids: table[len(ids) - 1][ids[-1]]
+
+
+def test_one_beam_is_greedy(model):
+    rules = {"ends": ENDS, "max_new_tokens": [12, 3, 9], "ngrams": 3}
+    greedy = tiny.generate(model, PROMPTS, **rules)
+    results = search(model, PROMPTS, 1, **rules)
+    assert results_of(results, PROMPTS) == [[new] for new in tiny.new_tokens(greedy)]
+    np.testing.assert_allclose(results.log_prob[:, 0], greedy.log_prob, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ends", [(), (4,)])
+def test_a_full_width_beam_finds_what_brute_force_finds(ends):
+    chain, compute_logits = random_chain(5)
+    every = oracle.search_everything(compute_logits, [2], 5, 5, ends)
+    options = {"early_stopping": "never"}
+    given = {"ends": ends, "max_new_tokens": 5, "length_penalty": 0.0}
+    results = search(chain, [[2]], 5**4, options=options, **given)
+    assert results_of(results, [[2]])[0][:200] == [new for _, new in every[:200]]
+    np.testing.assert_allclose(results.score[0, :200], [s for s, _ in every[:200]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("length_penalty", [-1.0, 0.0, 0.6, 2.0])
+def test_a_search_that_never_stops_early_equals_the_oracle(length_penalty):
+    chain, compute_logits = random_chain(9, seed=3)
+    given = {"ends": (4, 7), "max_new_tokens": 8, "length_penalty": length_penalty}
+    options = {"early_stopping": "never"}
+    results = search(chain, [[1], [2]], 3, options=options, **given)
+    for row, prompt in enumerate(([1], [2])):
+        expected = oracle.beam_search(compute_logits, prompt, 3, **given)
+        assert results_of(results, [[1], [2]])[row] == [new for _, new in expected]
+        np.testing.assert_allclose(results.score[row], [s for s, _ in expected], rtol=1e-5)
+
+
+def test_log_prob_is_the_models_own_before_the_rules(model, uncached):
+    rules = {"repetition_penalty": 1.5, "ngrams": 2, "bad_words": [[11]], "ends": ENDS}
+    results = search(model, PROMPTS, 3, max_new_tokens=10, **rules)
+    for row, texts in enumerate(results_of(results, PROMPTS)):
+        expected = [oracle.score_text(uncached, PROMPTS[row], new) for new in texts]
+        np.testing.assert_allclose(results.log_prob[row], expected, rtol=1e-5)
+    assert np.all(np.abs(results.log_prob / 10 - results.score) > 1e-3)
+
+
+def test_a_batch_is_its_rows_and_left_padding_changes_nothing(model):
+    limits, penalties = [10, 4, 7], [0.0, 1.0, -1.0]
+    given = {"ends": ENDS, "ngrams": 2}
+    numbers = {"max_new_tokens": limits, "length_penalty": penalties}
+    together = search(model, PROMPTS, 3, length=11, **given, **numbers)
+    for row, prompt in enumerate(PROMPTS):
+        numbers = {"max_new_tokens": limits[row], "length_penalty": penalties[row]}
+        alone = search(model, [prompt], 3, **given, **numbers)
+        assert results_of(alone, [prompt])[0] == results_of(together, PROMPTS)[row]
+        np.testing.assert_allclose(alone.score[0], together.score[row], rtol=1e-6)
+        assert max(map(len, results_of(alone, [prompt])[0])) <= limits[row]
+
+
+def test_only_padding_stands_behind_a_result(model):
+    results = search(model, PROMPTS, 4, ends=ENDS, max_new_tokens=12, length_penalty=0.0)
+    ids, mask = results.token_ids.numpy(), results.mask.numpy()
+    assert (ids[~mask] == 0).all()
+    lengths = [[len(new) for new in texts] for texts in results_of(results, PROMPTS)]
+    assert len(set(np.ravel(lengths))) > 2
+    np.testing.assert_array_equal(mask[:, :, 6:], np.arange(12) < np.array(lengths)[..., None])
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "length_penalty", "num_steps"),
+    [(True, 0.0, 1), (False, 0.0, 1), ("never", 0.0, 1), (False, 2.0, 1), ("never", 2.0, 62)],
+)
+def test_the_loop_stops_when_no_live_beam_can_win(early_stopping, length_penalty, num_steps):
+    # The end comes at once or after a 2, almost surely: both beams have ended after two tokens.
+    # With a penalty of 2 even unlikely tokens win, if only there are 60 of them.
+    table = np.zeros((64, 4, 4))
+    table[:, 0], table[:, 2] = [0, 0, 5, 9], [0, 0, 0, 9]
+    chain = tiny.Chain(table)
+    given = {"ends": (3,), "max_new_tokens": 63, "length_penalty": length_penalty}
+    search(chain, [[0]], 2, options={"early_stopping": early_stopping}, **given)
+    assert chain.num_steps == num_steps
+
+
+def test_fewer_sequences_than_beams_leave_the_prompt_and_no_score():
+    chain, compute_logits = random_chain(3)
+    results = search(chain, [[1]], 4, max_new_tokens=1)
+    expected = oracle.search_everything(compute_logits, [1], 3, 1)
+    assert results_of(results, [[1]]) == [[*[new for _, new in expected], []]]
+    np.testing.assert_array_equal(np.isneginf(results.score), [[False, False, False, True]])
+    assert np.isfinite(results.log_prob).all()
+
+
+def test_beams_without_any_allowed_token_end_the_search():
+    chain, _ = random_chain(4)
+    results = search(chain, [[1]], 2, max_new_tokens=9, ngrams=1)
+    assert results_of(results, [[1]]) == [[[], []]]
+    assert np.isneginf(results.score).all()
+
+
+def test_a_prompt_that_wants_no_token_gets_none():
+    chain, _ = random_chain(5)
+    state, logits = chain.prefill(tf.constant([[1], [2]]), tf.constant([[True], [True]]), 4)
+    state = state._replace(finished=tf.constant([True, False]))
+    chain.prefill = lambda *_: (state, logits)
+    results = search(chain, [[1], [2]], 2, max_new_tokens=[0, 3])
+    texts = results_of(results, [[1], [2]])
+    assert texts[0] == [[], []]
+    assert [len(new) for new in texts[1]] == [3, 3]
+    np.testing.assert_array_equal(results.log_prob[0], [0.0, 0.0])
+
+
+def test_a_stop_ends_a_beam_and_its_memory_follows_it():
+    # A stop here is a sum of tokens, which only the right parent's memory can tell.
+    chain, compute_logits = random_chain(7, seed=2)
+
+    def find_stop(state, token_ids):
+        total = state.memory["total"] + token_ids
+        return total >= 11, {"total": total}
+
+    token_ids, mask = tf.constant([[1], [5]]), tf.constant([[True], [True]])
+    state, logits = chain.prefill(token_ids, mask, 13)
+    state = state._replace(memory={"total": token_ids[:, 0]})
+    chain.prefill = lambda *_: (state, logits)
+    rules = tiny.make_rules((), False, 0, {})._replace(stop=True)
+    parameters = tiny.make_parameters(2, max_new_tokens=12)
+    arguments = (token_ids, mask, rules, parameters, 3)
+    _, results = tiny.run_beams(chain, *arguments, find_stop=find_stop, early_stopping="never")
+    for prompt, texts in zip(([1], [5]), results_of(results, [[1], [5]]), strict=True):
+        for new in texts:
+            sums = np.cumsum([*prompt, *new])
+            assert (sums[:-1] < 11).all()
+            assert sums[-1] >= 11 or len(new) == 12
+
+
+@pytest.mark.parametrize("way", ["compiled", "saved"])
+def test_a_graph_gives_what_eager_gives(model, way, tmp_path):
+    rules = tiny.make_rules(ENDS, False, 2, {"repetition_penalty": 1.2})
+    numbers = {"max_new_tokens": [9, 3, 9], "repetition_penalty": 1.2}
+    parameters = tiny.make_parameters(3, **numbers)
+    token_ids, mask = (tf.constant(x) for x in tiny.pad_left(PROMPTS))
+    eager = tiny.run_beams(model, token_ids, mask, rules, parameters, 3, num_slots=15)[1]
+
+    def whole(token_ids, mask, parameters):
+        results = tiny.run_beams(model, token_ids, mask, rules, parameters, 3, num_slots=15)[1]
+        return results._asdict()
+
+    if way == "compiled":
+        traced = tf.function(whole, jit_compile=True)
+    else:  # with every length unknown
+        unknown = tf.nest.map_structure(
+            lambda x: tf.TensorSpec([None] * x.shape.rank, x.dtype), (token_ids, mask, parameters)
+        )
+        module = tf.Module()
+        module.whole = tf.function(whole, input_signature=unknown)
+        module.weights = model.backbone.variables
+        tf.saved_model.save(module, str(tmp_path))
+        loaded = tf.saved_model.load(str(tmp_path))
+        traced = loaded.whole
+    results = traced(token_ids, mask, parameters)
+    for name, expected in eager._asdict().items():
+        np.testing.assert_allclose(results[name], expected, rtol=1e-5)
+
+
+def test_wrong_numbers_are_refused():
+    chain, _ = random_chain(4)
+    state, _ = chain.prefill(tf.constant([[1]]), tf.constant([[True]]), 3)
+    with pytest.raises(ValueError, match="`num_beams` must be positive.*num_beams=0"):
+        init_beams(state, 0)
+    rules, parameters = tiny.make_rules((), False, 0, {}), tiny.make_parameters(1)
+    with pytest.raises(ValueError, match="`num_beams` must be positive.*num_beams=-1"):
+        make_beam_chooser(rules, parameters, -1)
+    with pytest.raises(ValueError, match="`early_stopping` must be.*early_stopping='always'"):
+        make_beam_chooser(rules, parameters, 2, early_stopping="always")
+    for num_results in (0, 3):
+        with pytest.raises(ValueError, match=f"`num_results`.*num_results={num_results}"):
+            best_beams(init_beams(state, 2), num_results)

@@ -35,9 +35,9 @@ def make_backbone(dtype="float64", **options):
     backbone = GPTBackbone(**{**sizes, "max_sequence_length": 128, **options}, dtype=dtype)
     generator = np.random.default_rng(5)
     for weight in backbone.weights:
-        centre, scale = (1.0, 0.1) if weight.path.endswith("gamma") else (0.0, 0.5)
-        if "position" in weight.path:
-            scale = 1.5
+        scales = {"kernel": 1.0, "token_embedding": 0.3, "position_embedding": 1.0}
+        scale = next((scales[word] for word in scales if word in weight.path), 0.1)
+        centre = 1.0 if weight.path.endswith("gamma") else 0.0
         weight.assign(centre + scale * generator.standard_normal(weight.shape))
     return backbone
 
@@ -108,6 +108,23 @@ class Script:
     def step(self, token_ids, mask, cache, slot):
         self.num_steps += 1
         return self.logits[cache["next"]], {"next": cache["next"] + 1}
+
+
+class Chain:
+    """A model whose logits depend on slot and id of the last token: `table` float (L, V, V)."""
+
+    def __init__(self, table):
+        self.table = tf.constant(table, tf.float32)
+        self.num_steps = 0
+
+    def prefill(self, token_ids, mask, num_slots):
+        last = token_ids.shape[1] - 1
+        state = init_state(token_ids, mask, num_slots, {})
+        return state, tf.gather(self.table[last], token_ids[:, last])
+
+    def step(self, token_ids, mask, cache, slot):
+        self.num_steps += 1
+        return tf.gather(self.table[slot], token_ids[:, 0]), cache
 
 
 def run(model, token_ids, mask, rules, parameters, num_slots=None, find_stop=None):

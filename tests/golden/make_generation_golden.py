@@ -70,7 +70,7 @@ def list_cases():
     penalties, stops = (-1.0, 0.0, 0.6, 1.0, 2.0), (False, True, "never")
     for beams, penalty, stop in itertools.product((2, 4), penalties, stops):
         yield {
-            "ends": THREE_ENDS if penalty != 0.6 else ONE_END,
+            "ends": ONE_END if (penalty, stop) == (0.6, False) else THREE_ENDS,
             "max_new_tokens": 20,
             "num_beams": beams,
             "length_penalty": penalty,

@@ -11,7 +11,8 @@ from lmzoo.models import GPTBackbone
 from lmzoo.tasks import CausalLM
 from lmzoo.tokenizers import BytePairTokenizer
 
-CORPUS = "def main(argument):\n    return argument + 1\n\n\nThe quick brown fox. 我喜欢编程。\n" * 40
+CODE = "def main(argument):\n    return argument + 1\n\n\n"
+CORPUS = (CODE + "The quick brown fox. 我喜欢编程。\n") * 40
 
 
 @pytest.fixture(scope="session")

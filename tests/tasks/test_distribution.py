@@ -28,8 +28,8 @@ def train(strategy):
         lm = CausalLM(backbone)
         lm.compile()
     losses = []
-    record = keras.callbacks.LambdaCallback(on_batch_end=lambda _, logs: losses.append(logs["loss"]))
-    lm.fit(data, verbose=0, callbacks=[record])
+    record = lambda _, logs: losses.append(logs["loss"])
+    lm.fit(data, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_batch_end=record)])
     return losses
 
 
