@@ -36,9 +36,9 @@ def make_chooser(rules, parameters, find_stop=None):
 
     Args:
         rules: Rules.
-        parameters: dict of tensors, one number a row (R,): `max_new_tokens` and, as `rules` switches them
-            on, `temperature`, `top_k`, `top_p`, `min_p`, `seed`, `stream`, `repetition_penalty`,
-            `presence_penalty`, `min_new_tokens`; and `bad_words`, int32 (W, M).
+        parameters: dict of tensors, one number a row (R,): `max_new_tokens` and, as `rules` has
+            them read, `temperature`, `top_k`, `top_p`, `min_p`, `seed`, `stream`,
+            `repetition_penalty`, `presence_penalty`, `min_new_tokens`; and `bad_words`, (W, M).
         find_stop: callable or None. `(state, token_ids (R,)) -> (hit bool (R,), memory)`.
     Returns:
         callable (DecodeState, logits (R, V)) -> DecodeState.

@@ -2,7 +2,8 @@
 
     prefill ──▶ logits ──choose──▶ token ──step──▶ logits ──choose──▶ token ──▶ ...
 
-A *step* is the model: `step(token_ids (R, 1), padding_mask (R, 1), cache, slot) -> (logits (R, V), cache)`.
+A *step* is the model: `step(token_ids (R, 1), padding_mask (R, 1), cache, slot)` gives the pair
+(logits (R, V), cache).
 A *chooser* is the rule: `choose(state, logits) -> state` with one more token in each row.
 Prompts stand left-padded, so that all rows write the same slot.
 """

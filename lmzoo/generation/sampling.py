@@ -1,8 +1,8 @@
-"""The rules by which the next token is chosen: pure functions of logits, each with one row a sequence.
+"""The rules by which the next token is chosen: pure functions of logits, one row a sequence.
 
-Rules that forbid a token set its logit to minus infinity; rules that weigh tokens multiply or subtract.
-They apply in the order of transformers: penalties and prohibitions, then temperature, top-k, top-p and
-min-p. Shapes: R rows, V vocabulary, L length of the token buffer.
+Rules that forbid a token set its logit to minus infinity; rules that weigh tokens multiply or
+subtract. They apply in the order of transformers: penalties and prohibitions, then temperature,
+top-k, top-p and min-p. Shapes: R rows, V vocabulary, L length of the token buffer.
 """
 
 import tensorflow as tf
@@ -208,9 +208,12 @@ def draw_token(logits, uniform):
     Returns:
         int32 (R,): the first token at which the summed probability exceeds `uniform`.
     """
-    cumulative = tf.cumsum(tf.nn.softmax(logits), axis=-1)
-    # Scaled by the last sum, so that rounding can never leave the draw beyond it.
-    target = tf.expand_dims(tf.cast(uniform, logits.dtype), 1) * cumulative[:, -1:]
+    probabilities = tf.nn.softmax(logits)
+    # XLA sums in blocks, where rounding can let the sum grow at a token of probability 0.
+    cumulative = tf.where(probabilities > 0, tf.cumsum(probabilities, axis=-1), 0.0)
+    # Scaled by the largest sum, so that rounding can never leave the draw beyond it.
+    largest = tf.reduce_max(cumulative, axis=-1, keepdims=True)
+    target = tf.expand_dims(tf.cast(uniform, logits.dtype), 1) * largest
     return tf.argmax(cumulative > target, axis=-1, output_type=tf.int32)
 
 

@@ -3,13 +3,22 @@
 Shapes: B batch, T query length, S key length, D hidden, N heads, K key-value heads, H head size.
 """
 
+import functools
+
 import keras
 from keras import ops
 
 from lmzoo.layers.cache import init_cache, update_cache
+from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.precision import at_least_float32
-from lmzoo.layers.shapes import flatten_positions, merge_heads, restore_positions, split_heads
+from lmzoo.layers.shapes import (
+    find_size,
+    flatten_positions,
+    merge_heads,
+    restore_positions,
+    split_heads,
+)
 
 __all__ = ["CrossAttention", "SelfAttention", "attend"]
 
@@ -21,8 +30,8 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
         query: float (B, N, T, H).
         key: float (B, K, S, H); N / K neighbouring query heads share one key-value head.
         value: float (B, K, S, H).
-        attention_mask: bool (B or 1, T or 1, S), True = may look; None lets all look at all. A query
-            that may look nowhere gets zeros.
+        attention_mask: bool (B or 1, T or 1, S), True = may look; None lets all look at all. A
+            query that may look nowhere gets zeros.
         bias: float (B or 1, N, T, S) added to the scores before masking, or None.
         scale: float. Multiplies the scores; None for H ** -0.5.
         dropout: callable applied to the weights, or None.
@@ -32,16 +41,17 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
         2023, https://arxiv.org/abs/2305.13245 (grouped queries).
     """
     head_dim = query.shape[-1]
-    query = query * ops.cast(head_dim**-0.5 if scale is None else scale, query.dtype)
+    query = query * (head_dim**-0.5 if scale is None else scale)
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
     scores = at_least_float32(_group_product("bkth,bksh->bkts", query, key))
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     if attention_mask is not None:
         attention_mask = ops.expand_dims(attention_mask, 1)
-        # The lowest float16 number is low enough for every dtype that scores may have.
+        # The lowest number of float16, so that an accelerator that computes in it has no infinity.
         scores = ops.where(attention_mask, scores, -65504.0)
-    weights = ops.softmax(scores, axis=-1)
+    # Keras warns of a softmax over one value, but a prompt of one token is no mistake.
+    weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
     if attention_mask is not None:
         weights = ops.where(attention_mask, weights, 0.0)
     weights = ops.cast(weights, value.dtype)
@@ -56,12 +66,13 @@ def _group_product(equation, queries, keys):
     num_heads, num_key_value_heads = queries.shape[1], keys.shape[1]
     if num_heads == num_key_value_heads:
         return ops.einsum(equation, queries, keys)
-    batch_size, _, length, features = ops.shape(queries)
-    group = num_heads // num_key_value_heads
+    length, features = find_size(queries, axis=2), find_size(queries, axis=3)
+    group_length = num_heads // num_key_value_heads * length
     # (B, N, T, X) -> (B, K, N / K * T, X)
-    grouped = ops.reshape(queries, (batch_size, num_key_value_heads, group * length, features))
+    grouped = ops.reshape(queries, (-1, num_key_value_heads, group_length, features))
     mixed = ops.einsum(equation, grouped, keys)
-    return ops.reshape(mixed, (batch_size, num_heads, length, ops.shape(mixed)[-1]))
+    # (B, K, N / K * T, Y) -> (B, N, T, Y)
+    return ops.reshape(mixed, (-1, num_heads, length, find_size(mixed, axis=3)))
 
 
 class _Attention(keras.layers.Layer):
@@ -81,9 +92,11 @@ class _Attention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if num_heads < 1:
-            raise ValueError(f"`num_heads` must be positive. Received: num_heads={num_heads}.")
-        num_key_value_heads = num_key_value_heads or num_heads
+        check_size(num_heads=num_heads, head_dim=head_dim, num_key_value_heads=num_key_value_heads)
+        check_positive(scale=scale)
+        check_rate(dropout=dropout)
+        if num_key_value_heads is None:
+            num_key_value_heads = num_heads
         if num_heads % num_key_value_heads:
             raise ValueError(
                 "`num_key_value_heads` must divide `num_heads`. Received: "
@@ -98,11 +111,7 @@ class _Attention(keras.layers.Layer):
         self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        self.dropout_layer = (
-            keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-            if dropout
-            else None
-        )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _build_output(self, hidden_dim):
         self.output_dense = keras.layers.Dense(
@@ -134,12 +143,7 @@ class _Attention(keras.layers.Layer):
         return dense
 
     def _mix(self, query, key, value, attention_mask, bias, training):
-        dropout = None
-        if self.dropout_layer is not None:
-
-            def dropout(weights):
-                return self.dropout_layer(weights, training=training)
-
+        dropout = functools.partial(self.dropout_layer, training=training)
         return attend(query, key, value, attention_mask, bias, self.scale, dropout)
 
     def get_config(self):
@@ -180,24 +184,29 @@ class SelfAttention(_Attention):
         hidden: float (B, T, D).
         attention_mask: bool (B or 1, T or 1, S) or None.
         bias: float (B or 1, N, T, S) added to the scores, or None.
-        positions: int (B, T), for rotary; None counts from 0.
+        positions: int (B or 1, T), for rotary; None counts from `position`.
         cache: dict as `make_cache` gives it, or None.
         position: int or scalar tensor. The cache slot of the first of the T positions.
     Returns:
         float (B, T, D); with a cache the pair (hidden, updated cache), S being its slots.
     Raises:
-        ValueError: if the head counts do not divide.
+        TypeError: if a size is not an int.
+        ValueError: if the head counts do not divide, H is odd with `rotary`, or a number is out of
+            its range.
     Reference: as `attend` and `rotate_by_position`.
     """
 
     def __init__(self, num_heads, rotary=False, max_wavelength=10000.0, **kwargs):
         super().__init__(num_heads, **kwargs)
+        check_positive(max_wavelength=max_wavelength)
         self.rotary = rotary
         self.max_wavelength = max_wavelength
 
     def build(self, hidden_shape):
         hidden_dim = hidden_shape[-1]
         self._find_head_dim(hidden_dim)
+        if self.rotary:
+            check_even(head_dim=self._head_dim)
         num_projected = self.num_heads + 2 * self.num_key_value_heads
         self.query_key_value = self._make_projection("query_key_value", num_projected, hidden_dim)
         self._build_output(hidden_dim)
@@ -214,17 +223,19 @@ class SelfAttention(_Attention):
     ):
         projected = self.query_key_value(flatten_positions(hidden))
         num_projected = self.num_heads + 2 * self.num_key_value_heads
-        # (B * T, (N + 2 K) H) -> (B, N + 2 K, T, H) -> (B, N, T, H), 2 x (B, K, T, H)
-        query, key, value = ops.split(
+        # (B * T, (N + 2 K) H) -> (B, N + 2 K, T, H) -> (B, N + K, T, H), (B, K, T, H)
+        query_key, value = ops.split(
             split_heads(projected, hidden, num_projected),
-            [self.num_heads, self.num_heads + self.num_key_value_heads],
+            [self.num_heads + self.num_key_value_heads],
             axis=1,
         )
         if self.rotary:
             if positions is None:
-                positions = ops.expand_dims(ops.arange(ops.shape(hidden)[1], dtype="int32"), 0)
-            query = rotate_by_position(query, positions, self.max_wavelength)
-            key = rotate_by_position(key, positions, self.max_wavelength)
+                positions = ops.arange(find_size(hidden, axis=1), dtype="int32")
+                positions = ops.expand_dims(positions + ops.cast(position, "int32"), 0)
+            query_key = rotate_by_position(query_key, positions, self.max_wavelength)
+        # (B, N + K, T, H) -> (B, N, T, H), (B, K, T, H)
+        query, key = ops.split(query_key, [self.num_heads], axis=1)
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]
@@ -261,12 +272,14 @@ class CrossAttention(_Attention):
         context: float (B, S, C), or None where a cache stands for it.
         attention_mask: bool (B or 1, T or 1, S) or None.
         bias: float (B or 1, N, T, S) added to the scores, or None.
-        cache: dict as `make_cache` gives it for this context, or None. The context's keys and values
-            are then not computed again.
+        cache: dict as `make_cache` gives it for this context, or None. The context's keys and
+            values are then not computed again.
     Returns:
         float (B, T, D).
     Raises:
-        ValueError: if neither `context` nor `cache` is given, or the head counts do not divide.
+        TypeError: if a size is not an int.
+        ValueError: if neither `context` nor `cache` is given, the head counts do not divide, or a
+            number is out of its range.
     Reference: as `attend`.
     """
 
@@ -295,5 +308,5 @@ class CrossAttention(_Attention):
         key, value = ops.split(heads, 2, axis=1)
         return {"key": key, "value": value}
 
-    def compute_output_shape(self, hidden_shape, context_shape=None):
+    def compute_output_shape(self, hidden_shape):
         return hidden_shape

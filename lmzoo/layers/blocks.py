@@ -13,8 +13,8 @@ __all__ = ["TransformerBlock"]
 class TransformerBlock(keras.layers.Layer):
     """One layer of an encoder or a decoder.
 
-    Pre-norm (`norm_first`) normalises what enters each sub-layer and leaves the residual path alone;
-    post-norm normalises the sum, as the original transformer and BERT do.
+    Pre-norm (`norm_first`) normalises what enters each sub-layer and leaves the residual path
+    alone; post-norm normalises the sum, as the original transformer and BERT do.
 
     Args:
         num_heads: int. N.
@@ -40,9 +40,11 @@ class TransformerBlock(keras.layers.Layer):
         context: float (B, S', C) or None, for cross-attention.
         context_mask: bool (B or 1, T or 1, S') or None.
     Returns:
-        float (B, T, D); with a cache the pair (hidden, updated cache).
+        float (B, T, D) in the compute dtype; with a cache the pair (hidden, updated cache).
     Raises:
-        ValueError: if `norm` is unknown, or sizes do not fit.
+        TypeError: if a size is not an int.
+        ValueError: if sizes do not fit, an option is unknown or out of its range, or `context` is
+            given to a block without cross-attention.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020,
         https://arxiv.org/abs/2002.04745 (pre-norm).
     """
@@ -70,25 +72,21 @@ class TransformerBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._arguments = {
-            "num_heads": num_heads,
-            "intermediate_dim": intermediate_dim,
-            "head_dim": head_dim,
-            "num_key_value_heads": num_key_value_heads,
-            "rotary": rotary,
-            "max_wavelength": max_wavelength,
-            "scale": scale,
-            "norm": norm,
-            "norm_epsilon": norm_epsilon,
-            "norm_first": norm_first,
-            "activation": activation,
-            "gated": gated,
-            "use_bias": use_bias,
-            "use_attention_bias": use_attention_bias,
-            "cross_attention": cross_attention,
-            "dropout": dropout,
-        }
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.head_dim = head_dim
+        self.num_key_value_heads = num_key_value_heads
+        self.rotary = rotary
+        self.max_wavelength = max_wavelength
+        self.scale = scale
+        self.norm = norm
+        self.norm_epsilon = norm_epsilon
         self.norm_first = norm_first
+        self.activation = activation
+        self.gated = gated
+        self.use_bias = use_bias
+        self.use_attention_bias = use_attention_bias
+        self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
         shared = {
@@ -109,6 +107,7 @@ class TransformerBlock(keras.layers.Layer):
             **heads, **shared, rotary=rotary, max_wavelength=max_wavelength, name="self_attention"
         )
         self.self_attention_norm = self._make_norm("self_attention_norm")
+        self.cross_attention = None
         if cross_attention:
             self.cross_attention = CrossAttention(**heads, **shared, name="cross_attention")
             self.cross_attention_norm = self._make_norm("cross_attention_norm")
@@ -124,13 +123,12 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _make_norm(self, name):
-        norm, epsilon = self._arguments["norm"], self._arguments["norm_epsilon"]
-        return make_norm(norm, epsilon, name, self.dtype_policy)
+        return make_norm(self.norm, self.norm_epsilon, name, self.dtype_policy)
 
     def build(self, hidden_shape, context_shape=None):
         self.self_attention.build(hidden_shape)
         self.self_attention_norm.build(hidden_shape)
-        if self._arguments["cross_attention"]:
+        if self.cross_attention is not None:
             self.cross_attention.build(hidden_shape, context_shape)
             self.cross_attention_norm.build(hidden_shape)
         self.feed_forward.build(hidden_shape)
@@ -148,6 +146,7 @@ class TransformerBlock(keras.layers.Layer):
         context_mask=None,
         training=None,
     ):
+        self._check_context(context)
         entering = self.self_attention_norm(hidden) if self.norm_first else hidden
         mixed = self.self_attention(
             entering,
@@ -163,13 +162,13 @@ class TransformerBlock(keras.layers.Layer):
             cache = {**cache, "self": own_cache}
         hidden = self._add(hidden, mixed, self.self_attention_norm, training)
 
-        if self._arguments["cross_attention"]:
+        if self.cross_attention is not None:
             entering = self.cross_attention_norm(hidden) if self.norm_first else hidden
             mixed = self.cross_attention(
                 entering,
                 context=context,
                 attention_mask=context_mask,
-                cache=None if cache is None else cache["context"],
+                cache=None if cache is None else cache.get("context"),
                 training=training,
             )
             hidden = self._add(hidden, mixed, self.cross_attention_norm, training)
@@ -192,19 +191,34 @@ class TransformerBlock(keras.layers.Layer):
             context: float (B, S', C) or None.
         Returns:
             dict with `self` and, for cross-attention, `context`.
+        Raises:
+            ValueError: if `context` is given to a block without cross-attention.
         """
+        self._check_context(context)
         cache = {"self": self.self_attention.make_cache(batch_size, num_slots)}
         if context is not None:
             cache["context"] = self.cross_attention.make_cache(context)
         return cache
 
-    def compute_output_shape(self, hidden_shape, context_shape=None):
+    def _check_context(self, context):
+        if context is not None and self.cross_attention is None:
+            raise ValueError(
+                "`context` must be None in a block without cross-attention. Received: context of "
+                f"shape {tuple(context.shape)}. Make the block with cross_attention=True."
+            )
+
+    def compute_output_shape(self, hidden_shape):
         return hidden_shape
 
     def get_config(self):
+        names = (
+            "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength scale "
+            "norm norm_epsilon norm_first activation gated use_bias use_attention_bias dropout"
+        )
         return {
             **super().get_config(),
-            **self._arguments,
+            **{name: getattr(self, name) for name in names.split()},
+            "cross_attention": self.cross_attention is not None,
             "initializer": keras.initializers.serialize(self.initializer),
             "output_initializer": keras.initializers.serialize(self.output_initializer),
         }

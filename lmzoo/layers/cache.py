@@ -38,7 +38,10 @@ def update_cache(cache, key, value, position):
         position: int or scalar int tensor. The slot of the first new position.
     Returns:
         dict of the same shapes as `cache`.
+    Raises:
+        ValueError: if `position` and the sizes are known and the new positions do not fit.
     """
+    _check_room(cache["key"].shape[2], key.shape[2], position)
     slots = _slot_indices(cache["key"], key, position)
     return {
         "key": _write_slots(cache["key"], key, slots),
@@ -46,9 +49,20 @@ def update_cache(cache, key, value, position):
     }
 
 
+def _check_room(num_slots, length, position):
+    # Past its end a row would go on in the slots of the next one.
+    known = isinstance(position, int) and None not in (num_slots, length)
+    if known and not 0 <= position <= num_slots - length:
+        raise ValueError(
+            "The new positions must fit into the cache. Received: "
+            f"position={position}, {length} new positions, {num_slots} slots."
+        )
+
+
 def _slot_indices(cache, values, position):
     batch_size, num_heads, num_slots, _ = ops.shape(cache)
-    first = ops.arange(batch_size * num_heads, dtype="int32") * num_slots + position
+    first = ops.arange(batch_size * num_heads, dtype="int32") * num_slots
+    first = first + ops.cast(position, "int32")
     # (B * K, 1) + (1, T) -> (B * K * T, 1)
     steps = ops.arange(ops.shape(values)[2], dtype="int32")
     return ops.reshape(ops.expand_dims(first, 1) + ops.expand_dims(steps, 0), (-1, 1))

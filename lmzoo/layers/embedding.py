@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from lmzoo.layers.checks import check_size
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
@@ -35,21 +36,19 @@ class TokenEmbedding(keras.layers.Layer):
         self, vocabulary_size, hidden_dim, tied=True, initializer="glorot_uniform", **kwargs
     ):
         super().__init__(**kwargs)
-        for name, size in (("vocabulary_size", vocabulary_size), ("hidden_dim", hidden_dim)):
-            if size < 1:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={size}.")
+        check_size(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.tied = tied
         self.initializer = keras.initializers.get(initializer)
 
-    def build(self, inputs_shape=None):
+    def build(self, inputs_shape):
         shape = (self.vocabulary_size, self.hidden_dim)
         self.embeddings = self.add_weight(
             shape=shape, initializer=self.initializer, name="embeddings", autocast=False
         )
         if not self.tied:
-            # A clone, since one seeded initializer would give both tables the same values.
+            # A clone, since one instance gives the same values whenever it is called.
             self.output_embeddings = self.add_weight(
                 shape=shape,
                 initializer=self.initializer.clone(),
@@ -67,10 +66,12 @@ class TokenEmbedding(keras.layers.Layer):
         logits = ops.einsum("td,vd->tv", flat, table)
         return at_least_float32(restore_positions(logits, like=inputs))
 
-    def compute_output_shape(self, inputs_shape, reverse=False):
-        if reverse:
-            return (*inputs_shape[:-1], self.vocabulary_size)
-        return (*inputs_shape, self.hidden_dim)
+    def compute_output_spec(self, inputs, reverse=False):
+        # Not `compute_output_shape`: Keras does not tell that whether the call is reversed.
+        if not reverse:
+            return keras.KerasTensor((*inputs.shape, self.hidden_dim), self.compute_dtype)
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype)
 
     def get_config(self):
         return {

@@ -1,28 +1,14 @@
 """The position-wise half of a transformer block."""
 
-import keras
+import math
 
+import keras
+from keras import ops
+
+from lmzoo.layers.checks import check_size
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
-__all__ = ["FeedForward", "activation_of"]
-
-
-def activation_of(name):
-    """The activation of a name; "gelu_tanh" is the approximation that GPT-2 was trained with.
-
-    Args:
-        name: str or callable.
-    Returns:
-        callable.
-    Raises:
-        ValueError: if Keras does not know the name.
-    """
-    return gelu_tanh if name == "gelu_tanh" else keras.activations.get(name)
-
-
-def gelu_tanh(x):
-    """Gelu by its tanh approximation (Hendrycks and Gimpel 2016, section 2)."""
-    return keras.ops.gelu(x, approximate=True)
+__all__ = ["FeedForward"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -31,7 +17,8 @@ class FeedForward(keras.layers.Layer):
 
     Args:
         intermediate_dim: int. F, the width in the middle.
-        activation: str. A Keras activation or "gelu_tanh", applied in the middle.
+        activation: str. Applied in the middle: the name of a Keras activation ("gelu" is the exact
+            one) or "gelu_tanh", the approximation that GPT-2 was trained with.
         gated: bool. If True, a second projection multiplies the activated one (GLU).
         use_bias: bool. Whether the projections have biases.
         initializer: Keras initializer of the first kernels.
@@ -41,9 +28,11 @@ class FeedForward(keras.layers.Layer):
     Returns:
         float (B, T, D) in the compute dtype.
     Raises:
-        ValueError: if `intermediate_dim` is not positive.
-    Reference: Vaswani et al. 2017, section 3.3; Shazeer 2020, https://arxiv.org/abs/2002.05202,
-        section 2 (gated).
+        TypeError: if `intermediate_dim` is not an int.
+        ValueError: if `intermediate_dim` is not positive, or `activation` is unknown.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.3; Hendrycks and
+        Gimpel 2016, https://arxiv.org/abs/1606.08415, section 2 (both gelus); Shazeer 2020,
+        https://arxiv.org/abs/2002.05202, section 2 (gated).
     """
 
     def __init__(
@@ -57,22 +46,21 @@ class FeedForward(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if intermediate_dim < 1:
-            raise ValueError(
-                f"`intermediate_dim` must be positive. Received: intermediate_dim={intermediate_dim}."
-            )
+        check_size(intermediate_dim=intermediate_dim)
+        self.supports_masking = True
         self.intermediate_dim = intermediate_dim
         self.activation = activation
         self.gated = gated
         self.use_bias = use_bias
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        self._activation_function = activation_of(activation)
-        self.intermediate = self._make_dense("intermediate", intermediate_dim)
-        self.gate = self._make_dense("gate", intermediate_dim) if gated else None
+        self._activation_function = _find_activation(activation)
+        self.intermediate = self._make_dense("intermediate", intermediate_dim, self.initializer)
+        self.gate = None
+        if gated:
+            self.gate = self._make_dense("gate", intermediate_dim, self.initializer)
 
-    def _make_dense(self, name, size):
-        initializer = self.output_initializer if name == "output" else self.initializer
+    def _make_dense(self, name, size, initializer):
         return keras.layers.Dense(
             size,
             use_bias=self.use_bias,
@@ -86,7 +74,7 @@ class FeedForward(keras.layers.Layer):
         self.intermediate.build((None, hidden_dim))
         if self.gated:
             self.gate.build((None, hidden_dim))
-        self.output_dense = self._make_dense("output", hidden_dim)
+        self.output_dense = self._make_dense("output", hidden_dim, self.output_initializer)
         self.output_dense.build((None, self.intermediate_dim))
 
     def call(self, hidden):
@@ -113,3 +101,31 @@ class FeedForward(keras.layers.Layer):
             "initializer": keras.initializers.serialize(self.initializer),
             "output_initializer": keras.initializers.serialize(self.output_initializer),
         }
+
+
+def _find_activation(name):
+    try:
+        if isinstance(name, str):
+            return _GELUS[name] if name in _GELUS else keras.activations.get(name)
+    except ValueError:
+        pass
+    raise ValueError(
+        "`activation` must be 'gelu_tanh' or the name of a Keras activation. "
+        f"Received: activation={name!r}."
+    )
+
+
+# TensorFlow's own gelus take their constants from float32 and are off by 1e-8 in float64; these are
+# as fast (measured on (1024, 3072); a power in place of x * x * x costs a third more in bfloat16).
+
+
+def _gelu(x):
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def _gelu_tanh(x):
+    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
+    return 0.5 * x * (1.0 + ops.tanh(bent))
+
+
+_GELUS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh}

@@ -5,6 +5,8 @@ Shapes: B batch, T query length, S key length.
 
 from keras import ops
 
+from lmzoo.layers.checks import check_size
+
 __all__ = [
     "make_causal_mask",
     "make_document_mask",
@@ -25,9 +27,9 @@ def make_causal_mask(query_length, key_length, position=0, window=None):
     Raises:
         ValueError: if `window` is not positive.
     """
-    if window is not None and window < 1:
-        raise ValueError(f"`window` must be positive or None. Received: window={window}.")
-    query_slots = ops.expand_dims(ops.arange(query_length, dtype="int32") + position, -1)
+    check_size(window=window)
+    query_slots = ops.arange(query_length, dtype="int32") + ops.cast(position, "int32")
+    query_slots = ops.expand_dims(query_slots, -1)
     key_slots = ops.expand_dims(ops.arange(key_length, dtype="int32"), 0)
     mask = key_slots <= query_slots
     if window is not None:

@@ -2,9 +2,9 @@
 
 import keras
 
-__all__ = ["NORMS", "make_norm"]
+from lmzoo.layers.checks import check_positive
 
-NORMS = ("layer_norm", "rms_norm")
+__all__ = ["make_norm"]
 
 
 def make_norm(kind, epsilon, name, dtype=None):
@@ -19,12 +19,13 @@ def make_norm(kind, epsilon, name, dtype=None):
         `keras.layers.LayerNormalization` or `keras.layers.RMSNormalization`. Both compute in
         float32 under a mixed policy.
     Raises:
-        ValueError: if `kind` is neither.
+        ValueError: if `kind` is neither, or `epsilon` is not positive.
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450; Zhang and Sennrich 2019,
         https://arxiv.org/abs/1910.07467.
     """
+    check_positive(epsilon=epsilon)
     if kind == "layer_norm":
         return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
     if kind == "rms_norm":
         return keras.layers.RMSNormalization(epsilon=epsilon, name=name, dtype=dtype)
-    raise ValueError(f"`norm` must be one of {', '.join(NORMS)}. Received: norm={kind!r}.")
+    raise ValueError(f"`norm` must be 'layer_norm' or 'rms_norm'. Received: norm={kind!r}.")

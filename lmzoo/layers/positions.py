@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from lmzoo.layers.checks import check_even, check_positive, check_size
 from lmzoo.layers.precision import at_least_float32
 
 __all__ = ["LearnedPositions", "SinusoidalPositions", "rotate_by_position"]
@@ -18,7 +19,8 @@ class LearnedPositions(keras.layers.Layer):
         initializer: Keras initializer of the table.
     Call arguments:
         hidden: float (B, T, D).
-        positions: int (B, T) or (T,), each below `max_sequence_length`; None counts from 0.
+        positions: int (B, T) or (T,), each below `max_sequence_length` (TensorFlow refuses others
+            when it runs on a CPU, and not inside XLA); None counts from 0.
     Returns:
         float (B, T, D) in the compute dtype.
     Raises:
@@ -28,11 +30,8 @@ class LearnedPositions(keras.layers.Layer):
 
     def __init__(self, max_sequence_length, initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
-        if max_sequence_length < 1:
-            raise ValueError(
-                "`max_sequence_length` must be positive. "
-                f"Received: max_sequence_length={max_sequence_length}."
-            )
+        check_size(max_sequence_length=max_sequence_length)
+        self.supports_masking = True
         self.max_sequence_length = max_sequence_length
         self.initializer = keras.initializers.get(initializer)
 
@@ -47,12 +46,12 @@ class LearnedPositions(keras.layers.Layer):
 
     def call(self, hidden, positions=None):
         if positions is None:
-            check_length(hidden.shape[1], self.max_sequence_length)
+            _check_length(hidden.shape[1], self.max_sequence_length)
             positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
         table = ops.take(self.embeddings, positions, axis=0)
         return hidden + ops.cast(table, hidden.dtype)
 
-    def compute_output_shape(self, hidden_shape, positions_shape=None):
+    def compute_output_shape(self, hidden_shape):
         return hidden_shape
 
     def get_config(self):
@@ -82,26 +81,25 @@ class SinusoidalPositions(keras.layers.Layer):
 
     def __init__(self, max_wavelength=10000.0, **kwargs):
         super().__init__(**kwargs)
-        if max_wavelength <= 0:
-            raise ValueError(
-                f"`max_wavelength` must be positive. Received: max_wavelength={max_wavelength}."
-            )
+        check_positive(max_wavelength=max_wavelength)
+        self.supports_masking = True
         self.max_wavelength = max_wavelength
 
     def build(self, hidden_shape):
-        _check_even(hidden_shape[-1], "hidden_dim")
+        check_even(hidden_dim=hidden_shape[-1])
 
     def call(self, hidden, positions=None):
         if positions is None:
             positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
         hidden_dim = hidden.shape[-1]
-        angles = _compute_angles(positions, hidden_dim, self.max_wavelength, "float32")
+        dtype = at_least_float32(hidden).dtype
+        angles = _compute_angles(positions, hidden_dim, self.max_wavelength, dtype)
         # (..., T, D/2, 2) -> (..., T, D): sine and cosine alternate
         table = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
         table = ops.reshape(table, (*ops.shape(angles)[:-1], hidden_dim))
         return hidden + ops.cast(table, hidden.dtype)
 
-    def compute_output_shape(self, hidden_shape, positions_shape=None):
+    def compute_output_shape(self, hidden_shape):
         return hidden_shape
 
     def get_config(self):
@@ -116,7 +114,7 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
 
     Args:
         heads: float (B, N, T, H), queries or keys, H even.
-        positions: int (B, T).
+        positions: int (B or 1, T).
         max_wavelength: float. The base of the angles (theta).
     Returns:
         float (B, N, T, H) in the dtype of `heads`.
@@ -125,7 +123,7 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
     Reference: Su et al. 2021, https://arxiv.org/abs/2104.09864, section 3.4.
     """
     head_dim = heads.shape[-1]
-    _check_even(head_dim, "head_dim")
+    check_even(head_dim=head_dim)
     # Angles in float32 at least: bfloat16 cannot tell position 257 from 256.
     precise = at_least_float32(heads)
     angles = _compute_angles(positions, head_dim, max_wavelength, precise.dtype)
@@ -136,8 +134,7 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
     return ops.cast(precise * ops.cos(angles) + turned * ops.sin(angles), heads.dtype)
 
 
-def check_length(length, max_sequence_length):
-    """Raises ValueError if a known `length` exceeds `max_sequence_length`."""
+def _check_length(length, max_sequence_length):
     if length is not None and length > max_sequence_length:
         raise ValueError(
             "The sequence must not be longer than `max_sequence_length`. Received: "
@@ -150,8 +147,3 @@ def _compute_angles(positions, features, max_wavelength, dtype):
     exponents = np.arange(0, features, 2, dtype="float64") / features
     frequencies = ops.convert_to_tensor(max_wavelength**-exponents, dtype)
     return ops.expand_dims(ops.cast(positions, dtype), -1) * frequencies
-
-
-def _check_even(size, name):
-    if size % 2:
-        raise ValueError(f"`{name}` must be even. Received: {name}={size}.")

@@ -1,8 +1,11 @@
-"""Reshapes that keep a graph small: a fixed size is written down, only an unknown one is computed."""
+"""Reshapes that keep a graph small: a fixed size is written down, only an unknown one is computed.
+
+Shapes: B batch, T length, D hidden, F any features, N heads, H head size.
+"""
 
 from keras import ops
 
-__all__ = ["flatten_positions", "merge_heads", "restore_positions", "split_heads"]
+__all__ = ["find_size", "flatten_positions", "merge_heads", "restore_positions", "split_heads"]
 
 
 def flatten_positions(hidden):
@@ -16,14 +19,14 @@ def flatten_positions(hidden):
 
 def restore_positions(flat, like):
     """(B * T, F) -> (B, T, F), with B and T of `like`."""
-    return ops.reshape(flat, (-1, _length(like, axis=1), flat.shape[-1]))
+    return ops.reshape(flat, (-1, find_size(like, axis=1), flat.shape[-1]))
 
 
 def split_heads(flat, like, num_heads):
     """(B * T, N * H) -> (B, N, T, H), with B and T of `like`."""
     head_dim = flat.shape[-1] // num_heads
     # (B * T, N * H) -> (B, T, N, H) -> (B, N, T, H)
-    heads = ops.reshape(flat, (-1, _length(like, axis=1), num_heads, head_dim))
+    heads = ops.reshape(flat, (-1, find_size(like, axis=1), num_heads, head_dim))
     return ops.transpose(heads, (0, 2, 1, 3))
 
 
@@ -34,5 +37,6 @@ def merge_heads(heads):
     return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, num_heads * head_dim))
 
 
-def _length(x, axis):
+def find_size(x, axis):
+    """The size of one axis: an int where it is known, else a scalar tensor."""
     return x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]

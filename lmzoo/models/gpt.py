@@ -12,6 +12,7 @@ from lmzoo.layers import (
     make_norm,
     make_padding_mask,
 )
+from lmzoo.layers.checks import check_positive, check_rate, check_size
 
 __all__ = ["GPTBackbone"]
 
@@ -20,9 +21,9 @@ __all__ = ["GPTBackbone"]
 class GPTBackbone(keras.Model):
     """Turns token ids into hidden states, each seeing only what stands before it.
 
-    The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With `positions="rotary",
-    norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a Llama, with
-    `num_key_value_heads` and `sliding_window` also a Mistral.
+    The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With
+    `positions="rotary", norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a
+    Llama, with `num_key_value_heads` and `sliding_window` also a Mistral.
 
     One forward pass serves training, prefill and step: without a cache the T tokens see each other;
     with one they are written to its slots from `position` on and see all that is there.
@@ -50,17 +51,21 @@ class GPTBackbone(keras.Model):
         initializer_range: float. Standard deviation of the initial weights; those that write to the
             residual path have it divided by sqrt(2 * num_layers), as GPT-2 does.
     Call arguments:
-        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True for
-            real tokens, and `document_ids` int (B, T): tokens then see only their own document, whose
-            positions count from 0.
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True
+            for real tokens, and `document_ids` int (B, T): tokens then see only their own document,
+            whose positions count from 0.
         cache: dict as `make_cache` gives it, or None.
         position: int or scalar int tensor. The cache slot of the first token.
     Returns:
         float (B, T, D); with a cache the pair (hidden, updated cache).
     Raises:
-        ValueError: if sizes do not fit together, or an option is unknown.
-    Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron et
-        al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023, https://arxiv.org/abs/2310.06825.
+        TypeError: if a size is not an int.
+        ValueError: if sizes do not fit together, an option is unknown or out of its range, a
+            sequence without padding is longer than the learned positions, or documents come with a
+            cache.
+    Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron
+        et al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023,
+        https://arxiv.org/abs/2310.06825.
     """
 
     def __init__(
@@ -92,13 +97,19 @@ class GPTBackbone(keras.Model):
             raise ValueError(
                 f"`positions` must be 'learned' or 'rotary'. Received: positions={positions!r}."
             )
-        if num_layers < 1:
-            raise ValueError(f"`num_layers` must be positive. Received: num_layers={num_layers}.")
+        check_size(
+            num_layers=num_layers,
+            max_sequence_length=max_sequence_length,
+            intermediate_dim=intermediate_dim,
+            sliding_window=sliding_window,
+        )
+        check_positive(initializer_range=initializer_range)
+        check_rate(dropout=dropout)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.hidden_dim = hidden_dim
-        self.intermediate_dim = intermediate_dim or 4 * hidden_dim
+        self.intermediate_dim = 4 * hidden_dim if intermediate_dim is None else intermediate_dim
         self.max_sequence_length = max_sequence_length
         self.positions = positions
         self.max_wavelength = max_wavelength
@@ -106,7 +117,7 @@ class GPTBackbone(keras.Model):
         self.norm_epsilon = norm_epsilon
         self.activation = activation
         self.gated = gated
-        self.num_key_value_heads = num_key_value_heads or num_heads
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         self.head_dim = head_dim
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
@@ -190,25 +201,29 @@ class GPTBackbone(keras.Model):
         """Who may look where, and where each token stands.
 
         Returns:
-            attention_mask bool (B or 1, T, S), positions int32 (B or 1, T), and the padding mask of
-            all slots, bool (B, S), or None without a cache.
+            attention_mask bool (B or 1, T, S), positions int32 (B, T) or None for 0 to T - 1, and
+            the padding mask of all slots, bool (B, S), or None without a cache.
         """
-        token_ids, padding_mask = inputs["token_ids"], inputs.get("padding_mask")
+        token_ids, document_ids = inputs["token_ids"], inputs.get("document_ids")
+        padding_mask = inputs.get("padding_mask")
         length = ops.shape(token_ids)[1]
         slots = None
         if cache is not None:
+            _check_no_documents(document_ids)
             if padding_mask is None:
                 padding_mask = ops.ones_like(token_ids, dtype="bool")
             padding_mask = slots = _write_mask(cache["padding_mask"], padding_mask, position)
         num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
-        # A token's position is the number of tokens before it that it may see, which padding on
-        # either side and packed documents leave right.
         visible = make_causal_mask(length, num_slots, position)
         if padding_mask is not None:
             visible = ops.logical_and(visible, make_padding_mask(padding_mask))
-        if inputs.get("document_ids") is not None:
-            visible = ops.logical_and(visible, make_document_mask(inputs["document_ids"]))
-        positions = ops.maximum(ops.sum(ops.cast(visible, "int32"), axis=-1) - 1, 0)
+        if document_ids is not None:
+            visible = ops.logical_and(visible, make_document_mask(document_ids))
+        positions = None
+        if padding_mask is not None or document_ids is not None:
+            # A token's position is the number of tokens before it that it may see, which padding
+            # on either side and packed documents leave right.
+            positions = ops.maximum(ops.sum(ops.cast(visible, "int32"), axis=-1) - 1, 0)
         if self.sliding_window is not None:
             window = make_causal_mask(length, num_slots, position, self.sliding_window)
             visible = ops.logical_and(visible, window)
@@ -225,7 +240,8 @@ class GPTBackbone(keras.Model):
             batch_size: int or scalar tensor. B.
             num_slots: int or scalar tensor. How many tokens fit, prompt and new ones.
         Returns:
-            dict with `padding_mask` bool (B, S), True where a slot holds a real token, and `blocks`.
+            dict with `padding_mask` bool (B, S), True where a slot holds a real token, and
+            `blocks`.
         """
         return {
             "padding_mask": ops.zeros((batch_size, num_slots), "bool"),
@@ -238,15 +254,19 @@ class GPTBackbone(keras.Model):
     def get_config(self):
         names = (
             "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
-            "positions max_wavelength norm norm_epsilon activation gated num_key_value_heads head_dim "
-            "use_bias use_attention_bias tied sliding_window dropout initializer_range"
+            "positions max_wavelength norm norm_epsilon activation gated num_key_value_heads "
+            "head_dim use_bias use_attention_bias tied sliding_window dropout initializer_range"
         )
         own = {name: getattr(self, name) for name in names.split()}
-        return {
-            **own,
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
+        return {**super().get_config(), **own}
+
+
+def _check_no_documents(document_ids):
+    if document_ids is not None:
+        raise ValueError(
+            "`document_ids` must be None where there is a `cache`. Received: document_ids of shape "
+            f"{tuple(document_ids.shape)}."
+        )
 
 
 def _make_normal(stddev):
@@ -259,7 +279,7 @@ def _make_normal(stddev):
 def _write_mask(slots, new, position):
     # (B, T) into (B, S). A row of booleans is small enough for a where over one-hot slots.
     length, num_slots = ops.shape(new)[1], ops.shape(slots)[1]
-    index = ops.arange(num_slots, dtype="int32") - position
+    index = ops.arange(num_slots, dtype="int32") - ops.cast(position, "int32")
     inside = ops.logical_and(index >= 0, index < length)
-    taken = ops.take(new, ops.clip(index, 0, length - 1), axis=1)
+    taken = ops.take(ops.cast(new, "bool"), ops.clip(index, 0, length - 1), axis=1)
     return ops.where(inside, taken, slots)

@@ -1,0 +1,50 @@
+"""Refusing arguments that cannot work, in the same words everywhere."""
+
+import math
+
+import numpy as np
+
+__all__ = ["check_even", "check_positive", "check_rate", "check_size"]
+
+
+def check_size(**sizes):
+    """Raises unless every size is a positive whole number.
+
+    Args:
+        **sizes: the arguments under their own names; None is let through.
+    Raises:
+        TypeError: if one is not an int.
+        ValueError: if one is below 1.
+    """
+    for name, size in sizes.items():
+        if size is None:
+            continue
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise TypeError(f"`{name}` must be an int. Received: {name}={size!r}.")
+        if size < 1:
+            raise ValueError(f"`{name}` must be positive. Received: {name}={size}.")
+
+
+def check_positive(**values):
+    """Raises ValueError unless every value is a finite number above 0; None is let through."""
+    for name, value in values.items():
+        if value is not None and not (_is_number(value) and 0 < value < math.inf):
+            raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}.")
+
+
+def check_rate(**rates):
+    """Raises ValueError unless every rate is at least 0 and below 1."""
+    for name, rate in rates.items():
+        if not (_is_number(rate) and 0 <= rate < 1):
+            raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={rate!r}.")
+
+
+def check_even(**sizes):
+    """Raises ValueError if a size is odd."""
+    for name, size in sizes.items():
+        if size % 2:
+            raise ValueError(f"`{name}` must be even. Received: {name}={size}.")
+
+
+def _is_number(value):
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

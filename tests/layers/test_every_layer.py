@@ -1,0 +1,285 @@
+"""What holds for every layer alike: it stands alone in any Keras model, in every precision."""
+
+import inspect
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.layers import (
+    CrossAttention,
+    FeedForward,
+    LearnedPositions,
+    SelfAttention,
+    SinusoidalPositions,
+    TokenEmbedding,
+    TransformerBlock,
+)
+from tests.layers import reference
+
+RANDOM = np.random.default_rng(8)
+INPUTS = {
+    "token_ids": RANDOM.integers(0, 11, (2, 5)).astype("int32"),
+    "hidden": RANDOM.normal(size=(2, 5, 8)).astype("float32"),
+    "context": RANDOM.normal(size=(2, 7, 6)).astype("float32"),
+    "attention_mask": RANDOM.random((2, 5, 5)) < 0.7,
+    "context_mask": RANDOM.random((2, 1, 7)) < 0.7,
+    "positions": RANDOM.integers(0, 9, (2, 5)).astype("int32"),
+}
+# name: (class, every argument that differs from its default, the inputs in the order of the call)
+CASES = {
+    "token embedding": (
+        TokenEmbedding,
+        {"vocabulary_size": 11, "hidden_dim": 8, "tied": False, "initializer": "he_normal"},
+        ["token_ids"],
+    ),
+    "learned positions": (
+        LearnedPositions,
+        {"max_sequence_length": 9, "initializer": "he_normal"},
+        ["hidden", "positions"],
+    ),
+    "learned positions from 0": (LearnedPositions, {"max_sequence_length": 9}, ["hidden"]),
+    "sinusoidal positions": (
+        SinusoidalPositions,
+        {"max_wavelength": 99.0},
+        ["hidden", "positions"],
+    ),
+    "feed-forward": (FeedForward, {"intermediate_dim": 12}, ["hidden"]),
+    "gated feed-forward": (
+        FeedForward,
+        {
+            "intermediate_dim": 12,
+            "activation": "gelu_tanh",
+            "gated": True,
+            "use_bias": False,
+            "initializer": "he_normal",
+            "output_initializer": "lecun_normal",
+        },
+        ["hidden"],
+    ),
+    "self-attention": (SelfAttention, {"num_heads": 4}, ["hidden", "attention_mask"]),
+    "rotary self-attention": (
+        SelfAttention,
+        {
+            "num_heads": 4,
+            "head_dim": 6,
+            "num_key_value_heads": 2,
+            "use_bias": False,
+            "use_output_bias": True,
+            "scale": 0.7,
+            "rotary": True,
+            "max_wavelength": 99.0,
+            "dropout": 0.1,
+            "initializer": "he_normal",
+            "output_initializer": "lecun_normal",
+        },
+        ["hidden", "attention_mask", "positions"],
+    ),
+    "cross-attention": (
+        CrossAttention,
+        {
+            "num_heads": 4,
+            "head_dim": 6,
+            "num_key_value_heads": 2,
+            "use_bias": False,
+            "use_output_bias": True,
+            "scale": 0.7,
+            "dropout": 0.1,
+            "initializer": "he_normal",
+            "output_initializer": "lecun_normal",
+        },
+        ["hidden", "context"],
+    ),
+    "block": (
+        TransformerBlock,
+        {"num_heads": 4, "intermediate_dim": 12},
+        ["hidden", "attention_mask"],
+    ),
+    "block with everything": (
+        TransformerBlock,
+        {
+            "num_heads": 4,
+            "intermediate_dim": 12,
+            "head_dim": 6,
+            "num_key_value_heads": 2,
+            "rotary": True,
+            "max_wavelength": 99.0,
+            "scale": 0.7,
+            "norm": "rms_norm",
+            "norm_epsilon": 1e-4,
+            "norm_first": False,
+            "activation": "silu",
+            "gated": True,
+            "use_bias": False,
+            "use_attention_bias": True,
+            "cross_attention": True,
+            "dropout": 0.1,
+            "initializer": "he_normal",
+            "output_initializer": "lecun_normal",
+        },
+        ["hidden", "attention_mask", "positions", "context", "context_mask"],
+    ),
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def make_layer(case, dtype="float32"):
+    kind, arguments, names = CASES[case]
+    layer = kind(**arguments, dtype=dtype)
+    layer(**call_arguments(layer, names))
+    return reference.randomise(layer)
+
+
+def call_arguments(layer, names, values=INPUTS):
+    """The inputs under the names of the layer's `call`; the first is its first argument."""
+    first = next(iter(inspect.signature(layer.call).parameters))
+    return {name if name != names[0] else first: values[name] for name in names}
+
+
+def make_model(case, dtype="float32"):
+    kind, arguments, names = CASES[case]
+    symbols = {
+        name: keras.Input(
+            shape=(None,) * (x.ndim - 1) if x.dtype != "float32" else (None, x.shape[-1]),
+            dtype=str(x.dtype),
+            name=name,
+        )
+        for name, x in INPUTS.items()
+        if name in names
+    }
+    layer = kind(**arguments, dtype=dtype)
+    outputs = layer(**call_arguments(layer, names, symbols))
+    reference.randomise(layer)
+    return keras.Model([symbols[name] for name in names], outputs), [INPUTS[x] for x in names]
+
+
+def all_arguments(kind):
+    """Every argument of the class and its parents but Keras's own."""
+    classes = itertools.takewhile(lambda c: c is not keras.layers.Layer, kind.__mro__)
+    names = set().union(*(inspect.signature(c.__init__).parameters for c in classes))
+    return names - {"self", "args", "kwargs"}
+
+
+@every_case
+def test_the_config_holds_every_argument_and_makes_the_same_layer(case):
+    kind, arguments, _ = CASES[case]
+    layer = kind(**arguments, dtype="mixed_bfloat16", name="chosen", trainable=False)
+    config = layer.get_config()
+    assert all_arguments(kind) <= set(config)
+    for name, value in arguments.items():
+        if "initializer" not in name:
+            assert config[name] == value
+    for twin in (
+        kind.from_config(config),
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)),
+    ):
+        assert twin.get_config() == config
+        assert (twin.name, twin.trainable) == ("chosen", False)
+
+
+@every_case
+def test_a_saved_functional_model_gives_the_same_bits(case, tmp_path):
+    model, inputs = make_model(case)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [w.path for w in loaded.weights] == [w.path for w in model.weights]
+    np.testing.assert_array_equal(model(inputs), loaded(inputs))
+
+
+@every_case
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "float64"])
+def test_symbolic_outputs_have_the_shape_and_dtype_of_real_ones(case, dtype):
+    model, inputs = make_model(case, dtype)
+    symbol, real = model.output, model(inputs)
+    assert symbol.shape == (None, None, real.shape[-1])
+    assert symbol.dtype == real.dtype == keras.DTypePolicy(dtype).compute_dtype
+
+
+@every_case
+def test_graph_and_compiled_outputs_are_the_eager_ones(case):
+    layer, names = make_layer(case), CASES[case][2]
+    eager = layer(**call_arguments(layer, names))
+    specs = {
+        name: tf.TensorSpec([None] * (x.ndim - 1) + [x.shape[-1]], x.dtype)
+        if x.dtype == "float32"
+        else tf.TensorSpec([None] * x.ndim, x.dtype)
+        for name, x in call_arguments(layer, names).items()
+    }
+    for jit_compile in (False, True):
+        graph = tf.function(lambda inputs: layer(**inputs), [specs], jit_compile=jit_compile)
+        # Both compute float32 sums in another order.
+        np.testing.assert_allclose(graph(call_arguments(layer, names)), eager, rtol=1e-5, atol=2e-5)
+
+
+@every_case
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
+)
+def test_half_precision_stays_near_float32(case, policy, tolerance):
+    full, half = (
+        reference.randomise(make_layer(case, dtype), deviation=0.1) for dtype in ("float32", policy)
+    )
+    expected = full(**call_arguments(full, CASES[case][2]))
+    output = half(**call_arguments(half, CASES[case][2]))
+    assert output.dtype == half.compute_dtype
+    output = tf.cast(output, "float32").numpy()
+    assert np.isfinite(output).all()
+    np.testing.assert_allclose(output, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@every_case
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16", "float64"])
+def test_a_gradient_reaches_every_variable(case, dtype):
+    layer, names = make_layer(case, dtype), CASES[case][2]
+    with tf.GradientTape() as tape:
+        output = layer(**call_arguments(layer, names))
+        if isinstance(layer, TokenEmbedding):
+            output = layer(output, reverse=True)
+        loss = tf.reduce_mean(tf.square(tf.cast(output, "float32")))
+    variables = [v.value for v in layer.trainable_variables]
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        gradient = tf.convert_to_tensor(gradient).numpy()
+        assert gradient.dtype == variable.dtype
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0
+
+
+@every_case
+def test_variables_keep_the_precision_of_the_policy(case):
+    assert {w.dtype for w in make_layer(case, "mixed_float16").weights} <= {"float32"}
+    assert {w.dtype for w in make_layer(case, "float64").weights} <= {"float64"}
+
+
+@pytest.mark.parametrize(
+    "case", ["feed-forward", "learned positions from 0", "sinusoidal positions"]
+)
+def test_a_layer_of_single_positions_hands_the_keras_mask_on(case):
+    layer = make_layer(case)
+    embedded = keras.layers.Embedding(11, 8, mask_zero=True)(INPUTS["token_ids"])
+    np.testing.assert_array_equal(layer(embedded)._keras_mask, INPUTS["token_ids"] != 0)
+
+
+@pytest.mark.parametrize("case", ["self-attention", "block"])
+def test_attention_says_that_it_takes_no_keras_mask(case):
+    layer = make_layer(case)
+    embedded = keras.layers.Embedding(11, 8, mask_zero=True)(INPUTS["token_ids"])
+    with pytest.warns(UserWarning, match="does not support masking"):
+        layer(embedded)
+
+
+def test_layers_stack_in_a_sequential_model():
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            TokenEmbedding(11, 8),
+            LearnedPositions(9),
+            TransformerBlock(2, 16),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("sgd", "mse")
+    model.fit(INPUTS["token_ids"], np.ones((2, 1)), verbose=0)
+    assert model.predict(INPUTS["token_ids"], verbose=0).shape == (2, 1)

@@ -1,0 +1,105 @@
+"""Learned, sinusoidal and rotary positions against their papers."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.layers import LearnedPositions, SinusoidalPositions, rotate_by_position
+from tests.layers import reference
+
+RANDOM = np.random.default_rng(4)
+
+
+def test_learned_positions_add_the_rows_of_the_table():
+    layer = LearnedPositions(9, dtype="float64")
+    hidden = RANDOM.normal(size=(2, 5, 4))
+    layer.build(hidden.shape)
+    table = reference.weights_of(reference.randomise(layer))["embeddings"]
+    np.testing.assert_allclose(layer(hidden), hidden + table[:5], atol=1e-15)
+    positions = np.array([[8, 0, 0, 1, 2], [3, 3, 4, 5, 6]])
+    np.testing.assert_allclose(layer(hidden, positions), hidden + table[positions], atol=1e-15)
+    np.testing.assert_allclose(
+        layer(hidden, positions[0]), hidden + table[positions[0]], atol=1e-15
+    )
+
+
+def test_a_sequence_longer_than_the_table_is_refused():
+    layer = LearnedPositions(4)
+    with pytest.raises(ValueError, match="length=5, max_sequence_length=4"):
+        layer(np.zeros((1, 5, 2), "float32"))
+
+
+def test_a_longer_sequence_may_name_positions_that_exist():
+    layer = LearnedPositions(2)
+    assert layer(np.zeros((1, 5, 2), "float32"), np.array([0, 1, 0, 1, 0])).shape == (1, 5, 2)
+
+
+def test_a_position_beyond_the_table_is_refused():
+    layer = LearnedPositions(4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"= 4 is not in \[0, 4\)"):
+        layer(np.zeros((1, 2, 2), "float32"), np.array([0, 4]))
+
+
+@pytest.mark.parametrize("max_wavelength", [10000.0, 100.0])
+def test_sinusoids_are_those_of_the_paper(max_wavelength):
+    layer = SinusoidalPositions(max_wavelength, dtype="float64")
+    hidden = RANDOM.normal(size=(2, 50, 8))
+    expected = hidden + reference.sinusoids(range(50), 8, max_wavelength)
+    np.testing.assert_allclose(layer(hidden), expected, rtol=0, atol=1e-13)
+    positions = RANDOM.integers(0, 500, size=(2, 50))
+    expected = [
+        x + reference.sinusoids(p, 8, max_wavelength)
+        for x, p in zip(hidden, positions, strict=True)
+    ]
+    np.testing.assert_allclose(layer(hidden, positions), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("max_wavelength", [10000.0, 500000.0])
+def test_rotary_pairs_turn_by_their_angle(max_wavelength):
+    heads = RANDOM.normal(size=(2, 3, 6, 8))
+    positions = np.array([[0, 1, 2, 3, 4, 5], [7, 3, 0, 100, 2000, 5]])
+    expected = [
+        reference.rotate(x, p, max_wavelength) for x, p in zip(heads, positions, strict=True)
+    ]
+    turned = rotate_by_position(tf.constant(heads), positions, max_wavelength)
+    np.testing.assert_allclose(turned, expected, rtol=0, atol=1e-12)
+
+
+def test_rotary_scores_depend_on_the_distance_alone():
+    query, key = (tf.constant(RANDOM.normal(size=(1, 1, 1, 8))) for _ in range(2))
+
+    def score(query_position, key_position):
+        turned = (
+            rotate_by_position(query, [[query_position]]),
+            rotate_by_position(key, [[key_position]]),
+        )
+        return np.sum(turned[0] * turned[1])
+
+    np.testing.assert_allclose(score(3, 1), score(1002, 1000), rtol=1e-10)
+
+
+def test_bfloat16_tells_neighbouring_positions_apart():
+    heads = tf.ones((1, 1, 2, 8), "bfloat16")
+    turned = rotate_by_position(heads, [[256, 257]])
+    assert turned.dtype == "bfloat16"
+    expected = reference.rotate(np.ones((2, 8)), [256, 257])
+    np.testing.assert_allclose(tf.cast(turned, "float32")[0, 0], expected, atol=1e-2)
+
+
+@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (2.5, TypeError)])
+def test_a_table_without_rows_is_refused(size, error):
+    with pytest.raises(error, match=f"max_sequence_length={size}"):
+        LearnedPositions(size)
+
+
+@pytest.mark.parametrize("wavelength", [0, -1.0])
+def test_a_wavelength_that_is_not_positive_is_refused(wavelength):
+    with pytest.raises(ValueError, match=f"max_wavelength={wavelength}"):
+        SinusoidalPositions(wavelength)
+
+
+def test_an_odd_width_is_refused():
+    with pytest.raises(ValueError, match="hidden_dim=5"):
+        SinusoidalPositions().build((None, None, 5))
+    with pytest.raises(ValueError, match="head_dim=5"):
+        rotate_by_position(tf.zeros((1, 1, 1, 5)), [[0]])

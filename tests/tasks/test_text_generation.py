@@ -1,0 +1,231 @@
+"""`generate` and `stream`: texts in, texts out."""
+
+import numpy as np
+import pytest
+
+PROMPTS = ["def main(", "", "我喜欢编程。", "The quick brown"]
+
+
+def count_traces(lm):
+    """How often anything of the task has been traced."""
+    functions = []
+    for graph in lm._graphs.values():
+        functions += graph if isinstance(graph, tuple) else [graph]
+    return sum(function.experimental_get_tracing_count() for function in functions)
+
+
+def test_a_string_gives_a_string_and_a_list_a_list(lm):
+    one = lm.generate("def main(", max_new_tokens=4)
+    assert isinstance(one, str)
+    assert lm.generate(["def main("], max_new_tokens=4) == [one]
+    assert lm.generate([], max_new_tokens=4) == []
+
+
+def test_a_batch_of_ragged_prompts_gives_what_each_gives_alone(lm):
+    together = lm.generate(PROMPTS, max_new_tokens=12)
+    assert together == [lm.generate(prompt, max_new_tokens=12) for prompt in PROMPTS]
+
+
+def test_the_prompt_comes_first_unless_it_is_left_out(lm):
+    whole = lm.generate(PROMPTS, max_new_tokens=6)
+    new = lm.generate(PROMPTS, max_new_tokens=6, return_prompt=False)
+    assert whole == [prompt + text for prompt, text in zip(PROMPTS, new, strict=True)]
+
+
+def test_greedy_tokens_are_those_of_the_uncached_model(make_lm):
+    lm = make_lm(tokenizer=None)
+    ids = [5, 7, 11]
+    for _ in range(20):
+        ids.append(int(np.argmax(lm({"token_ids": np.array([ids])})[0, -1])))
+    assert lm.generate([5, 7, 11], max_new_tokens=20) == ids
+
+
+def test_ids_in_ids_out_without_a_tokenizer(make_lm):
+    lm = make_lm(tokenizer=None)
+    both = lm.generate([[1, 2, 3], [4]], max_new_tokens=3)
+    assert [len(row) for row in both] == [6, 4]
+    assert lm.generate(np.array([1, 2, 3]), max_new_tokens=3) == both[0]
+    with pytest.raises(ValueError, match="Received: an empty prompt"):
+        lm.generate([[]])
+    with pytest.raises(ValueError, match="`stop_strings` needs a task with a tokenizer"):
+        lm.generate([[1]], stop_strings="a")
+    with pytest.raises(ValueError, match="`stream` needs a tokenizer"):
+        lm.stream("a")
+
+
+def test_the_score_is_the_log_probability_of_the_new_tokens(make_lm):
+    lm = make_lm(tokenizer=None)
+    ids, score = lm.generate([5, 7], max_new_tokens=9, return_scores=True)
+    assert score == pytest.approx(lm.score([ids[2:]], [[5, 7]])[0].sum(), abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_texts_and_another_seed_others(lm):
+    def draw(seed):
+        return lm.generate(PROMPTS, max_new_tokens=8, temperature=1.0, seed=seed)
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+    assert lm.generate("a", temperature=1.0) != lm.generate("a", temperature=1.0)
+
+
+def test_a_row_with_its_own_seed_draws_the_same_wherever_it_stands(lm):
+    def draw(prompts, seed):
+        return lm.generate(prompts, max_new_tokens=8, top_p=0.9, seed=seed)
+
+    together = draw(PROMPTS, [1, 2, 3, 4])
+    for index, prompt in enumerate(PROMPTS):
+        assert draw([prompt], [index + 1]) == [together[index]]
+
+
+def test_equal_prompts_in_a_batch_are_drawn_apart(lm):
+    first, second = lm.generate(["The", "The"], max_new_tokens=8, temperature=1.0, seed=1)
+    assert first != second
+
+
+def test_each_row_may_have_its_own_numbers(lm):
+    both = lm.generate(
+        ["The", "The", "The"], max_new_tokens=[8, 3, 0], temperature=[0.0, 1.0, 0.0], seed=3
+    )
+    assert both[0] == lm.generate("The", max_new_tokens=8)
+    assert lm.generate("The", max_new_tokens=3, temperature=1.0, seed=3) != both[1] != both[0]
+    assert both[2] == "The"
+
+
+def test_several_results_for_each_prompt_come_as_lists(lm):
+    texts, scores = lm.generate(
+        PROMPTS[:2],
+        max_new_tokens=8,
+        temperature=1.0,
+        seed=5,
+        num_return_sequences=3,
+        return_scores=True,
+    )
+    assert scores.shape == (2, 3)
+    assert all(len(set(row)) == 3 for row in texts)
+    assert all(text.startswith("def main(") for text in texts[0])
+
+
+def test_beams_are_ranked_and_the_first_is_no_worse_than_greedy(lm):
+    texts, scores = lm.generate(
+        "The", num_beams=4, num_return_sequences=4, max_new_tokens=6, return_scores=True
+    )
+    assert (np.diff(scores) <= 0).all()
+    _, greedy = lm.generate("The", max_new_tokens=6, return_scores=True)
+    assert scores[0] * 6 >= greedy - 1e-4
+    assert len(set(texts)) == 4
+
+
+def test_a_text_ends_before_a_stop_string_even_inside_a_token(lm):
+    whole = lm.generate(PROMPTS, max_new_tokens=20, return_prompt=False)
+    stop = whole[0][3:5]
+    cut = lm.generate(PROMPTS, max_new_tokens=20, return_prompt=False, stop_strings=[stop, "@@"])
+    assert cut == [text.split(stop)[0] for text in whole]
+
+
+def test_bad_words_never_come(lm):
+    whole = lm.generate("The", max_new_tokens=20, return_prompt=False)
+    word = whole.split()[0]
+    assert word not in lm.generate(
+        "The", max_new_tokens=20, return_prompt=False, bad_words=[word]
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": 1.0, "seed": 1},
+        {"top_p": 0.8, "top_k": 20, "seed": 1},
+        {"num_beams": 2},
+        {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
+    ],
+)
+def test_xla_changes_no_text(lm, options):
+    plain = lm.generate(PROMPTS, max_new_tokens=8, jit_compile=False, **options)
+    assert lm.generate(PROMPTS, max_new_tokens=8, jit_compile=True, **options) == plain
+
+
+def test_lengths_batches_and_numbers_trace_nothing_new(make_lm):
+    lm = make_lm()
+    lm.generate("The", max_new_tokens=4, temperature=0.5, seed=1)
+    before = count_traces(lm)
+    lm.generate(PROMPTS, max_new_tokens=9, temperature=0.7, top_k=3, seed=2)
+    lm.generate(["The quick brown fox. " * 3] * 7, max_new_tokens=1, top_p=0.5)
+    assert count_traces(lm) == before
+    lm.generate("The", max_new_tokens=4)  # greedy alone is a graph of its own
+    assert count_traces(lm) == before + 1
+
+
+def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
+    lm = make_lm(tokenizer=None)
+    lm.generate([[1] * 3], max_new_tokens=2, jit_compile=True)
+    (graph,) = (graph for key, graph in lm._graphs.items() if key[0] == "generate")
+    seen = set()
+    for length in range(1, 34):
+        ids = [[1] * length]
+        tokens, mask = lm._encode_batch(ids)
+        seen.add(padded_length(lm, tokens, mask))
+        lm.generate(ids, max_new_tokens=2, jit_compile=True)
+    assert seen == {16, 32, 64}
+    assert graph.experimental_get_tracing_count() == 1
+
+
+def padded_length(lm, token_ids, mask):
+    """The width that a prompt has inside XLA."""
+    from lmzoo.generation import GenerationOptions
+    from lmzoo.tasks.generator import Generator
+
+    widths = []
+    generator = Generator(lm, GenerationOptions(max_new_tokens=2), jit_compile=True)
+    generator._core = lambda ids, mask, parameters, room: widths.append(ids.shape[1])
+    generator.generate(token_ids, mask, GenerationOptions().make_parameters(1))
+    return widths[0]
+
+
+def test_a_prompt_may_fill_the_context_but_not_exceed_it(make_lm):
+    lm = make_lm(tokenizer=None)
+    assert len(lm.generate([1] * 60, max_new_tokens=20)) == 64
+    assert lm.generate([1] * 64, max_new_tokens=20) == [1] * 64
+    with pytest.raises(ValueError, match="context of 64 tokens. Received: prompt 1 of 65 tokens"):
+        lm.generate([[1], [1] * 65])
+
+
+def test_what_is_no_text_is_refused(lm):
+    with pytest.raises(TypeError, match="int at index 1"):
+        lm.generate(["a", 3])
+    with pytest.raises(TypeError, match="max_tokens"):
+        lm.generate("a", max_tokens=3)
+    with pytest.raises(TypeError, match="Received: list"):
+        lm.stream(["a"])
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 1.0, "seed": 4}])
+@pytest.mark.parametrize("prompt", ["def main(", "我喜欢编程。"])
+def test_streamed_pieces_add_up_to_the_generated_text(lm, prompt, options):
+    pieces = list(lm.stream(prompt, max_new_tokens=24, **options))
+    assert "".join(pieces) == lm.generate(
+        prompt, max_new_tokens=24, return_prompt=False, jit_compile=False, **options
+    )
+    assert len(pieces) > 5
+    assert all(pieces)
+
+
+def test_a_stream_ends_before_a_stop_string_and_never_shows_its_beginning(lm):
+    whole = lm.generate("The", max_new_tokens=20, return_prompt=False)
+    stop = whole[4:9]
+    assert "".join(lm.stream("The", max_new_tokens=20, stop_strings=stop)) == whole.split(stop)[0]
+
+
+def test_a_stream_may_begin_with_its_prompt_and_gives_one_text(lm):
+    assert next(lm.stream("The", max_new_tokens=2, return_prompt=True)) == "The"
+    assert list(lm.stream("The", max_new_tokens=0)) == []
+    with pytest.raises(ValueError, match="num_beams=2"):
+        lm.stream("The", num_beams=2)
+
+
+def test_a_stream_traces_nothing_at_its_second_call(make_lm):
+    lm = make_lm()
+    list(lm.stream("The", max_new_tokens=3))
+    before = count_traces(lm)
+    list(lm.stream("The quick", max_new_tokens=5))
+    assert count_traces(lm) == before
