@@ -16,5 +16,5 @@ def family_of(backbone):
 
 
 def variables_by_path(backbone):
-    """dict of path below the backbone -> Keras variable."""
-    return {variable.path.split("/", 1)[1]: variable for variable in backbone.variables}
+    """dict of path below the backbone -> Keras variable; the states of dropout are no weights."""
+    return {variable.path.split("/", 1)[1]: variable for variable in backbone.weights}

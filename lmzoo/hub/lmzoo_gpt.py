@@ -2,7 +2,6 @@
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
-from lmzoo.layers.norms import NORMS
 
 __all__ = ["make_arguments", "make_config", "read_names", "tensor_names"]
 
@@ -12,6 +11,8 @@ _ACTIVATIONS = (
     *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
 )
+# What a caller chooses anew each time.
+_NOT_OURS = ("name", "dtype", "trainable")
 # Argument -> how it is read. All must be there: no default of a later version changes a model.
 _SIZES = (
     *("vocabulary_size", "num_layers", "num_heads", "hidden_dim"),
@@ -27,7 +28,7 @@ _NUMBERS = {
 _FLAGS = ("gated", "use_bias", "tied")
 _CHOICES = {
     "positions": ("learned", "rotary"),
-    "norm": NORMS,
+    "norm": ("layer_norm", "rms_norm"),
     "activation": _ACTIVATIONS,
 }
 
@@ -37,7 +38,7 @@ def make_config(backbone):
     config = backbone.get_config()
     return {
         "model_type": "lmzoo_gpt",
-        _OURS: {name: value for name, value in config.items() if name not in ("name", "dtype")},
+        _OURS: {name: value for name, value in config.items() if name not in _NOT_OURS},
     }
 
 
@@ -60,10 +61,11 @@ def make_arguments(config):
     arguments["use_attention_bias"] = read_flag(found, "use_attention_bias", None, optional=True)
     for name, choices in _CHOICES.items():
         arguments[name] = read_choice(found, name, None, choices)
-    unknown = sorted(found.keys() - arguments.keys())
-    if unknown:
+    wrong = sorted(found.keys() ^ arguments.keys())
+    if wrong:
         raise ValueError(
-            f"`{_OURS}` must hold arguments of `GPTBackbone`. Received: {unknown!r:.80}."
+            f"`{_OURS}` must hold each argument of `GPTBackbone` and no other. "
+            f"Received: a config in which {wrong!r:.80} is missing or unknown."
         )
     return arguments
 

@@ -5,15 +5,20 @@ import math
 import os
 from typing import NamedTuple
 
-import ml_dtypes
 import numpy as np
+import tensorflow as tf
 
 __all__ = ["FLOATS", "TensorInfo", "read_header", "read_tensor", "write_tensors"]
 
 # 20,000 tensors fit. Parsed, this takes some 20 MB.
 _LARGEST_HEADER = 2 * 2**20
 _MAX_RANK = 8
-FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+FLOATS = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "BF16": tf.bfloat16.as_numpy_dtype,
+    "F16": np.float16,
+}
 _DTYPES = FLOATS | {
     "I64": np.int64,
     "I32": np.int32,
@@ -144,11 +149,12 @@ def write_tensors(path, tensors):
         path: path of the file.
         tensors: dict of name -> NumPy array of a float dtype.
     """
-    names = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+    names = {np.dtype(dtype): name for name, dtype in FLOATS.items()}
     # transformers refuses files without a format.
     header, place = {"__metadata__": {"format": "pt"}}, 0
     # The widest come first, so that each stands at a multiple of its width.
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    ranks = {dtype: rank for rank, dtype in enumerate(names)}
+    order = sorted(tensors, key=lambda name: (ranks[tensors[name].dtype], name))
     for name in order:
         array = tensors[name]
         end = place + array.nbytes
