@@ -26,7 +26,6 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=16, tolerance=1e-3, verbose
     Raises:
         FileNotFoundError: if `folder` is no SavedModel.
     """
-    import tensorflow_text  # noqa: F401 - registers the ops of the tokenizer
 
     folder = pathlib.Path(folder)
     if not (folder / "saved_model.pb").is_file():

@@ -25,7 +25,7 @@ def export_saved_model(
         tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N) and
             `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,).
     `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads the
-    folder needs tensorflow and `import tensorflow_text`.
+    folder needs tensorflow alone: there are no other ops than its own.
 
     Args:
         task: `lmzoo.tasks.CausalLM`. Without a tokenizer there is only the signature `tokens`.

@@ -194,6 +194,14 @@ class SelfAttention(_Attention):
         ValueError: if the head counts do not divide, H is odd with `rotary`, or a number is out of
             its range.
     Reference: as `attend` and `rotate_by_position`.
+    Example:
+        >>> layer = SelfAttention(num_heads=4, num_key_value_heads=2, rotary=True)
+        >>> hidden = keras.ops.ones((1, 5, 16))
+        >>> tuple(layer(hidden).shape)
+        (1, 5, 16)
+        >>> output, cache = layer(hidden, cache=layer.make_cache(batch_size=1, num_slots=8))
+        >>> tuple(cache["key"].shape)
+        (1, 2, 8, 4)
     """
 
     def __init__(self, num_heads, rotary=False, max_wavelength=10000.0, **kwargs):
@@ -281,6 +289,10 @@ class CrossAttention(_Attention):
         ValueError: if neither `context` nor `cache` is given, the head counts do not divide, or a
             number is out of its range.
     Reference: as `attend`.
+    Example:
+        >>> layer = CrossAttention(num_heads=4)
+        >>> tuple(layer(keras.ops.ones((1, 5, 16)), context=keras.ops.ones((1, 9, 12))).shape)
+        (1, 5, 16)
     """
 
     def build(self, hidden_shape, context_shape=None):

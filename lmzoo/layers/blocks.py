@@ -47,6 +47,11 @@ class TransformerBlock(keras.layers.Layer):
             given to a block without cross-attention.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020,
         https://arxiv.org/abs/2002.04745 (pre-norm).
+    Example:
+        >>> from lmzoo.layers import make_causal_mask
+        >>> block = TransformerBlock(num_heads=4, intermediate_dim=64, dropout=0.1)
+        >>> tuple(block(keras.ops.ones((2, 5, 16)), attention_mask=make_causal_mask(5, 5)).shape)
+        (2, 5, 16)
     """
 
     def __init__(

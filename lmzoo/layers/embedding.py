@@ -30,6 +30,12 @@ class TokenEmbedding(keras.layers.Layer):
     Raises:
         ValueError: if `vocabulary_size` or `hidden_dim` is not positive.
     Reference: Press and Wolf 2017, https://arxiv.org/abs/1608.05859 (tied weights).
+    Example:
+        >>> embed = TokenEmbedding(vocabulary_size=100, hidden_dim=8)
+        >>> hidden = embed(keras.ops.array([[5, 7, 7]]))
+        >>> logits = embed(hidden, reverse=True)
+        >>> tuple(hidden.shape), tuple(logits.shape)
+        ((1, 3, 8), (1, 3, 100))
     """
 
     def __init__(

@@ -33,6 +33,10 @@ class FeedForward(keras.layers.Layer):
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.3; Hendrycks and
         Gimpel 2016, https://arxiv.org/abs/1606.08415, section 2 (both gelus); Shazeer 2020,
         https://arxiv.org/abs/2002.05202, section 2 (gated).
+    Example:
+        >>> layer = FeedForward(intermediate_dim=32, activation="silu", gated=True)
+        >>> tuple(layer(keras.ops.ones((2, 5, 8))).shape)
+        (2, 5, 8)
     """
 
     def __init__(

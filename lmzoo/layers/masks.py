@@ -25,7 +25,11 @@ def make_causal_mask(query_length, key_length, position=0, window=None):
     Returns:
         bool (1, T, S).
     Raises:
+        TypeError: if `window` is not an int.
         ValueError: if `window` is not positive.
+    Example:
+        >>> ops.cast(make_causal_mask(2, 4, position=1, window=2), "int32").numpy().tolist()
+        [[[1, 1, 0, 0], [0, 1, 1, 0]]]
     """
     check_size(window=window)
     query_slots = ops.arange(query_length, dtype="int32") + ops.cast(position, "int32")

@@ -26,6 +26,10 @@ class LearnedPositions(keras.layers.Layer):
     Raises:
         ValueError: if `max_sequence_length` is not positive, or T is known and exceeds it.
     Reference: Gehring et al. 2017, https://arxiv.org/abs/1705.03122; Radford et al. 2019 (GPT-2).
+    Example:
+        >>> layer = LearnedPositions(max_sequence_length=16)
+        >>> tuple(layer(keras.ops.ones((2, 5, 8))).shape)
+        (2, 5, 8)
     """
 
     def __init__(self, max_sequence_length, initializer="glorot_uniform", **kwargs):
@@ -77,6 +81,10 @@ class SinusoidalPositions(keras.layers.Layer):
         ValueError: if D is odd or `max_wavelength` is not positive.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5: sine at the even
         places of D, cosine at the odd ones.
+    Example:
+        >>> moved = SinusoidalPositions()(keras.ops.zeros((1, 2, 4)))
+        >>> np.asarray(moved[0, 0]).tolist()
+        [0.0, 1.0, 0.0, 1.0]
     """
 
     def __init__(self, max_wavelength=10000.0, **kwargs):

@@ -66,6 +66,15 @@ class GPTBackbone(keras.Model):
     Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron
         et al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023,
         https://arxiv.org/abs/2310.06825.
+    Example:
+        >>> model = GPTBackbone(100, num_layers=2, num_heads=4, hidden_dim=16)
+        >>> prompt, token = ops.array([[5, 7, 7]]), ops.array([[9]])
+        >>> tuple(model.compute_logits(model({"token_ids": prompt})).shape)
+        (1, 3, 100)
+        >>> hidden, cache = model({"token_ids": prompt}, cache=model.make_cache(1, num_slots=8))
+        >>> hidden, cache = model({"token_ids": token}, cache=cache, position=3)
+        >>> tuple(hidden.shape)
+        (1, 1, 16)
     """
 
     def __init__(

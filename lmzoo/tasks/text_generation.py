@@ -57,7 +57,7 @@ class TextGeneration:
         results, texts = generate(token_ids, mask, parameters)
         outputs = self._to_outputs(results, texts)
         if return_prompt and self.prompt_is_text:
-            outputs = [[prompt + one for one in ones] for prompt, ones in zip(batch, outputs)]
+            outputs = [[prompt + one for one in ones] for prompt, ones in zip(batch, outputs, strict=True)]
         scores = results["score"].numpy()
         if options.num_return_sequences == 1:
             outputs, scores = [ones[0] for ones in outputs], scores[:, 0]
@@ -99,7 +99,7 @@ class TextGeneration:
         token_ids, mask = self._encode_batch([prompt])
         parameters = self._make_parameters(options, 1)
         state, parameters = start(token_ids, mask, parameters)
-        first, last = token_ids.shape[1], token_ids.shape[1]
+        last = token_ids.shape[1]
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         held = ""
         while True:
@@ -243,7 +243,11 @@ class TextGeneration:
                 return generator.start(token_ids, mask, parameters, num_slots)
 
             start = tf.function(start, input_signature=_make_signature(options))
-            return start, tf.function(generator.advance, reduce_retracing=True)
+            outputs = start.get_concrete_function().structured_outputs
+            specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+            slot = tf.TensorSpec([], tf.int32)
+            advance = tf.function(generator.advance, input_signature=[*specs, slot])
+            return start, advance
 
         return self._get_graph(("stream", _graph_key(options)), build)
 
@@ -252,8 +256,8 @@ class TextGeneration:
             return [[text.decode("utf-8") for text in row] for row in texts.numpy()]
         token_ids, masks = results["token_ids"].numpy(), results["mask"].numpy()
         return [
-            [row[mask].tolist() for row, mask in zip(rows, row_masks)]
-            for rows, row_masks in zip(token_ids, masks)
+            [row[mask].tolist() for row, mask in zip(rows, row_masks, strict=True)]
+            for rows, row_masks in zip(token_ids, masks, strict=True)
         ]
 
 

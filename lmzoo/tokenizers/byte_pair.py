@@ -5,7 +5,7 @@ import tensorflow as tf
 from lmzoo.tokenizers.byte_pair_decoder import BytePairDecoder
 from lmzoo.tokenizers.byte_pair_encoder import BytePairEncoder
 from lmzoo.tokenizers.byte_pair_files import ROLES, read_files, write_files
-from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary
+from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary, check_special_tokens
 from lmzoo.tokenizers.learning import learn_byte_pairs
 
 __all__ = ["BytePairTokenizer"]
@@ -83,7 +83,7 @@ class BytePairTokenizer(tf.Module):
             FileNotFoundError: if a file is not there.
             ValueError: if there is no text, a file is not text, or `vocabulary_size` is too small.
         """
-        special_tokens = tuple(special_tokens)
+        special_tokens = check_special_tokens(special_tokens)
         learned = learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose)
         return cls(*learned, special_tokens, special_tokens[0] if special_tokens else None)
 

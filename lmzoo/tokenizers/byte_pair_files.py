@@ -114,7 +114,7 @@ def read_files(folder):
     if (folder / "tokenizer.json").is_file():
         found = _read_fast(folder / "tokenizer.json")
     elif (folder / "vocab.json").is_file():
-        found = _read_slow(folder)
+        found = _read_slow(folder, named)
     else:
         raise FileNotFoundError(
             "`folder` must hold tokenizer.json, or vocab.json and merges.txt. "
@@ -176,19 +176,24 @@ def _read_added(path, tokens, vocabulary):
     return added, strip_left
 
 
-def _read_slow(folder):
+def _read_slow(folder, named):
     vocabulary = read_json(folder / "vocab.json")
-    added = {}
+    described = named.get("added_tokens_decoder") or {}
+    _expect_section(folder / "tokenizer_config.json", "added_tokens_decoder", described)
+    ids = {int(index): token for index, token in described.items() if index.isdecimal()}
     if (folder / "added_tokens.json").is_file():
-        added = read_json(folder / "added_tokens.json")
+        for token, index in read_json(folder / "added_tokens.json").items():
+            ids.setdefault(index, {"content": token, "special": True})
+    tokens = [{**token, "id": index} for index, token in ids.items() if isinstance(token, dict)]
+    added, strip_left = _read_added(folder / "tokenizer_config.json", tokens, vocabulary)
     lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
     if lines[0].startswith("#version"):
         del lines[0]
     return {
-        "vocabulary": {**vocabulary, **added},
+        "vocabulary": vocabulary,
         "merges": [line for line in lines if line],
-        "special_tokens": list(added),
-        "strip_left": [],
+        "special_tokens": added,
+        "strip_left": strip_left,
     }
 
 

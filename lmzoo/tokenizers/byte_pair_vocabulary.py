@@ -4,9 +4,11 @@ import dataclasses
 
 from lmzoo.tokenizers.byte_level import BYTE_CHARACTERS, token_to_bytes
 
-__all__ = ["BytePairVocabulary"]
+__all__ = ["BytePairVocabulary", "check_special_tokens"]
 
 _MAX_TOKENS = 1_000_000
+# They become one pattern; beyond this RE2 runs out of the memory it allows itself.
+_MAX_SPECIAL_CHARACTERS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,8 @@ class BytePairVocabulary:
             ValueError: if the parts do not fit together.
         """
         ids = dict(vocabulary)
-        special_tokens = _check_special_tokens(special_tokens, ids)
+        special_tokens = check_special_tokens(special_tokens)
+        _check_membership(special_tokens, ids)
         tokens = _order_tokens(ids)
         pieces = _read_pieces(tokens, set(special_tokens))
         pairs = _check_merges(merges)
@@ -52,7 +55,18 @@ class BytePairVocabulary:
         return cls(ids, pairs, special_tokens, tokens, pieces, rules)
 
 
-def _check_special_tokens(special_tokens, ids):
+def check_special_tokens(special_tokens):
+    """Refuses special tokens that could not be found in text.
+
+    Args:
+        special_tokens: iterable of str.
+    Returns:
+        tuple of str, each once.
+    Raises:
+        TypeError: if `special_tokens` is a str, or one of them is not.
+        ValueError: if one is empty, has a control character, or is no Unicode text; or if all
+            together are too long.
+    """
     if isinstance(special_tokens, str):
         raise TypeError(
             f"`special_tokens` must be a list of str. Received: {special_tokens!r}. "
@@ -67,12 +81,22 @@ def _check_special_tokens(special_tokens, ids):
                 "`special_tokens` must be text without control characters. "
                 f"Received: {token!r:.80}."
             )
+    size = sum(map(len, special_tokens))
+    if size > _MAX_SPECIAL_CHARACTERS:
+        raise ValueError(
+            f"`special_tokens` must have at most {_MAX_SPECIAL_CHARACTERS} characters in all. "
+            f"Received: {size} in {len(special_tokens)} tokens."
+        )
+    return special_tokens
+
+
+def _check_membership(special_tokens, ids):
+    for token in special_tokens:
         if token not in ids:
             raise ValueError(
                 f"`special_tokens` must be in `vocabulary`. Received: {token!r:.80}, "
                 "which is not. Pass `special_tokens` (and `end_token`) as they are there."
             )
-    return special_tokens
 
 
 def _order_tokens(ids):
@@ -116,6 +140,8 @@ def _read_pieces(tokens, special_tokens):
 def _check_merges(merges):
     pairs = {}
     for merge in merges:
+        if not isinstance(merge, str | list | tuple):
+            raise TypeError(f"`merges` must hold pairs of tokens. Received: {merge!r:.80}.")
         pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
         if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
             raise ValueError(

@@ -148,6 +148,18 @@ def test_padding_changes_nothing(models, kind, side, padding):
 
 
 @both
+@pytest.mark.parametrize("padding", [(17, 0), (0, 17)], ids=str)
+def test_padding_changes_nothing_in_float32(kind, padding):
+    model, token_ids = GPTBackbone(**{**SIZES, **OPTIONS[kind]}), some_ids(2, 9)
+    mask = np.pad(np.ones((2, 9), bool), [(0, 0), padding])
+    hidden = model(
+        {"token_ids": np.pad(token_ids, [(0, 0), padding]), "padding_mask": mask}
+    ).numpy()
+    plain = model({"token_ids": token_ids})
+    np.testing.assert_allclose(hidden[mask].reshape(2, 9, 48), plain, rtol=0, atol=1e-5)
+
+
+@both
 def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
     model, lengths = models(kind), np.array([1, 2, 3, 5, 8, 13, 14, 15])
     token_ids, mask = some_ids(8, 15), np.arange(15) < lengths[:, None]
@@ -238,6 +250,17 @@ def test_a_gradient_reaches_every_variable(kind):
         gradient = tf.convert_to_tensor(gradient).numpy()
         assert np.isfinite(gradient).all()
         assert np.abs(gradient).max() > 0, variable.name
+
+
+@both
+def test_dropout_acts_in_training_alone(kind):
+    model = GPTBackbone(**{**SIZES, **OPTIONS[kind]}, dropout=0.5)
+    inputs = {"token_ids": some_ids(2, 9)}
+    plain = model(inputs)
+    np.testing.assert_array_equal(plain, model(inputs, training=False))
+    first, second = (model(inputs, training=True) for _ in range(2))
+    assert np.abs(first - plain).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3
 
 
 @both

@@ -122,12 +122,27 @@ def test_a_text_ends_before_a_stop_string_even_inside_a_token(lm):
     assert cut == [text.split(stop)[0] for text in whole]
 
 
-def test_bad_words_never_come(lm):
-    whole = lm.generate("The", max_new_tokens=20, return_prompt=False)
-    word = whole.split()[0]
-    assert word not in lm.generate(
-        "The", max_new_tokens=20, return_prompt=False, bad_words=[word]
+def test_bad_words_never_come(make_lm, lm, tokenizer):
+    by_ids = make_lm(tokenizer=None)
+    prompt = tokenizer.tokenize("The").numpy().tolist()
+    new = by_ids.generate(prompt, max_new_tokens=20)[len(prompt) :]
+    texts = tokenizer.detokenize([[token_id] for token_id in new]).numpy()
+    token_id, word = next(
+        (token_id, text.decode())
+        for token_id, text in zip(new, texts, strict=True)
+        if text.isascii() and tokenizer.tokenize(text).numpy().tolist() == [token_id]
     )
+    with_space = tokenizer.tokenize(" " + word).numpy().tolist()
+    ids = list(prompt)
+    for _ in range(20):
+        logits = by_ids({"token_ids": np.array([ids])})[0, -1].numpy()
+        logits[token_id] = -np.inf
+        if with_space[:-1] == ids[len(ids) - len(with_space) + 1 :]:
+            logits[with_space[-1]] = -np.inf
+        ids.append(int(np.argmax(logits)))
+    wanted = tokenizer.detokenize(ids).numpy().decode()
+    assert lm.generate("The", max_new_tokens=20, bad_words=[word]) == wanted
+    assert lm.generate("The", max_new_tokens=20) != wanted
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import doctest
 import statistics
 import time
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, byte_level, byte_pair
 
 
 def assert_same_ids(tokenizer, reference, texts):
@@ -204,3 +205,9 @@ def test_a_tokenizer_without_merges_gives_bytes():
     tokenizer = BytePairTokenizer.train(iter(["x"]), 256, special_tokens=[])
     assert tokenizer.detokenize(tokenizer.tokenize(["a é 我"])).numpy() == ["a é 我".encode()]
     assert tokenizer.tokenize("a é 我").shape == (8,)
+
+
+@pytest.mark.parametrize("module", [byte_level, byte_pair])
+def test_the_examples_run(module):
+    failed, tried = doctest.testmod(module)
+    assert tried and not failed

@@ -1,0 +1,126 @@
+"""How fast byte-pair tokenizers are on text they have not seen, in megabytes a second.
+
+Three take part: lmzoo (an eager call of its graph), Hugging Face `tokenizers` (`encode_batch`, in
+Rust) and KerasHub's tokenizer in a tf.function. All use one vocabulary, learned from one half of
+Python's standard library; the other half is timed. Every call gets new text, each contender the
+same, one after the other, and the medians are shown.
+
+    python examples/benchmarks/byte_pair.py
+    python examples/benchmarks/byte_pair.py --smoke
+"""
+
+import argparse
+import importlib.util
+import os
+import pathlib
+import random
+import statistics
+import sysconfig
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from tokenizers import Tokenizer
+
+from lmzoo.tokenizers import BytePairTokenizer
+
+WORKLOADS = {"64 x 4 kB": (64, 4000), "1 x 1 MB": (1, 1_000_000)}
+
+
+def main():
+    arguments = parse_arguments()
+    learning_texts, unseen = read_library()
+    vocabulary_size = 1000 if arguments.smoke else arguments.vocabulary_size
+    repeats = 2 if arguments.smoke else arguments.repeats
+    if arguments.smoke:
+        learning_texts = learning_texts[:20]
+    tokenizer = BytePairTokenizer.train(iter(learning_texts), vocabulary_size)
+    contenders, remarks = make_contenders(tokenizer)
+    table = Table("text", "tokenizer", "MB/s", "lmzoo is", title="Byte pairs on unseen text")
+    for name, (rows, size) in WORKLOADS.items():
+        size = min(size, 20_000) if arguments.smoke else size
+        batches = draw_batches(unseen, rows, size, repeats + 1)
+        speeds = {who: [] for who in contenders}
+        for batch in batches:
+            for who, encode in contenders.items():
+                speeds[who].append(measure_speed(encode, batch))
+        # The first batch paid for tracing.
+        medians = {who: statistics.median(found[1:]) for who, found in speeds.items()}
+        for who, speed in medians.items():
+            table.add_row(name, who, f"{speed:.2f}", f"{medians['lmzoo'] / speed:.1f} x")
+    console = Console()
+    console.print(table)
+    for remark in remarks:
+        console.print(remark)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: does it run at all?")
+    parser.add_argument("--repeats", type=int, default=5, help="timed batches (default: 5)")
+    parser.add_argument(
+        "--vocabulary-size", type=int, default=32_000, help="tokens to learn (default: 32000)"
+    )
+    return parser.parse_args()
+
+
+def read_library():
+    """The standard library's files: half to learn from, half as one unseen text."""
+    folder = pathlib.Path(sysconfig.get_paths()["stdlib"])
+    files = sorted(path for path in folder.rglob("*.py") if "site-packages" not in path.parts)
+    random.Random(0).shuffle(files)
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
+    half = len(texts) // 2
+    return texts[:half], "".join(texts[half:])
+
+
+def draw_batches(text, rows, size, count):
+    """`count` batches of `rows` pieces of about `size` characters, no piece twice."""
+    needed = rows * size * count
+    if needed > len(text):
+        raise SystemExit(f"Too little text: {needed} characters wanted, {len(text)} there.")
+    pieces = [text[start : start + size] for start in range(0, needed, size)]
+    return [pieces[start : start + rows] for start in range(0, len(pieces), rows)]
+
+
+def make_contenders(tokenizer):
+    """Functions that encode a list of texts, by name, and why one is missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(folder)
+        reference = Tokenizer.from_file(f"{folder}/tokenizer.json")
+        reference.encode_special_tokens = True
+        check_ids(tokenizer, reference)
+        contenders = {"lmzoo": tokenizer.tokenize, "tokenizers": reference.encode_batch}
+        if importlib.util.find_spec("keras_hub") is None:
+            return contenders, ["KerasHub is not installed, so it is left out."]
+        import keras_hub
+
+        hub = keras_hub.tokenizers.BytePairTokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt")
+    contenders["KerasHub (graph)"] = tf.function(
+        hub.tokenize, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    return contenders, []
+
+
+def check_ids(tokenizer, reference):
+    texts = ["def main():\n    return 'it\\'s'  # done", "Größe 我 ½ \u00a0 x"]
+    if tokenizer.tokenize(texts).to_list() != [item.ids for item in reference.encode_batch(texts)]:
+        raise SystemExit("lmzoo and tokenizers differ: nothing to compare.")
+
+
+def measure_speed(encode, batch):
+    megabytes = sum(len(text.encode()) for text in batch) / 1e6
+    start = time.perf_counter()
+    encode(batch)
+    return megabytes / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""A search with keras-tuner over a function that builds and compiles a task."""
+
+import keras
+import numpy as np
+import pytest
+
+from lmzoo.models import GPTBackbone
+from lmzoo.tasks import CausalLM
+
+keras_tuner = pytest.importorskip("keras_tuner", reason="keras-tuner is the extra `tune`")
+
+
+def test_a_random_search_runs_through_fit_and_loads_its_best_model(tmp_path, batches):
+    def build(hyperparameters):
+        width = hyperparameters.Choice("hidden_dim", [8, 16])
+        backbone = GPTBackbone(400, 1, 2, width, max_sequence_length=16)
+        lm = CausalLM(backbone)
+        lm.compile(optimizer=keras.optimizers.Adam(hyperparameters.Float("rate", 1e-4, 1e-2)))
+        return lm
+
+    tuner = keras_tuner.RandomSearch(
+        build,
+        objective=keras_tuner.Objective("val_perplexity", "min"),
+        max_trials=2,
+        seed=0,
+        directory=tmp_path,
+    )
+    tuner.search(batches.take(4), validation_data=batches.take(2), epochs=1, verbose=0)
+    best = tuner.get_best_models(1)[0]
+    evaluated = best.evaluate(batches.take(2), return_dict=True, verbose=0)
+    assert evaluated["perplexity"] == pytest.approx(
+        tuner.oracle.get_best_trials(1)[0].score, rel=1e-5
+    )
+    logits = best({"token_ids": np.zeros((1, 4), "int32")})
+    assert logits.shape == (1, 4, 400)
