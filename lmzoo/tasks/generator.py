@@ -165,6 +165,8 @@ def _by_row(tensors):
 def left_pad(ragged):
     """Ragged int (B, None) -> int32 (B, P) with the tokens at the right, and the bool mask of them."""
     dense = ragged.to_tensor()
+    # One slot at least: a batch of no rows has no longest one.
+    dense = tf.pad(dense, [[0, 0], [0, tf.maximum(1 - tf.shape(dense)[1], 0)]])
     length = tf.shape(dense)[1]
     shift = length - tf.cast(ragged.row_lengths(), tf.int32)
     # (B, P): the place in `dense` that each slot takes its token from
