@@ -147,9 +147,10 @@ class Generator:
     def to_texts(self, results):
         """The texts of what `generate` returned: string (B, n), stop strings cut off."""
         shape = tf.shape(results["log_prob"])
-        width = tf.shape(results["mask"])[2]
-        token_ids = tf.reshape(results["token_ids"], [-1, width])
-        mask = tf.reshape(results["mask"], [-1, width])
+        # (B, n, N) -> (B * n, N), said in full: where N is 0, no -1 could be found out.
+        rows = [tf.reduce_prod(shape), tf.shape(results["mask"])[2]]
+        token_ids = tf.reshape(results["token_ids"], rows)
+        mask = tf.reshape(results["mask"], rows)
         texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)

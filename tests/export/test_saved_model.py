@@ -234,6 +234,12 @@ def test_a_batch_of_nothing_is_answered_with_nothing(server, export):
         assert got["text"] == [] and got["log_prob"].shape == (0,)
 
 
+def test_no_new_tokens_give_the_prompts_back(server, lm, export):
+    got = server.call(export(), "generate", text=PROMPTS, **scalars(max_new_tokens=0))
+    assert to_text(got["text"]) == PROMPTS == lm.generate(PROMPTS, max_new_tokens=0)
+    np.testing.assert_array_equal(got["log_prob"], np.zeros(len(PROMPTS), np.float32))
+
+
 def test_text_that_is_not_utf8_is_read_with_replacements(server, lm, export):
     broken = [b"\xff\xfe a cat", b"\xc3", b"a\x80\xed\xa0\x80", b"\0\0"]
     got = server.call(export(**BARE), "generate", text=broken, **scalars())
