@@ -1,10 +1,12 @@
 """Writing files and folders so that a reader sees either the old one or the new one, whole."""
 
 import contextlib
+import ctypes
 import os
 import pathlib
+import secrets
 import shutil
-import tempfile
+import sys
 
 __all__ = ["atomic_folder", "check_new_folder"]
 
@@ -26,10 +28,7 @@ def check_new_folder(folder, overwrite=False):
             f"`folder` must not be a file. Received: folder={str(folder)!r}, which is one."
         )
     if folder.exists() and not overwrite and any(folder.iterdir()):
-        raise FileExistsError(
-            f"`folder` must be new or empty. Received: folder={str(folder)!r}, which has files. "
-            "Pass overwrite=True to replace it."
-        )
+        _refuse_filled(folder)
     return folder
 
 
@@ -38,38 +37,60 @@ def atomic_folder(folder, overwrite=False):
     """Gives a temporary sibling to write into, and renames it to `folder` at the end.
 
     If the block raises (Ctrl-C included), the sibling is removed and an existing `folder` stays
-    as it was. Every file is flushed to the disk before the rename.
+    as it was. Every file is flushed to the disk before the rename. A process that is killed leaves
+    at most the sibling behind, whose name begins with a dot and ends in ".partial".
 
     Args:
-        folder: str or path. The folder that shall appear.
-        overwrite: bool. If True, an existing folder is replaced.
+        folder: str or path. The folder that shall appear. A link is followed.
+        overwrite: bool. If True, an existing folder is replaced, in one step where the file system
+            can exchange two names.
     Yields:
         pathlib.Path of the temporary sibling, empty.
     Raises:
-        FileExistsError: as `check_new_folder`.
+        FileExistsError: as `check_new_folder`, also if somebody else writes to `folder` meanwhile.
     """
-    folder = check_new_folder(folder, overwrite)
+    # Resolved, since "." has no siblings, and a link would be renamed instead of what it names.
+    folder = check_new_folder(folder, overwrite).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    sibling = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent)
-    )
+    # A part of the name is enough to recognise it, and a long one would leave no room.
+    sibling = folder.parent / f".{folder.name[:40]}-{secrets.token_hex(8)}.partial"
+    sibling.mkdir()
     try:
-        sibling.chmod(0o777 & ~_umask())
         yield sibling
         for path in sibling.rglob("*"):
             _flush(path)
         _flush(sibling)
-        _replace_folder(sibling, folder)
+        if overwrite and folder.exists():
+            _exchange(sibling, folder)
+        else:
+            _rename_new(sibling, folder)
         _flush(folder.parent)
     finally:
         shutil.rmtree(sibling, ignore_errors=True)
 
 
-def _replace_folder(new, folder):
-    """Renames `new` to `folder`; an old one steps aside first and is put back if that fails."""
-    if not folder.exists():
+def _rename_new(new, folder):
+    # rename(2) replaces an empty folder and refuses a filled one.
+    try:
         new.rename(folder)
+    except OSError:
+        if folder.is_dir() and any(folder.iterdir()):
+            _refuse_filled(folder)
+        raise
+
+
+def _refuse_filled(folder):
+    raise FileExistsError(
+        f"`folder` must be new or empty. Received: folder={str(folder)!r}, which has files. "
+        "Pass overwrite=True to replace it."
+    )
+
+
+def _exchange(new, folder):
+    """Swaps the names of two folders; `new` is then the old one."""
+    if _swap_names(new, folder):
         return
+    # Here a kill between the renames leaves the old folder beside its place, not in it.
     aside = new.with_suffix(".replaced")
     folder.rename(aside)
     try:
@@ -77,7 +98,19 @@ def _replace_folder(new, folder):
     except BaseException:
         aside.rename(folder)
         raise
-    shutil.rmtree(aside)
+    aside.rename(new)
+
+
+def _swap_names(one, other):
+    """Exchanges two names in one step; False where the system or the file system cannot."""
+    libc = ctypes.CDLL(None)
+    names = os.fsencode(one), os.fsencode(other)
+    # RENAME_EXCHANGE and RENAME_SWAP are both 2; -100 is "relative to the working directory".
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        return libc.renameat2(-100, names[0], -100, names[1], ctypes.c_uint(2)) == 0
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        return libc.renamex_np(*names, ctypes.c_uint(2)) == 0
+    return False
 
 
 def _flush(path):
@@ -86,9 +119,3 @@ def _flush(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask():
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -20,20 +20,21 @@ def export_saved_model(
     Signatures, with B any batch size:
         serving_default: `text` string (B,) -> `text` string (B,), `log_prob` float32 (B,). The
             options given here hold.
-        generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each one
-            number or one a row. One seed gives each row its own draw.
-        tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N) and
-            `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,).
-    `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads the
-    folder needs tensorflow alone: there are no other ops than its own.
+        generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each
+            one number or one a row. One seed gives each row its own draw.
+        tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N)
+            and `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,). Each row has at
+            least one token, and its padding may be anywhere.
+    `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads
+    the folder needs tensorflow alone: there are no other ops than its own.
 
     Args:
         task: `lmzoo.tasks.CausalLM`. Without a tokenizer there is only the signature `tokens`.
-        folder: str or path. New or empty, unless `overwrite`. TensorFlow Serving wants a version number
-            as its last part, such as "saved_models/gpt/1".
-        jit_compile: bool. If True, XLA compiles the decode loop: faster, but every new pair of length
-            buckets waits for its compilation, and a stock TensorFlow Serving refuses it unless
-            started with `--xla_cpu_compilation_enabled`.
+        folder: str or path. New or empty, unless `overwrite`. TensorFlow Serving wants a version
+            number as its last part, such as "saved_models/gpt/1".
+        jit_compile: bool. If True, XLA compiles the decode loop: faster, but every new pair of
+            length buckets waits for its compilation, and a stock TensorFlow Serving refuses it
+            unless started with `--xla_cpu_compilation_enabled`.
         overwrite: bool. If True, an existing folder is replaced.
         return_prompt: bool. Whether a text begins with its prompt.
         **options: of `lmzoo.generation.GenerationOptions`. Without a `seed` it is 0.
@@ -101,7 +102,9 @@ def _make_module(task, options, jit_compile, return_prompt):
     )
     def tokens(token_ids, padding_mask):
         # Whatever side the padding is on: it goes to the left.
-        token_ids, mask = left_pad(tf.ragged.boolean_mask(token_ids, padding_mask))
+        ragged = tf.ragged.boolean_mask(token_ids, padding_mask)
+        with tf.control_dependencies(_check_tokens(ragged, task.backbone.vocabulary_size)):
+            token_ids, mask = left_pad(ragged.with_values(tf.identity(ragged.values)))
         parameters = _fill_parameters(options, tf.shape(token_ids)[0], {}, bad_words)
         results = default.generate(token_ids, mask, parameters)
         return {
@@ -114,6 +117,20 @@ def _make_module(task, options, jit_compile, return_prompt):
     if task.tokenizer is not None:
         module.serving_default, module.generate = serving_default, generate
     return module
+
+
+def _check_tokens(ragged, vocabulary_size):
+    """Left alone, a negative id would be counted from the end of the vocabulary."""
+    ids = ragged.values
+    return [
+        tf.debugging.assert_positive(
+            ragged.row_lengths(), "Each row of `padding_mask` must have a True."
+        ),
+        tf.debugging.Assert(
+            tf.reduce_all((ids >= 0) & (ids < vocabulary_size)),
+            [f"`token_ids` must be from 0 to {vocabulary_size - 1}."],
+        ),
+    ]
 
 
 def _fill_parameters(options, batch_size, chosen, bad_words):

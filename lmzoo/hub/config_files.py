@@ -1,6 +1,6 @@
 """Reading a config.json that anybody may have written."""
 
-import json
+from lmzoo.json_files import read_json
 
 __all__ = ["read_config"]
 
@@ -24,12 +24,10 @@ def read_config(folder):
             "`source` must be a folder with a config.json, as `save_pretrained` writes it. "
             f"Received: source={str(folder)!r}."
         )
-    if path.stat().st_size > _LARGEST_CONFIG:
-        raise ValueError(f"{str(path)!r} is too large to be a config: {path.stat().st_size} bytes.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is not valid JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{str(path)!r} must hold an object. Received: {type(config).__name__}.")
-    return config
+    size = path.stat().st_size
+    if size > _LARGEST_CONFIG:
+        raise ValueError(
+            f"config.json must have at most {_LARGEST_CONFIG} bytes. "
+            f"Received: {str(path)!r} with {size}."
+        )
+    return read_json(path)

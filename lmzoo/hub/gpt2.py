@@ -1,6 +1,9 @@
 """GPT-2 in Hugging Face's words: its config keys and its tensor names."""
 
-__all__ = ["fits", "make_arguments", "make_config", "tensor_names", "tensor_shapes"]
+from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.gpt_variables import MAX_SIZES
+
+__all__ = ["fits", "make_arguments", "make_config", "read_names", "tensor_names"]
 
 # transformers' names -> ours. The first of ours is written back.
 _ACTIVATIONS = {
@@ -25,6 +28,7 @@ _LAYER = {
     "mlp.c_proj.weight": "feed_forward/output/kernel",
     "mlp.c_proj.bias": "feed_forward/output/bias",
 }
+_EMBEDDINGS, _HEAD = "transformer.wte.weight", "lm_head.weight"
 
 
 def fits(backbone):
@@ -35,7 +39,7 @@ def fits(backbone):
         and backbone.activation in _ACTIVATIONS.values()
         and not backbone.gated
         and backbone.num_key_value_heads == backbone.num_heads
-        and backbone.head_dim in (None, backbone.hidden_dim // backbone.num_heads)
+        and backbone.head_dim in (None, backbone.hidden_dim / backbone.num_heads)
         and backbone.use_bias
         and backbone.use_attention_bias in (None, True)
         and backbone.sliding_window is None
@@ -66,41 +70,43 @@ def make_config(backbone):
 def make_arguments(config):
     """The arguments of `GPTBackbone` for a config.json of model type gpt2.
 
+    `resid_pdrop` stands for all three dropouts, which are one here.
+
     Raises:
-        ValueError: if the config asks for something that GPT-2 here does not do.
+        ValueError: if a field is of the wrong type or out of its range, or asks for something that
+            GPT-2 here does not do.
     """
-    activation = config.get("activation_function", "gelu_new")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(
-            f"`activation_function` must be one of {', '.join(_ACTIVATIONS)}. "
-            f"Received: activation_function={activation!r}."
-        )
     for name, only in (
         ("scale_attn_weights", True),
         ("scale_attn_by_inverse_layer_idx", False),
         ("add_cross_attention", False),
     ):
-        if config.get(name, only) != only:
-            raise ValueError(f"`{name}` must be {only}. Received: {name}={config[name]!r}.")
+        if config.get(name, only) is not only:
+            raise ValueError(f"`{name}` must be {only}. Received: {name}={config[name]!r:.80}.")
+
+    def size(name, default, ours, optional=False):
+        return read_size(config, name, default, MAX_SIZES[ours], optional)
+
+    activation = read_choice(config, "activation_function", "gelu_new", _ACTIVATIONS)
     return {
-        "vocabulary_size": config.get("vocab_size", 50257),
-        "num_layers": config.get("n_layer", 12),
-        "num_heads": config.get("n_head", 12),
-        "hidden_dim": config.get("n_embd", 768),
-        "intermediate_dim": config.get("n_inner"),
-        "max_sequence_length": config.get("n_positions", 1024),
-        "norm_epsilon": config.get("layer_norm_epsilon", 1e-5),
+        "vocabulary_size": size("vocab_size", 50257, "vocabulary_size"),
+        "num_layers": size("n_layer", 12, "num_layers"),
+        "num_heads": size("n_head", 12, "num_heads"),
+        "hidden_dim": size("n_embd", 768, "hidden_dim"),
+        "intermediate_dim": size("n_inner", None, "intermediate_dim", optional=True),
+        "max_sequence_length": size("n_positions", 1024, "max_sequence_length"),
+        "norm_epsilon": read_number(config, "layer_norm_epsilon", 1e-5, 0, 1),
         "activation": _ACTIVATIONS[activation],
-        "initializer_range": config.get("initializer_range", 0.02),
-        "dropout": config.get("resid_pdrop", 0.1),
-        "tied": config.get("tie_word_embeddings", True),
+        "initializer_range": read_number(config, "initializer_range", 0.02, 0, 1000),
+        "dropout": read_number(config, "resid_pdrop", 0.1, 0, 0.999),
+        "tied": read_flag(config, "tie_word_embeddings", True),
     }
 
 
 def tensor_names(arguments):
     """dict of transformers' tensor name -> the path of our variable below the backbone."""
     names = {
-        "transformer.wte.weight": "token_embedding/embeddings",
+        _EMBEDDINGS: "token_embedding/embeddings",
         "transformer.wpe.weight": "position_embedding/embeddings",
         "transformer.ln_f.weight": "final_norm/gamma",
         "transformer.ln_f.bias": "final_norm/beta",
@@ -109,27 +115,23 @@ def tensor_names(arguments):
         for theirs, ours in _LAYER.items():
             names[f"transformer.h.{index}.{theirs}"] = f"block_{index}/{ours}"
     if not arguments["tied"]:
-        names["lm_head.weight"] = "token_embedding/output_embeddings"
+        names[_HEAD] = "token_embedding/output_embeddings"
     return names
 
 
-def tensor_shapes(arguments):
-    """dict of transformers' tensor name -> the shape it must have."""
-    dim, vocabulary = arguments["hidden_dim"], arguments["vocabulary_size"]
-    wide = arguments["intermediate_dim"] or 4 * dim
-    special = {
-        "wte.weight": (vocabulary, dim),
-        "lm_head.weight": (vocabulary, dim),
-        "wpe.weight": (arguments["max_sequence_length"], dim),
-        "attn.c_attn.weight": (dim, 3 * dim),
-        "attn.c_attn.bias": (3 * dim,),
-        "attn.c_proj.weight": (dim, dim),
-        "mlp.c_fc.weight": (dim, wide),
-        "mlp.c_fc.bias": (wide,),
-        "mlp.c_proj.weight": (wide, dim),
-    }
-    shapes = {}
-    for name in tensor_names(arguments):
-        end = next((end for end in special if name.endswith(end)), None)
-        shapes[name] = special[end] if end else (dim,)
-    return shapes
+def read_names(header, arguments):
+    """What each tensor of a file is: dict of name in the file -> name in `tensor_names`.
+
+    The published files lack the leading "transformer."; old ones carry causal masks, which are left
+    out. The head of a tied model may be stored beside the embeddings or in their place: both are
+    then the embeddings.
+    """
+    bare = not any(name.startswith("transformer.") for name in header)
+    names = {}
+    for name in header:
+        # Causal masks that old files carry beside the weights.
+        if name.endswith((".attn.bias", ".attn.masked_bias")):
+            continue
+        whole = f"transformer.{name}" if bare and name != _HEAD else name
+        names[name] = _EMBEDDINGS if arguments["tied"] and whole == _HEAD else whole
+    return names

@@ -1,10 +1,36 @@
 """A GPT that no layout of transformers expresses: our own arguments and our own variable paths."""
 
-from lmzoo.models import GPTBackbone
+from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 
-__all__ = ["make_arguments", "make_config", "tensor_names"]
+__all__ = ["make_arguments", "make_config", "read_names", "tensor_names"]
 
 _OURS = "lmzoo_backbone"
+# By name and never by `keras.activations.get`, which makes whatever object a dict describes.
+_ACTIVATIONS = (
+    *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
+    *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
+)
+# What a caller chooses anew each time.
+_NOT_OURS = ("name", "dtype", "trainable")
+# Argument -> how it is read. All must be there: no default of a later version changes a model.
+_SIZES = (
+    *("vocabulary_size", "num_layers", "num_heads", "hidden_dim"),
+    *("intermediate_dim", "max_sequence_length", "num_key_value_heads"),
+)
+_OPTIONAL_SIZES = ("head_dim", "sliding_window")
+_NUMBERS = {
+    "max_wavelength": (1e-3, 1e12),
+    "norm_epsilon": (0, 1),
+    "dropout": (0, 0.999),
+    "initializer_range": (0, 1000),
+}
+_FLAGS = ("gated", "use_bias", "tied")
+_CHOICES = {
+    "positions": ("learned", "rotary"),
+    "norm": ("layer_norm", "rms_norm"),
+    "activation": _ACTIVATIONS,
+}
 
 
 def make_config(backbone):
@@ -12,24 +38,43 @@ def make_config(backbone):
     config = backbone.get_config()
     return {
         "model_type": "lmzoo_gpt",
-        _OURS: {name: value for name, value in config.items() if name not in ("name", "dtype")},
+        _OURS: {name: value for name, value in config.items() if name not in _NOT_OURS},
     }
 
 
 def make_arguments(config):
-    """The arguments of `GPTBackbone` in a config.json of model type lmzoo_gpt."""
-    arguments = config.get(_OURS)
-    if not isinstance(arguments, dict):
-        raise ValueError(f"`{_OURS}` must be an object. Received: {arguments!r}.")
+    """The arguments of `GPTBackbone` in a config.json of model type lmzoo_gpt.
+
+    Raises:
+        ValueError: if an argument is missing, unknown, of the wrong type or out of its range.
+    """
+    found = config.get(_OURS)
+    if not isinstance(found, dict):
+        raise ValueError(f"`{_OURS}` must be an object. Received: {found!r:.80}.")
+    arguments = {name: read_size(found, name, None, MAX_SIZES[name]) for name in _SIZES}
+    for name in _OPTIONAL_SIZES:
+        arguments[name] = read_size(found, name, None, MAX_SIZES[name], optional=True)
+    for name, (lowest, highest) in _NUMBERS.items():
+        arguments[name] = read_number(found, name, None, lowest, highest)
+    for name in _FLAGS:
+        arguments[name] = read_flag(found, name, None)
+    arguments["use_attention_bias"] = read_flag(found, "use_attention_bias", None, optional=True)
+    for name, choices in _CHOICES.items():
+        arguments[name] = read_choice(found, name, None, choices)
+    wrong = sorted(found.keys() ^ arguments.keys())
+    if wrong:
+        raise ValueError(
+            f"`{_OURS}` must hold each argument of `GPTBackbone` and no other. "
+            f"Received: a config in which {wrong!r:.80} is missing or unknown."
+        )
     return arguments
 
 
 def tensor_names(arguments):
     """dict of tensor name -> the path of our variable below the backbone."""
-    # A model of the same options with one word and one position has the same paths.
-    backbone = GPTBackbone(**{**arguments, "vocabulary_size": 1, "max_sequence_length": 1})
-    return {path.replace("/", "."): path for path in _paths(backbone)}
+    return {path.replace("/", "."): path for path in variable_shapes(arguments)}
 
 
-def _paths(backbone):
-    return [variable.path.split("/", 1)[1] for variable in backbone.variables]
+def read_names(header, arguments):
+    """What each tensor of a file is: dict of name in the file -> name in `tensor_names`."""
+    return {name: name for name in header}

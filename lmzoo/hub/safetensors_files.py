@@ -3,23 +3,46 @@
 import json
 import math
 import os
+from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
-__all__ = ["TensorInfo", "read_header", "read_tensors", "write_tensors"]
+__all__ = ["FLOATS", "TensorInfo", "read_header", "read_tensor", "write_tensors"]
 
-_LARGEST_HEADER = 100 * 2**20
-_ITEM_SIZES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1
-}  # fmt: skip
+# 20,000 tensors fit. Parsed, this takes some 20 MB.
+_LARGEST_HEADER = 2 * 2**20
+_MAX_RANK = 8
+FLOATS = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "BF16": tf.bfloat16.as_numpy_dtype,
+    "F16": np.float16,
+}
+_DTYPES = FLOATS | {
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
 
 
-class TensorInfo:
-    """dtype (str), shape (tuple of int) of a tensor that is still in its file."""
+class TensorInfo(NamedTuple):
+    """A tensor that is still in its file.
 
-    def __init__(self, dtype, shape):
-        self.dtype = dtype
-        self.shape = shape
+    dtype: str, as safetensors has it.
+    shape: tuple of int.
+    start: int. The place of its first byte in the file.
+    """
+
+    dtype: str
+    shape: tuple
+    start: int
 
 
 def read_header(path):
@@ -36,70 +59,114 @@ def read_header(path):
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(size - 8, _LARGEST_HEADER):
+        if size < 8 or not 2 <= length <= size - 8:
             _refuse(path, f"its header of {length} bytes does not fit {size} bytes")
-        try:
-            header = json.loads(file.read(length).decode("utf-8"))
-        except (UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{os.fspath(path)!r} has no readable safetensors header.") from error
+        if length > _LARGEST_HEADER:
+            _refuse(path, f"its header of {length} bytes is over {_LARGEST_HEADER} bytes")
+        text = file.read(length)
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_make_object)
+    except (ValueError, RecursionError) as error:
+        _refuse(path, f"its header cannot be read ({error!s:.120})")
     if not isinstance(header, dict):
         _refuse(path, "its header is not an object")
+    # Only "format" and the names of shared tensors are ever in it, and we need neither.
     header.pop("__metadata__", None)
-    infos, spans = {}, []
-    for name, entry in header.items():
-        info, span = _check_entry(path, name, entry)
-        infos[name] = info
-        spans.append(span)
-    place = 0
-    for start, end in sorted(spans):
-        if start != place:
-            _refuse(path, f"its tensors overlap or leave a gap at byte {min(start, place)}")
-        place = end
-    if place != size - 8 - length:
-        _refuse(
-            path,
-            f"its tensors take {place} bytes where {size - 8 - length} follow the header; it was "
-            "truncated or added to. Copy it again",
-        )
+    infos = {name: _read_entry(path, name, entry, 8 + length) for name, entry in header.items()}
+    _check_places(path, infos, 8 + length, size)
     return infos
 
 
-def _check_entry(path, name, entry):
+def _make_object(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _read_entry(path, name, entry, first):
     try:
         dtype, shape = entry["dtype"], tuple(entry["shape"])
         start, end = entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
-        _refuse(path, f"the entry of {name!r} is malformed")
-    if dtype not in _ITEM_SIZES:
-        _refuse(path, f"{name!r} has the unknown dtype {dtype!r}")
+        _refuse(path, f"the entry of {name!r:.80} is malformed")
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        _refuse(path, f"{name!r:.80} has the unknown dtype {dtype!r:.40}")
     numbers = (*shape, start, end)
-    if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
-        _refuse(path, f"{name!r} has impossible sizes")
-    if end - start != math.prod(shape) * _ITEM_SIZES[dtype]:
-        _refuse(path, f"{name!r} of shape {shape} does not fit its {end - start} bytes")
-    return TensorInfo(dtype, shape), (start, end)
+    if len(shape) > _MAX_RANK or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
+        _refuse(path, f"{name!r:.80} has impossible sizes")
+    if end - start != _count_bytes(dtype, shape):
+        _refuse(path, f"{name!r:.80} of shape {shape} does not fit its {end - start} bytes")
+    return TensorInfo(dtype, shape, first + start)
+
+
+def _check_places(path, infos, place, size):
+    for start, end in sorted((info.start, _end_of(info)) for info in infos.values()):
+        if start != place:
+            _refuse(path, f"its tensors overlap or leave a gap at byte {min(start, place)}")
+        place = end
+    if place != size:
+        _refuse(
+            path,
+            f"its tensors end at byte {place} of {size}; it was truncated or added to. "
+            "Copy it again",
+        )
+
+
+def _end_of(info):
+    return info.start + _count_bytes(info.dtype, info.shape)
+
+
+def _count_bytes(dtype, shape):
+    return math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
 
 
 def _refuse(path, reason):
-    raise ValueError(f"{os.fspath(path)!r} is not a whole safetensors file: {reason}.")
+    raise ValueError(f"{os.fspath(path)!r} is not a whole safetensors file: {reason}.") from None
 
 
-def read_tensors(path):
-    """Gives each tensor in turn as (name, array); one at a time is in memory.
+def read_tensor(path, info):
+    """One tensor as a NumPy array in the dtype of the file.
 
-    bfloat16 comes as float32, which holds it exactly.
+    Args:
+        path: path of a .safetensors file.
+        info: TensorInfo, as `read_header` gives it for this file.
+    Raises:
+        ValueError: if the file has become shorter since.
     """
-    import safetensors
-
-    with safetensors.safe_open(path, framework="numpy") as file:
-        for name in file.keys():  # noqa: SIM118 - not a dict
-            yield name, file.get_tensor(name)
+    count = _count_bytes(info.dtype, info.shape)
+    # Read, not mapped: a file that is cut off meanwhile is then an error and not a crash.
+    raw = np.fromfile(path, np.uint8, count, offset=info.start)
+    if raw.size != count:
+        _refuse(path, f"it was truncated while it was read, {count - raw.size} bytes are missing")
+    return raw.view(_DTYPES[info.dtype]).reshape(info.shape)
 
 
 def write_tensors(path, tensors):
-    """Writes a dict of name -> NumPy array; the same dict always gives the same bytes."""
-    import safetensors.numpy
+    """Writes tensors; the same ones always give the same bytes, which are those of safetensors.
 
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    Args:
+        path: path of the file.
+        tensors: dict of name -> NumPy array of a float dtype.
+    """
+    names = {np.dtype(dtype): name for name, dtype in FLOATS.items()}
     # transformers refuses files without a format.
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+    header, place = {"__metadata__": {"format": "pt"}}, 0
+    # The widest come first, so that each stands at a multiple of its width.
+    ranks = {dtype: rank for rank, dtype in enumerate(names)}
+    order = sorted(tensors, key=lambda name: (ranks[tensors[name].dtype], name))
+    for name in order:
+        array = tensors[name]
+        end = place + array.nbytes
+        header[name] = {
+            "dtype": names[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [place, end],
+        }
+        place = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            file.write(np.ascontiguousarray(tensors[name]).view(np.uint8).data)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from lmzoo.files import atomic_folder
+from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import families
 from lmzoo.hub.safetensors_files import write_tensors
 
@@ -14,9 +14,9 @@ __all__ = ["save_pretrained"]
 def save_pretrained(task, folder, overwrite=False):
     """Writes config.json, model.safetensors and the tokenizer's files, atomically.
 
-    The same task always gives the same bytes. GPT-2's options are written in transformers' own names,
-    so that `AutoModelForCausalLM.from_pretrained` opens the folder; other options of `GPTBackbone` are
-    written under the model type "lmzoo_gpt", which only lmzoo opens.
+    The same task always gives the same bytes. GPT-2's options are written in transformers' own
+    names, so that `AutoModelForCausalLM.from_pretrained` opens the folder; other options of
+    `GPTBackbone` are written under the model type "lmzoo_gpt", which only lmzoo opens.
 
     Args:
         task: `lmzoo.tasks.CausalLM`.
@@ -24,18 +24,20 @@ def save_pretrained(task, folder, overwrite=False):
         overwrite: bool. If True, an existing folder is replaced.
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
+        ValueError: if the backbone has an option that no file expresses, such as a function of the
+            caller's as its activation.
     """
+    check_new_folder(folder, overwrite)
     family = families.family_of(task.backbone)
     config = {**family.make_config(task.backbone), **_describe(task)}
-    arguments = family.make_arguments(config)
+    config["architectures"] = [families.ARCHITECTURES[config["model_type"]]]
+    # What could not be read again is not written.
+    names = family.tensor_names(family.make_arguments(config))
     variables = families.variables_by_path(task.backbone)
+    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     with atomic_folder(folder, overwrite) as new:
-        tensors = {
-            name: _to_numpy(variables[path])
-            for name, path in family.tensor_names(arguments).items()
-        }
+        tensors = {name: np.asarray(variables[path].value) for name, path in names.items()}
         write_tensors(new / "model.safetensors", tensors)
-        text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         if task.tokenizer is not None:
             task.tokenizer.save(new)
@@ -44,16 +46,9 @@ def save_pretrained(task, folder, overwrite=False):
 def _describe(task):
     """The part of config.json that belongs to the task and not to the backbone."""
     tokenizer = task.tokenizer
-    description = {
-        "architectures": [families.architecture_of(task)],
-        "dtype": task.backbone.variable_dtype,
-    }
+    description = {"dtype": task.backbone.variable_dtype}
     if tokenizer is not None:
         description["bos_token_id"] = tokenizer.start_token_id
         description["eos_token_id"] = tokenizer.end_token_id
         description["pad_token_id"] = tokenizer.pad_token_id
     return description
-
-
-def _to_numpy(variable):
-    return np.asarray(variable.value)

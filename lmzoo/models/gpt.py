@@ -112,7 +112,8 @@ class GPTBackbone(keras.Model):
             intermediate_dim=intermediate_dim,
             sliding_window=sliding_window,
         )
-        check_positive(initializer_range=initializer_range)
+        if initializer_range != 0:
+            check_positive(initializer_range=initializer_range)
         check_rate(dropout=dropout)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
@@ -136,7 +137,7 @@ class GPTBackbone(keras.Model):
         self.initializer_range = initializer_range
 
         policy = self.dtype_policy
-        normal = keras.initializers.RandomNormal(stddev=initializer_range)
+        normal = _make_normal(initializer_range)
         self.token_embedding = TokenEmbedding(
             vocabulary_size, hidden_dim, tied, normal, dtype=policy, name="token_embedding"
         )
@@ -162,9 +163,7 @@ class GPTBackbone(keras.Model):
                 use_attention_bias=use_attention_bias,
                 dropout=dropout,
                 initializer=normal,
-                output_initializer=keras.initializers.RandomNormal(
-                    stddev=initializer_range / (2 * num_layers) ** 0.5
-                ),
+                output_initializer=_make_normal(initializer_range / (2 * num_layers) ** 0.5),
                 dtype=policy,
                 name=f"block_{index}",
             )
@@ -278,6 +277,13 @@ def _check_no_documents(document_ids):
             "`document_ids` must be None where there is a `cache`. Received: document_ids of shape "
             f"{tuple(document_ids.shape)}."
         )
+
+
+def _make_normal(stddev):
+    # A model that is about to be loaded need not wait for random numbers.
+    if stddev == 0:
+        return keras.initializers.Zeros()
+    return keras.initializers.RandomNormal(stddev=stddev)
 
 
 def _write_mask(slots, new, position):

@@ -148,9 +148,10 @@ class Generator:
     def to_texts(self, results):
         """The texts of what `generate` returned: string (B, n), stop strings cut off."""
         shape = tf.shape(results["log_prob"])
-        width = tf.shape(results["mask"])[2]
-        token_ids = tf.reshape(results["token_ids"], [-1, width])
-        mask = tf.reshape(results["mask"], [-1, width])
+        # (B, n, N) -> (B * n, N), said in full: where N is 0, no -1 could be found out.
+        rows = [tf.reduce_prod(shape), tf.shape(results["mask"])[2]]
+        token_ids = tf.reshape(results["token_ids"], rows)
+        mask = tf.reshape(results["mask"], rows)
         texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)
@@ -166,6 +167,8 @@ def _by_row(tensors):
 def left_pad(ragged):
     """Ragged int (B, None) -> int32 (B, P), tokens at the right, and the bool mask of them."""
     dense = ragged.to_tensor()
+    # One slot at least: a batch of no rows has no longest one.
+    dense = tf.pad(dense, [[0, 0], [0, tf.maximum(1 - tf.shape(dense)[1], 0)]])
     length = tf.shape(dense)[1]
     shift = length - tf.cast(ragged.row_lengths(), tf.int32)
     # (B, P): the place in `dense` that each slot takes its token from

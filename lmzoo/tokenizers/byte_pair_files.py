@@ -2,7 +2,7 @@
 
 import pathlib
 
-from lmzoo.tokenizers.json_files import read_json, read_text, write_json, write_text
+from lmzoo.json_files import read_json, read_text, write_json, write_text
 
 __all__ = ["ROLES", "read_files", "write_files"]
 

@@ -348,7 +348,7 @@ def test_initial_weights_have_the_documented_deviation():
         ("sliding_window", 0, ValueError),
         ("dropout", 1.0, ValueError),
         ("dropout", -0.5, ValueError),
-        ("initializer_range", 0.0, ValueError),
+        ("initializer_range", -0.1, ValueError),
         ("initializer_range", float("nan"), ValueError),
     ],
 )

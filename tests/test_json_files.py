@@ -1,7 +1,7 @@
 import pytest
 
-from lmzoo.tokenizers import json_files
-from lmzoo.tokenizers.json_files import read_json, read_text, write_json, write_text
+from lmzoo import json_files
+from lmzoo.json_files import read_json, read_text, write_json, write_text
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from lmzoo.export import check
+from lmzoo.tasks import CausalLM
+
+
+def test_an_artefact_says_what_its_model_says(lm, export, capsys):
+    report = check(export(), lm)
+    assert report["passed"] and report["different_texts"] == []
+    assert report["largest_difference"] < 1e-5
+    assert "6 of 6 texts are equal" in capsys.readouterr().out
+
+
+def test_an_artefact_without_the_prompt_says_the_same(lm, export, capsys):
+    options = {"temperature": 0.8, "top_k": 20, "top_p": 0.95, "seed": 5}
+    assert check(export(**options, return_prompt=False), lm, verbose=False)["passed"]
+    assert capsys.readouterr().out == ""
+
+
+def test_an_artefact_of_other_weights_is_found(other_lm, export):
+    report = check(export(), other_lm, verbose=False)
+    assert not report["passed"]
+    assert report["different_texts"] and report["largest_difference"] > 1e-3
+
+
+def test_a_small_change_of_one_weight_is_found(lm, export):
+    bias = lm.backbone.final_norm.beta
+    before = bias.numpy()
+    try:
+        bias.assign(before + 0.05 * np.arange(16))
+        assert not check(export(), lm, verbose=False)["passed"]
+        bias.assign(np.full(16, np.nan))
+        assert not check(export(), lm, verbose=False)["passed"]
+    finally:
+        bias.assign(before)
+    assert check(export(), lm, verbose=False)["passed"]
+
+
+def test_options_that_were_baked_in_are_told(lm, export):
+    folder = export(stop_strings=["at"], bad_words=["cat"], repetition_penalty=1.3)
+    baked = {"stop_strings": ["at"], "bad_words": ["cat"], "repetition_penalty": 1.3}
+    assert check(folder, lm, verbose=False, **baked)["passed"]
+    assert not check(folder, lm, verbose=False)["passed"]
+
+
+def test_beams_are_compared_by_their_texts(lm, export):
+    folder = export(num_beams=3)
+    checked = check(folder, lm, verbose=False, num_beams=3)
+    assert checked == {"largest_difference": None, "different_texts": [], "passed": True}
+    assert not check(folder, lm, verbose=False)["passed"]
+
+
+def test_what_cannot_be_checked_is_refused(tmp_path, lm, export):
+    with pytest.raises(FileNotFoundError, match=r"must hold a saved_model.pb.*folder='/.*nothing"):
+        check(tmp_path / "nothing", lm)
+    with pytest.raises(ValueError, match=r"must hold a prompt. Received: texts=\[\]"):
+        check(export(), lm, texts=[])
+    ids_only = CausalLM(lm.backbone)
+    with pytest.raises(ValueError, match="a signature `generate`.*with tokens"):
+        check(export(ids_only), ids_only)

@@ -1,0 +1,149 @@
+import json
+
+import numpy as np
+import pytest
+
+import lmzoo
+from lmzoo.hub import gpt2, lmzoo_gpt
+from lmzoo.hub.families import family_of, variables_by_path
+from lmzoo.hub.gpt_variables import variable_shapes
+
+LLAMA = {
+    "positions": "rotary",
+    "norm": "rms_norm",
+    "activation": "silu",
+    "gated": True,
+    "use_bias": False,
+    "tied": False,
+}
+OPTIONS = {
+    "llama": LLAMA,
+    "mistral": {**LLAMA, "num_key_value_heads": 2, "sliding_window": 3, "max_wavelength": 5e5},
+    "qwen": {**LLAMA, "use_attention_bias": True, "head_dim": 6, "intermediate_dim": 11},
+    "learned and shared": {"num_key_value_heads": 1, "dropout": 0.5},
+    "no bias in attention": {"use_attention_bias": False, "activation": "tanh"},
+    "wide heads": {"head_dim": 5, "norm_epsilon": 1e-7, "initializer_range": 0.5},
+}
+
+
+def make_backbone(**options):
+    sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 16, "max_sequence_length": 12}
+    return lmzoo.models.GPTBackbone(23, **{**sizes, **options})
+
+
+@pytest.fixture
+def config():
+    return lmzoo_gpt.make_config(make_backbone(**OPTIONS["mistral"]))
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_any_backbone_comes_back_bit_for_bit(tmp_path, options):
+    backbone = make_backbone(**options)
+    assert family_of(backbone) is lmzoo_gpt
+    lm = lmzoo.tasks.CausalLM(backbone)
+    lm.save_pretrained(tmp_path / "a")
+    loaded = lmzoo.load(tmp_path / "a")
+    assert {**loaded.backbone.get_config(), "name": None} == {**backbone.get_config(), "name": None}
+    wanted = variables_by_path(backbone)
+    got = variables_by_path(loaded.backbone)
+    assert got.keys() == wanted.keys()
+    for path, variable in wanted.items():
+        np.testing.assert_array_equal(got[path].numpy(), variable.numpy(), err_msg=path)
+    inputs = {"token_ids": np.arange(20).reshape(2, 10)}
+    np.testing.assert_array_equal(loaded(inputs).numpy(), lm(inputs).numpy())
+    loaded.save_pretrained(tmp_path / "b")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_shapes_are_known_without_a_backbone(options):
+    backbone = make_backbone(**options)
+    variables = variables_by_path(backbone)
+    shapes = variable_shapes(lmzoo_gpt.make_arguments(lmzoo_gpt.make_config(backbone)))
+    assert shapes == {path: tuple(variable.shape) for path, variable in variables.items()}
+
+
+def test_transformers_is_not_promised_what_it_cannot_open(tmp_path):
+    lmzoo.tasks.CausalLM(make_backbone(**LLAMA)).save_pretrained(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    assert config["model_type"] == "lmzoo_gpt" and config["architectures"] == ["CausalLM"]
+    assert gpt2.fits(make_backbone()) and not gpt2.fits(make_backbone(**LLAMA))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("vocabulary_size", 0),
+        ("num_layers", 10**9),
+        ("num_heads", -4),
+        ("hidden_dim", 2**40),
+        ("intermediate_dim", None),
+        ("max_sequence_length", "12"),
+        ("num_key_value_heads", 2.0),
+        ("head_dim", 0),
+        ("sliding_window", True),
+        ("max_wavelength", 0),
+        ("norm_epsilon", float("nan")),
+        ("dropout", 1),
+        ("initializer_range", float("inf")),
+        ("gated", "yes"),
+        ("use_bias", None),
+        ("tied", 0),
+        ("use_attention_bias", 1),
+        ("positions", "alibi"),
+        ("norm", None),
+        ("activation", {"module": "builtins", "class_name": "eval", "config": {}}),
+        ("activation", "deserialize"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused_by_its_name(config, name, value):
+    config["lmzoo_backbone"][name] = value
+    with pytest.raises(ValueError) as caught:
+        lmzoo_gpt.make_arguments(config)
+    assert str(caught.value).startswith(f"`{name}` must be ")
+    assert f"Received: {name}={value!r}."[:80] in str(caught.value)
+
+
+def test_every_argument_must_be_there(config):
+    for name in list(config["lmzoo_backbone"]):
+        found = {**config["lmzoo_backbone"]}
+        del found[name]
+        with pytest.raises(ValueError, match=f"Received: .*{name}(=None|'. is missing)"):
+            lmzoo_gpt.make_arguments({"lmzoo_backbone": found})
+
+
+@pytest.mark.parametrize("name", ["name", "dtype", "trainable", "x" * 500])
+def test_an_unknown_argument_is_refused(config, name):
+    config["lmzoo_backbone"][name] = "float16"
+    with pytest.raises(ValueError, match=f"argument of `GPTBackbone`.*Received: .*{name[:40]}"):
+        lmzoo_gpt.make_arguments(config)
+
+
+@pytest.mark.parametrize("found", [None, [], "gpt", 3])
+def test_the_arguments_are_an_object(found):
+    with pytest.raises(ValueError) as caught:
+        lmzoo_gpt.make_arguments({"lmzoo_backbone": found})
+    assert str(caught.value) == f"`lmzoo_backbone` must be an object. Received: {found!r}."
+
+
+def test_a_function_as_activation_is_refused_before_anything_is_written(tmp_path):
+    backbone = make_backbone()
+    backbone.activation = np.tanh
+    with pytest.raises(ValueError, match="`activation` must be one of .*Received: .*tanh"):
+        lmzoo.tasks.CausalLM(backbone).save_pretrained(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_key_value_heads": 3}, "num_key_value_heads=3, num_heads=4"),
+        ({"num_heads": 5, "num_key_value_heads": 5}, "num_heads=5, hidden_dim=16"),
+        ({"num_heads": 16, "num_key_value_heads": 16}, "head_dim=1"),
+    ],
+)
+def test_sizes_that_do_not_fit_each_other_are_refused(config, options, message):
+    arguments = {**lmzoo_gpt.make_arguments(config), **options}
+    with pytest.raises(ValueError, match=f"must .*Received: .*{message}"):
+        variable_shapes(arguments)

@@ -1,0 +1,381 @@
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+
+import lmzoo
+from lmzoo.hub import loading
+from lmzoo.hub.families import variables_by_path
+
+WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
+CHILD = """
+import hashlib, json, sys
+import numpy as np
+import lmzoo
+
+lm = lmzoo.load(sys.argv[1])
+digest = hashlib.sha256()
+for variable in sorted(lm.backbone.weights, key=lambda variable: variable.path.split("/", 1)[1]):
+    digest.update(variable.numpy().tobytes())
+digest.update(lm({"token_ids": np.arange(30).reshape(2, 15)}).numpy().tobytes())
+print("digest", digest.hexdigest())
+"""
+
+
+@pytest.fixture
+def no_backbone(monkeypatch):
+    """Fails the test if a backbone is built: what is refused is refused before."""
+
+    def build(**arguments):
+        raise AssertionError(f"a backbone was built with {arguments}")
+
+    monkeypatch.setattr(loading, "GPTBackbone", build)
+
+
+def digest_of(lm):
+    digest = hashlib.sha256()
+    variables = variables_by_path(lm.backbone)
+    for path in sorted(variables):
+        digest.update(variables[path].numpy().tobytes())
+    digest.update(lm({"token_ids": np.arange(30).reshape(2, 15)}).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_a_new_process_loads_the_same_bits(tmp_path, golden):
+    lm = lmzoo.load(golden)
+    lm.save_pretrained(tmp_path / "a")
+    root = pathlib.Path(lmzoo.__file__).parents[1]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, tmp_path / "a"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert child.stdout.split()[-2:] == ["digest", digest_of(lm)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "variables", "tolerance"),
+    [
+        (None, "float32", 0),
+        ("float64", "float64", 1e-5),
+        ("mixed_bfloat16", "float32", 0.1),
+        ("mixed_float16", "float32", 0.02),
+        ("bfloat16", "bfloat16", 0.1),
+        ("float16", "float16", 0.02),
+    ],
+)
+def test_every_policy_loads_and_stays_near(golden, dtype, variables, tolerance):
+    lm = lmzoo.load(golden, dtype=dtype)
+    assert {v.dtype for v in lm.backbone.weights} == {variables}
+    inputs = {"token_ids": np.arange(30).reshape(2, 15)}
+    exact, got = lmzoo.load(golden)(inputs).numpy(), lm(inputs).numpy()
+    assert np.all(np.isfinite(got))
+    # Relative to the spread of the logits, which half precision sums over 48 terms and 3 layers.
+    assert np.max(np.abs(got - exact)) <= tolerance * np.std(exact)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_weights_of_another_width_are_read_exactly(edit_golden, golden, dtype):
+    kept = {}
+
+    def cast(tensors):
+        for name, array in tensors.items():
+            kept[name] = tensors[name] = array.astype(tf.as_dtype(dtype).as_numpy_dtype)
+
+    lm = lmzoo.load(edit_golden(cast))
+    table = lm.backbone.token_embedding.embeddings.numpy()
+    assert table.dtype == np.float32
+    np.testing.assert_array_equal(table, kept[WTE].astype(np.float32))
+
+
+def test_a_weight_that_overflows_the_policy_is_refused(edit_golden):
+    def enlarge(tensors):
+        tensors["transformer.ln_f.bias"][3] = 70_000
+
+    folder = edit_golden(enlarge)
+    with pytest.raises(
+        ValueError, match="ln_f.bias.* must fit `dtype`. Received: 7e[+]04 for float"
+    ):
+        lmzoo.load(folder, dtype="float16")
+    lmzoo.load(folder, dtype="mixed_float16")
+
+
+def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
+    def spoil(tensors):
+        tensors["transformer.ln_f.bias"][:2] = np.inf, np.nan
+
+    lm = lmzoo.load(edit_golden(spoil), dtype="float16")
+    np.testing.assert_array_equal(lm.backbone.final_norm.beta.numpy()[:2], [np.inf, np.nan])
+
+
+@pytest.mark.parametrize("dtype", ["float33", "", 32, ["float32"], "mixed_x"])
+def test_an_unknown_policy_is_refused(golden, dtype):
+    with pytest.raises(ValueError) as caught:
+        lmzoo.load(golden, dtype=dtype)
+    assert str(caught.value).startswith("`dtype` must name a Keras dtype policy")
+    assert f"Received: dtype={dtype!r}." in str(caught.value)
+
+
+# Tensors
+
+
+def rename(tensors):
+    tensors["transformer.h.0.attn.c_atn.weight"] = tensors.pop("transformer.h.0.attn.c_attn.weight")
+
+
+def add(tensors):
+    tensors["transformer.h.3.ln_1.bias"] = np.zeros(48, np.float32)
+
+
+def climb(tensors):
+    tensors["../x"] = np.zeros(48, np.float32)
+
+
+def transpose(tensors):
+    name = "transformer.h.1.mlp.c_fc.weight"
+    tensors[name] = tensors[name].T.copy()
+
+
+def cut(tensors):
+    tensors["transformer.wpe.weight"] = tensors["transformer.wpe.weight"][:63].copy()
+
+
+def flatten(tensors):
+    tensors[WTE] = tensors[WTE].reshape(-1)
+
+
+def quantize(tensors):
+    tensors[WTE] = tensors[WTE].astype(np.int8)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (
+            lambda tensors: tensors.pop("transformer.ln_f.bias"),
+            ["Missing: 'transformer.ln_f.bias'"],
+        ),
+        (lambda tensors: tensors.pop(WTE), ["Missing: 'transformer.wte.weight'"]),
+        (lambda tensors: tensors.clear(), ["Missing: ", " and 35 more"]),
+        (
+            rename,
+            ["Missing: 'transformer.h.0.attn.c_attn.weight'", "not expected: 'transformer.h.0."],
+        ),
+        (add, ["Missing: none; not expected: 'transformer.h.3.ln_1.bias'"]),
+        (climb, ["not expected: '../x'"]),
+        (transpose, ["'transformer.h.1.mlp.c_fc.weight'", "(48, 37)", "Received: (37, 48)"]),
+        (cut, ["'transformer.wpe.weight'", "(64, 48)", "Received: (63, 48)"]),
+        (flatten, ["'transformer.wte.weight'", "(101, 48)", "Received: (4848,)"]),
+        (quantize, ["'transformer.wte.weight'", "dtypes F64, F32, BF16, F16", "Received: I8"]),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_by_name(edit_golden, no_backbone, change, parts):
+    with pytest.raises(ValueError) as caught:
+        lmzoo.load(edit_golden(change))
+    assert all(part in str(caught.value) for part in [*parts, "model.safetensors"])
+
+
+def test_the_published_names_without_a_prefix_and_old_masks_are_read(edit_golden, golden):
+    def publish(tensors):
+        for name in list(tensors):
+            tensors[name.removeprefix("transformer.")] = tensors.pop(name)
+        tensors["h.0.attn.bias"] = np.tril(np.ones((1, 1, 64, 64), np.uint8))
+        tensors["h.0.attn.masked_bias"] = np.array(-1e4, np.float32)
+
+    assert digest_of(lmzoo.load(edit_golden(publish))) == digest_of(lmzoo.load(golden))
+
+
+# The head of a tied model: beside the embeddings or in their place
+
+
+def test_a_tied_head_stored_twice_must_be_equal(edit_golden, golden, no_backbone):
+    def copy(tensors):
+        tensors[HEAD] = tensors[WTE].copy()
+
+    def disturb(tensors):
+        copy(tensors)
+        tensors[HEAD][7, 3] += 1e-3
+
+    with pytest.raises(ValueError, match="'lm_head.weight' and 'transformer.wte.weight'.*be equal"):
+        lmzoo.load(edit_golden(disturb))
+    with pytest.raises(AssertionError, match="a backbone was built"):
+        lmzoo.load(edit_golden(copy))
+
+
+def test_a_tied_head_stored_twice_is_the_same_model(edit_golden, golden):
+    def copy(tensors):
+        tensors[HEAD] = tensors[WTE].copy()
+
+    def move(tensors):
+        tensors[HEAD] = tensors.pop(WTE)
+
+    for change in (copy, move):
+        assert digest_of(lmzoo.load(edit_golden(change))) == digest_of(lmzoo.load(golden))
+
+
+def test_a_tied_head_of_another_shape_is_refused(edit_golden, no_backbone):
+    def widen(tensors):
+        tensors[HEAD] = np.zeros((102, 48), np.float32)
+
+    with pytest.raises(ValueError, match=r"'lm_head.weight'.*\(101, 48\).*Received: \(102, 48\)"):
+        lmzoo.load(edit_golden(widen))
+
+
+def test_names_of_shared_tensors_in_the_header_change_nothing(edit_golden, golden, tmp_path):
+    folder = edit_golden()
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    metadata = {"format": "pt", HEAD: WTE}
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors", metadata)
+    assert digest_of(lmzoo.load(folder)) == digest_of(lmzoo.load(golden))
+
+
+def test_an_untied_head_must_be_there_and_is_used(edit_golden, golden, no_backbone):
+    with pytest.raises(ValueError, match="Missing: 'lm_head.weight'"):
+        lmzoo.load(edit_golden(tie_word_embeddings=False))
+
+
+# Folders and configs
+
+
+def test_what_is_no_model_folder_is_refused(tmp_path, golden):
+    for source in (tmp_path / "absent", tmp_path, golden / "config.json"):
+        with pytest.raises(FileNotFoundError, match=f"a config.json.*{source.name}"):
+            lmzoo.load(source)
+
+
+def test_pickled_and_sharded_weights_are_not_read(edit_golden, no_backbone):
+    folder = edit_golden()
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    index = {"weight_map": {WTE: "../../../etc/passwd"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(FileNotFoundError, match="pickled and sharded weights are not read.*edited"):
+        lmzoo.load(folder)
+
+
+def test_a_pickle_under_the_right_name_is_refused(edit_golden, no_backbone):
+    folder = edit_golden()
+    (folder / "model.safetensors").write_bytes(b"\x80\x04cposix\nsystem\n(S'true'\ntR." * 9)
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+        lmzoo.load(folder)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])
+def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, model_type):
+    with pytest.raises(ValueError) as caught:
+        lmzoo.load(edit_golden(model_type=model_type))
+    assert "`model_type` must be one of gpt2, lmzoo_gpt." in str(caught.value)
+    assert f"Received: model_type={model_type!r} in" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "must be JSON"),
+        (b"{", "must be JSON"),
+        (b'{"n_layer": 3', "must be JSON"),
+        (b"\xff\xfe{}", "must be UTF-8"),
+        (b"[]", "must hold a JSON object"),
+        (b'"gpt2"', "must hold a JSON object"),
+        (b'{"n_layer": 1, "n_layer": 2}', "'n_layer' stands twice"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "must be JSON"),
+        (b" " * (2**20 + 1), "at most 1048576 bytes. Received: .*with 1048577"),
+    ],
+    ids=range(9),
+)
+def test_a_config_that_is_no_object_of_json_is_refused(edit_golden, no_backbone, text, message):
+    folder = edit_golden()
+    (folder / "config.json").write_bytes(text)
+    start = time.process_time()
+    with pytest.raises(ValueError, match=f"config.json.*{message}"):
+        lmzoo.load(folder)
+    assert time.process_time() - start < 0.1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"n_layer": 10**9},
+            "`n_layer` must be an integer from 1 to 1024. Received: n_layer=10000000",
+        ),
+        ({"n_embd": -48}, "`n_embd` must .*Received: n_embd=-48"),
+        (
+            {"n_head": 5},
+            "`num_heads` must divide `hidden_dim`. Received: num_heads=5, hidden_dim=48",
+        ),
+        ({"vocab_size": 2**24}, r"wte.weight.*\(16777216, 48\).*Received: \(101, 48\)"),
+        ({"n_layer": 1024}, "Missing: 'transformer.h.10.attn.c_attn.bias'"),
+        ({"layer_norm_epsilon": float("nan")}, "`layer_norm_epsilon` must .*=nan"),
+        ({"activation_function": "tensorflow.io.write_file"}, "`activation_function` must be one"),
+    ],
+    ids=str,
+)
+def test_a_config_bomb_is_refused_before_any_allocation(edit_golden, no_backbone, fields, message):
+    folder = edit_golden(**fields)
+    start = time.process_time()
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(folder)
+    assert time.process_time() - start < 0.1
+
+
+# Tokenizers
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    text = ["a cat sat on the mat, that cat"] * 20
+    sizes = {"fits": 257, "too large": 270}
+    return {
+        name: lmzoo.tokenizers.BytePairTokenizer.train(iter(text), size)
+        for name, size in sizes.items()
+    }
+
+
+def make_folder(folder, tokenizer):
+    backbone = lmzoo.models.GPTBackbone(
+        260, num_layers=1, num_heads=2, hidden_dim=8, max_sequence_length=16
+    )
+    lmzoo.tasks.CausalLM(backbone).save_pretrained(folder)
+    tokenizer.save(folder)
+
+
+def test_a_tokenizer_comes_with_the_model(tmp_path, tokenizers):
+    make_folder(tmp_path / "a", tokenizers["fits"])
+    lm = lmzoo.load(tmp_path / "a")
+    assert lm.tokenizer.tokenize("a cat").numpy().tolist() == (
+        tokenizers["fits"].tokenize("a cat").numpy().tolist()
+    )
+    assert isinstance(lm.generate("a cat", max_new_tokens=3), str)
+
+
+def test_without_tokenizer_files_the_task_works_on_ids(golden):
+    lm = lmzoo.load(golden)
+    assert lm.tokenizer is None
+    assert len(lm.generate([[1, 2, 3]], max_new_tokens=4)[0]) in (4, 7)
+
+
+def test_a_tokenizer_that_is_larger_than_the_model_is_refused(tmp_path, tokenizers, no_backbone):
+    shutil.copytree(tmp_path, tmp_path / "a", dirs_exist_ok=True)
+    tokenizers["too large"].save(tmp_path / "a")
+    (tmp_path / "a" / "config.json").write_text("{}")
+    found = tokenizers["too large"].vocabulary_size
+    with pytest.raises(ValueError, match=f"Received: {found} words in .*config.json says 260"):
+        loading._load_tokenizer(tmp_path / "a", {"vocabulary_size": 260})
+
+
+def test_a_broken_tokenizer_is_refused(tmp_path, tokenizers, no_backbone):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match="tokenizer.json must be JSON"):
+        loading._load_tokenizer(tmp_path / "a", {"vocabulary_size": 260})
