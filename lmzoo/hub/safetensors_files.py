@@ -5,8 +5,9 @@ import math
 import os
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
-import tensorflow as tf
+import safetensors.numpy
 
 __all__ = ["FLOATS", "TensorInfo", "read_header", "read_tensor", "write_tensors"]
 
@@ -16,7 +17,7 @@ _MAX_RANK = 8
 FLOATS = {
     "F64": np.float64,
     "F32": np.float32,
-    "BF16": tf.bfloat16.as_numpy_dtype,
+    "BF16": ml_dtypes.bfloat16,
     "F16": np.float16,
 }
 _DTYPES = FLOATS | {
@@ -149,24 +150,8 @@ def write_tensors(path, tensors):
         path: path of the file.
         tensors: dict of name -> NumPy array of a float dtype.
     """
-    names = {np.dtype(dtype): name for name, dtype in FLOATS.items()}
     # transformers refuses files without a format.
-    header, place = {"__metadata__": {"format": "pt"}}, 0
-    # The widest come first, so that each stands at a multiple of its width.
-    ranks = {dtype: rank for rank, dtype in enumerate(names)}
-    order = sorted(tensors, key=lambda name: (ranks[tensors[name].dtype], name))
-    for name in order:
-        array = tensors[name]
-        end = place + array.nbytes
-        header[name] = {
-            "dtype": names[array.dtype],
-            "shape": list(array.shape),
-            "data_offsets": [place, end],
-        }
-        place = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(np.ascontiguousarray(tensors[name]).view(np.uint8).data)
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
+    # The library gives the owner alone the right to read.
+    os.chmod(path, 0o644)
