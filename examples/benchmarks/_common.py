@@ -175,21 +175,26 @@ def open_workers(families, *arguments):
             worker.close()
 
 
-def measure(workers, repeats, *call):
+def measure(workers, repeats, *call, names=None):
     """Runs every contestant once to warm up, then all of them in turn, `repeats` times.
 
     Taking turns lets a drift of the machine hit all of them alike.
 
+    Args:
+        workers: dict of Worker.
+        repeats: int. How many rounds are counted.
+        *call: what each contestant's `run` is given.
+        names: contestants to measure; None for all.
     Returns:
         dict from (family, name) to dict: `precision`, `first_seconds`, `seconds` (the median),
         `all_seconds`, `results` (of the warm-up and of each round).
     """
     rows = {}
     for family, worker in workers.items():
-        for name, precision in worker.precisions.items():
+        for name in worker.precisions if names is None else names:
             seconds, result = worker.run(name, *call)
             rows[family, name] = {
-                "precision": precision,
+                "precision": worker.precisions[name],
                 "first_seconds": seconds,
                 "all_seconds": [],
                 "results": [result],

@@ -1,8 +1,8 @@
 """How fast lmzoo completes text, beside other libraries and the limit that memory sets.
 
-Every contestant runs a model of GPT-2's size with random weights and takes the likeliest token, always
-64 of them. Each framework lives in a process of its own, has the same threads, and takes its turn in
-every round; the first call of each (tracing, compiling) is not counted.
+Every contestant runs a model of GPT-2's size with random weights and takes the likeliest token,
+always 64 of them. Each framework lives in a process of its own, has the same threads, and takes its
+turn in every round; the first call of each (tracing, compiling) is not counted.
 
     python examples/benchmarks/generation.py --only lmzoo,kerashub --json generation.json
 """
@@ -79,8 +79,8 @@ def _make_rows(rows, batch_size, new, limit):
                 "to_memory_limit": speed / ceiling,
                 "first_seconds": row["first_seconds"],
                 "all_seconds": row["all_seconds"],
-                # Calls after the first that traced the model anew; only lmzoo counts them.
-                "retraces": None if traces[0] is None else traces[-1] - traces[0],
+                # How often calls after the first traced the model; only lmzoo counts.
+                "retraces": None if traces[0] is None else sum(traces[1:]),
             }
         )
     return made
@@ -93,7 +93,7 @@ def _print_rows(rows, batch_size, arguments):
             "contestant",
             "precision",
             "tokens/s",
-            "x KerasHub f32",
+            "x KerasHub",
             "x memory",
             "first s",
             "retraces",
@@ -115,20 +115,19 @@ def _print_rows(rows, batch_size, arguments):
 
 
 def _measure_context(workers, arguments):
-    """What a new token costs in a short and in a full context; the prompt's own cost is taken off."""
-    own = {family: worker for family, worker in workers.items() if family == "lmzoo"}
-    if not own:
+    """What a new token of `generate` costs in a short and in a full context, its prompt taken off."""
+    if "lmzoo" not in workers:
         return []
+    own, names = {"lmzoo": workers["lmzoo"]}, contestants.GENERATE
     longest, new = arguments.size.max_sequence_length, arguments.new
     costs = {}
     for context in (arguments.prompt + new, longest):
         prompt = context - new
-        many = common.measure(own, arguments.repeats, 1, prompt, new)
-        one = common.measure(own, arguments.repeats, 1, prompt, 1)
+        many = common.measure(own, arguments.repeats, 1, prompt, new, names=names)
+        one = common.measure(own, arguments.repeats, 1, prompt, 1, names=names)
         for key, row in many.items():
-            if row["results"][0][0] == new and one[key]["results"][0][0] == 1:
-                cost = (row["seconds"] - one[key]["seconds"]) / (new - 1)
-                costs.setdefault(key, {})[context] = cost
+            cost = (row["seconds"] - one[key]["seconds"]) / (new - 1)
+            costs.setdefault(key, {})[context] = cost
     made = [
         {
             "family": family,

@@ -1,8 +1,9 @@
 """How fast lmzoo trains a model of GPT-2's size, beside KerasHub and PyTorch.
 
 One step reads 4 x 256 random tokens: forward, cross-entropy, backward, AdamW, dropout of 0.1. All
-contestants have the same optimizer but the row that says "defaults": lmzoo's own also clips gradients
-to a global norm. The contestants of one precision take turns; each framework has a process of its own.
+contestants have the same optimizer but the row that says "defaults": lmzoo's own also clips the
+gradients to a global norm. The contestants of one precision take turns; each framework has a process
+of its own.
 
     python examples/benchmarks/training.py --only lmzoo,kerashub --json training.json
 """
