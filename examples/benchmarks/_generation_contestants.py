@@ -11,7 +11,6 @@ import tempfile
 import numpy as np
 from _common import Contestant, set_tensorflow_threads
 
-
 # The contestants of lmzoo whose number of new tokens is not fixed in a file.
 GENERATE = ("generate", "generate, plain")
 

@@ -115,7 +115,7 @@ def _print_rows(rows, batch_size, arguments):
 
 
 def _measure_context(workers, arguments):
-    """What a new token of `generate` costs in a short and in a full context, its prompt taken off."""
+    """What a new token of `generate` costs in a short and a full context, its prompt taken off."""
     if "lmzoo" not in workers:
         return []
     own, names = {"lmzoo": workers["lmzoo"]}, contestants.GENERATE

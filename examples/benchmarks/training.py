@@ -2,7 +2,7 @@
 
 One step reads 4 x 256 random tokens: forward, cross-entropy, backward, AdamW, dropout of 0.1. All
 contestants have the same optimizer but the row that says "defaults": lmzoo's own also clips the
-gradients to a global norm. The contestants of one precision take turns; each framework has a process
+gradients to a global norm. The contestants of one precision take turns, each framework in a process
 of its own.
 
     python examples/benchmarks/training.py --only lmzoo,kerashub --json training.json
