@@ -4,6 +4,7 @@ Shapes: B batch, T query length, S key length, D hidden, N heads, K key-value he
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from lmzoo.layers.cache import init_cache, update_cache
@@ -34,7 +35,7 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
     head_dim = query.shape[-1]
     query = query * ops.cast(head_dim**-0.5 if scale is None else scale, query.dtype)
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
-    scores = at_least_float32(_group_product("bkth,bksh->bkts", query, key))
+    scores = at_least_float32(_group_product(query, key, transpose_keys=True))
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     if attention_mask is not None:
@@ -48,19 +49,23 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
     if dropout is not None:
         weights = dropout(weights)
     # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
-    return _group_product("bkts,bksh->bkth", weights, value)
+    return _group_product(weights, value)
 
 
-def _group_product(equation, queries, keys):
-    """An einsum in which N / K query heads of `queries` meet each of the K heads of `keys`."""
+def _group_product(queries, keys, transpose_keys=False):
+    """A product in which N / K query heads of `queries` meet each of the K heads of `keys`.
+
+    TensorFlow's own product reads transposed keys where they lie; an einsum first copies them, which
+    at a decoding step is the whole cache.
+    """
     num_heads, num_key_value_heads = queries.shape[1], keys.shape[1]
     if num_heads == num_key_value_heads:
-        return ops.einsum(equation, queries, keys)
+        return tf.matmul(queries, keys, transpose_b=transpose_keys)
     batch_size, _, length, features = ops.shape(queries)
     group = num_heads // num_key_value_heads
     # (B, N, T, X) -> (B, K, N / K * T, X)
     grouped = ops.reshape(queries, (batch_size, num_key_value_heads, group * length, features))
-    mixed = ops.einsum(equation, grouped, keys)
+    mixed = tf.matmul(grouped, keys, transpose_b=transpose_keys)
     return ops.reshape(mixed, (batch_size, num_heads, length, ops.shape(mixed)[-1]))
 
 

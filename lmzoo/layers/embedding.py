@@ -1,6 +1,7 @@
 """From ids to vectors, and back to a score for every id."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from lmzoo.layers.precision import at_least_float32
@@ -63,8 +64,9 @@ class TokenEmbedding(keras.layers.Layer):
         table = self.embeddings if self.tied else self.output_embeddings
         table = ops.cast(table, self.compute_dtype)
         flat = ops.cast(flatten_positions(inputs), self.compute_dtype)
-        # (B * T, D), (V, D) -> (B * T, V)
-        logits = ops.einsum("td,vd->tv", flat, table)
+        # (B * T, D), (V, D) -> (B * T, V). An einsum's gradient of the table comes transposed and
+        # is copied once more.
+        logits = tf.matmul(flat, table, transpose_b=True)
         return at_least_float32(restore_positions(logits, like=inputs))
 
     def compute_output_shape(self, inputs_shape, reverse=False):
