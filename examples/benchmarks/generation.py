@@ -32,15 +32,16 @@ def main():
         arguments.size = arguments.size._replace(max_sequence_length=64)
     size, threads = arguments.size, arguments.threads
     common.prepare_environment(threads)
-    limit = common.measure_bandwidth(threads, 0.1 if arguments.smoke else 1.0) / size.num_weights
+    bandwidth = common.measure_bandwidth(threads, 0.1 if arguments.smoke else 1.0)
+    limit = bandwidth / size.num_weights
     data = {
         "size": size._asdict(),
         "threads": threads,
-        "bandwidth": limit * size.num_weights,
+        "bandwidth": bandwidth,
         "rows": [],
         "context": [],
     }
-    print(f"Memory: {data['bandwidth'] / 1e9:.1f} GB/s read by {threads} threads")
+    print(f"Memory: {bandwidth / 1e9:.1f} GB/s read by {threads} threads")
     with common.open_workers(arguments.families, size, threads) as workers:
         for batch_size in map(int, arguments.batches.split(",")):
             rows = common.measure(
