@@ -43,7 +43,9 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
     head_dim = query.shape[-1]
     query = query * (head_dim**-0.5 if scale is None else scale)
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
-    scores = at_least_float32(_group_product("bkth,bksh->bkts", query, key))
+    # TensorFlow folds this transposition into the product and reads the keys where they lie; an
+    # einsum copies them first, which at a decoding step is the whole cache.
+    scores = at_least_float32(_group_product(query, ops.transpose(key, (0, 1, 3, 2))))
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     if attention_mask is not None:
@@ -58,19 +60,19 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
     if dropout is not None:
         weights = dropout(weights)
     # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
-    return _group_product("bkts,bksh->bkth", weights, value)
+    return _group_product(weights, value)
 
 
-def _group_product(equation, queries, keys):
-    """An einsum in which N / K query heads of `queries` meet each of the K heads of `keys`."""
+def _group_product(queries, keys):
+    """A product in which N / K query heads of `queries` meet each of the K heads of `keys`."""
     num_heads, num_key_value_heads = queries.shape[1], keys.shape[1]
     if num_heads == num_key_value_heads:
-        return ops.einsum(equation, queries, keys)
+        return ops.matmul(queries, keys)
     length, features = find_size(queries, axis=2), find_size(queries, axis=3)
     group_length = num_heads // num_key_value_heads * length
     # (B, N, T, X) -> (B, K, N / K * T, X)
     grouped = ops.reshape(queries, (-1, num_key_value_heads, group_length, features))
-    mixed = ops.einsum(equation, grouped, keys)
+    mixed = ops.matmul(grouped, keys)
     # (B, K, N / K * T, Y) -> (B, N, T, Y)
     return ops.reshape(mixed, (-1, num_heads, length, find_size(mixed, axis=3)))
 

@@ -68,8 +68,9 @@ class TokenEmbedding(keras.layers.Layer):
         table = self.embeddings if self.tied else self.output_embeddings
         table = ops.cast(table, self.compute_dtype)
         flat = ops.cast(flatten_positions(inputs), self.compute_dtype)
-        # (B * T, D), (V, D) -> (B * T, V)
-        logits = ops.einsum("td,vd->tv", flat, table)
+        # (B * T, D), (V, D) -> (B * T, V). In a graph the transposition costs nothing: TensorFlow
+        # folds it into the product.
+        logits = ops.matmul(flat, ops.transpose(table))
         return at_least_float32(restore_positions(logits, like=inputs))
 
     def compute_output_spec(self, inputs, reverse=False):

@@ -1,0 +1,180 @@
+"""How fast lmzoo trains a model of GPT-2's size, beside KerasHub and PyTorch.
+
+One step reads 4 x 256 random tokens: forward, cross-entropy, backward, AdamW, dropout of 0.1. All
+contestants have the same optimizer but the row that says "defaults": lmzoo's own also clips the
+gradients to a global norm. The contestants of one precision take turns, each framework in a process
+of its own.
+
+    python examples/benchmarks/training.py --only lmzoo,kerashub --json training.json
+"""
+
+import _common as common
+import numpy as np
+from _common import Contestant, set_tensorflow_threads
+
+REFERENCE = "kerashub"
+LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 3e-4, 0.1, 0.1
+
+
+def main():
+    families = {
+        "lmzoo": open_lmzoo,
+        "kerashub": open_kerashub,
+        "transformers": open_transformers,
+    }
+    parser = common.make_parser(__doc__.partition("\n")[0])
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step")
+    parser.add_argument("--length", type=int, default=256, metavar="N", help="tokens a sequence")
+    arguments = common.parse(parser, families)
+    if arguments.smoke:
+        arguments.batch, arguments.length = 2, 16
+    common.prepare_environment(arguments.threads)
+    shape = (arguments.batch, arguments.length)
+    data = {"size": arguments.size._asdict(), "threads": arguments.threads, "rows": []}
+    # Three copies of the weights and the gradients a model: one precision at a time fits in memory.
+    for precision in ("float32", "mixed_bfloat16"):
+        call = (arguments.size, arguments.threads, shape, precision)
+        with common.open_workers(arguments.families, *call) as workers:
+            rows = _make_rows(common.measure(workers, arguments.repeats), shape)
+        _print_rows(precision, shape, rows)
+        data["rows"] += rows
+    common.write_json(arguments.json, data)
+
+
+def _make_rows(rows, shape):
+    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
+    for (family, name), row in rows.items():
+        if not np.all(np.isfinite(row["results"])):
+            raise RuntimeError(f"{family} {name} gave a loss that is no number: {row['results']}.")
+    return [
+        {
+            "family": family,
+            "name": name,
+            "precision": row["precision"],
+            "tokens_per_second": shape[0] * shape[1] / row["seconds"],
+            "to_reference": min(reference) / row["seconds"] if reference else None,
+            "first_seconds": row["first_seconds"],
+            "all_seconds": row["all_seconds"],
+            "losses": row["results"],
+        }
+        for (family, name), row in rows.items()
+    ]
+
+
+def _print_rows(precision, shape, rows):
+    common.print_table(
+        f"a training step of {shape[0]} x {shape[1]} tokens in {precision}",
+        ["contestant", "precision", "tokens/s", "x KerasHub", "first s", "first and last loss"],
+        [
+            (
+                f"{row['family']} {row['name']}",
+                row["precision"],
+                row["tokens_per_second"],
+                row["to_reference"],
+                row["first_seconds"],
+                f"{row['losses'][0]:.2f} {row['losses'][-1]:.2f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def make_tokens(size, shape):
+    """Random ids and what follows each of them, both int32 (B, T)."""
+    batch_size, length = shape
+    ids = np.random.default_rng(0).integers(
+        0, size.vocabulary_size, (batch_size, length + 1), "int32"
+    )
+    return ids[:, :-1], ids[:, 1:]
+
+
+def open_lmzoo(size, threads, shape, precision):
+    """lmzoo's CausalLM with the optimizer of all, and with what it is compiled with by default."""
+    set_tensorflow_threads(threads)
+    import keras
+    import tensorflow as tf
+
+    import lmzoo
+
+    token_ids, labels = map(tf.constant, make_tokens(size, shape))
+    backbone = lmzoo.models.GPTBackbone(dtype=precision, dropout=DROPOUT, **size._asdict())
+
+    def make(*optimizers):
+        lm = lmzoo.tasks.CausalLM(backbone)
+        lm.compile(*optimizers)
+        return Contestant(
+            precision, lambda: float(lm.train_on_batch({"token_ids": token_ids}, labels))
+        )
+
+    optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    return {"same optimizer": make(optimizer), "defaults": make()}
+
+
+def open_kerashub(size, threads, shape, precision):
+    """KerasHub's GPT-2, outside XLA and inside."""
+    set_tensorflow_threads(threads)
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    token_ids, labels = map(tf.constant, make_tokens(size, shape))
+    inputs = {"token_ids": token_ids, "padding_mask": tf.ones_like(token_ids, tf.bool)}
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=size.vocabulary_size,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        hidden_dim=size.hidden_dim,
+        intermediate_dim=4 * size.hidden_dim,
+        max_sequence_length=size.max_sequence_length,
+        dropout=DROPOUT,
+        dtype=precision,
+    )
+
+    def make(jit_compile):
+        lm = keras_hub.models.GPT2CausalLM(backbone)
+        lm.compile(
+            optimizer=keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+            weighted_metrics=[],
+            jit_compile=jit_compile,
+        )
+        return Contestant(precision, lambda: float(lm.train_on_batch(inputs, labels)))
+
+    return {"plain": make(False), "XLA": make(True)}
+
+
+def open_transformers(size, threads, shape, precision):
+    """transformers' GPT-2 with PyTorch's AdamW, under autocast for mixed_bfloat16."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    token_ids, labels = (torch.tensor(ids, dtype=torch.long) for ids in make_tokens(size, shape))
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=size.vocabulary_size,
+            n_positions=size.max_sequence_length,
+            n_embd=size.hidden_dim,
+            n_layer=size.num_layers,
+            n_head=size.num_heads,
+            resid_pdrop=DROPOUT,
+            embd_pdrop=DROPOUT,
+            attn_pdrop=DROPOUT,
+        )
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+
+    def run():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
+            logits = model(token_ids).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return {"PyTorch": Contestant(precision, run)}
+
+
+if __name__ == "__main__":
+    main()
