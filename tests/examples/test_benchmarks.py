@@ -57,6 +57,11 @@ def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     assert "lmzoo same optimizer" in shown
 
 
+def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
+    shown = run_script("tokenizers.py", "--smoke")
+    assert "lmzoo" in shown and "tokenizers" in shown and "MB/s" in shown
+
+
 def test_an_unknown_framework_is_named():
     done = subprocess.run(
         [sys.executable, str(FOLDER / "training.py"), "--only", "nobody"],

@@ -5,8 +5,8 @@ Rust) and KerasHub's tokenizer in a tf.function. All use one vocabulary, learned
 Python's standard library; the other half is timed. Every call gets new text, each contender the
 same, one after the other, and the medians are shown.
 
-    python examples/benchmarks/byte_pair.py
-    python examples/benchmarks/byte_pair.py --smoke
+    python examples/benchmarks/tokenizers.py
+    python examples/benchmarks/tokenizers.py --smoke
 """
 
 import argparse
@@ -15,10 +15,14 @@ import os
 import pathlib
 import random
 import statistics
+import sys
 import sysconfig
 import tempfile
 import time
 
+# The folder of a script leads the path of modules, where this file would stand before the package
+# of the same name.
+sys.path = [entry for entry in sys.path if entry != str(pathlib.Path(__file__).parent)]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
