@@ -1,0 +1,101 @@
+"""What may be asked of a generation, and what is refused before anything is computed."""
+
+import random
+
+import numpy as np
+import pytest
+
+from lmzoo.generation import GenerationOptions
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -0.1}, r"`temperature` must be at least 0. Received: temperature=-0.1"),
+        ({"temperature": [1.0, -2.0]}, "Received: temperature=-2.0"),
+        ({"temperature": float("nan")}, "Received: temperature=nan"),
+        ({"top_p": 0.0}, r"`top_p` must be in \(0, 1\]. Received: top_p=0.0"),
+        ({"top_p": 1.5}, "Received: top_p=1.5"),
+        ({"min_p": -0.5}, r"`min_p` must be in \[0, 1\]. Received: min_p=-0.5"),
+        ({"top_k": -1}, "`top_k` must be at least 0. Received: top_k=-1"),
+        ({"max_new_tokens": -3}, "Received: max_new_tokens=-3"),
+        ({"min_new_tokens": -3}, "Received: min_new_tokens=-3"),
+        ({"repetition_penalty": 0.0}, "`repetition_penalty` must be above 0. Received: .*=0.0"),
+        ({"no_repeat_ngram_size": -1}, "at least 0. Received: no_repeat_ngram_size=-1"),
+        ({"num_beams": 0}, "at least 1. Received: num_beams=0"),
+        ({"num_return_sequences": 1.5}, "Received: num_return_sequences=1.5"),
+        ({"early_stopping": "soon"}, "Received: early_stopping='soon'"),
+        ({"num_beams": 2, "temperature": 0.7}, "Received: num_beams=2, temperature=0.7"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences=3, num_beams=2"),
+        ({"stop_strings": ["a", ""]}, "`stop_strings` must hold strings .* Received: ''"),
+        ({"bad_words": [3]}, "`bad_words` must hold strings .* Received: 3"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name_and_value(options, message):
+    with pytest.raises(ValueError, match=message):
+        GenerationOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": "hot"}, "`temperature` must be a number .* Received: temperature='hot'"),
+        ({"top_k": 2.5}, "`top_k` must be an integer .* Received: top_k=2.5"),
+        ({"max_new_tokens": True}, "Received: max_new_tokens=True"),
+        ({"seed": "a"}, "Received: seed='a'"),
+    ],
+)
+def test_what_is_no_number_is_a_type_error(options, message):
+    with pytest.raises(TypeError, match=message):
+        GenerationOptions(**options)
+
+
+def test_nothing_asked_is_greedy_and_narrowing_alone_samples_at_1():
+    greedy, narrowed = GenerationOptions(), GenerationOptions(top_p=0.9)
+    assert not greedy.is_sampled and narrowed.is_sampled
+    assert greedy.make_parameters(2)["temperature"].numpy().tolist() == [0, 0]
+    assert narrowed.make_parameters(2)["temperature"].numpy().tolist() == [1, 1]
+    assert not GenerationOptions(temperature=0.0, top_k=5).is_sampled
+    assert GenerationOptions(temperature=[0.0, 0.5]).is_sampled
+
+
+def test_a_list_has_one_number_for_each_prompt():
+    parameters = GenerationOptions(top_k=[1, 2, 3]).make_parameters(3)
+    assert parameters["top_k"].numpy().tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="`top_k` .* Received: 2 numbers for 3 prompts"):
+        GenerationOptions(top_k=[1, 2]).make_parameters(3)
+
+
+def test_one_seed_numbers_the_prompts_and_seeds_of_their_own_do_not():
+    one = GenerationOptions(seed=7).make_parameters(3)
+    assert one["seed"].numpy().tolist() == [7, 7, 7]
+    assert one["stream"].numpy().tolist() == [0, 1, 2]
+    own = GenerationOptions(seed=[7, 8, 9]).make_parameters(3)
+    assert own["seed"].numpy().tolist() == [7, 8, 9]
+    assert own["stream"].numpy().tolist() == [0, 0, 0]
+
+
+def test_any_integer_is_a_seed_and_no_seed_follows_pythons():
+    assert GenerationOptions(seed=2**40 + 5).make_parameters(1)["seed"].numpy().tolist() == [5]
+    drawn = []
+    for _ in range(2):
+        random.seed(3)
+        drawn.append(GenerationOptions().make_parameters(1)["seed"].numpy()[0])
+    assert drawn[0] == drawn[1] != GenerationOptions().make_parameters(1)["seed"].numpy()[0]
+
+
+def test_the_signature_is_that_of_the_parameters():
+    options = GenerationOptions()
+    parameters = options.make_parameters(2)
+    signature = options.make_signature()
+    assert signature.keys() == parameters.keys()
+    assert all(spec.dtype == parameters[name].dtype for name, spec in signature.items())
+
+
+def test_rules_are_on_only_where_a_number_says_so():
+    assert not any(GenerationOptions().make_rules(())[2:])
+    rules = GenerationOptions(
+        presence_penalty=[0.0, 0.5], min_new_tokens=1, stop_strings="x", bad_words=["y"]
+    ).make_rules([np.int64(3)])
+    assert rules.repetition and rules.min_new_tokens and rules.stop and rules.bad_words
+    assert rules.end_token_ids == (3,)
