@@ -131,8 +131,8 @@ def _add_export(commands):
         "export",
         _run_export,
         "write a SavedModel: text in, text out",
-        "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow with "
-        "tensorflow-text runs without lmzoo. The options for choosing tokens become its defaults.",
+        "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
+        "lmzoo. The options for choosing tokens become its defaults.",
         "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check",
     )
     export.add_argument("model", metavar="MODEL", help="a model's folder")
