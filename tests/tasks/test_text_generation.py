@@ -197,6 +197,16 @@ def padded_length(lm, token_ids, mask):
     return widths[0]
 
 
+def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
+    lm = make_lm()
+    lm.generate("The", max_new_tokens=2)
+    monkeypatch.setattr(lm.backbone, "count_params", lambda: 50_000_000)
+    lm.generate("The", max_new_tokens=2)
+    lm.generate("The", max_new_tokens=2, jit_compile=False)
+    compiled = [key[-1] for key in lm._graphs if key[0] == "generate"]
+    assert compiled == [False, True]
+
+
 def test_a_prompt_may_fill_the_context_but_not_exceed_it(make_lm):
     lm = make_lm(tokenizer=None)
     assert len(lm.generate([1] * 60, max_new_tokens=20)) == 64
