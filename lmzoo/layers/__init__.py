@@ -5,8 +5,10 @@ from lmzoo.layers.blocks import TransformerBlock
 from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.embedding import TokenEmbedding
 from lmzoo.layers.feed_forward import FeedForward
+from lmzoo.layers.heads import ClassificationHead, MaskedLMHead
 from lmzoo.layers.masks import make_causal_mask, make_document_mask, make_padding_mask
 from lmzoo.layers.norms import make_norm
+from lmzoo.layers.pooling import find_first, pool
 from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
 from lmzoo.layers.precision import at_least_float32
 
@@ -26,5 +28,9 @@ __all__ = [
     "FeedForward",
     "make_norm",
     "TransformerBlock",
+    "find_first",
+    "pool",
+    "ClassificationHead",
+    "MaskedLMHead",
     "at_least_float32",
 ]

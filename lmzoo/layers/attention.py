@@ -23,7 +23,16 @@ from lmzoo.layers.shapes import (
 __all__ = ["CrossAttention", "SelfAttention", "attend"]
 
 
-def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropout=None):
+def attend(
+    query,
+    key,
+    value,
+    attention_mask=None,
+    bias=None,
+    scale=None,
+    dropout=None,
+    return_weights=False,
+):
     """Mixes values by how well each key answers each query.
 
     Args:
@@ -35,8 +44,10 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
         bias: float (B or 1, N, T, S) added to the scores before masking, or None.
         scale: float. Multiplies the scores; None for H ** -0.5.
         dropout: callable applied to the weights, or None.
+        return_weights: bool. Whether to hand out the weights too, as they are before dropout.
     Returns:
-        float (B, N, T, H) in the dtype of `query`.
+        float (B, N, T, H) in the dtype of `query`; with `return_weights` the pair of it and the
+        weights, (B, N, T, S), each row of which sums to 1 (to 0 where nothing may be looked at).
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2; Ainslie et al.
         2023, https://arxiv.org/abs/2305.13245 (grouped queries).
     """
@@ -57,10 +68,10 @@ def attend(query, key, value, attention_mask=None, bias=None, scale=None, dropou
     if attention_mask is not None:
         weights = ops.where(attention_mask, weights, 0.0)
     weights = ops.cast(weights, value.dtype)
-    if dropout is not None:
-        weights = dropout(weights)
+    kept = weights if dropout is None else dropout(weights)
     # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
-    return _group_product(weights, value)
+    mixed = _group_product(kept, value)
+    return (mixed, weights) if return_weights else mixed
 
 
 def _group_product(queries, keys):
@@ -145,8 +156,9 @@ class _Attention(keras.layers.Layer):
         return dense
 
     def _mix(self, query, key, value, attention_mask, bias, training):
+        """The mixed values, (B, N, T, H), and the weights."""
         dropout = functools.partial(self.dropout_layer, training=training)
-        return attend(query, key, value, attention_mask, bias, self.scale, dropout)
+        return attend(query, key, value, attention_mask, bias, self.scale, dropout, True)
 
     def get_config(self):
         return {
@@ -189,8 +201,10 @@ class SelfAttention(_Attention):
         positions: int (B or 1, T), for rotary; None counts from `position`.
         cache: dict as `make_cache` gives it, or None.
         position: int or scalar tensor. The cache slot of the first of the T positions.
+        return_weights: bool. Whether to hand out the attention weights, (B, N, T, S).
     Returns:
-        float (B, T, D); with a cache the pair (hidden, updated cache), S being its slots.
+        float (B, T, D); or a tuple of it, the updated cache where there is one (S being its slots),
+        and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
         ValueError: if the head counts do not divide, H is odd with `rotary`, or a number is out of
@@ -229,6 +243,7 @@ class SelfAttention(_Attention):
         positions=None,
         cache=None,
         position=0,
+        return_weights=False,
         training=None,
     ):
         projected = self.query_key_value(flatten_positions(hidden))
@@ -249,9 +264,10 @@ class SelfAttention(_Attention):
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]
-        mixed = self._mix(query, key, value, attention_mask, bias, training)
+        mixed, weights = self._mix(query, key, value, attention_mask, bias, training)
         output = restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
-        return output if cache is None else (output, cache)
+        outputs = (output, *([] if cache is None else [cache]), *([weights] * return_weights))
+        return output if len(outputs) == 1 else outputs
 
     def make_cache(self, batch_size, num_slots):
         """An empty cache of this layer for `num_slots` positions. The layer must be built."""
@@ -312,7 +328,7 @@ class CrossAttention(_Attention):
         if cache is None:
             cache = self.make_cache(context)
         query = split_heads(self.query(flatten_positions(hidden)), hidden, self.num_heads)
-        mixed = self._mix(query, cache["key"], cache["value"], attention_mask, bias, training)
+        mixed, _ = self._mix(query, cache["key"], cache["value"], attention_mask, bias, training)
         return restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
 
     def make_cache(self, context):

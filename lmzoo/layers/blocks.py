@@ -39,8 +39,10 @@ class TransformerBlock(keras.layers.Layer):
         position: int or scalar tensor. The cache slot of the first of the T positions.
         context: float (B, S', C) or None, for cross-attention.
         context_mask: bool (B or 1, T or 1, S') or None.
+        return_weights: bool. Whether to hand out the weights of the self-attention, (B, N, T, S).
     Returns:
-        float (B, T, D) in the compute dtype; with a cache the pair (hidden, updated cache).
+        float (B, T, D) in the compute dtype; or a tuple of it, the updated cache where there is
+        one, and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
         ValueError: if sizes do not fit, an option is unknown or out of its range, or `context` is
@@ -149,22 +151,23 @@ class TransformerBlock(keras.layers.Layer):
         position=0,
         context=None,
         context_mask=None,
+        return_weights=False,
         training=None,
     ):
         self._check_context(context)
         entering = self.self_attention_norm(hidden) if self.norm_first else hidden
-        mixed = self.self_attention(
+        mixed, *own_cache, weights = self.self_attention(
             entering,
             attention_mask=attention_mask,
             bias=bias,
             positions=positions,
             cache=None if cache is None else cache["self"],
             position=position,
+            return_weights=True,
             training=training,
         )
         if cache is not None:
-            mixed, own_cache = mixed
-            cache = {**cache, "self": own_cache}
+            cache = {**cache, "self": own_cache[0]}
         hidden = self._add(hidden, mixed, self.self_attention_norm, training)
 
         if self.cross_attention is not None:
@@ -181,7 +184,8 @@ class TransformerBlock(keras.layers.Layer):
         entering = self.feed_forward_norm(hidden) if self.norm_first else hidden
         mixed = self.feed_forward(entering)
         hidden = self._add(hidden, mixed, self.feed_forward_norm, training)
-        return hidden if cache is None else (hidden, cache)
+        outputs = (hidden, *([] if cache is None else [cache]), *([weights] * return_weights))
+        return hidden if len(outputs) == 1 else outputs
 
     def _add(self, hidden, mixed, norm, training):
         hidden = hidden + self.dropout_layer(mixed, training=training)

@@ -8,7 +8,7 @@ from keras import ops
 from lmzoo.layers.checks import check_size
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
-__all__ = ["FeedForward"]
+__all__ = ["FeedForward", "find_activation"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -58,7 +58,7 @@ class FeedForward(keras.layers.Layer):
         self.use_bias = use_bias
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        self._activation_function = _find_activation(activation)
+        self._activation_function = find_activation(activation)
         self.intermediate = self._make_dense("intermediate", intermediate_dim, self.initializer)
         self.gate = None
         if gated:
@@ -107,7 +107,8 @@ class FeedForward(keras.layers.Layer):
         }
 
 
-def _find_activation(name):
+def find_activation(name):
+    """The function that an activation's name stands for; ValueError if there is none."""
     try:
         if isinstance(name, str):
             return _GELUS[name] if name in _GELUS else keras.activations.get(name)

@@ -1,0 +1,172 @@
+"""What stands on a backbone: from hidden states to scores.
+
+Shapes: B batch, T length, D hidden, C classes, V vocabulary.
+"""
+
+import keras
+from keras import ops
+
+from lmzoo.layers.checks import check_rate, check_size
+from lmzoo.layers.feed_forward import find_activation
+from lmzoo.layers.norms import make_norm
+from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.shapes import flatten_positions, restore_positions
+
+__all__ = ["ClassificationHead", "MaskedLMHead"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class ClassificationHead(keras.layers.Layer):
+    """Scores classes for whatever the last axis describes: a text, a token, an answer's ends.
+
+    Args:
+        num_classes: int. C.
+        hidden_activation: str or None. If given, a dense layer of D features with this activation
+            comes first, as RoBERTa ("tanh") and DistilBERT ("relu") have it.
+        dropout: float in [0, 1). Before the last dense layer. (RoBERTa has a second one before its
+            first dense layer.)
+        initializer: Keras initializer of the kernels.
+    Call arguments:
+        hidden: float (B, D) or (B, T, D).
+    Returns:
+        Logits, float (B, C) or (B, T, C), in at least float32.
+    Raises:
+        TypeError: if `num_classes` is not an int.
+        ValueError: if a number is out of its range or the activation is unknown.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.
+    Example:
+        >>> head = ClassificationHead(num_classes=3, hidden_activation="tanh")
+        >>> tuple(head(keras.ops.ones((2, 8))).shape)
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        hidden_activation=None,
+        dropout=0.0,
+        initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_size(num_classes=num_classes)
+        check_rate(dropout=dropout)
+        self.num_classes = num_classes
+        self.hidden_activation = hidden_activation
+        self.dropout = dropout
+        self.initializer = keras.initializers.get(initializer)
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self._activation_function = hidden_activation and find_activation(hidden_activation)
+
+    def _make_dense(self, name, size):
+        return keras.layers.Dense(
+            size,
+            kernel_initializer=self.initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, hidden_shape):
+        hidden_dim = hidden_shape[-1]
+        if self.hidden_activation is not None:
+            self.hidden_dense = self._make_dense("hidden", hidden_dim)
+            self.hidden_dense.build((None, hidden_dim))
+        self.output_dense = self._make_dense("output", self.num_classes)
+        self.output_dense.build((None, hidden_dim))
+
+    def call(self, hidden, training=None):
+        flat = flatten_positions(hidden)
+        if self.hidden_activation is not None:
+            flat = self._activation_function(self.hidden_dense(flat))
+        logits = at_least_float32(self.output_dense(self.dropout_layer(flat, training=training)))
+        return logits if len(hidden.shape) == 2 else restore_positions(logits, like=hidden)
+
+    def compute_output_shape(self, hidden_shape):
+        return (*hidden_shape[:-1], self.num_classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "hidden_activation": self.hidden_activation,
+            "dropout": self.dropout,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class MaskedLMHead(keras.layers.Layer):
+    """Turns the hidden state of a masked token into one to be compared with the embeddings.
+
+    Args:
+        vocabulary_size: int. V.
+        activation: str. As for `FeedForward`.
+        norm_epsilon: float.
+        initializer: Keras initializer of the kernel.
+    Call arguments:
+        hidden: float (B, T, D).
+        embeddings: float (V, D). The backbone's table of tokens.
+    Returns:
+        Logits, float (B, T, V), in at least float32.
+    Raises:
+        TypeError: if `vocabulary_size` is not an int.
+        ValueError: if a number is out of its range or the activation is unknown.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, and the code published with it
+        (`get_masked_lm_output`): dense, activation, norm, tied embeddings, one bias a word.
+    Example:
+        >>> head = MaskedLMHead(vocabulary_size=5)
+        >>> logits = head(keras.ops.ones((2, 3, 8)), embeddings=keras.ops.ones((5, 8)))
+        >>> tuple(logits.shape)
+        (2, 3, 5)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        activation="gelu",
+        norm_epsilon=1e-12,
+        initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_size(vocabulary_size=vocabulary_size)
+        self.vocabulary_size = vocabulary_size
+        self.activation = activation
+        self.norm_epsilon = norm_epsilon
+        self.initializer = keras.initializers.get(initializer)
+        self._activation_function = find_activation(activation)
+        self.norm = make_norm("layer_norm", norm_epsilon, "norm", self.dtype_policy)
+
+    def build(self, hidden_shape, embeddings_shape=None):
+        hidden_dim = hidden_shape[-1]
+        self.dense = keras.layers.Dense(
+            hidden_dim,
+            kernel_initializer=self.initializer.clone(),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.dense.build((None, hidden_dim))
+        self.norm.build((None, hidden_dim))
+        # One number a word: added to logits that are float32 already.
+        self.bias = self.add_weight(
+            shape=(self.vocabulary_size,), initializer="zeros", name="bias", autocast=False
+        )
+
+    def call(self, hidden, embeddings):
+        flat = self.norm(self._activation_function(self.dense(flatten_positions(hidden))))
+        # (B * T, D), (V, D) -> (B * T, V); TensorFlow folds the transposition into the product.
+        logits = at_least_float32(ops.matmul(flat, ops.transpose(embeddings)))
+        return restore_positions(logits + ops.cast(self.bias, logits.dtype), like=hidden)
+
+    def compute_output_spec(self, hidden, embeddings):
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return keras.KerasTensor((*hidden.shape[:-1], self.vocabulary_size), dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "activation": self.activation,
+            "norm_epsilon": self.norm_epsilon,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

@@ -1,0 +1,241 @@
+"""The BERT family: an encoder in which every token sees every other."""
+
+import keras
+from keras import ops
+
+from lmzoo.layers import (
+    LearnedPositions,
+    TokenEmbedding,
+    TransformerBlock,
+    find_first,
+    make_norm,
+    make_padding_mask,
+    pool,
+)
+from lmzoo.layers.checks import check_positive, check_rate, check_size
+
+__all__ = ["BertBackbone"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class BertBackbone(keras.Model):
+    """Turns token ids into hidden states, each of which has seen the whole text.
+
+    The defaults are BERT base. With `position_offset=2, num_segments=1` it is a RoBERTa (whose only
+    segment is a vector that all tokens share), with `num_segments=0, pooler=False` a DistilBERT.
+
+    Args:
+        vocabulary_size: int. V.
+        num_layers: int. How many blocks.
+        num_heads: int. N.
+        hidden_dim: int. D.
+        intermediate_dim: int or None. F; None for 4 D.
+        max_sequence_length: int. The longest text, in tokens.
+        num_segments: int. How many kinds of segments have a vector; 0 for none.
+        position_offset: int. The row of the position table that the first token takes. RoBERTa's
+            positions begin behind its padding id.
+        pooler: bool. Whether there is a `pooled_output`.
+        norm_epsilon: float.
+        activation: str. The feed-forward's activation.
+        dropout: float in [0, 1). On embeddings, attention weights and sub-layers.
+        initializer_range: float. Standard deviation of the initial weights, which are drawn again
+            where they are more than two of them away.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True
+            for real tokens, and `segment_ids` int (B, T), 0 where there are none.
+        attention_layers: tuple of int. The blocks whose attention weights are handed out; -1 is the
+            last one.
+    Returns:
+        dict with `sequence_output` float (B, T, D); with a pooler `pooled_output` float (B, D), made
+        of the first real token; and where asked for `attention_weights`, a list of float
+        (B, N, T, T) in the order of `attention_layers`.
+    Raises:
+        TypeError: if a size is not an int.
+        ValueError: if sizes do not fit together, an option is out of its range, a sequence without
+            padding is longer than the positions, or a layer is asked for that is not there.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805; Liu et al. 2019,
+        https://arxiv.org/abs/1907.11692 (RoBERTa); Sanh et al. 2019,
+        https://arxiv.org/abs/1910.01108 (DistilBERT). Positions count from the first real token,
+        so that padding on the left changes nothing; the originals have none there.
+    Example:
+        >>> model = BertBackbone(100, num_layers=2, num_heads=4, hidden_dim=16)
+        >>> outputs = model({"token_ids": ops.array([[5, 7, 7]])}, attention_layers=(-1,))
+        >>> tuple(outputs["sequence_output"].shape), tuple(outputs["pooled_output"].shape)
+        ((1, 3, 16), (1, 16))
+        >>> tuple(outputs["attention_weights"][0].shape)
+        (1, 4, 3, 3)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers=12,
+        num_heads=12,
+        hidden_dim=768,
+        intermediate_dim=None,
+        max_sequence_length=512,
+        num_segments=2,
+        position_offset=0,
+        pooler=True,
+        norm_epsilon=1e-12,
+        activation="gelu",
+        dropout=0.1,
+        initializer_range=0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_size(
+            num_layers=num_layers,
+            max_sequence_length=max_sequence_length,
+            intermediate_dim=intermediate_dim,
+            num_segments=num_segments or None,
+            position_offset=position_offset or None,
+        )
+        if initializer_range != 0:
+            check_positive(initializer_range=initializer_range)
+        check_rate(dropout=dropout)
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = 4 * hidden_dim if intermediate_dim is None else intermediate_dim
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.position_offset = position_offset
+        self.pooler = pooler
+        self.norm_epsilon = norm_epsilon
+        self.activation = activation
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+
+        policy = self.dtype_policy
+        normal = _make_truncated_normal(initializer_range)
+        self.token_embedding = TokenEmbedding(
+            vocabulary_size, hidden_dim, initializer=normal, dtype=policy, name="token_embedding"
+        )
+        self.position_embedding = LearnedPositions(
+            max_sequence_length + position_offset,
+            normal.clone(),
+            dtype=policy,
+            name="position_embedding",
+        )
+        self.segment_embedding = None
+        if num_segments:
+            self.segment_embedding = TokenEmbedding(
+                num_segments,
+                hidden_dim,
+                initializer=normal.clone(),
+                dtype=policy,
+                name="segment_embedding",
+            )
+        self.embedding_norm = make_norm("layer_norm", norm_epsilon, "embedding_norm", policy)
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.blocks = [
+            TransformerBlock(
+                num_heads,
+                self.intermediate_dim,
+                norm_epsilon=norm_epsilon,
+                norm_first=False,
+                activation=activation,
+                dropout=dropout,
+                initializer=normal,
+                dtype=policy,
+                name=f"block_{index}",
+            )
+            for index in range(num_layers)
+        ]
+        self.pooler_dense = None
+        if pooler:
+            self.pooler_dense = keras.layers.Dense(
+                hidden_dim,
+                activation="tanh",
+                kernel_initializer=normal.clone(),
+                dtype=policy,
+                name="pooler",
+            )
+        self.build({"token_ids": (None, None)})
+
+    def build(self, input_shape):
+        hidden_shape = (None, None, self.hidden_dim)
+        self.token_embedding.build(input_shape["token_ids"])
+        self.position_embedding.build(hidden_shape)
+        if self.segment_embedding is not None:
+            self.segment_embedding.build(input_shape["token_ids"])
+        self.embedding_norm.build(hidden_shape)
+        for block in self.blocks:
+            block.build(hidden_shape)
+        if self.pooler_dense is not None:
+            self.pooler_dense.build((None, self.hidden_dim))
+        self.built = True
+
+    def call(self, inputs, attention_layers=(), training=None):
+        chosen = [self._find_layer(index) for index in attention_layers]
+        padding_mask = inputs.get("padding_mask")
+        first = None if padding_mask is None else find_first(padding_mask)
+        hidden = self._embed(inputs, first, training)
+        attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
+        weights = {}
+        for index, block in enumerate(self.blocks):
+            asked = index in chosen
+            hidden = block(
+                hidden, attention_mask=attention_mask, return_weights=asked, training=training
+            )
+            if asked:
+                hidden, weights[index] = hidden
+        outputs = {"sequence_output": hidden}
+        if self.pooler_dense is not None:
+            outputs["pooled_output"] = self.pooler_dense(pool(hidden, padding_mask, "cls"))
+        if chosen:
+            outputs["attention_weights"] = [weights[index] for index in chosen]
+        return outputs
+
+    def _embed(self, inputs, first, training):
+        token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
+        hidden = self.token_embedding(token_ids)
+        if self.segment_embedding is not None:
+            if segment_ids is None or self.num_segments == 1:
+                segment_ids = ops.zeros_like(token_ids)
+            hidden = hidden + self.segment_embedding(segment_ids)
+        positions = None
+        if first is not None or self.position_offset:
+            positions = ops.expand_dims(ops.arange(ops.shape(token_ids)[1], dtype="int32"), 0)
+            if first is not None:
+                # (1, T), (B,) -> (B, T)
+                positions = ops.maximum(positions - ops.expand_dims(first, 1), 0)
+            positions = positions + self.position_offset
+        hidden = self.position_embedding(hidden, positions)
+        return self.dropout_layer(self.embedding_norm(hidden), training=training)
+
+    def _find_layer(self, index):
+        if not -self.num_layers <= index < self.num_layers:
+            raise ValueError(
+                f"`attention_layers` must be from {-self.num_layers} to {self.num_layers - 1}. "
+                f"Received: {index}."
+            )
+        return index % self.num_layers
+
+    def compute_logits(self, hidden):
+        """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
+        return self.token_embedding(hidden, reverse=True)
+
+    def compute_output_shape(self, input_shape):
+        shape = input_shape["token_ids"]
+        shapes = {"sequence_output": (*shape, self.hidden_dim)}
+        if self.pooler:
+            shapes["pooled_output"] = (shape[0], self.hidden_dim)
+        return shapes
+
+    def get_config(self):
+        names = (
+            "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
+            "num_segments position_offset pooler norm_epsilon activation dropout initializer_range"
+        )
+        own = {name: getattr(self, name) for name in names.split()}
+        return {**super().get_config(), **own}
+
+
+def _make_truncated_normal(stddev):
+    # A model that is about to be loaded need not wait for random numbers.
+    if stddev == 0:
+        return keras.initializers.Zeros()
+    return keras.initializers.TruncatedNormal(stddev=stddev)
