@@ -15,7 +15,9 @@ __all__ = ["rows_dataset"]
 _DTYPES = {str: tf.string, int: tf.int64, float: tf.float32}
 
 
-def rows_dataset(rows, batch_size, seed, shuffle, initial_epoch, initial_step, drop_remainder):
+def rows_dataset(
+    rows, batch_size, seed, shuffle, initial_epoch, initial_step, drop_remainder, encode=None
+):
     """Makes a dataset of rows; see `Rows.dataset`.
 
     Args:
@@ -26,6 +28,7 @@ def rows_dataset(rows, batch_size, seed, shuffle, initial_epoch, initial_step, d
         initial_epoch: int.
         initial_step: int.
         drop_remainder: bool.
+        encode: callable or None.
     Returns:
         tf.data.Dataset of dict of column to tensor or tf.RaggedTensor.
     Raises:
@@ -52,19 +55,20 @@ def rows_dataset(rows, batch_size, seed, shuffle, initial_epoch, initial_step, d
             indices = shuffled(indices, len(rows), seed, epoch)
         return list(_arrays(rows, indices.tolist(), kinds))
 
-    def rebuild(*arrays):
+    # A NumPy function gives no ragged tensors, so they travel as two flat ones.
+    def rebuild(arrays, step):
         arrays = iter(arrays)
-        return {name: _tensor(kind, arrays) for name, kind in kinds.items()}
+        batch = {name: _tensor(kind, arrays) for name, kind in kinds.items()}
+        return batch if encode is None else encode(batch, step)
 
-    dataset = step_dataset(
+    return step_dataset(
         fetch,
         _signature(kinds, batch_size if drop_remainder else None),
         num_steps=num_steps,
         initial_step=initial_epoch * num_steps + initial_step,
         advances=shuffle or initial_step % num_steps != 0,
+        encode=rebuild,
     )
-    # A NumPy function gives no ragged tensors, so they travel as two flat ones.
-    return dataset.map(rebuild)
 
 
 def _column_kinds(rows):

@@ -163,6 +163,7 @@ class Rows:
         initial_epoch=0,
         initial_step=0,
         drop_remainder=False,
+        encode=None,
     ):
         """Returns the rows in batches, epoch after epoch in another order.
 
@@ -184,8 +185,10 @@ class Rows:
                 number of steps, the last of them out of the epoch that follows.
             drop_remainder: bool. If False, an epoch ends with a smaller batch where the rows do
                 not fill it.
+            encode: callable or None. Takes a batch and its number, int64 (), as tensors in a
+                graph, and returns what is handed out instead.
         Returns:
-            tf.data.Dataset of dict of column to tensor.
+            tf.data.Dataset of dict of column to tensor, or of what `encode` returns.
         Raises:
             TypeError: if `seed` is not an integer.
             ValueError: if a number is out of its range, or if there is no row (or no full batch,
@@ -194,7 +197,7 @@ class Rows:
                 `InvalidArgumentError`, whose message names the row's place.
         """
         return rows_dataset(
-            self, batch_size, seed, shuffle, initial_epoch, initial_step, drop_remainder
+            self, batch_size, seed, shuffle, initial_epoch, initial_step, drop_remainder, encode
         )
 
     def _number(self, index):
