@@ -132,12 +132,13 @@ class MaskedLM(TextInput, Task):
                     f"`texts` must have a mask within {self.sequence_length} tokens. Received: "
                     f"{texts[index]!r:.80} at index {index}, which has it later."
                 )
+            scores = result["scores"][: len(tokens)].tolist()
             masks = [
                 [
                     {"token": token.decode("utf-8", "replace"), "score": score}
                     for token, score in zip(*both, strict=True)
                 ]
-                for both in zip(tokens, result["scores"].tolist())
+                for both in zip(tokens, scores, strict=True)
             ]
             answers.append(masks[0] if len(masks) == 1 else masks)
         return answers[0] if is_single else answers
