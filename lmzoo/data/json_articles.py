@@ -28,21 +28,23 @@ def read_elements(blocks, key):
         ValueError: if the file is not UTF-8, not JSON, or no object with an array under `key`.
     """
     reader = _Reader(blocks)
-    reader.take("{", "the file")
+    reader.take("{", "The file")
     found = False
     if reader.peek() != "}":
         while True:
-            name, _ = reader.value("a key")
-            reader.take(":", f"the key {describe_value(name)}")
+            name, _ = reader.value("A key")
+            if not isinstance(name, str):
+                raise ValueError(f"A key must be a string. Received: {describe_value(name)}.")
+            reader.take(":", f"The key {describe_value(name)}")
             if name == key and not found:
                 found = True
                 yield from _elements(reader, key)
             else:
-                reader.value(f"the value of {describe_value(name)}")
+                reader.value(f"The value of {describe_value(name)}")
             if reader.peek() != ",":
                 break
-            reader.take(",", "a value")
-    reader.take("}", "the file")
+            reader.take(",", "A value")
+    reader.take("}", "The file")
     if reader.peek():
         raise ValueError(f"A file must end behind its object. Received: {reader.peek()!r} there.")
     if not found:
@@ -50,7 +52,7 @@ def read_elements(blocks, key):
 
 
 def _elements(reader, key):
-    reader.take("[", f"the array {key!r}")
+    reader.take("[", f"The array {key!r}")
     number = 0
     while reader.peek() != "]":
         if number:
@@ -60,7 +62,7 @@ def _elements(reader, key):
         value, size = reader.value(f"{key}[{number}]")
         yield begin, size, value
         number += 1
-    reader.take("]", f"the array {key!r}")
+    reader.take("]", f"The array {key!r}")
 
 
 class _Reader:
@@ -85,7 +87,7 @@ class _Reader:
     def take(self, character, where):
         if self.peek() != character:
             raise ValueError(
-                f"{where[:1].upper()}{where[1:]} must have {character!r}. Received: "
+                f"{where} must have {character!r}. Received: "
                 f"{self._text[:40]!r} at byte {self.offset}."
             )
         self._drop(1)
@@ -100,7 +102,7 @@ class _Reader:
                 # What is not whole yet gives an error too, so only the end can tell.
                 if self._ended or len(self._text) > _LONGEST or isinstance(error, RecursionError):
                     raise ValueError(
-                        f"{where[:1].upper()}{where[1:]} must be JSON. Received: "
+                        f"{where} must be JSON. Received: "
                         f"{self._text[:40]!r} at byte {self.offset}, which gives: {error}"
                     ) from error
             else:

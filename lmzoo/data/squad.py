@@ -104,13 +104,11 @@ class _Questions:
     def __init__(self, file, seen, skipped):
         self._file = file
         places, extents = array.array("i"), array.array("q")
-        try:
-            for number, (begin, size, article) in enumerate(read_elements(file.blocks(), "data")):
-                extents.extend((file.begin + begin, size))
-                for place in _check_article(article, f"data[{number}]", seen, skipped):
-                    places.extend((number, *place))
-        except ValueError as error:
-            raise ValueError(f"{file.path}: {error}") from error
+        for number, (begin, size, article) in enumerate(_articles(file)):
+            extents.extend((file.begin + begin, size))
+            where = f"{file.path}: data[{number}]"
+            for place in _check_article(article, where, seen, skipped):
+                places.extend((number, *place))
         if not places:
             raise ValueError(
                 f"`files` must hold at least one question each. Received: {str(file.path)!r}."
@@ -144,6 +142,13 @@ class _Questions:
             if len(self._articles) > _ARTICLES_IN_MEMORY:
                 self._articles.popitem(last=False)
         return article
+
+
+def _articles(file):
+    try:
+        yield from read_elements(file.blocks(), "data")
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from error
 
 
 def _check_article(article, where, seen, skipped):
@@ -204,9 +209,10 @@ def _field(found, name, kind, where):
     value = found.get(name) if isinstance(found, dict) else None
     if not isinstance(value, kind):
         kinds = {str: "a string", int: "an integer", list: "a list"}
+        there = isinstance(found, dict) and name in found
+        received = f"{name}={describe_value(value)}" if there else describe_value(found)
         raise ValueError(
-            f"{where} must be an object with {kinds[kind]} under {name!r}. Received: "
-            f"{describe_value(found)}."
+            f"{where} must be an object with {kinds[kind]} under {name!r}. Received: {received}."
         )
     try:
         return value if kind is list else plain_value(value)
