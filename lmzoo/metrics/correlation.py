@@ -1,6 +1,7 @@
 """Whether predicted numbers rise with the true ones: the correlations of Pearson and Spearman."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from lmzoo.metrics.replicas import count_replicas, own_row, to_own_row
@@ -126,7 +127,11 @@ class SpearmanCorrelation(keras.metrics.Metric):
     def result(self):
         counts = ops.expand_dims(ops.convert_to_tensor(self.counts), -1)
         largest = ops.max(counts)
-        self._check_capacity(largest)
+        if tf.executing_eagerly() and largest > self.capacity:
+            raise ValueError(
+                "`capacity` must hold all pairs of a replica. Received: "
+                f"capacity={self.capacity}, {int(largest)} pairs."
+            )
         # (R, capacity, 2) -> (R * capacity, 2)
         pairs = ops.reshape(self.pairs, (-1, 2))
         is_kept = ops.reshape(ops.arange(self.capacity, dtype="int32") < counts, (-1,))
@@ -136,18 +141,6 @@ class SpearmanCorrelation(keras.metrics.Metric):
         has_nan = ops.any(ops.isnan(pairs))
         is_wrong = ops.logical_or(has_nan, largest > self.capacity)
         return ops.cast(ops.where(is_wrong, float("nan"), correlation), self.dtype)
-
-    def _check_capacity(self, largest):
-        try:
-            largest = int(largest)
-        except TypeError:
-            # A number of a graph, which has no value yet.
-            return
-        if largest > self.capacity:
-            raise ValueError(
-                "`capacity` must hold all pairs of a replica. Received: "
-                f"capacity={self.capacity}, {largest} pairs."
-            )
 
     def get_config(self):
         return {**super().get_config(), "capacity": self.capacity}

@@ -41,8 +41,9 @@ def is_boundary(previous, current):
     """Whether no span can hold both of two neighbouring parsed tags.
 
     A span ends between them if the first is inside one, and one begins if the second is. This is
-    conlleval's pair of tables in one line. They differ in one case, which no scheme writes: after
-    an E tag, conlleval lets a B tag of the same type go on with the span that has ended.
+    conlleval's pair of tables in one line. They differ in what no scheme writes: after an E tag,
+    conlleval lets a B tag of the same type go on with the span that has ended; and a word tag
+    without a type beside ".", "[" or "]" has only one of its end and its beginning there.
     """
     return previous[0] in CLOSING or current[0] in OPENING or previous[1] != current[1]
 
