@@ -1,7 +1,6 @@
 """Finding the answer to a question in a text."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
