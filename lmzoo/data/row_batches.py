@@ -61,7 +61,7 @@ def rows_dataset(rows, batch_size, seed, shuffle, initial_epoch, initial_step, d
         _signature(kinds, batch_size if drop_remainder else None),
         num_steps=num_steps,
         initial_step=initial_epoch * num_steps + initial_step,
-        advances=shuffle or initial_step % num_steps != 0,
+        advances=shuffle,
     )
     # A NumPy function gives no ragged tensors, so they travel as two flat ones.
     return dataset.map(rebuild)

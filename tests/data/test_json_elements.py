@@ -35,6 +35,11 @@ def test_elements_larger_than_a_block_are_read():
     assert [value for *_, value in read(content, 1 << 16)] == elements
 
 
+def test_a_number_that_a_block_cuts_is_read_whole():
+    elements = list(range(100_000, 130_000))
+    assert [value for *_, value in read(json.dumps({"data": elements}))] == elements
+
+
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_elements_of_inner_arrays_have_a_number_for_each_array(size):
     data = [{"b": ["é", 1], "c": {"b": 0}}, {"a": [1], "b": []}, {"b": [{"x": "三"}]}]
