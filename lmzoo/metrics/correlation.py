@@ -68,7 +68,8 @@ class SpearmanCorrelation(keras.metrics.Metric):
 
     It is 1 for the same order, -1 for the reverse, and 0 without pairs, and where one side is
     constant (SciPy says NaN there). Equal numbers share the mean of their ranks. Ranks need all
-    numbers at once, so all are kept, 16 bytes a pair.
+    numbers at once, so all are kept, 16 bytes a pair, and each `result` sorts the whole capacity:
+    3 ms for the default one. `fit` asks for a result at every step.
 
     Make the metric under the scope of the strategy it is used with.
 
@@ -79,7 +80,8 @@ class SpearmanCorrelation(keras.metrics.Metric):
     Raises:
         TypeError: if `capacity` is not an int.
         ValueError: if `capacity` is not positive; from `result`, if a replica was given more
-            pairs. In a graph, as in `fit`, nothing can be raised, and the result is NaN.
+            pairs. In a graph nothing can be raised and the result is NaN, so that `fit` and
+            `evaluate` show NaN, and raise at the end.
 
     Example:
         >>> metric = SpearmanCorrelation(capacity=100)
