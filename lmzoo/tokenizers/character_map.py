@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.tokenizers.bert_characters import IRREGULAR, MOVES
+from lmzoo.tokenizers.segments import find_segments
 
 __all__ = ["CharacterMap"]
 
@@ -60,11 +61,10 @@ class CharacterMap(tf.Module):
         irregular = entries >= IRREGULAR
         row = tf.where(irregular, entries - IRREGULAR, 0)
         lengths = tf.where(irregular, tf.gather(self._lengths, row), 1)
-        ends = tf.cumsum(lengths)
-        sources = tf.repeat(tf.range(tf.size(entries)), lengths)
-        within = tf.range(tf.size(sources)) - tf.gather(ends - lengths, sources)
+        splits = tf.concat([[0], tf.cumsum(lengths)], 0)
+        sources = find_segments(splits)
+        within = tf.range(tf.size(sources)) - tf.gather(splits, sources)
         inside = tf.gather(irregular, sources)
         place = tf.where(inside, tf.gather(tf.gather(self._starts, row), sources) + within, 0)
         expanded = tf.where(inside, tf.gather(self._expansions, place), tf.gather(entries, sources))
-        splits = tf.gather(tf.concat([[0], ends], 0), row_splits)
-        return expanded, tf.cast(splits, tf.int64), sources
+        return expanded, tf.cast(tf.gather(splits, row_splits), tf.int64), sources
