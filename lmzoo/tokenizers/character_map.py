@@ -23,12 +23,13 @@ class CharacterMap(tf.Module):
         # Most blocks of 256 are all letters or unassigned: stored as differences to the code
         # point they are one block, and 4 MB become 0.1 MB.
         differences = tables.entries - np.arange(len(tables.entries), dtype=np.int32)
-        blocks, index = np.unique(
-            differences.reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
-        )
+        blocks, block_starts = {}, []
+        for block in differences.reshape(-1, 1 << _BLOCK_BITS):
+            place = blocks.setdefault(block.tobytes(), len(blocks))
+            block_starts.append(place << _BLOCK_BITS)
         with tf.init_scope():
-            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
-            self._differences = tf.constant(blocks.reshape(-1), tf.int32)
+            self._block_starts = tf.constant(block_starts, tf.int32)
+            self._differences = tf.constant(np.frombuffer(b"".join(blocks), np.int32))
             # One more entry: without expansions there must still be something to gather from.
             self._expansions = tf.constant(np.append(tables.expansions, 0), tf.int32)
             self._starts = tf.constant(np.append(tables.splits[:-1], 0), tf.int32)
