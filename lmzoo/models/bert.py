@@ -46,8 +46,8 @@ class BertBackbone(keras.Model):
         attention_layers: tuple of int. The blocks whose attention weights are handed out; -1 is the
             last one.
     Returns:
-        dict with `sequence_output` float (B, T, D); with a pooler `pooled_output` float (B, D), made
-        of the first real token; and where asked for `attention_weights`, a list of float
+        dict with `sequence_output` float (B, T, D); with a pooler `pooled_output` float (B, D),
+        made of the first real token; and where asked for `attention_weights`, a list of float
         (B, N, T, T) in the order of `attention_layers`.
     Raises:
         TypeError: if a size is not an int.
