@@ -2,11 +2,9 @@
 
 import json
 
-import numpy as np
-
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import families
-from lmzoo.hub.safetensors_files import write_tensors
+from lmzoo.hub.weights import write_weights
 
 __all__ = ["save_pretrained"]
 
@@ -32,12 +30,11 @@ def save_pretrained(task, folder, overwrite=False):
     config = {**family.make_config(task.backbone), **_describe(task)}
     config["architectures"] = [families.ARCHITECTURES[config["model_type"]]]
     # What could not be read again is not written.
-    names = family.tensor_names(family.make_arguments(config))
+    recipes = family.make_recipes(family.make_arguments(config))
     variables = families.variables_by_path(task.backbone)
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     with atomic_folder(folder, overwrite) as new:
-        tensors = {name: np.asarray(variables[path].value) for name, path in names.items()}
-        write_tensors(new / "model.safetensors", tensors)
+        write_weights(new, recipes, variables)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         if task.tokenizer is not None:
             task.tokenizer.save(new)
