@@ -14,6 +14,7 @@ from lmzoo.tokenizers import BytePairTokenizer
 
 __all__ = ["load"]
 
+
 def load(source, dtype=None):
     """Opens a task that `save_pretrained`, of lmzoo or of transformers, has written.
 

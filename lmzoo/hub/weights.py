@@ -128,5 +128,7 @@ def write_weights(folder, recipes, variables):
     """Writes the tensors of all recipes from the variables of the same paths."""
     tensors = {}
     for place, recipe in recipes.items():
-        tensors |= split_variable(recipe, np.asarray(variables[place].value))
+        parts = split_variable(recipe, np.asarray(variables[place].value))
+        # Copied now, so that no transposed view keeps the whole variable beside its copy.
+        tensors |= {name: np.ascontiguousarray(part) for name, part in parts.items()}
     write_tensors(folder / WEIGHTS, tensors)

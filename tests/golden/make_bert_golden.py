@@ -76,7 +76,8 @@ def make_model(family, head):
             generator = np.random.default_rng(zlib.crc32(name.encode()))
             centre = 64 if "norm" in name.lower() and name.endswith("weight") else 0
             numbers = np.clip(generator.normal(centre, 13, parameter.shape).round(), -128, 127)
-            parameter.copy_(torch.from_numpy(numbers / 64))
+            # An int8 knows no -0.
+            parameter.copy_(torch.from_numpy(numbers.astype(np.int8) / 64))
     return model
 
 
