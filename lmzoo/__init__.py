@@ -14,6 +14,7 @@ __all__ = [
     "layers",
     "models",
     "generation",
+    "metrics",
     "tasks",
     "hub",
     "training",

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 # The rooms whose examples need no file and no tokenizer.
-ROOMS = ("layers", "models")
+ROOMS = ("metrics", "layers", "models")
 MODULES = [path for room in ROOMS for path in sorted((ROOT / "lmzoo" / room).glob("*.py"))]
 PATHS = [path for path in MODULES if ">>> " in path.read_text("utf-8")]
 

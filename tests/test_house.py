@@ -23,10 +23,11 @@ MAY_IMPORT = {
     "models": {"layers"},
     "tokenizers": set(),
     "data": {"tokenizers"},
+    "metrics": set(),
     "generation": set(),
-    "tasks": {"layers", "data", "generation"},
+    "tasks": {"layers", "data", "metrics", "generation"},
     "hub": {"models", "tasks", "tokenizers"},
-    "training": {"tasks", "data"},
+    "training": {"tasks", "data", "metrics"},
     "export": {"tasks", "generation"},
 }
 # The front, which imports whatever it wants and which no room imports.
@@ -37,6 +38,7 @@ THIRD_PARTY = {
     "json_files": set(),
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
+    "metrics": {"tensorflow", "keras", "numpy"},
     "generation": {"tensorflow", "numpy"},
 }
 # Its methods are where a Keras user looks for what later rooms do, so they import inside.

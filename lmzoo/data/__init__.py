@@ -1,10 +1,17 @@
-"""From text files to batches: files, documents, clean text, a token cache, examples."""
+"""From text files to batches: files, documents, clean text, a token cache, examples, labels."""
 
 from lmzoo.data.causal import causal_lm
 from lmzoo.data.cleaning import Cleaning
+from lmzoo.data.conll import read_conll, to_iob2
 from lmzoo.data.corpus import Corpus, documents
 from lmzoo.data.examples import CausalLMExamples
+from lmzoo.data.folders import read_folders
+from lmzoo.data.glue import read_glue
+from lmzoo.data.lists import make_rows
+from lmzoo.data.rows import Rows
 from lmzoo.data.splits import split_stream
+from lmzoo.data.squad import read_squad
+from lmzoo.data.tables import read_table
 from lmzoo.data.token_stream import TokenStream, stream_tokens
 
 __all__ = [
@@ -13,7 +20,15 @@ __all__ = [
     "Cleaning",
     "Corpus",
     "documents",
+    "make_rows",
+    "read_conll",
+    "read_folders",
+    "read_glue",
+    "read_squad",
+    "read_table",
+    "Rows",
     "stream_tokens",
     "split_stream",
+    "to_iob2",
     "TokenStream",
 ]

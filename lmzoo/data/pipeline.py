@@ -6,7 +6,7 @@ import tensorflow as tf
 __all__ = ["step_dataset"]
 
 
-def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True):
+def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, encode=None):
     """Turns a function of the step number into a dataset of `num_steps` batches.
 
     The dataset is a window on an endless sequence of steps. Its first iteration gives the steps
@@ -22,6 +22,8 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True):
         num_steps: int. How many batches an iteration has; the cardinality of the dataset.
         initial_step: int.
         advances: bool. If False, every iteration gives the same steps.
+        encode: callable or None. Takes a batch and its step, int64 (), both as tensors in a graph,
+            and returns the batch that is handed out. Several may be at work at once.
     Returns:
         tf.data.Dataset.
     """
@@ -36,7 +38,8 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True):
         arrays = tf.numpy_function(fetch, [step], [spec.dtype for spec in specs], stateful=False)
         for array, spec in zip(arrays, specs, strict=True):
             array.set_shape(spec.shape)
-        return step, is_last, tf.nest.pack_sequence_as(signature, arrays)
+        batch = tf.nest.pack_sequence_as(signature, arrays)
+        return step, is_last, batch if encode is None else encode(batch, step)
 
     def hand_out(step, is_last, batch):
         if not advances:
@@ -48,7 +51,8 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True):
     # The window is asked when the first batch is, not when an iterator is made, because Keras
     # makes iterators that it never uses; and it moves behind the prefetching.
     dataset = tf.data.Dataset.from_tensors(0).map(lambda _: window.first()).flat_map(steps_from)
-    dataset = dataset.map(read).prefetch(tf.data.AUTOTUNE).map(hand_out)
+    threads = None if encode is None else tf.data.AUTOTUNE
+    dataset = dataset.map(read, threads).prefetch(tf.data.AUTOTUNE).map(hand_out)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_steps))
     options = tf.data.Options()
     options.deterministic = True

@@ -15,9 +15,10 @@ _SERVED = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
 def export_saved_model(
     task, folder, jit_compile=False, overwrite=False, return_prompt=True, **options
 ):
-    """Writes tokenizer, model, decode loop and detokenizer as one SavedModel, atomically.
+    """Writes tokenizer, model and what makes its answers as one SavedModel, atomically.
 
-    Signatures, with B any batch size:
+    The signatures of a task that reads are those of its `serving_functions`. A task that generates
+    has three, with B any batch size:
         serving_default: `text` string (B,) -> `text` string (B,), `log_prob` float32 (B,). The
             options given here hold.
         generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each
@@ -29,20 +30,48 @@ def export_saved_model(
     the folder needs tensorflow alone: there are no other ops than its own.
 
     Args:
-        task: `lmzoo.tasks.CausalLM`. Without a tokenizer there is only the signature `tokens`.
+        task: a task of `lmzoo.tasks`. Without a tokenizer there is only the signature `tokens`.
         folder: str or path. New or empty, unless `overwrite`. TensorFlow Serving wants a version
             number as its last part, such as "saved_models/gpt/1".
-        jit_compile: bool. If True, XLA compiles the decode loop: faster, but every new pair of
-            length buckets waits for its compilation, and a stock TensorFlow Serving refuses it
-            unless started with `--xla_cpu_compilation_enabled`.
+        jit_compile: bool. For a task that generates. If True, XLA compiles the decode loop:
+            faster, but every new pair of length buckets waits for its compilation, and a stock
+            TensorFlow Serving refuses it unless started with `--xla_cpu_compilation_enabled`.
         overwrite: bool. If True, an existing folder is replaced.
-        return_prompt: bool. Whether a text begins with its prompt.
-        **options: of `lmzoo.generation.GenerationOptions`. Without a `seed` it is 0.
+        return_prompt: bool. For a task that generates. Whether a text begins with its prompt.
+        **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. Without a
+            `seed` it is 0.
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
+        TypeError: if a task that does not generate gets an option of generation.
         ValueError: if an option is out of its range, or asks for more than one result a prompt.
     """
     check_new_folder(folder, overwrite)
+    if not hasattr(task, "generate"):
+        module, signatures = _make_reader(task, jit_compile, options)
+    else:
+        module, signatures = _make_writer(task, jit_compile, return_prompt, options)
+    with atomic_folder(folder, overwrite) as new:
+        tf.saved_model.save(module, str(new), signatures=signatures)
+
+
+def _make_reader(task, jit_compile, options):
+    """A tf.Module with the functions of a task that answers in labels, spans or vectors."""
+    if jit_compile:
+        options["jit_compile"] = True
+    if options:
+        raise TypeError(
+            f"{type(task).__name__} does not generate, so it is exported without options. "
+            f"Received: {', '.join(options)}."
+        )
+    module = tf.Module()
+    module.weights = list(task.weights)
+    module.tokenizer = task.tokenizer
+    module.functions = task.serving_functions()
+    return module, module.functions
+
+
+def _make_writer(task, jit_compile, return_prompt, options):
+    """A tf.Module with the functions of a task that generates."""
     options = GenerationOptions(**{"seed": 0, **options})
     if options.num_return_sequences > 1:
         raise ValueError(
@@ -53,8 +82,7 @@ def export_saved_model(
     signatures = {"tokens": module.tokens}
     if task.tokenizer is not None:
         signatures |= {"serving_default": module.serving_default, "generate": module.generate}
-    with atomic_folder(folder, overwrite) as new:
-        tf.saved_model.save(module, str(new), signatures=signatures)
+    return module, signatures
 
 
 def _make_module(task, options, jit_compile, return_prompt):

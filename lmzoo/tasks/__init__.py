@@ -2,5 +2,6 @@
 
 from lmzoo.tasks.causal_lm import CausalLM
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_classifier import TextClassifier
 
-__all__ = ["CausalLM", "Task"]
+__all__ = ["CausalLM", "TextClassifier", "Task"]

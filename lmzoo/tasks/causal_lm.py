@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.metrics import Perplexity
 from lmzoo.tasks.generator import left_pad
-from lmzoo.tasks.metrics import Perplexity
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_generation import TextGeneration
 

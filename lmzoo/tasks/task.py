@@ -16,6 +16,9 @@ class Task(keras.Model):
         ValueError: if the tokenizer has more words than the backbone has embeddings.
     """
 
+    # What suits pretraining; tasks that are fine-tuned have others.
+    _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
+
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
         super().__init__(**kwargs)
@@ -32,15 +35,16 @@ class Task(keras.Model):
         self._tokenizer_class = None
         self.built = True
 
-    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, **kwargs):
+    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics="auto", **kwargs):
         """Configures training; without arguments with what suits the task.
 
         Args:
-            optimizer: a Keras optimizer or its name; "auto" is AdamW with a peak learning rate of
-                3e-4, a weight decay of 0.1 (not on biases and norms) and gradients
-                clipped to a global norm of 1.
+            optimizer: a Keras optimizer or its name; "auto" is AdamW with weight decay (not on
+                biases and norms), gradients clipped to a global norm of 1, and a learning rate
+                that suits the task: 3e-4 for one that is pretrained, 5e-5 for one that is
+                fine-tuned.
             loss: a Keras loss or its name; "auto" is the task's own.
-            weighted_metrics: list of metrics that respect sample weights.
+            weighted_metrics: list of metrics that respect sample weights; "auto" is the task's own.
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         """
@@ -49,6 +53,8 @@ class Task(keras.Model):
             optimizer = self._make_optimizer()
         if loss == "auto":
             loss = self._make_loss()
+        if isinstance(weighted_metrics, str):
+            weighted_metrics = self._make_metrics()
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
 
@@ -62,13 +68,14 @@ class Task(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def _make_optimizer(self):
-        optimizer = keras.optimizers.AdamW(
-            learning_rate=3e-4, weight_decay=0.1, beta_2=0.95, global_clipnorm=1.0
-        )
+        optimizer = keras.optimizers.AdamW(**self._optimizer_arguments, global_clipnorm=1.0)
         # Vectors are not decayed: biases and the scales and shifts of norms.
         vectors = [variable for variable in self.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=vectors)
         return optimizer
+
+    def _make_metrics(self):
+        return None
 
     def _make_loss(self):
         raise NotImplementedError(f"{type(self).__name__} has no loss of its own.")
@@ -106,6 +113,12 @@ class Task(keras.Model):
         )
         with strategy.scope():
             self._symbolic_build(data_batch=first)
+
+    def _get_graph(self, key, build):
+        """A traced function of this task, built at its first use."""
+        if key not in self._graphs:
+            self._graphs[key] = build()
+        return self._graphs[key]
 
     def save_pretrained(self, folder, overwrite=False):
         """Writes the task in Hugging Face's layout, atomically.

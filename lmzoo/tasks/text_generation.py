@@ -215,11 +215,6 @@ class TextGeneration:
             return self.backbone.count_params() >= _PARAMETERS_WORTH_COMPILING
         return bool(jit_compile)
 
-    def _get_graph(self, key, build):
-        if key not in self._graphs:
-            self._graphs[key] = build()
-        return self._graphs[key]
-
     def _get_generate(self, options, jit_compile):
         def build():
             generator = Generator(self, options, jit_compile)

@@ -1,5 +1,6 @@
 """From text to token ids and back, inside the graph."""
 
 from lmzoo.tokenizers.byte_pair import BytePairTokenizer
+from lmzoo.tokenizers.word_piece import WordPieceTokenizer
 
-__all__ = ["BytePairTokenizer"]
+__all__ = ["BytePairTokenizer", "WordPieceTokenizer"]

@@ -1,23 +1,20 @@
 """The byte-level byte-pair tokenizer: GPT-2's, RoBERTa's and many others'."""
 
-import threading
-
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.tokenizers.byte_pair_decoder import BytePairDecoder
 from lmzoo.tokenizers.byte_pair_encoder import BytePairEncoder
 from lmzoo.tokenizers.byte_pair_files import ROLES, read_files, write_files
-from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary, check_special_tokens
+from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.learning import learn_byte_pairs
+from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.vocabulary import check_special_tokens
 
 __all__ = ["BytePairTokenizer"]
 
-# Threads that share a tokenizer must not each make tables: those of the loser would vanish under
-# the graph that it is tracing. (As an attribute the lock would forbid copies.)
-_BUILDING = threading.RLock()
 
-
-class BytePairTokenizer(tf.Module):
+class BytePairTokenizer(Tokenizer):
     """Turns any text into ids and back, inside or outside of a graph.
 
     The ids are those of Hugging Face `tokenizers` with GPT-2's settings, for every Unicode text;
@@ -49,6 +46,9 @@ class BytePairTokenizer(tf.Module):
     al. 2019, "Language models are unsupervised multitask learners", section 2.2, for bytes.
     """
 
+    # RoBERTa puts two of its end tokens between the texts of a pair.
+    num_separators = 2
+
     def __init__(
         self,
         vocabulary,
@@ -60,15 +60,13 @@ class BytePairTokenizer(tf.Module):
         mask_token=None,
         strip_left=(),
     ):
-        super().__init__(name="byte_pair_tokenizer")
-        self._vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
+        vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
+        super().__init__("byte_pair_tokenizer", vocabulary)
         self.end_token = self._check_special("end_token", end_token)
         self.start_token = self._check_special("start_token", start_token)
         self.pad_token = self._check_special("pad_token", pad_token)
         self.mask_token = self._check_special("mask_token", mask_token)
         self._strip_left = tuple(self._check_special("strip_left", token) for token in strip_left)
-        self._lazy_encoder = None
-        self._lazy_decoder = None
 
     @classmethod
     def train(
@@ -124,16 +122,6 @@ class BytePairTokenizer(tf.Module):
         write_files(folder, self._vocabulary, roles, self._strip_left)
 
     @property
-    def vocabulary_size(self):
-        """int. V, the number of tokens, special ones included."""
-        return len(self._vocabulary.tokens)
-
-    @property
-    def special_tokens(self):
-        """tuple of str."""
-        return self._vocabulary.special_tokens
-
-    @property
     def end_token_id(self):
         """int or None."""
         return self._vocabulary.ids.get(self.end_token)
@@ -153,64 +141,15 @@ class BytePairTokenizer(tf.Module):
         """int or None."""
         return self._vocabulary.ids.get(self.mask_token)
 
-    def token_to_id(self, token):
-        """Gives the id of a token.
+    @property
+    def continues_word(self):
+        """np.ndarray bool (V,). The ids that go on with a word, by themselves.
 
-        Args:
-            token: str, in the byte-level alphabet or special.
-        Returns:
-            int.
-        Raises:
-            ValueError: if it is not in the vocabulary.
+        These are the ordinary tokens that do not begin with white space. It is a property of ids
+        only: at the start of a text or behind a punctuation mark such a token begins a word.
         """
-        if token not in self._vocabulary.ids:
-            raise ValueError(
-                f"`token` must be one of the {self.vocabulary_size} of the vocabulary. "
-                f"Received: {token!r:.80}."
-            )
-        return self._vocabulary.ids[token]
-
-    def id_to_token(self, token_id):
-        """Gives the token of an id.
-
-        Args:
-            token_id: int.
-        Returns:
-            str, in the byte-level alphabet or special.
-        Raises:
-            ValueError: if it is not in the vocabulary.
-        """
-        if not 0 <= token_id < self.vocabulary_size:
-            raise ValueError(
-                f"`token_id` must be from 0 to {self.vocabulary_size - 1}. Received: {token_id}."
-            )
-        return self._vocabulary.tokens[token_id]
-
-    def tokenize(self, text, allow_special=False):
-        """Turns text into ids; nothing is put before or behind it.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-            allow_special: bool. If True, special tokens written in the text become theirs.
-        Returns:
-            tf.RaggedTensor int32 (B, None), or tf.Tensor int32 (None,) for one text.
-        Raises:
-            TypeError: if `text` is not of strings.
-            ValueError: if `text` has more than one axis.
-        """
-        text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
-        if text.dtype != tf.string:
-            raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")
-        if text.shape.rank not in (0, 1):
-            raise ValueError(
-                f"`text` must be one string or a list of them. Received: shape={text.shape}."
-            )
-        encode = self._encoder.encode
-        if allow_special and self.special_tokens:
-            encode = self._encoder.encode_with_special
-        return encode(text) if text.shape.rank else encode(text[None]).values
-
-    __call__ = tokenize
+        pieces = self._vocabulary.pieces
+        return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
@@ -239,43 +178,10 @@ class BytePairTokenizer(tf.Module):
         Raises:
             As `detokenize`.
         """
-        if not isinstance(ids, tf.Tensor | tf.RaggedTensor):
-            ids = (
-                tf.ragged.constant(ids, tf.int64) if _is_filled(ids) else tf.constant([], tf.int64)
-            )
-        if not ids.dtype.is_integer:
-            raise TypeError(f"`ids` must be integers. Received: dtype={ids.dtype.name}.")
-        if ids.shape.rank not in (1, 2):
-            raise ValueError(f"`ids` must have one or two axes. Received: shape={ids.shape}.")
-        if ids.shape.rank == 2:
-            return self._decoder.join(ids, skip_special)
-        return self._decoder.join(ids[None], skip_special)[0]
+        return self._join(ids, skip_special)
 
-    @property
-    def _encoder(self):
-        # Made at first use, outside of the graph that may be under construction then.
-        if self._lazy_encoder is None:
-            with _BUILDING, tf.init_scope():
-                if self._lazy_encoder is None:
-                    self._lazy_encoder = BytePairEncoder(self._vocabulary, self._strip_left)
-        return self._lazy_encoder
+    def _make_encoder(self):
+        return BytePairEncoder(self._vocabulary, self._strip_left)
 
-    @property
-    def _decoder(self):
-        if self._lazy_decoder is None:
-            with _BUILDING, tf.init_scope():
-                if self._lazy_decoder is None:
-                    self._lazy_decoder = BytePairDecoder(self._vocabulary)
-        return self._lazy_decoder
-
-    def _check_special(self, argument, token):
-        if token is not None and token not in self.special_tokens:
-            raise ValueError(
-                f"`{argument}` must be among `special_tokens`. Received: {token!r:.80} with "
-                f"special_tokens={list(self.special_tokens)!r:.200}."
-            )
-        return token
-
-
-def _is_filled(values):
-    return not (isinstance(values, list | tuple) and not values)
+    def _make_decoder(self):
+        return BytePairDecoder(self._vocabulary)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.token_gathering import gather_tokens
+
 __all__ = ["BytePairDecoder"]
 
 
@@ -14,7 +16,6 @@ class BytePairDecoder(tf.Module):
 
     def __init__(self, vocabulary):
         super().__init__(name="byte_pair_decoder")
-        self._size = len(vocabulary.tokens)
         names = [token.encode() for token in vocabulary.tokens]
         pairs = list(zip(vocabulary.pieces, names, strict=True))
         with tf.init_scope(), tf.device("/CPU:0"):
@@ -32,20 +33,7 @@ class BytePairDecoder(tf.Module):
         """
         table = self._plain_pieces if skip_special else self._pieces
         if not isinstance(ids, tf.RaggedTensor):
-            return tf.strings.reduce_join(self._gather(table, ids), axis=-1)
+            return tf.strings.reduce_join(gather_tokens(table, ids), axis=-1)
         return tf.strings.unsorted_segment_join(
-            self._gather(table, ids.values), ids.value_rowids(), ids.nrows()
+            gather_tokens(table, ids.values), ids.value_rowids(), ids.nrows()
         )
-
-    def _gather(self, table, ids):
-        wrong = (ids < 0) | (ids >= self._size)
-        check = tf.debugging.Assert(
-            ~tf.reduce_any(wrong),
-            [
-                f"`ids` must be token ids from 0 to {self._size - 1}. Received:",
-                tf.boolean_mask(ids, wrong),
-            ],
-        )
-        # Eagerly there is no op to wait for; within a graph the gather must not run first.
-        with tf.control_dependencies([] if check is None else [check]):
-            return tf.gather(table, tf.identity(ids))

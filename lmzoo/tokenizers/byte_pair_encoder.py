@@ -66,17 +66,7 @@ class BytePairEncoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            pieces, special_ids = self._special.split(text)
-            ids = self._encode(tf.where(special_ids < 0, pieces.values, b""))
-            found = tf.RaggedTensor.from_row_lengths(
-                tf.boolean_mask(special_ids, special_ids >= 0),
-                tf.cast(special_ids >= 0, tf.int64),
-                validate=False,
-            )
-            both = tf.concat([ids, found], 1)
-            return tf.RaggedTensor.from_row_splits(
-                both.values, tf.gather(both.row_splits, pieces.row_splits), validate=False
-            )
+            return self._special.encode(text, self._encode)
 
     def _encode(self, text):
         row_splits, code_points = tf.raw_ops.UnicodeDecode(

@@ -3,6 +3,13 @@
 import pathlib
 
 from lmzoo.json_files import read_json, read_text, write_json, write_text
+from lmzoo.tokenizers.token_files import (
+    FileCheck,
+    describe_special,
+    find_special,
+    get_content,
+    read_named,
+)
 
 __all__ = ["ROLES", "read_files", "write_files"]
 
@@ -21,6 +28,7 @@ _PLAIN_MODEL = {
     "end_of_word_suffix": (None, ""),
     "ignore_merges": (False, None),
 }
+_KIND = "the byte-level BPE of GPT-2"
 
 
 def write_files(folder, vocabulary, roles, strip_left):
@@ -36,7 +44,7 @@ def write_files(folder, vocabulary, roles, strip_left):
     folder.mkdir(parents=True, exist_ok=True)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
     added = {
-        ids[token]: _describe_special(token, token in strip_left)
+        ids[token]: describe_special(token, token in strip_left)
         for token in sorted(vocabulary.special_tokens, key=ids.get)
     }
     named = {ROLES[role]: token for role, token in roles.items() if token is not None}
@@ -80,17 +88,6 @@ def write_files(folder, vocabulary, roles, strip_left):
     )
 
 
-def _describe_special(token, strips_left):
-    return {
-        "content": token,
-        "single_word": False,
-        "lstrip": strips_left,
-        "rstrip": False,
-        "normalized": False,
-        "special": True,
-    }
-
-
 def _format_merges(merges):
     return "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges)
 
@@ -107,10 +104,7 @@ def read_files(folder):
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
     folder = pathlib.Path(folder)
-    named = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            named.update(read_json(folder / name))
+    named = read_named(folder)
     if (folder / "tokenizer.json").is_file():
         found = _read_fast(folder / "tokenizer.json")
     elif (folder / "vocab.json").is_file():
@@ -125,31 +119,36 @@ def read_files(folder):
             "tokenizer_config.json must not ask for add_prefix_space. "
             f"Received: {named['add_prefix_space']!r:.40} in {str(folder)!r}."
         )
-    found["special_tokens"] = _find_special(found, named, folder)
-    roles = {role: _get_content(named.get(theirs)) for role, theirs in ROLES.items()}
+    special = find_special(
+        found["special_tokens"], found["vocabulary"], named, ROLES.values(), folder
+    )
+    if not special and "<|endoftext|>" in found["vocabulary"]:
+        special = ["<|endoftext|>"]
+    found["special_tokens"] = special
+    roles = {role: get_content(named.get(theirs)) for role, theirs in ROLES.items()}
     if "eos_token" not in named and "<|endoftext|>" in found["special_tokens"]:
         roles["end_token"] = "<|endoftext|>"
     return {**found, **roles}
 
 
 def _read_fast(path):
-    content = read_json(path)
+    content, check = read_json(path), FileCheck(path, _KIND)
     model = content.get("model")
     kind = model.get("type", "BPE") if isinstance(model, dict) else model
-    _expect(path, "model.type", kind, ("BPE",))
-    _expect(path, "normalizer", content.get("normalizer"), (None,))
+    check.expect("model.type", kind, ("BPE",))
+    check.expect("normalizer", content.get("normalizer"), (None,))
     splitter = content.get("pre_tokenizer")
-    _expect_section(path, "pre_tokenizer", splitter)
-    _expect(path, "pre_tokenizer.type", splitter.get("type"), ("ByteLevel",))
-    _expect(path, "pre_tokenizer.add_prefix_space", splitter.get("add_prefix_space"), (False,))
-    _expect(path, "pre_tokenizer.use_regex", splitter.get("use_regex", True), (True,))
+    check.expect_section("pre_tokenizer", splitter)
+    check.expect("pre_tokenizer.type", splitter.get("type"), ("ByteLevel",))
+    check.expect("pre_tokenizer.add_prefix_space", splitter.get("add_prefix_space"), (False,))
+    check.expect("pre_tokenizer.use_regex", splitter.get("use_regex", True), (True,))
     for option, plain in _PLAIN_MODEL.items():
-        _expect(path, f"model.{option}", model.get(option), plain)
-    _expect_section(path, "model.vocab", model.get("vocab"))
+        check.expect(f"model.{option}", model.get(option), plain)
+    check.expect_section("model.vocab", model.get("vocab"))
     vocabulary = dict(model["vocab"])
     if not isinstance(model.get("merges"), list):
-        _refuse(path, "model.merges", model.get("merges"), "a list")
-    added, strip_left = _read_added(path, content.get("added_tokens") or [], vocabulary)
+        check.refuse("model.merges", model.get("merges"), "a list")
+    added, strip_left = _read_added(check, content.get("added_tokens") or [], vocabulary)
     return {
         "vocabulary": vocabulary,
         "merges": model["merges"],
@@ -158,34 +157,25 @@ def _read_fast(path):
     }
 
 
-def _read_added(path, tokens, vocabulary):
-    added, strip_left = [], []
-    for token in tokens:
-        if not isinstance(token, dict) or not isinstance(token.get("content"), str):
-            _refuse(path, "added_tokens", token, "objects with a `content`")
-        content = token["content"]
-        _expect(path, f"added_tokens.special of {content!r:.60}", token.get("special"), (True,))
-        for option in ("rstrip", "single_word"):
-            _expect(path, f"added_tokens.{option}", token.get(option), (None, False))
-        index = token.get("id")
-        if type(index) is not int or vocabulary.setdefault(content, index) != index:
-            _refuse(path, f"added_tokens.id of {content!r:.60}", index, "its id in the vocabulary")
-        added.append(content)
-        if token.get("lstrip"):
-            strip_left.append(content)
-    return added, strip_left
+def _read_added(check, tokens, vocabulary):
+    tokens = check.read_added(tokens, vocabulary, refused=("rstrip", "single_word"))
+    return (
+        [token["content"] for token in tokens],
+        [token["content"] for token in tokens if token.get("lstrip")],
+    )
 
 
 def _read_slow(folder, named):
     vocabulary = read_json(folder / "vocab.json")
     described = named.get("added_tokens_decoder") or {}
-    _expect_section(folder / "tokenizer_config.json", "added_tokens_decoder", described)
+    check = FileCheck(folder / "tokenizer_config.json", _KIND)
+    check.expect_section("added_tokens_decoder", described)
     ids = {int(index): token for index, token in described.items() if index.isdecimal()}
     if (folder / "added_tokens.json").is_file():
         for token, index in read_json(folder / "added_tokens.json").items():
             ids.setdefault(index, {"content": token, "special": True})
     tokens = [{**token, "id": index} for index, token in ids.items() if isinstance(token, dict)]
-    added, strip_left = _read_added(folder / "tokenizer_config.json", tokens, vocabulary)
+    added, strip_left = _read_added(check, tokens, vocabulary)
     lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
     if lines[0].startswith("#version"):
         del lines[0]
@@ -195,43 +185,3 @@ def _read_slow(folder, named):
         "special_tokens": added,
         "strip_left": strip_left,
     }
-
-
-def _find_special(found, named, folder):
-    special = dict.fromkeys(found["special_tokens"])
-    more = named.get("additional_special_tokens") or []
-    for entry in [*(named.get(theirs) for theirs in ROLES.values()), *more]:
-        token = _get_content(entry)
-        if token is None:
-            continue
-        if token not in found["vocabulary"]:
-            raise ValueError(
-                "tokenizer_config.json must name tokens of the vocabulary. "
-                f"Received: {token!r:.80} in {str(folder)!r}, which is not one."
-            )
-        special[token] = None
-    if not special and "<|endoftext|>" in found["vocabulary"]:
-        special["<|endoftext|>"] = None
-    return list(special)
-
-
-def _get_content(entry):
-    content = entry.get("content") if isinstance(entry, dict) else entry
-    return content if isinstance(content, str) else None
-
-
-def _expect_section(path, name, value):
-    if not isinstance(value, dict):
-        _refuse(path, name, value, "an object")
-
-
-def _expect(path, name, value, allowed):
-    if value not in allowed:
-        _refuse(path, name, value, " or ".join(repr(plain) for plain in allowed))
-
-
-def _refuse(path, name, value, wanted):
-    raise ValueError(
-        f"{path.name} must have {wanted} as `{name}`, the byte-level BPE of GPT-2. "
-        f"Received: {value!r:.80} in {str(path)!r}."
-    )

@@ -3,12 +3,9 @@
 import dataclasses
 
 from lmzoo.tokenizers.byte_level import BYTE_CHARACTERS, token_to_bytes
+from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
 
-__all__ = ["BytePairVocabulary", "check_special_tokens"]
-
-_MAX_TOKENS = 1_000_000
-# They become one pattern; beyond this RE2 runs out of the memory it allows itself.
-_MAX_SPECIAL_CHARACTERS = 1 << 16
+__all__ = ["BytePairVocabulary"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,76 +44,12 @@ class BytePairVocabulary:
         """
         ids = dict(vocabulary)
         special_tokens = check_special_tokens(special_tokens)
-        _check_membership(special_tokens, ids)
-        tokens = _order_tokens(ids)
+        check_membership(special_tokens, ids)
+        tokens = order_tokens(ids)
         pieces = _read_pieces(tokens, set(special_tokens))
         pairs = _check_merges(merges)
         rules = _resolve_rules(pairs, ids, set(special_tokens))
         return cls(ids, pairs, special_tokens, tokens, pieces, rules)
-
-
-def check_special_tokens(special_tokens):
-    """Refuses special tokens that could not be found in text.
-
-    Args:
-        special_tokens: iterable of str.
-    Returns:
-        tuple of str, each once.
-    Raises:
-        TypeError: if `special_tokens` is a str, or one of them is not.
-        ValueError: if one is empty, has a control character, or is no Unicode text; or if all
-            together are too long.
-    """
-    if isinstance(special_tokens, str):
-        raise TypeError(
-            f"`special_tokens` must be a list of str. Received: {special_tokens!r}. "
-            f"Write [{special_tokens!r}]."
-        )
-    special_tokens = tuple(dict.fromkeys(special_tokens))
-    for token in special_tokens:
-        if not isinstance(token, str):
-            raise TypeError(f"`special_tokens` must hold str. Received: {token!r:.80}.")
-        if not token or not _is_plain(token):
-            raise ValueError(
-                "`special_tokens` must be text without control characters. "
-                f"Received: {token!r:.80}."
-            )
-    size = sum(map(len, special_tokens))
-    if size > _MAX_SPECIAL_CHARACTERS:
-        raise ValueError(
-            f"`special_tokens` must have at most {_MAX_SPECIAL_CHARACTERS} characters in all. "
-            f"Received: {size} in {len(special_tokens)} tokens."
-        )
-    return special_tokens
-
-
-def _check_membership(special_tokens, ids):
-    for token in special_tokens:
-        if token not in ids:
-            raise ValueError(
-                f"`special_tokens` must be in `vocabulary`. Received: {token!r:.80}, "
-                "which is not. Pass `special_tokens` (and `end_token`) as they are there."
-            )
-
-
-def _order_tokens(ids):
-    if not 0 < len(ids) <= _MAX_TOKENS:
-        raise ValueError(
-            f"`vocabulary` must have 1 to {_MAX_TOKENS} tokens. Received: {len(ids)} tokens."
-        )
-    tokens = [None] * len(ids)
-    for token, index in ids.items():
-        if not isinstance(token, str) or type(index) is not int:
-            raise TypeError(
-                f"`vocabulary` must map str to int. Received: {token!r:.80} with {index!r:.80}."
-            )
-        if not 0 <= index < len(tokens) or tokens[index] is not None:
-            raise ValueError(
-                "`vocabulary` must use each id from 0 to its size - 1 once. "
-                f"Received: {token!r:.80} with id {index} among {len(tokens)} tokens."
-            )
-        tokens[index] = token
-    return tuple(tokens)
 
 
 def _read_pieces(tokens, special_tokens):
@@ -165,8 +98,3 @@ def _resolve_rules(pairs, ids, special_tokens):
                 )
         rules.append((ids[left], ids[right], ids[left + right]))
     return tuple(rules)
-
-
-def _is_plain(token):
-    # A lone surrogate is not text; the finder of special tokens uses control characters as marks.
-    return not any(ord(character) < 32 or "\ud800" <= character <= "\udfff" for character in token)

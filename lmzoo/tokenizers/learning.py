@@ -1,14 +1,18 @@
 """Learning a vocabulary from text files or from an iterator of texts."""
 
+import collections
+import contextlib
 import json
 import os
 import pathlib
+import tempfile
 
 from lmzoo.tokenizers.byte_level import BYTE_CHARACTERS
 
-__all__ = ["iterate_texts", "learn_byte_pairs"]
+__all__ = ["iterate_texts", "learn_byte_pairs", "learn_word_pieces"]
 
 _CHUNK_CHARACTERS = 1 << 20
+_MIN_ALPHABET = 1000
 
 
 def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose=False):
@@ -45,6 +49,90 @@ def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose
     tokenizer.train_from_iterator(iterate_texts(files_or_iterator), trainer)
     # The library's Python face does not give its merges; its JSON form does.
     return tokenizer.get_vocab(), _read_merges(tokenizer)
+
+
+def learn_word_pieces(
+    files_or_iterator, vocabulary_size, special_tokens, lowercase=True, verbose=False
+):
+    """Learns the pieces of words; the same text gives the same pieces.
+
+    All characters of the text become pieces, the most frequent ones first, but no more than 1000
+    pieces or half of the vocabulary, whichever is more.
+
+    Args:
+        files_or_iterator: as for `iterate_texts`.
+        vocabulary_size: int. How many tokens there may be, special ones included.
+        special_tokens: list of str. They take the first ids.
+        lowercase: bool. If True, text is lowered and loses its accents.
+        verbose: bool. If True, progress is shown on the terminal.
+    Returns:
+        list of str, by id.
+    Raises:
+        ValueError: if `vocabulary_size` leaves no room for pieces.
+    """
+    # Imported here: only learning needs the library, and encoding must not depend on it.
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    smallest = len(special_tokens) + 1
+    if type(vocabulary_size) is not int or vocabulary_size < smallest:
+        raise ValueError(
+            f"`vocabulary_size` must be an int of at least {smallest}: {len(special_tokens)} "
+            f"special tokens and a piece. Received: {vocabulary_size!r}."
+        )
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    with _read_twice(files_or_iterator) as read:
+        room = vocabulary_size - len(special_tokens)
+        pieces = _find_alphabet(read(), tokenizer, min(max(_MIN_ALPHABET, room // 2), room))
+        # Left to itself the trainer numbers characters in an order that differs from run to run,
+        # and breaks ties by their numbers. As special tokens they keep the order of this list.
+        first = list(dict.fromkeys([*special_tokens, *pieces]))
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=vocabulary_size,
+            special_tokens=first,
+            limit_alphabet=len(first),
+            show_progress=verbose,
+        )
+        tokenizer.train_from_iterator(read(), trainer)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.get)
+
+
+@contextlib.contextmanager
+def _read_twice(files_or_iterator):
+    """Gives a function that goes through the texts; those of an iterator are put into a file."""
+    if isinstance(files_or_iterator, list | tuple):
+        yield lambda: iterate_texts(files_or_iterator)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "texts"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            for text in iterate_texts(files_or_iterator):
+                # A NUL is nothing to this tokenizer, and a mark of binary files.
+                file.write(text.replace("\0", "") + "\n")
+        yield lambda: iterate_texts([path])
+
+
+def _find_alphabet(texts, tokenizer, limit):
+    """The pieces of one character, those of the most frequent characters first."""
+    counts = collections.Counter()
+    for text in texts:
+        counts.update(text)
+    cleaned = collections.Counter()
+    for character, count in counts.items():
+        for part in tokenizer.normalizer.normalize_str(character):
+            cleaned[part] += count
+    del cleaned[" "]
+    pieces = []
+    for character in sorted(cleaned, key=lambda character: (-cleaned[character], character)):
+        # A punctuation mark or a Chinese character is a word, so it never goes on with one.
+        around = tokenizer.normalizer.normalize_str(f"a{character}b")
+        joins = len(tokenizer.pre_tokenizer.pre_tokenize_str(around)) == 1
+        pieces += [character, f"##{character}"] if joins else [character]
+        if len(pieces) >= limit:
+            break
+    return pieces[:limit]
 
 
 def iterate_texts(files_or_iterator):

@@ -58,6 +58,28 @@ class SpecialTokenFinder(tf.Module):
         ids = tf.where(place % 2 == 1, self._ids.lookup(flat), -1)
         return pieces.with_flat_values(flat), ids
 
+    def encode(self, text, encode):
+        """Encodes each row; special tokens in it become theirs.
+
+        Args:
+            text: string (B,).
+            encode: function from string (P,) to tf.RaggedTensor int32 (P, None). Encodes what
+                stands between special tokens.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        pieces, special_ids = self.split(text)
+        ids = encode(tf.where(special_ids < 0, pieces.values, b""))
+        found = tf.RaggedTensor.from_row_lengths(
+            tf.boolean_mask(special_ids, special_ids >= 0),
+            tf.cast(special_ids >= 0, tf.int64),
+            validate=False,
+        )
+        both = tf.concat([ids, found], 1)
+        return tf.RaggedTensor.from_row_splits(
+            both.values, tf.gather(both.row_splits, pieces.row_splits), validate=False
+        )
+
 
 def _match_any(tokens):
     escaped = ("".join(f"\\x{{{ord(character):x}}}" for character in token) for token in tokens)

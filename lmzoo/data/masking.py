@@ -1,0 +1,114 @@
+"""Hiding tokens for a masked language model, as a pure function of a seed.
+
+Shapes: B batch, T length, P masked places of the row that has most.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Masking"]
+
+
+class Masking:
+    """Chooses tokens, hides most of them, and says what they were.
+
+    Of the chosen tokens 80 % become the mask, 10 % another token and 10 % stay.
+
+    Args:
+        tokenizer: tokenizer with a mask token.
+        mask_rate: float in (0, 1). The share of a row's ordinary tokens that is chosen, rounded; at
+            least one.
+        whole_word: bool. If True, all pieces of a word are chosen together. Words are taken in
+            random order until the next one would exceed the share; the first is always taken.
+    Raises:
+        ValueError: if `mask_rate` is out of its range or the tokenizer has no mask token.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.1, and for whole
+        words the remarks published with its code. There, a random token may be a special one.
+    """
+
+    def __init__(self, tokenizer, mask_rate=0.15, whole_word=False):
+        if not isinstance(mask_rate, int | float) or not 0 < mask_rate < 1:
+            raise ValueError(
+                f"`mask_rate` must be above 0 and below 1. Received: mask_rate={mask_rate!r}."
+            )
+        if tokenizer.mask_token_id is None:
+            raise ValueError("`tokenizer` must have a mask token. Received: mask_token=None.")
+        self._rate = mask_rate
+        self._whole_word = whole_word
+        self._mask_id = tokenizer.mask_token_id
+        special = [tokenizer.token_to_id(token) for token in tokenizer.special_tokens]
+        is_ordinary = np.ones(tokenizer.vocabulary_size, bool)
+        is_ordinary[special] = False
+        self._is_ordinary = is_ordinary
+        self._ordinary_ids = np.flatnonzero(is_ordinary).astype(np.int32)
+        self._continues_word = np.asarray(tokenizer.continues_word)
+
+    def apply(self, inputs, seed):
+        """In the graph: hides tokens of a batch.
+
+        Args:
+            inputs: dict with `token_ids` int32 (B, T) and others, which stay.
+            seed: int64 (). The same seed hides the same tokens.
+        Returns:
+            inputs: the dict with hidden `token_ids` and `mask_positions` int32 (B, P), filled up
+                with 0.
+            labels: int32 (B, P). What stood there.
+            weights: float32 (B, P). 1, and 0 where it is filled up.
+        """
+        token_ids = inputs["token_ids"]
+        chosen = self._choose(token_ids, tf.stack([seed, 0]))
+        dice = tf.random.stateless_uniform(tf.shape(token_ids), tf.stack([seed, 1]))
+        others = tf.random.stateless_uniform(
+            tf.shape(token_ids),
+            tf.stack([seed, 2]),
+            maxval=len(self._ordinary_ids),
+            dtype=tf.int32,
+        )
+        hidden = tf.where(dice < 0.9, tf.gather(self._ordinary_ids, others), token_ids)
+        hidden = tf.where(dice < 0.8, self._mask_id, hidden)
+        # (B, T) -> (B, None) -> (B, P)
+        places = tf.ragged.boolean_mask(
+            tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids)), chosen
+        )
+        positions = places.to_tensor()
+        return (
+            {
+                **inputs,
+                "token_ids": tf.where(chosen, hidden, token_ids),
+                "mask_positions": positions,
+            },
+            tf.gather(token_ids, positions, batch_dims=1),
+            tf.sequence_mask(places.row_lengths(), tf.shape(positions)[1], dtype=tf.float32),
+        )
+
+    def _choose(self, token_ids, seed):
+        """bool (B, T)."""
+        is_ordinary = tf.gather(self._is_ordinary, token_ids)
+        count = tf.reduce_sum(tf.cast(is_ordinary, tf.float32), axis=1, keepdims=True)
+        budget = tf.maximum(tf.cast(tf.round(count * self._rate), tf.int32), 1)
+        noise = tf.random.stateless_uniform(tf.shape(token_ids), seed)
+        if self._whole_word:
+            # (B, T): the number of each token's word in its row
+            begins = ~tf.gather(self._continues_word, token_ids)
+            words = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - tf.cast(begins[:, :1], tf.int32)
+            noise = tf.gather(noise, words, batch_dims=1)
+        noise = tf.where(is_ordinary, noise, 2.0)
+        # Twice sorted, a row says of each token how many stand before it in the random order.
+        rank = tf.argsort(tf.argsort(noise, axis=1, stable=True), axis=1)
+        if self._whole_word:
+            last = _find_last_of_word(rank, words)
+            first_word = tf.reduce_min(tf.where(rank == 0, words, tf.shape(words)[1]), 1)
+            fits = (last < budget) | (words == first_word[:, None])
+        else:
+            fits = rank < budget
+        return fits & is_ordinary
+
+
+def _find_last_of_word(rank, words):
+    """The highest rank among the tokens of each token's word, (B, T)."""
+    batch_size, length = tf.shape(rank)[0], tf.shape(rank)[1]
+    segments = words + tf.range(batch_size)[:, None] * length
+    highest = tf.math.unsorted_segment_max(
+        tf.reshape(rank, [-1]), tf.reshape(segments, [-1]), batch_size * length
+    )
+    return tf.gather(highest, segments)

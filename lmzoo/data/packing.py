@@ -1,0 +1,117 @@
+"""From token ids of texts to rows that an encoder reads: special tokens, truncation, padding.
+
+Shapes: B batch, T length, C features a token.
+"""
+
+import tensorflow as tf
+
+__all__ = ["count_special_tokens", "pack", "truncate_pair"]
+
+# Lengths are rounded up to a multiple of it: fewer shapes, so fewer kernels to prepare.
+_MULTIPLE = 8
+
+
+def pack(texts, tokenizer, sequence_length):
+    """Puts one text, or two, between special tokens, cut to a length and padded on the right.
+
+    One text becomes `start text end`, two become `start first end second end`, with as many end
+    tokens between them as the tokenizer's `num_separators` says. Two texts that are too long lose
+    tokens at their ends, the longer one first.
+
+    Args:
+        texts: list of one or two tf.RaggedTensor int32 (B, None), or (B, None, C) whose first
+            feature is the token's id and the others belong to it, such as its place in the text.
+        tokenizer: tokenizer with start, end and padding ids.
+        sequence_length: int. The largest T.
+    Returns:
+        inputs: dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T) and `segment_ids` int32
+            (B, T). T is the longest row's length, rounded up to a multiple of 8.
+        features: int32 (B, T, C - 1), or None for texts without. Special tokens and padding
+            have -1.
+        is_cut: bool (B,). Whether tokens of the row were left out.
+    Raises:
+        ValueError: if `sequence_length` leaves no room for a token.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
+        Hugging Face's "longest_first".
+    """
+    room = sequence_length - count_special_tokens(tokenizer, len(texts))
+    if room < 1:
+        raise ValueError(
+            f"`sequence_length` must leave room beside {sequence_length - room} special tokens. "
+            f"Received: sequence_length={sequence_length}."
+        )
+    has_features = texts[0].shape.rank == 3
+    texts = [text if has_features else tf.expand_dims(text, -1) for text in texts]
+    lengths = [text.row_lengths() for text in texts]
+    if len(texts) == 1:
+        kept = [tf.minimum(lengths[0], room)]
+    else:
+        kept = truncate_pair(*lengths, room)
+    is_cut = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
+    texts = [_keep_first(text, length) for text, length in zip(texts, kept, strict=True)]
+
+    num_features, batch_size = texts[0].shape[-1], texts[0].nrows()
+    start, end = (
+        _repeat_token(token_id, batch_size, num_features)
+        for token_id in (tokenizer.start_token_id, tokenizer.end_token_id)
+    )
+    parts = [start, texts[0], end]
+    if len(texts) == 2:
+        parts += [end] * (tokenizer.num_separators - 1) + [texts[1], end]
+    rows = tf.concat(parts, axis=1)
+    lengths = rows.row_lengths()
+    longest = tf.reduce_max(tf.concat([lengths, [1]], 0))
+    longest = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, sequence_length)
+    empty = tf.constant([tokenizer.pad_token_id] + [-1] * (num_features - 1), tf.int32)
+    # (B, None, C) -> (B, T, C)
+    dense = rows.to_tensor(empty, shape=tf.stack([-1, longest, num_features]))
+    dense = tf.ensure_shape(dense, [None, None, num_features])
+    place = tf.range(longest)[None]
+    mask = place < lengths[:, None]
+    is_second = mask & (place >= kept[0][:, None] + 2)
+    inputs = {
+        "token_ids": dense[..., 0],
+        "padding_mask": mask,
+        "segment_ids": tf.cast(is_second, tf.int32),
+    }
+    return inputs, dense[..., 1:] if has_features else None, is_cut
+
+
+def count_special_tokens(tokenizer, num_texts):
+    """How many special tokens stand beside one text or two."""
+    return 2 if num_texts == 1 else 3 + tokenizer.num_separators - 1
+
+
+def truncate_pair(first, second, room):
+    """How much is kept of two texts that share `room` tokens: the longer one is cut first.
+
+    Args:
+        first, second: int64 (B,). Their lengths.
+        room: int.
+    Returns:
+        pair of int64 (B,). Where both are cut, an odd token goes to the longer one (the second, of
+        equals).
+    """
+    short, long = tf.minimum(first, second), tf.maximum(first, second)
+    cut = tf.where(short > room, short, tf.maximum(short, room - short))
+    both = short + cut > room
+    short_kept = tf.where(both, tf.constant(room // 2, tf.int64), short)
+    long_kept = tf.where(both, tf.constant(room // 2 + room % 2, tf.int64), cut)
+    fits = first + second <= room
+    short_kept, long_kept = tf.where(fits, short, short_kept), tf.where(fits, long, long_kept)
+    swapped = first > second
+    return tf.where(swapped, long_kept, short_kept), tf.where(swapped, short_kept, long_kept)
+
+
+def _keep_first(rows, lengths):
+    """The first tokens of each row: ragged (B, None, C), int64 (B,)."""
+    place = tf.ragged.range(rows.row_lengths())
+    kept = place.values < tf.gather(lengths, place.value_rowids())
+    return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(rows.values, kept), lengths)
+
+
+def _repeat_token(token_id, batch_size, num_features):
+    """One special token in each row, ragged (B, 1, C), whose other features are -1."""
+    token = tf.constant([[[token_id] + [-1] * (num_features - 1)]], tf.int32)
+    dense = tf.tile(token, tf.stack([tf.cast(batch_size, tf.int32), 1, 1]))
+    return tf.RaggedTensor.from_tensor(dense, ragged_rank=1)

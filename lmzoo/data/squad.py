@@ -1,0 +1,220 @@
+"""Questions whose answers are spans of a text, in the JSON of SQuAD."""
+
+import array
+import collections
+import json
+import threading
+import warnings
+
+import numpy as np
+
+from lmzoo.data.json_articles import read_elements
+from lmzoo.data.rows import Rows
+from lmzoo.data.sources import check_files
+from lmzoo.data.text_files import Chained, TextFile
+from lmzoo.data.values import describe_value, plain_value
+
+__all__ = ["read_squad"]
+
+_ARTICLES_IN_MEMORY = 8
+_PLACE = "data[{}].paragraphs[{}].qas[{}]"
+
+
+def read_squad(files, bad_answers="error"):
+    """Reads the questions of SQuAD 1.1 and 2.0 and of what is written like them.
+
+    An answer is text that stands in the context, with the number of its first character there
+    (characters as Python counts them). A question without an answer has empty lists; an empty
+    `context` or `question` is kept. Opening reads each file once, article by article; later the
+    article of a row is read anew, of which the last 8 stay in memory.
+
+    Args:
+        files: str, path, or list of these. Several are read one after the other.
+        bad_answers: "error" or "skip". What becomes of an answer that does not stand where the
+            file says. "skip" leaves it out, and with it a question that has no other one, and
+            warns how many there are.
+    Returns:
+        Rows with the columns `id`, `question`, `context` (str), `answers` (list of str) and
+        `answer_starts` (list of int).
+    Raises:
+        TypeError: if `files` holds something that is not a path.
+        FileNotFoundError: if a file does not exist.
+        IsADirectoryError: if a file is a folder.
+        ValueError: if `bad_answers` is something else, if a file is empty, binary, not UTF-8, not
+            JSON or of another structure, if it has no question, if an id comes twice, or if an
+            answer does not stand where it should. The message has the place.
+        RuntimeError: if a file changes while it is read, also later.
+    Example:
+    >>> import json
+    >>> from pathlib import Path
+    >>> answers = [{"text": "a poet", "answer_start": 9}]
+    >>> questions = [{"id": "q1", "question": "Who was Li Bai?", "answers": answers}]
+    >>> paragraphs = [{"context": "Li Bai,  a poet", "qas": questions}]
+    >>> _ = Path("train.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    >>> rows = lmzoo.data.read_squad("train.json")
+    >>> rows[0]["answers"], rows[0]["answer_starts"], rows.place(0)
+    (['a poet'], [9], 'train.json: data[0].paragraphs[0].qas[0]')
+
+    Reference: Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250, and 2018,
+    https://arxiv.org/abs/1806.03822.
+    """
+    if bad_answers not in ("error", "skip"):
+        raise ValueError(
+            f'`bad_answers` must be "error" or "skip". Received: bad_answers={bad_answers!r}.'
+        )
+    seen, skipped = {}, _Skipped()
+    questions = [
+        _Questions(TextFile(source), seen, skipped if bad_answers == "skip" else None)
+        for source in check_files(files)
+    ]
+    if skipped.num_answers:
+        warnings.warn(
+            f"{skipped.num_answers} answer(s) do not stand where the file says and were left out, "
+            f"and with them {skipped.num_questions} question(s) that have no other. The first: "
+            f"{skipped.first}",
+            stacklevel=2,
+        )
+    return Rows(Chained(questions))
+
+
+class _Skipped:
+    """What was left out of the files."""
+
+    def __init__(self):
+        self.num_answers = self.num_questions = 0
+        self.first = None
+
+    def add(self, reasons, whole_question):
+        self.first = self.first or reasons[0]
+        self.num_answers += len(reasons)
+        self.num_questions += whole_question
+
+
+class _Questions:
+    """The questions of one file: where each article lies, and which of its questions count.
+
+    Args:
+        file: TextFile.
+        seen: dict of id to place, to which the ids of the file are added.
+        skipped: _Skipped or None. Counts bad answers; None refuses them.
+    """
+
+    columns = ("id", "question", "context", "answers", "answer_starts")
+
+    def __init__(self, file, seen, skipped):
+        self._file = file
+        places, extents = array.array("i"), array.array("q")
+        for number, (begin, size, article) in enumerate(_articles(file)):
+            extents.extend((file.begin + begin, size))
+            where = f"{file.path}: data[{number}]"
+            for place in _check_article(article, where, seen, skipped):
+                places.extend((number, *place))
+        if not places:
+            raise ValueError(
+                f"`files` must hold at least one question each. Received: {str(file.path)!r}."
+            )
+        self._places = np.array(places, dtype=np.int32).reshape(-1, 3)
+        self._extents = np.array(extents, dtype=np.int64).reshape(-1, 2)
+        self._articles = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self):
+        return len(self._places)
+
+    def row(self, index):
+        number, paragraph, question = self._places[index].tolist()
+        paragraph = self._article(number)["paragraphs"][paragraph]
+        row, _ = _read_question(paragraph["qas"][question], paragraph["context"], "")
+        return row
+
+    def place(self, index):
+        return f"{self._file.path}: {_PLACE.format(*self._places[index])}"
+
+    def _article(self, number):
+        with self._lock:
+            if number in self._articles:
+                self._articles.move_to_end(number)
+                return self._articles[number]
+        begin, size = self._extents[number].tolist()
+        article = json.loads(self._file.read(begin, begin + size))
+        with self._lock:
+            self._articles[number] = article
+            if len(self._articles) > _ARTICLES_IN_MEMORY:
+                self._articles.popitem(last=False)
+        return article
+
+
+def _articles(file):
+    try:
+        yield from read_elements(file.blocks(), "data")
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from error
+
+
+def _check_article(article, where, seen, skipped):
+    """Yields (number of the paragraph, number in it) of each question that counts."""
+    for first, paragraph in enumerate(_field(article, "paragraphs", list, where)):
+        above = f"{where}.paragraphs[{first}]"
+        context = _field(paragraph, "context", str, above)
+        for second, question in enumerate(_field(paragraph, "qas", list, above)):
+            place = f"{above}.qas[{second}]"
+            row, reasons = _read_question(question, context, place)
+            if reasons and skipped is None:
+                raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to leave such answers out.')
+            if row["id"] in seen:
+                raise ValueError(
+                    f"{place}: An id must come once. Received: {row['id']!r}, which is also "
+                    f"{seen[row['id']]}."
+                )
+            seen[row["id"]] = place
+            if reasons:
+                skipped.add(reasons, whole_question=not row["answers"])
+            if row["answers"] or not reasons:
+                yield first, second
+
+
+def _read_question(question, context, where):
+    """Returns the row, and for each answer that does not stand in the context a reason."""
+    row = {
+        "id": _field(question, "id", str, where),
+        "question": _field(question, "question", str, where),
+        "context": context,
+        "answers": [],
+        "answer_starts": [],
+    }
+    reasons = []
+    answers = _field(question, "answers", list, where)
+    if question.get("is_impossible") and answers:
+        raise ValueError(
+            f"{where}: A question with `is_impossible` must have no answers. Received: "
+            f"{describe_value(answers)}."
+        )
+    for number, answer in enumerate(answers):
+        place = f"{where}.answers[{number}]"
+        text, start = _field(answer, "text", str, place), _field(answer, "answer_start", int, place)
+        if text and start >= 0 and context.startswith(text, start):
+            row["answers"].append(text)
+            row["answer_starts"].append(start)
+            continue
+        there = context[start : start + len(text)] if start >= 0 else ""
+        reasons.append(
+            f"{place}: An answer must stand in the context at `answer_start`. Received: "
+            f"{describe_value(text)} at {start}, where there is {describe_value(there)}, in the "
+            f"question with id {row['id']!r}."
+        )
+    return row, reasons
+
+
+def _field(found, name, kind, where):
+    value = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(value, kind):
+        kinds = {str: "a string", int: "an integer", list: "a list"}
+        there = isinstance(found, dict) and name in found
+        received = f"{name}={describe_value(value)}" if there else describe_value(found)
+        raise ValueError(
+            f"{where} must be an object with {kinds[kind]} under {name!r}. Received: {received}."
+        )
+    try:
+        return value if kind is list else plain_value(value)
+    except ValueError as error:
+        raise ValueError(f"{where}.{name}: {error}") from error

@@ -1,0 +1,24 @@
+"""Metrics that equal the field's own scripts, over any batches and replicas."""
+
+from lmzoo.metrics.classification import F1, Accuracy, MatthewsCorrelation
+from lmzoo.metrics.correlation import PearsonCorrelation, SpearmanCorrelation
+from lmzoo.metrics.perplexity import Perplexity
+from lmzoo.metrics.question_answering import ExactMatch, SquadF1, normalise_answer, squad_scores
+from lmzoo.metrics.span_f1 import SpanF1
+from lmzoo.metrics.spans import find_spans, span_scores
+
+__all__ = [
+    "Perplexity",
+    "Accuracy",
+    "F1",
+    "MatthewsCorrelation",
+    "SpanF1",
+    "find_spans",
+    "span_scores",
+    "ExactMatch",
+    "SquadF1",
+    "normalise_answer",
+    "squad_scores",
+    "PearsonCorrelation",
+    "SpearmanCorrelation",
+]

@@ -1,0 +1,207 @@
+"""How near predicted answers come to the gold ones: the numbers of the SQuAD scripts."""
+
+import collections
+import re
+import string
+
+import keras
+from keras import ops
+
+__all__ = ["ExactMatch", "SquadF1", "answer_f1", "normalise_answer", "squad_scores"]
+
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def normalise_answer(text):
+    """Takes off what two equal answers may differ in: case, ASCII punctuation, articles and spaces.
+
+    Example:
+        >>> normalise_answer("The  cat's pyjamas!")
+        'cats pyjamas'
+    """
+    text = text.lower().translate(PUNCTUATION)
+    return " ".join(ARTICLES.sub(" ", text).split())
+
+
+def answer_f1(gold, prediction):
+    """F1 of the words of two normalised answers, 0 to 1; an empty one equals only an empty one."""
+    gold_words, words = normalise_answer(gold).split(), normalise_answer(prediction).split()
+    if not gold_words or not words:
+        return float(gold_words == words)
+    num_common = (collections.Counter(gold_words) & collections.Counter(words)).total()
+    return 2 * num_common / (len(gold_words) + len(words))
+
+
+def squad_scores(predictions, references, no_answer_probabilities=None):
+    """Scores answers as the SQuAD 2.0 script, which for SQuAD 1.1 gives what the 1.1 script gives.
+
+    The two scripts differ only where a gold answer has nothing but articles and punctuation: here,
+    as in 2.0, it is left out.
+
+    Args:
+        predictions: list of str. "" says that there is no answer.
+        references: list of lists of str. The gold answers of each question, of which the best
+            counts; an empty list where the question has no answer.
+        no_answer_probabilities: list of float in [0, 1] or None. How sure the model is that there
+            is no answer; used for the `best_` scores alone.
+    Returns:
+        dict under the script's names: `exact`, `f1` (percent) and `total` (questions); the same
+        with `HasAns_` and `NoAns_` before it, if there are such questions; and with
+        probabilities, `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: the best
+        percentage if questions above a threshold are left without an answer, and that threshold.
+        Of no questions at all, the scores are 0.
+    Raises:
+        ValueError: if the lists differ in length, or a probability is not in [0, 1].
+    Example:
+        >>> scores = squad_scores(["the cat", ""], [["Cat", "a big cat"], []])
+        >>> scores["exact"], scores["HasAns_f1"], scores["NoAns_total"]
+        (100.0, 100.0, 1)
+
+    Reference: Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250; Rajpurkar et al. 2018,
+        https://arxiv.org/abs/1806.03822; their evaluate-v1.1.py and evaluate-v2.0.py.
+    """
+    check_lengths(predictions=predictions, references=references)
+    pairs = [score_answer(*pair) for pair in zip(references, predictions, strict=True)]
+    scores = {"exact": [exact for exact, _ in pairs], "f1": [f1 for _, f1 in pairs]}
+    has_answer = [bool(gold) for gold in references]
+    results = _average(scores, range(len(pairs)))
+    for prefix, wanted in (("HasAns_", True), ("NoAns_", False)):
+        chosen = [index for index, has in enumerate(has_answer) if has is wanted]
+        if chosen:
+            results |= {prefix + name: value for name, value in _average(scores, chosen).items()}
+    if no_answer_probabilities is not None:
+        check_lengths(references=references, no_answer_probabilities=no_answer_probabilities)
+        _check_probabilities(no_answer_probabilities)
+        for name, values in scores.items():
+            # What a question adds once it is answered, rather than left without an answer.
+            gains = [
+                value if has else -float(bool(text))
+                for value, has, text in zip(values, has_answer, predictions, strict=True)
+            ]
+            num_without = len(has_answer) - sum(has_answer)
+            best, threshold = _find_best_threshold(gains, no_answer_probabilities, num_without)
+            results[f"best_{name}"] = 100.0 * best / max(len(values), 1)
+            results[f"best_{name}_thresh"] = threshold
+    return results
+
+
+def score_answer(golds, prediction):
+    """(exact match, F1), each 0 to 1, with the best of the gold answers."""
+    golds = [gold for gold in golds if normalise_answer(gold)] or [""]
+    exact = max(float(normalise_answer(gold) == normalise_answer(prediction)) for gold in golds)
+    return exact, max(answer_f1(gold, prediction) for gold in golds)
+
+
+def _average(scores, chosen):
+    means = {
+        name: 100.0 * sum(values[index] for index in chosen) / max(len(chosen), 1)
+        for name, values in scores.items()
+    }
+    return {**means, "total": len(chosen)}
+
+
+def _find_best_threshold(gains, probabilities, start):
+    """The highest sum, from `start` on, of answering the surest questions first, and its threshold.
+
+    As in the script, equal probabilities are taken one by one in the order of the questions.
+    """
+    total = best = float(start)
+    threshold = 0.0
+    for index in sorted(range(len(gains)), key=lambda index: probabilities[index]):
+        total += gains[index]
+        if total > best:
+            best, threshold = total, probabilities[index]
+    return best, threshold
+
+
+def _check_probabilities(probabilities):
+    for index, probability in enumerate(probabilities):
+        if not 0 <= probability <= 1:
+            raise ValueError(
+                "`no_answer_probabilities` must be in [0, 1]. Received: "
+                f"no_answer_probabilities[{index}]={probability}."
+            )
+
+
+def check_lengths(**lists):
+    """Raises ValueError unless two lists are of one length."""
+    (name, one), (other_name, other) = lists.items()
+    if len(one) != len(other):
+        raise ValueError(
+            f"`{name}` must be as many as `{other_name}`. Received: "
+            f"{len(one)} {name}, {len(other)} {other_name}."
+        )
+
+
+class AnswerMetric(keras.metrics.Metric):
+    """The mean over questions, in percent, of one of the two numbers of `score_answer`."""
+
+    # Keras reads it where a callback's mode is "auto".
+    _direction = "up"
+    _column = None
+
+    def __init__(self, name, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_weight(name="total", initializer="zeros", dtype="float64")
+        self.count = self.add_weight(name="count", initializer="zeros", dtype="float64")
+
+    def update_state(self, y_true, y_pred):
+        """Adds gold answers, list of lists of str, and predictions, list of str."""
+        check_lengths(y_pred=y_pred, y_true=y_true)
+        pairs = zip(y_true, y_pred, strict=True)
+        self.total.assign_add(sum((score_answer(*pair)[self._column] for pair in pairs), 0.0))
+        self.count.assign_add(float(len(y_pred)))
+
+    def result(self):
+        return ops.cast(100.0 * ops.divide_no_nan(self.total, self.count), self.dtype)
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class ExactMatch(AnswerMetric):
+    """The percentage of the answers that equal a gold answer, once both are normalised.
+
+    It takes strings, so it is fed by a loop of Python and not by `fit`.
+
+    Args:
+        name: str. The metric's name.
+        dtype: str or None. What `result` gives; the sums are float64.
+
+    Example:
+        >>> metric = ExactMatch()
+        >>> metric.update_state([["Cat", "a big cat"], []], ["the cat", "a dog"])
+        >>> float(metric.result())
+        50.0
+
+    Reference: see `lmzoo.metrics.squad_scores`.
+    """
+
+    _column = 0
+
+    def __init__(self, name="exact_match", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class SquadF1(AnswerMetric):
+    """The mean F1, in percent, between the words of an answer and those of the best gold answer.
+
+    It takes strings, so it is fed by a loop of Python and not by `fit`.
+
+    Args:
+        name: str. The metric's name.
+        dtype: str or None. What `result` gives; the sums are float64.
+
+    Example:
+        >>> metric = SquadF1()
+        >>> metric.update_state([["Cat", "a big cat"]], ["the big dog"])
+        >>> float(metric.result())
+        50.0
+
+    Reference: see `lmzoo.metrics.squad_scores`.
+    """
+
+    _column = 1
+
+    def __init__(self, name="squad_f1", dtype=None):
+        super().__init__(name=name, dtype=dtype)

@@ -1,0 +1,220 @@
+"""Guessing hidden words: what an encoder is pretrained with."""
+
+import keras
+import tensorflow as tf
+
+from lmzoo.data.masking import Masking
+from lmzoo.data.packing import pack
+from lmzoo.layers import MaskedLMHead
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_input import Example, TextInput
+
+__all__ = ["MaskedLM"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class MaskedLM(TextInput, Task):
+    """Predicts tokens that are hidden from it.
+
+    Trained on `fit(texts)`: in each batch other tokens are hidden. For files that are too long for
+    memory there is `lmzoo.data.masked_lm`, whose batches go into `fit` as they are.
+
+    Args:
+        backbone: `lmzoo.models.BertBackbone`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers` with a mask token, or None to work on ids.
+        mask_rate: float in (0, 1). The share of tokens to predict.
+        whole_word: bool. Whether all pieces of a word are hidden together.
+        sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
+            `segment_ids` int (B, T) and `mask_positions` int (B, P).
+    Returns:
+        Logits, float (B, T, V); with `mask_positions` at these places alone, (B, P, V).
+    Raises:
+        ValueError: if a number is out of its range, or the tokenizer does not fit the backbone or
+            has no mask token.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.1.
+
+    Example:
+        lm = lmzoo.tasks.MaskedLM(backbone, tokenizer)
+        lm.fit(texts, epochs=10)
+        lm.fill("The [MASK] sat")  # [{"token": "cat", "score": 0.21}, ...]
+    """
+
+    def __init__(
+        self,
+        backbone,
+        tokenizer=None,
+        mask_rate=0.15,
+        whole_word=False,
+        sequence_length=None,
+        **kwargs,
+    ):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.mask_rate = mask_rate
+        self.whole_word = whole_word
+        self.sequence_length = sequence_length
+        if tokenizer is not None:
+            # What cannot be masked is refused here and not in the first `fit`.
+            Masking(tokenizer, mask_rate, whole_word)
+        self.head = MaskedLMHead(
+            backbone.vocabulary_size,
+            backbone.activation,
+            backbone.norm_epsilon,
+            keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02),
+            dtype=backbone.dtype_policy,
+            name="head",
+        )
+        self.head.build((None, None, backbone.hidden_dim))
+
+    def call(self, inputs, training=None):
+        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        positions = inputs.get("mask_positions")
+        if positions is not None:
+            # (B, T, D) -> (B, P, D): six of seven rows of logits would be thrown away
+            hidden = tf.gather(hidden, positions, batch_dims=1)
+        return self.head(hidden, embeddings=self.backbone.token_embedding.embeddings)
+
+    def compute_output_shape(self, input_shape):
+        shape = input_shape.get("mask_positions", input_shape["token_ids"])
+        return (*shape, self.backbone.vocabulary_size)
+
+    # Training
+
+    def _make_loss(self):
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+
+    def _make_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def encode(self, columns, seed):
+        inputs, is_cut = self.encode_inputs(columns)
+        masking = Masking(self.tokenizer, self.mask_rate, self.whole_word)
+        inputs, labels, weights = masking.apply(inputs, seed)
+        if "weight" in columns:
+            weights *= tf.cast(columns["weight"], tf.float32)[:, None]
+        return Example(inputs, labels, weights, is_cut)
+
+    # Answers
+
+    def fill(self, texts, top_k=5, batch_size=None):
+        """Gives the best words for each mask in some texts.
+
+        Args:
+            texts: str or list of str, each with the mask token in it, such as "[MASK]". No other
+                special token is read.
+            top_k: int. How many words a mask gets.
+            batch_size: int or None. Texts that are computed together; None for 32.
+        Returns:
+            list of `top_k` dicts with `token` str and `score` float, the probability, the best
+            first; for a text with several masks a list of such lists; for a list of texts, a list
+            of these. Special tokens are no words.
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if a text has no mask, the mask was cut off, `top_k` is out of its range or
+                there is no tokenizer.
+        """
+        texts, is_single = self.read_texts(texts)
+        for index, text in enumerate(texts):
+            if self.tokenizer.mask_token not in text:
+                raise ValueError(
+                    f"Each of `texts` must hold {self.tokenizer.mask_token}. Received: "
+                    f"{text!r:.80} at index {index}."
+                )
+        results = self.run_graph(self._get_fill(top_k), [texts], batch_size)
+        answers = []
+        for index, result in enumerate(results):
+            tokens = [row for row in result["tokens"].tolist() if row[0]]
+            if not tokens:
+                raise ValueError(
+                    f"`texts` must have a mask within {self.sequence_length} tokens. Received: "
+                    f"{texts[index]!r:.80} at index {index}, which has it later."
+                )
+            scores = result["scores"][: len(tokens)].tolist()
+            masks = [
+                [
+                    {"token": token.decode("utf-8", "replace"), "score": score}
+                    for token, score in zip(*both, strict=True)
+                ]
+                for both in zip(tokens, scores, strict=True)
+            ]
+            answers.append(masks[0] if len(masks) == 1 else masks)
+        return answers[0] if is_single else answers
+
+    def _get_fill(self, top_k):
+        if type(top_k) is not int or not 0 < top_k <= self.tokenizer.vocabulary_size:
+            raise ValueError(
+                f"`top_k` must be an int from 1 to {self.tokenizer.vocabulary_size}. Received: "
+                f"top_k={top_k!r}."
+            )
+        specs = [tf.TensorSpec([None], tf.string, "text")]
+        return self._get_graph(
+            ("fill", top_k),
+            lambda: tf.function(lambda text: self._fill(text, top_k), input_signature=specs),
+        )
+
+    def _fill(self, text, top_k):
+        inputs, _, _ = pack([self._tokenize_masked(text)], self.tokenizer, self.sequence_length)
+        token_ids = inputs["token_ids"]
+        # (B, T) -> (B, M), the masks of each row
+        is_mask = token_ids == self.tokenizer.mask_token_id
+        all_places = tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids))
+        places = tf.ragged.boolean_mask(all_places, is_mask)
+        positions = places.to_tensor()
+        logits = self({**inputs, "mask_positions": positions}, training=False)
+        logits = logits[..., : self.tokenizer.vocabulary_size]
+        special = [self.tokenizer.token_to_id(token) for token in self.tokenizer.special_tokens]
+        is_special = tf.reduce_max(tf.one_hot(special, self.tokenizer.vocabulary_size), 0) > 0
+        scores = tf.where(is_special, 0.0, tf.nn.softmax(logits))
+        # (B, M, V) -> (B, M, top_k)
+        scores, ids = tf.math.top_k(scores, top_k)
+        tokens = self.tokenizer.detokenize(tf.reshape(ids, [-1, 1]))
+        is_real = tf.sequence_mask(places.row_lengths(), tf.shape(positions)[1])[..., None]
+        return {
+            "tokens": tf.where(is_real, tf.reshape(tokens, tf.shape(ids)), ""),
+            "scores": tf.where(is_real, scores, 0.0),
+        }
+
+    def _tokenize_masked(self, text):
+        """Ids of texts in which the mask token, and no other special one, is read."""
+        mask_token, mask_id = self.tokenizer.mask_token, self.tokenizer.mask_token_id
+        parts = tf.strings.split(text, mask_token)
+        strings = parts.flat_values
+        is_last = tf.equal(
+            tf.range(tf.size(strings, tf.int64)) + 1,
+            tf.gather(parts.row_splits, parts.value_rowids() + 1),
+        )
+        if mask_token in self.tokenizer.strip_left:
+            strings = tf.where(is_last, strings, tf.strings.regex_replace(strings, r"\s+$", ""))
+        ids = self.tokenizer.tokenize(strings)
+        masks = tf.RaggedTensor.from_row_lengths(
+            tf.fill([tf.math.count_nonzero(~is_last)], mask_id), tf.cast(~is_last, tf.int64)
+        )
+        ids = tf.concat([ids, masks], axis=1)
+        return tf.RaggedTensor.from_row_splits(
+            ids.values, tf.gather(ids.row_splits, parts.row_splits)
+        )
+
+    def serving_functions(self):
+        """What is exported.
+
+        serving_default: `text` string (B,) with masks in it -> `tokens` string (B, M, 5), the best
+            words for each of at most M masks, and `scores` float32 (B, M, 5). Where a text has
+            fewer masks, tokens are empty and scores 0.
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, T, V).
+        """
+        functions = {"tokens": self.get_tokens_function()}
+        if self.tokenizer is not None:
+            functions["serving_default"] = self._get_fill(5)
+        return functions
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "mask_rate": self.mask_rate,
+            "whole_word": self.whole_word,
+            "sequence_length": self._sequence_length,
+        }

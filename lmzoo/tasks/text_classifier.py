@@ -1,0 +1,222 @@
+"""Sorting texts, or pairs of texts, into classes."""
+
+import keras
+import tensorflow as tf
+
+from lmzoo.tasks.labels import LabelSet
+from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_input import Example, TextInput
+
+__all__ = ["TextClassifier"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TextClassifier(TextInput, Task):
+    """Says which class a text belongs to, or which several.
+
+    Trained on `fit(texts, labels)`, where `texts` is a list of str or a pair of lists, and a label
+    is a name or a number; with `multi_label` it is a list of names, or C zeros and ones. Rows of
+    `lmzoo.data` have columns `text`, `pair` (optional), `label` and `weight` (optional).
+
+    Args:
+        backbone: `lmzoo.models.BertBackbone`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+        num_classes: int or None. C, at least 2; None to count `labels`.
+        labels: list of str or None. The names of the classes; None for "0", "1" and so on.
+        multi_label: bool. Whether a text may have several labels, or none.
+        head_activation: str or None. The activation of a dense layer before the scores; "auto" has
+            none on a backbone with a pooler and "tanh" elsewhere.
+        dropout: float in [0, 1) or None. Before the scores; None for the backbone's.
+        sequence_length: int or None. The longest text in tokens, special ones included; longer ones
+            are cut, and a warning says how many. None for what the backbone takes.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
+            `segment_ids` int (B, T).
+    Returns:
+        Logits, float (B, C).
+    Raises:
+        TypeError: if `num_classes` is not an int, or `labels` are not str.
+        ValueError: if there are less than two classes, names do not fit, a number is out of its
+            range, or the tokenizer does not fit the backbone.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.1.
+
+    Example:
+        classifier = lmzoo.tasks.TextClassifier(backbone, tokenizer, labels=["bad", "good"])
+        classifier.fit(["so good", "too bad"], ["good", "bad"], epochs=3)
+        classifier.classify("good")  # {"label": "good", "score": 0.93}
+    """
+
+    _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+
+    def __init__(
+        self,
+        backbone,
+        tokenizer=None,
+        num_classes=None,
+        labels=None,
+        multi_label=False,
+        head_activation="auto",
+        dropout=None,
+        sequence_length=None,
+        **kwargs,
+    ):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.labels = LabelSet(num_classes, labels)
+        self.multi_label = multi_label
+        self.head_activation = head_activation
+        self.dropout = dropout
+        self.sequence_length = sequence_length
+        self.head = make_pooled_head(backbone, len(self.labels), head_activation, dropout)
+
+    def call(self, inputs, training=None):
+        return apply_pooled_head(self.backbone, self.head, inputs, training)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape["token_ids"][0], len(self.labels))
+
+    # Training
+
+    def _make_loss(self):
+        if self.multi_label:
+            return keras.losses.BinaryCrossentropy(from_logits=True)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def _make_metrics(self):
+        if self.multi_label:
+            return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def fit(self, x=None, y=None, batch_size=None, *, class_weight=None, **kwargs):
+        """Trains as `TextInput.fit`; `class_weight` may name the classes it weighs."""
+        if class_weight is not None:
+            class_weight = {self.labels.to_id(name): class_weight[name] for name in class_weight}
+        return super().fit(x, y, batch_size, class_weight=class_weight, **kwargs)
+
+    def label_rows(self, rows):
+        if "label" not in rows.columns:
+            raise ValueError(
+                "A classifier must have a label for each text. Received: rows with columns "
+                f"{', '.join(rows.columns)}. Pass `y`, or rows with a column `label`."
+            )
+        read = self._read_several if self.multi_label else self.labels.to_id
+        rows = rows.with_column("label", lambda row: read(row["label"]))
+        # Each label is read once before training begins, not when its batch comes after hours.
+        for _ in rows:
+            pass
+        return rows
+
+    def _read_several(self, label):
+        """The zeros and ones, list of C floats, of a text's labels."""
+        if not isinstance(label, list):
+            raise TypeError(
+                "The labels of a text must be a list where `multi_label` is True. "
+                f"Received: {label!r:.60}."
+            )
+        if label and all(isinstance(item, int | float) for item in label):
+            if len(label) != len(self.labels) or set(label) - {0, 1}:
+                raise ValueError(
+                    f"The labels of a text must be names, or {len(self.labels)} zeros and ones. "
+                    f"Received: {label!r:.60}."
+                )
+            return [float(item) for item in label]
+        ids = {self.labels.to_id(name) for name in label}
+        return [float(index in ids) for index in range(len(self.labels))]
+
+    def encode(self, columns, seed):
+        inputs, is_cut = self.encode_inputs(columns)
+        labels = columns.get("label")
+        if labels is not None and self.multi_label:
+            labels = self._to_dense(labels)
+        elif labels is not None:
+            labels = self.labels.to_ids(labels)
+        return Example(inputs, labels, columns.get("weight"), is_cut)
+
+    def _to_dense(self, labels):
+        # Rows have zeros and ones already; a caller's dataset may have names.
+        if labels.dtype == tf.string:
+            found = tf.one_hot(self.labels.to_ids(labels), len(self.labels))
+            return tf.reduce_max(found, axis=1)
+        if isinstance(labels, tf.RaggedTensor):
+            labels = labels.to_tensor(shape=[None, len(self.labels)])
+        return tf.cast(labels, tf.float32)
+
+    # Answers
+
+    def classify(self, texts, pairs=None, *, top_k=None, threshold=0.5, batch_size=None):
+        """Gives labels and scores.
+
+        Args:
+            texts: str or list of str.
+            pairs: what each text is compared with, in the same form, or None.
+            top_k: int or None. How many labels of a text to give, the best first; None for the best
+                one, or with `multi_label` for all from `threshold` on.
+            threshold: float. The lowest score of a label with `multi_label`.
+            batch_size: int or None. Texts that are computed together; None for 32.
+        Returns:
+            dict with `label` str and `score` float in [0, 1]; a list of them with `top_k` or
+            `multi_label`; for a list of texts, a list of these.
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if the lists differ in length, `top_k` is below 1 or there is no tokenizer.
+        """
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
+            raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
+        texts, is_single = self.read_texts(texts)
+        columns = [texts]
+        if pairs is not None:
+            columns.append(self.read_texts(pairs, "pairs")[0])
+        results = [
+            self._to_answer(result, top_k, threshold)
+            for result in self.run_graph(self._get_classify(len(columns)), columns, batch_size)
+        ]
+        return results[0] if is_single else results
+
+    def _to_answer(self, result, top_k, threshold):
+        found = [
+            {"label": label.decode("utf-8"), "score": float(score)}
+            for label, score in zip(result["labels"], result["scores"], strict=True)
+        ]
+        if top_k is not None:
+            return found[:top_k]
+        if self.multi_label:
+            return [each for each in found if each["score"] >= threshold]
+        return found[0]
+
+    def _get_classify(self, num_texts):
+        specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "pair")[:num_texts]]
+        return self._get_graph(
+            ("classify", num_texts), lambda: tf.function(self._classify, input_signature=specs)
+        )
+
+    def _classify(self, *texts):
+        inputs, _ = self.pack_texts(*texts)
+        logits = self(inputs, training=False)
+        scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
+        scores, order = tf.math.top_k(scores, len(self.labels))
+        return {"labels": tf.gather(tf.constant(self.labels.names), order), "scores": scores}
+
+    def serving_functions(self):
+        """What is exported.
+
+        serving_default: `text` string (B,) -> `labels` string (B, C), the best first, and `scores`
+            float32 (B, C).
+        pairs: the same of `text` and `pair`, string (B,).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, C).
+        """
+        functions = {"tokens": self.get_tokens_function()}
+        if self.tokenizer is not None:
+            functions["serving_default"] = self._get_classify(1)
+            functions["pairs"] = self._get_classify(2)
+        return functions
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "labels": list(self.labels.names),
+            "multi_label": self.multi_label,
+            "head_activation": self.head_activation,
+            "dropout": self.dropout,
+            "sequence_length": self._sequence_length,
+        }

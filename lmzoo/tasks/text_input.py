@@ -1,0 +1,323 @@
+"""The reading half of a task: raw text goes into `fit`, `evaluate`, `predict` and the answers."""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.data import Rows, make_rows
+from lmzoo.data.packing import pack
+from lmzoo.layers.checks import check_size
+from lmzoo.tasks.cut_report import CutReport
+
+__all__ = ["Example", "TextInput"]
+
+
+class Example(typing.NamedTuple):
+    """A batch as Keras takes it, and which of its texts were too long.
+
+    inputs: dict of tensors, what the task is called with.
+    labels, weights: tensors or None.
+    is_cut: bool (B,).
+    """
+
+    inputs: dict
+    labels: typing.Any
+    weights: typing.Any
+    is_cut: tf.Tensor
+
+
+class TextInput:
+    """Lets a task read text.
+
+    The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
+    batches. A task may override `columns_of` (which argument is which column) and `label_rows`
+    (labels to numbers, with errors that name the row); it defines `encode` (in the graph) and
+    `serving_functions`.
+    """
+
+    batch_size = 32
+
+    # Keras's three methods
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *,
+        sample_weight=None,
+        validation_data=None,
+        validation_split=0.0,
+        shuffle=True,
+        initial_epoch=0,
+        **kwargs,
+    ):
+        """Trains as `keras.Model.fit`, on raw text as well.
+
+        Args:
+            x: list of str, a pair of such lists, `lmzoo.data.Rows`, or a tf.data.Dataset of string
+                batches; also token batches, as the task is called with.
+            y: what the task learns of each text, see its class; None where `x` holds it.
+            batch_size: int or None. 32 for raw text.
+            sample_weight: list of float or None.
+            validation_data: as `x`, or a tuple `(x, y)` or `(x, y, sample_weight)`.
+            validation_split: float. The share of raw texts to set aside for validation.
+            shuffle: bool.
+            initial_epoch: int. The order of an epoch of raw text depends on its number.
+            **kwargs: as for `keras.Model.fit`.
+        Returns:
+            keras.callbacks.History.
+        Raises:
+            ValueError, TypeError: if the texts and labels do not fit together; the message names
+                the row.
+        """
+        report = CutReport(self.sequence_length)
+        if self._is_raw(x):
+            rows = self._to_rows(x, y, sample_weight)
+            if validation_split and isinstance(rows, Rows):
+                rows, validation_data = rows.split(validation_split)
+                validation_split = 0.0
+            x = self._to_batches(rows, batch_size, shuffle, report, initial_epoch)
+            y = sample_weight = batch_size = None
+        if self._is_raw_pair(validation_data):
+            validation_data = self._to_validation(validation_data, batch_size)
+        try:
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                shuffle=False if isinstance(x, tf.data.Dataset) else shuffle,
+                initial_epoch=initial_epoch,
+                **kwargs,
+            )
+        finally:
+            report.warn()
+
+    def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
+        """Evaluates as `keras.Model.evaluate`, on raw text as well; see `fit`."""
+        report = CutReport(self.sequence_length)
+        if self._is_raw(x):
+            rows = self._to_rows(x, y, sample_weight)
+            x = self._to_batches(rows, batch_size, False, report)
+            y = sample_weight = batch_size = None
+        results = super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
+        report.warn()
+        return results
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Predicts as `keras.Model.predict`, on raw text as well; see `fit`.
+
+        Returns:
+            What the task returns when it is called, as NumPy arrays.
+        """
+        report = CutReport(self.sequence_length)
+        if self._is_raw(x):
+            rows = self._to_rows(x, labelled=False)
+            x = self._to_batches(rows, batch_size, False, report, labelled=False)
+            batch_size = None
+        results = super().predict(x, batch_size, **kwargs)
+        report.warn()
+        return results
+
+    # What a task may override
+
+    @property
+    def sequence_length(self):
+        """int. The longest text in tokens, special ones included."""
+        return self._sequence_length or self.backbone.max_sequence_length
+
+    @sequence_length.setter
+    def sequence_length(self, sequence_length):
+        check_size(sequence_length=sequence_length)
+        longest = self.backbone.max_sequence_length
+        if sequence_length is not None and sequence_length > longest:
+            raise ValueError(
+                f"`sequence_length` must not exceed the backbone's {longest}. Received: "
+                f"sequence_length={sequence_length}."
+            )
+        self._sequence_length = sequence_length
+
+    def columns_of(self, x, y=None, sample_weight=None):
+        """dict of column to values: lists from `fit`, or tensors from a dataset."""
+        if isinstance(x, dict):
+            columns = dict(x)
+        elif isinstance(x, tuple):
+            columns = dict(zip(("text", "pair"), x, strict=True))
+        else:
+            columns = {"text": x}
+        given = {"label": y, "weight": sample_weight}
+        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+
+    def label_rows(self, rows):
+        """Rows whose labels are numbers; raises for a label that is none of the task's."""
+        return rows
+
+    def encode_inputs(self, columns):
+        """In the graph: string batches to token batches; see `pack_texts`."""
+        return self.pack_texts(*(columns[name] for name in ("text", "pair") if name in columns))
+
+    def encode(self, columns, seed):
+        """In the graph: string batches and labels to an `Example`.
+
+        Args:
+            columns: dict of column to tensor (B,) or ragged (B, None).
+            seed: int64 (). Another one for each batch.
+        """
+        raise NotImplementedError
+
+    def serving_functions(self):
+        """dict of signature to tf.function: what is exported."""
+        raise NotImplementedError
+
+    # What tasks use
+
+    def pack_texts(self, *texts):
+        """In the graph: one batch of texts or two, string (B,), to token batches.
+
+        Returns:
+            inputs: dict as the backbone takes it.
+            is_cut: bool (B,).
+        """
+        inputs, _, is_cut = pack(
+            [self.tokenizer.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
+        )
+        return inputs, is_cut
+
+    def read_texts(self, texts, name="texts"):
+        """A list of texts, and whether one alone was given."""
+        self._need_tokenizer()
+        if isinstance(texts, str):
+            return [texts], True
+        texts = list(texts)
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"`{name}` must be a string or a list of strings. Received: "
+                    f"{text!r:.60} at index {index}."
+                )
+        return texts, False
+
+    def run_graph(self, function, columns, batch_size=None):
+        """Runs a tf.function over lists of strings, batch by batch, short texts first.
+
+        Args:
+            function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
+            columns: list of lists of str of one length.
+            batch_size: int or None.
+        Returns:
+            list of dict of arrays, one for each text, in the order of the texts.
+        """
+        batch_size = batch_size or self.batch_size
+        # Texts of about one length need little padding.
+        order = sorted(range(len(columns[0])), key=lambda index: -len(columns[0][index]))
+        results = [None] * len(order)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = [tf.constant([column[index] for index in chosen]) for column in columns]
+            outputs = {name: value.numpy() for name, value in function(*batch).items()}
+            for place, index in enumerate(chosen):
+                results[index] = {name: value[place] for name, value in outputs.items()}
+        return results
+
+    def get_tokens_function(self, output="logits"):
+        """The task on token batches, for export: a tf.function whose result is named `output`.
+
+        Its inputs are `token_ids` int32 (B, T), `padding_mask` bool (B, T) and, for a backbone with
+        segments, `segment_ids` int32 (B, T).
+        """
+        names = ["token_ids", "padding_mask"]
+        if self.backbone.num_segments > 1:
+            names.append("segment_ids")
+        dtypes = {"padding_mask": tf.bool}
+        specs = [tf.TensorSpec([None, None], dtypes.get(name, tf.int32), name) for name in names]
+
+        def tokens(*values):
+            ids = values[0]
+            # Left alone, a negative id would be counted from the end of the vocabulary.
+            known = tf.reduce_all((ids >= 0) & (ids < self.backbone.vocabulary_size))
+            message = f"`token_ids` must be from 0 to {self.backbone.vocabulary_size - 1}."
+            with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
+                inputs = {
+                    name: tf.identity(value) for name, value in zip(names, values, strict=True)
+                }
+            return {output: self(inputs, training=False)}
+
+        return self._get_graph("tokens", lambda: tf.function(tokens, input_signature=specs))
+
+    def _need_tokenizer(self):
+        if self.tokenizer is None:
+            raise ValueError(
+                "Text can be read only by a task with a tokenizer. Received: tokenizer=None. "
+                "Pass token batches, or make the task with a tokenizer."
+            )
+
+    # From arguments to batches
+
+    def _is_raw(self, x):
+        if isinstance(x, str):
+            raise TypeError(f"`x` must be a list of texts. Received: {x!r:.60}. Write [text].")
+        if isinstance(x, Rows):
+            return True
+        if isinstance(x, tf.data.Dataset):
+            spec = x.element_spec
+            return _holds_text(spec[0] if isinstance(spec, tuple) else spec)
+        return _holds_text(x)
+
+    def _is_raw_pair(self, data):
+        if isinstance(data, tuple):
+            return self._is_raw(data[0])
+        return data is not None and self._is_raw(data)
+
+    def _to_rows(self, x, y=None, sample_weight=None, labelled=True):
+        """Rows, or a dataset of string batches as it came."""
+        self._need_tokenizer()
+        if isinstance(x, tf.data.Dataset):
+            return x
+        rows = x if isinstance(x, Rows) else make_rows(**self.columns_of(x, y, sample_weight))
+        return self.label_rows(rows) if labelled else rows
+
+    def _to_batches(self, rows, batch_size, shuffle, report, initial_epoch=0, labelled=True):
+        def encode(columns, seed):
+            if labelled:
+                return report.count(self.encode(columns, seed))
+            inputs, is_cut = self.encode_inputs(columns)
+            return report.count(Example(inputs, None, None, is_cut))
+
+        if isinstance(rows, Rows):
+            return rows.dataset(
+                batch_size or self.batch_size,
+                shuffle=shuffle,
+                initial_epoch=initial_epoch,
+                encode=encode,
+            )
+        # A dataset of the caller's own has no step numbers that go on from epoch to epoch.
+        seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=True)
+        zipped = tf.data.Dataset.zip(rows, seeds)
+        batches = zipped.map(
+            lambda element, seed: encode(self._columns_of_element(element), seed),
+            tf.data.AUTOTUNE,
+        )
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def _columns_of_element(self, element):
+        return self.columns_of(*element) if isinstance(element, tuple) else self.columns_of(element)
+
+    def _to_validation(self, data, batch_size):
+        arguments = data if isinstance(data, tuple) else (data,)
+        rows = self._to_rows(*arguments)
+        return self._to_batches(rows, batch_size, False, CutReport(self.sequence_length))
+
+
+def _holds_text(x):
+    """Whether lists, arrays, tensors or specs are of text and not of tokens."""
+    if isinstance(x, dict):
+        return "token_ids" not in x and bool(x) and _holds_text(next(iter(x.values())))
+    if hasattr(x, "dtype"):
+        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
+    while isinstance(x, list | tuple) and x:
+        x = x[0]
+    return isinstance(x, str | np.str_)

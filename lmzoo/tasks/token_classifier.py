@@ -1,0 +1,278 @@
+"""Tagging words, and so finding names and other spans in a text."""
+
+import keras
+import tensorflow as tf
+
+from lmzoo.data.packing import pack
+from lmzoo.layers import ClassificationHead
+from lmzoo.metrics import SpanF1
+from lmzoo.tasks.labels import LabelSet
+from lmzoo.tasks.tagging import TagScheme, find_spans, join_words, number_words
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_input import Example, TextInput
+
+__all__ = ["TokenClassifier"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TokenClassifier(TextInput, Task):
+    """Gives each word a tag, and each text the spans that the tags make.
+
+    Trained on `fit(words, tags)`, both lists of lists of str (tags may be numbers), or on rows with
+    columns `words` and `tags`, as `lmzoo.data.read_conll` gives them. Each piece of a word learns
+    the word's tag, those behind the first one with `I-` for `B-`; accuracy and span F1 count words.
+
+    Args:
+        backbone: `lmzoo.models.BertBackbone`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+        labels: list of str. The tags in IOB2 form, such as "O", "B-PER", "I-PER", or plain ones,
+            such as parts of speech.
+        dropout: float in [0, 1) or None. Before the scores; None for the backbone's.
+        sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
+            `segment_ids` int (B, T) and `word_starts` bool (B, T), True where the metrics count.
+    Returns:
+        Logits, float (B, T, C).
+    Raises:
+        TypeError: if `labels` are not str.
+        ValueError: if there are less than two labels, one stands twice, a number is out of its
+            range, or the tokenizer does not fit the backbone.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 5.3, where the first
+        piece alone is trained; here all are, so that text is tagged as well as words.
+
+    Example:
+        tagger = lmzoo.tasks.TokenClassifier(backbone, tokenizer, ["O", "B-PER", "I-PER"])
+        tagger.fit([["Ada", "Lovelace", "wrote"]], [["B-PER", "I-PER", "O"]])
+        tagger.tag("Ada Lovelace")  # [{"text": "Ada Lovelace", "label": "PER", "start": 0, ...}]
+    """
+
+    _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+
+    def __init__(
+        self, backbone, tokenizer=None, labels=None, dropout=None, sequence_length=None, **kwargs
+    ):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.labels = LabelSet(labels=labels)
+        self.dropout = dropout
+        self.sequence_length = sequence_length
+        self._scheme = TagScheme(self.labels.names)
+        self.head = ClassificationHead(
+            len(self.labels),
+            dropout=backbone.dropout if dropout is None else dropout,
+            initializer=keras.initializers.TruncatedNormal(
+                stddev=backbone.initializer_range or 0.02
+            ),
+            dtype=backbone.dtype_policy,
+            name="head",
+        )
+        self.head.build((None, None, backbone.hidden_dim))
+
+    def call(self, inputs, training=None):
+        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        return self.head(hidden, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape["token_ids"], len(self.labels))
+
+    # Training
+
+    def _make_loss(self):
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+
+    def _make_metrics(self):
+        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        if self._scheme.has_spans:
+            metrics.append(SpanF1(list(self.labels.names), name="span_f1"))
+        return metrics
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        word_starts = x.get("word_starts")
+        if word_starts is not None:
+            sample_weight = tf.cast(word_starts, tf.float32)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def columns_of(self, x, y=None, sample_weight=None):
+        columns = dict(x) if isinstance(x, dict) else {"words": x}
+        given = {"tags": y, "weight": sample_weight}
+        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+
+    def label_rows(self, rows):
+        for name in ("words", "tags"):
+            if name not in rows.columns:
+                raise ValueError(
+                    "A tagger must have words and a tag for each. Received: rows with columns "
+                    f"{', '.join(rows.columns)}, without `{name}`."
+                )
+        rows = rows.with_column("tags", self._read_tags)
+        # Each tag is read once before training begins, not when its batch comes after hours.
+        for _ in rows:
+            pass
+        return rows
+
+    def _read_tags(self, row):
+        words, tags = row["words"], row["tags"]
+        if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
+            raise ValueError(
+                "`words` and `tags` must be lists of one length. Received: "
+                f"words={words!r:.60}, tags={tags!r:.60}."
+            )
+        return [self.labels.to_id(tag) for tag in tags]
+
+    def encode_inputs(self, columns):
+        if "words" not in columns:
+            return self.pack_texts(columns["text"])
+        inputs, _, is_cut = self._pack_words(columns["words"])
+        return inputs, is_cut
+
+    def encode(self, columns, seed):
+        tags = columns.get("tags")
+        inputs, labels, is_cut = self._pack_words(columns["words"], tags)
+        if tags is None:
+            return Example(inputs, None, None, is_cut)
+        weights = tf.cast(labels >= 0, tf.float32)
+        if "weight" in columns:
+            weights *= tf.cast(columns["weight"], tf.float32)[:, None]
+        return Example(inputs, tf.maximum(labels, 0), weights, is_cut)
+
+    def _pack_words(self, words, tags=None):
+        """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
+        texts, word_starts = join_words(words)
+        ids, starts, _ = self.tokenizer.tokenize_with_offsets(texts)
+        numbers = number_words(starts, word_starts)
+        begins = numbers != tf.concat([[-1], numbers], 0)[:-1]
+        if tags is None:
+            labels = tf.fill(tf.shape(numbers), -1)
+        else:
+            labels = tf.gather(self.labels.to_ids(tags).flat_values, numbers)
+            labels = tf.where(begins, labels, tf.gather(self._scheme.going_on, labels))
+        features = tf.stack([ids.flat_values, labels, tf.cast(begins, tf.int32)], axis=-1)
+        inputs, features, is_cut = pack(
+            [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
+        )
+        return {**inputs, "word_starts": features[..., 1] > 0}, features[..., 0], is_cut
+
+    # Answers
+
+    def tag(self, texts, batch_size=None):
+        """Finds the spans of texts, or tags words.
+
+        Args:
+            texts: str or list of str; or a list of lists of words.
+            batch_size: int or None. Texts that are computed together; None for 32.
+        Returns:
+            For a text a list of spans, each a dict of `text`, `label` (the type, such as "PER"),
+            `start` and `end` (characters) and `score` (the mean probability of its words' tags).
+            For a list of words the list of their tags; words beyond `sequence_length` have "O", or
+            the first label where there is no "O". For several texts, a list of these.
+        Raises:
+            TypeError: if a text is neither a str nor a list of str.
+            ValueError: if there is no tokenizer.
+        """
+        if not isinstance(texts, str) and len(texts) and isinstance(texts[0], list | tuple):
+            return self._tag_words(texts, batch_size)
+        texts, is_single = self.read_texts(texts)
+        results = self.run_graph(self._get_tag(), [texts], batch_size)
+        answers = [_to_answer(text, result) for text, result in zip(texts, results, strict=True)]
+        return answers[0] if is_single else answers
+
+    def _tag_words(self, rows, batch_size):
+        rows = [self.read_texts(words, "words")[0] for words in rows]
+        specs = [tf.TensorSpec([None], tf.string, "text")]
+        graph = self._get_graph(
+            "tag_pieces", lambda: tf.function(self._tag_pieces, input_signature=specs)
+        )
+        results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
+        nothing = "O" if "O" in self.labels.names else self.labels.names[0]
+        answers = []
+        for words, result in zip(rows, results, strict=True):
+            tags, start = [], 0
+            for word in words:
+                # The first piece that begins in the word decides.
+                inside = (result["starts"] >= start) & (result["starts"] < start + len(word))
+                found = result["tags"][inside]
+                tags.append(self.labels.names[found[0]] if found.size else nothing)
+                start += len(word) + 1
+            answers.append(tags)
+        return answers
+
+    def _tag_pieces(self, text):
+        """The tag of each piece, its probability, its id and its place, all (B, T)."""
+        ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
+        columns = [values.flat_values for values in (ids, starts, ends)]
+        inputs, features, _ = pack(
+            [ids.with_flat_values(tf.stack(columns, axis=-1))],
+            self.tokenizer,
+            self.sequence_length,
+        )
+        probabilities = tf.nn.softmax(self(inputs, training=False))
+        return {
+            "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
+            "scores": tf.reduce_max(probabilities, axis=-1),
+            "token_ids": inputs["token_ids"],
+            # Special tokens and padding are at -1.
+            "starts": features[..., 0],
+            "ends": features[..., 1],
+        }
+
+    def _tag(self, text):
+        pieces = self._tag_pieces(text)
+        is_text = pieces["starts"] >= 0
+        pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
+        ids = pieces["token_ids"]
+        rows = ids.value_rowids()
+        is_first = tf.concat([[-1], rows], 0)[:-1] != rows
+        begins = is_first | ~tf.gather(self.tokenizer.continues_word, ids.flat_values)
+        # A word has the tag of its first piece and reaches to the end of its last.
+        last = tf.concat([begins, [True]], 0)[1:]
+        kept = {
+            name: tf.ragged.boolean_mask(pieces[name], ids.with_flat_values(begins))
+            for name in ("tags", "scores", "starts")
+        }
+        kept["ends"] = tf.ragged.boolean_mask(pieces["ends"], ids.with_flat_values(last))
+        found = find_spans(self._scheme, **kept)
+        names = tf.constant([*self._scheme.types, ""])
+        return {
+            "spans": found["spans"],
+            "labels": tf.gather(names, found["types"] % len(self._scheme.types + ("",))),
+            "scores": found["scores"],
+        }
+
+    def _get_tag(self):
+        specs = [tf.TensorSpec([None], tf.string, "text")]
+        return self._get_graph("tag", lambda: tf.function(self._tag, input_signature=specs))
+
+    def serving_functions(self):
+        """What is exported.
+
+        serving_default: `text` string (B,) -> `spans` int32 (B, S, 2), start and end in characters,
+            filled up with -1; `labels` string (B, S), filled up with ""; `scores` float32 (B, S).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, T, C).
+        """
+        functions = {"tokens": self.get_tokens_function()}
+        if self.tokenizer is not None:
+            functions["serving_default"] = self._get_tag()
+        return functions
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "labels": list(self.labels.names),
+            "dropout": self.dropout,
+            "sequence_length": self._sequence_length,
+        }
+
+
+def _to_answer(text, result):
+    answer = []
+    for (start, end), label, score in zip(
+        result["spans"].tolist(), result["labels"].tolist(), result["scores"].tolist(), strict=True
+    ):
+        if start >= 0:
+            label = label.decode("utf-8")
+            span = {"text": text[start:end], "label": label, "start": start, "end": end}
+            answer.append({**span, "score": score})
+    return answer

@@ -1,0 +1,128 @@
+"""What BERT's cleaning makes of every code point, as tables."""
+
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+
+__all__ = [
+    "CODE_POINT_BITS",
+    "IRREGULAR",
+    "ISOLATED",
+    "LETTER",
+    "MOVES",
+    "SPACE",
+    "CharacterTables",
+    "make_bert_tables",
+    "make_decomposition_tables",
+    "read_orders",
+]
+
+# An entry is a code point with its class above it. The higher the class, the more is to be done.
+CODE_POINT_BITS = 21
+SPACE, ISOLATED, LETTER, IRREGULAR, MOVES = (code << CODE_POINT_BITS for code in (0, 1, 2, 4, 8))
+_SIZE = 0x110000
+# The classes of the file, by their numbers; the last one is deleted, an expansion to nothing.
+_CLASSES = (LETTER, ISOLATED, SPACE)
+_DELETED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class CharacterTables:
+    """What becomes of every code point.
+
+    Attributes:
+        entries: int32 (0x110000,). A class plus the code point that comes out; `IRREGULAR` plus a
+            row of `splits` where none or several do; `MOVES` on top where, in Unicode's order of
+            marks, the place of what comes out depends on the neighbours.
+        expansions: int32 (n,). Entries.
+        splits: int32 (rows + 1,). Where each expansion begins in `expansions`, and n.
+    """
+
+    entries: np.ndarray
+    expansions: np.ndarray
+    splits: np.ndarray
+
+
+def make_bert_tables(lowercase, strip_accents, split_chinese):
+    """Makes the tables of a whole cleaning: deletion, marks, case, and the class that comes out.
+
+    Args:
+        lowercase: bool.
+        strip_accents: bool. If True, text is decomposed (NFD) and non-spacing marks go.
+        split_chinese: bool. If True, each Chinese character is a word.
+    Returns:
+        CharacterTables.
+    """
+    file = _read_file()
+    classes = file["class"]
+    entries = np.array([*_CLASSES, SPACE], np.int32)[classes] + np.arange(_SIZE, dtype=np.int32)
+    if split_chinese:
+        entries = np.where(file["chinese"] > 0, ISOLATED + np.arange(_SIZE), entries)
+    plain = entries.astype(np.int32)
+    changed = {int(point): () for point in np.flatnonzero(classes == _DELETED)}
+    stripped = file["decomposition"] if strip_accents else {}
+    marks = set(np.flatnonzero(file["mark"] > 0).tolist()) if strip_accents else set()
+    lowered = file["lower"] if lowercase else {}
+    for point in {*stripped, *marks, *lowered} - changed.keys():
+        kept = [part for part in stripped.get(point, (point,)) if part not in marks]
+        parts = [low for part in kept for low in lowered.get(part, (part,))]
+        changed[point] = tuple(plain[parts].tolist())
+    moving = (file["order"] > 0) & (file["mark"] == 0) if strip_accents else np.zeros(_SIZE, bool)
+    for point, parts in stripped.items():
+        moving[point] |= moving[list(parts)].any()
+    return _pack(plain, changed, moving)
+
+
+def make_decomposition_tables():
+    """Makes the tables of the canonical decomposition (NFD) alone; what BERT deletes goes.
+
+    Returns:
+        CharacterTables, whose entries are code points without a class.
+    """
+    file = _read_file()
+    changed = {int(point): () for point in np.flatnonzero(file["class"] == _DELETED)}
+    changed = {**file["decomposition"], **changed}
+    return _pack(np.arange(_SIZE, dtype=np.int32), changed, np.zeros(_SIZE, bool))
+
+
+def read_orders():
+    """Reads the order of combining marks.
+
+    Returns:
+        uint8 (0x110000,). The rank of a code point's canonical combining class; 0 for the code
+        points that others never move across.
+    """
+    return _read_file()["order"]
+
+
+def _pack(plain, changed, moving):
+    entries, expansions, splits = plain.copy(), [], [0]
+    for point in sorted(changed):
+        parts = changed[point]
+        if len(parts) == 1:
+            entries[point] = parts[0]
+            continue
+        entries[point] = IRREGULAR + len(splits) - 1
+        expansions.extend(parts)
+        splits.append(len(expansions))
+    entries = np.where(moving, entries + MOVES, entries)
+    return CharacterTables(*(np.array(part, np.int32) for part in (entries, expansions, splits)))
+
+
+@functools.cache
+def _read_file():
+    path = pathlib.Path(__file__).with_name("bert_characters.npz")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    tables = {}
+    for name in ("class", "chinese", "mark", "order"):
+        runs = np.diff(arrays[f"{name}_starts"], append=_SIZE)
+        tables[name] = np.repeat(arrays[f"{name}_values"], runs)
+    for name in ("lower", "decomposition"):
+        texts = np.split(arrays[f"{name}_texts"], np.flatnonzero(arrays[f"{name}_texts"] == 0) + 1)
+        points = arrays[f"{name}_points"].tolist()
+        pairs = zip(points, texts[:-1], strict=True)
+        tables[name] = {point: tuple(text[:-1].tolist()) for point, text in pairs}
+    return tables

@@ -1,0 +1,70 @@
+"""Looking code points up in tables, in the graph."""
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.tokenizers.bert_characters import IRREGULAR, MOVES
+
+__all__ = ["CharacterMap"]
+
+_BLOCK_BITS = 8
+
+
+class CharacterMap(tf.Module):
+    """Gives what becomes of code points.
+
+    Args:
+        tables: CharacterTables.
+    """
+
+    def __init__(self, tables):
+        super().__init__(name="character_map")
+        # Most blocks of 256 are all letters or unassigned: stored as differences to the code
+        # point they are one block, and 4 MB become 0.1 MB.
+        differences = tables.entries - np.arange(len(tables.entries), dtype=np.int32)
+        blocks, index = np.unique(
+            differences.reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
+        )
+        with tf.init_scope():
+            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
+            self._differences = tf.constant(blocks.reshape(-1), tf.int32)
+            # One more entry: without expansions there must still be something to gather from.
+            self._expansions = tf.constant(np.append(tables.expansions, 0), tf.int32)
+            self._starts = tf.constant(np.append(tables.splits[:-1], 0), tf.int32)
+            self._lengths = tf.constant(np.append(np.diff(tables.splits), 0), tf.int32)
+
+    def look_up(self, code_points):
+        """Gives the entries.
+
+        Args:
+            code_points: int32 (n,). Valid ones.
+        Returns:
+            int32 (n,).
+        """
+        block = tf.gather(self._block_starts, tf.bitwise.right_shift(code_points, _BLOCK_BITS))
+        inside = tf.bitwise.bitwise_and(code_points, (1 << _BLOCK_BITS) - 1)
+        return code_points + tf.gather(self._differences, block + inside)
+
+    def expand(self, entries, row_splits):
+        """Puts the expansions in the places of the irregular entries.
+
+        Args:
+            entries: int32 (n,).
+            row_splits: int64 (B + 1,). Where each row begins in `entries`, and n.
+        Returns:
+            entries: int32 (m,). None is irregular or moves.
+            row_splits: int64 (B + 1,).
+            sources: int32 (m,). The index each one had in `entries`.
+        """
+        entries = tf.bitwise.bitwise_and(entries, MOVES - 1)
+        irregular = entries >= IRREGULAR
+        row = tf.where(irregular, entries - IRREGULAR, 0)
+        lengths = tf.where(irregular, tf.gather(self._lengths, row), 1)
+        ends = tf.cumsum(lengths)
+        sources = tf.repeat(tf.range(tf.size(entries)), lengths)
+        within = tf.range(tf.size(sources)) - tf.gather(ends - lengths, sources)
+        inside = tf.gather(irregular, sources)
+        place = tf.where(inside, tf.gather(tf.gather(self._starts, row), sources) + within, 0)
+        expanded = tf.where(inside, tf.gather(self._expansions, place), tf.gather(entries, sources))
+        splits = tf.gather(tf.concat([[0], ends], 0), row_splits)
+        return expanded, tf.cast(splits, tf.int64), sources

@@ -1,0 +1,164 @@
+"""What the files of all Hugging Face tokenizers have in common."""
+
+import dataclasses
+import pathlib
+
+from lmzoo.json_files import read_json
+
+__all__ = ["FileCheck", "describe_special", "find_special", "get_content", "read_named"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FileCheck:
+    """Refuses what a file must not hold, by the file's name.
+
+    Attributes:
+        path: pathlib.Path.
+        kind: str. The tokenizer that is expected.
+    """
+
+    path: pathlib.Path
+    kind: str
+
+    def expect(self, name, value, allowed):
+        """Refuses a value that is not among those allowed.
+
+        Args:
+            name: str. Where the value stands in the file.
+            value: what stands there.
+            allowed: tuple.
+        Raises:
+            ValueError: if `value` is not in `allowed`.
+        """
+        if value not in allowed:
+            self.refuse(name, value, " or ".join(repr(plain) for plain in allowed))
+
+    def expect_section(self, name, value):
+        """Refuses what is no JSON object.
+
+        Args:
+            name: str. Where the value stands in the file.
+            value: what stands there.
+        Raises:
+            ValueError: if `value` is not a dict.
+        """
+        if not isinstance(value, dict):
+            self.refuse(name, value, "an object")
+
+    def refuse(self, name, value, wanted):
+        """Says what was wanted instead.
+
+        Args:
+            name: str. Where the value stands in the file.
+            value: what stands there.
+            wanted: str.
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{self.path.name} must have {wanted} as `{name}`, {self.kind}. "
+            f"Received: {value!r:.80} in {str(self.path)!r}."
+        )
+
+    def read_added(self, tokens, vocabulary, refused):
+        """Reads the special tokens that a file describes, and adds them to the vocabulary.
+
+        Args:
+            tokens: list of dict. What stands as `added_tokens`.
+            vocabulary: dict of str to int. New tokens are put into it.
+            refused: tuple of str. The options of a token that must be off.
+        Returns:
+            list of dict, those of `tokens`, which are now known to have a str as `content`.
+        Raises:
+            ValueError: if one is not special, has such an option, or another id.
+        """
+        for token in tokens:
+            if not isinstance(token, dict) or not isinstance(token.get("content"), str):
+                self.refuse("added_tokens", token, "objects with a `content`")
+            content = token["content"]
+            self.expect(f"added_tokens.special of {content!r:.60}", token.get("special"), (True,))
+            for option in refused:
+                self.expect(f"added_tokens.{option}", token.get(option), (None, False))
+            index = token.get("id")
+            if type(index) is not int or vocabulary.setdefault(content, index) != index:
+                self.refuse(
+                    f"added_tokens.id of {content!r:.60}", index, "its id in the vocabulary"
+                )
+        return tokens
+
+
+def read_named(folder):
+    """Reads the two small files beside a tokenizer's, as far as they are there.
+
+    Args:
+        folder: pathlib.Path.
+    Returns:
+        dict. What `tokenizer_config.json` says, and `special_tokens_map.json` where it does not.
+    Raises:
+        ValueError: if one of them is too large or broken.
+    """
+    named = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            named.update(read_json(folder / name))
+    return named
+
+
+def find_special(special_tokens, vocabulary, named, roles, folder):
+    """Adds the special tokens that the two small files name.
+
+    Args:
+        special_tokens: list of str. Those that are known.
+        vocabulary: dict of str to int.
+        named: dict, as `read_named` gives it.
+        roles: iterable of str. The keys of `named` that name a token each.
+        folder: pathlib.Path.
+    Returns:
+        list of str, each once.
+    Raises:
+        ValueError: if one is not in the vocabulary.
+    """
+    special = dict.fromkeys(special_tokens)
+    more = named.get("additional_special_tokens") or []
+    for entry in [*(named.get(theirs) for theirs in roles), *more]:
+        token = get_content(entry)
+        if token is None:
+            continue
+        if token not in vocabulary:
+            raise ValueError(
+                "tokenizer_config.json must name tokens of the vocabulary. "
+                f"Received: {token!r:.80} in {str(folder)!r}, which is not one."
+            )
+        special[token] = None
+    return list(special)
+
+
+def get_content(entry):
+    """Reads the name of a token, which stands alone or in an object.
+
+    Args:
+        entry: anything.
+    Returns:
+        str, or None if it is none.
+    """
+    content = entry.get("content") if isinstance(entry, dict) else entry
+    return content if isinstance(content, str) else None
+
+
+def describe_special(token, strips_left=False):
+    """Describes a special token as `tokenizer.json` does.
+
+    Args:
+        token: str.
+        strips_left: bool. If True, it takes the white space before it.
+    Returns:
+        dict.
+    """
+    return {
+        "content": token,
+        "single_word": False,
+        "lstrip": strips_left,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }

@@ -1,0 +1,157 @@
+"""What all tokenizers have in common: names of tokens, checked arguments, tables made late."""
+
+import threading
+
+import tensorflow as tf
+
+__all__ = ["Tokenizer", "read_text"]
+
+# Threads that share a tokenizer must not each make tables: those of the loser would vanish under
+# the graph that it is tracing. (As an attribute the lock would forbid copies.)
+_BUILDING = threading.RLock()
+
+
+class Tokenizer(tf.Module):
+    """Has a vocabulary; a subclass says how text becomes ids, and ids text.
+
+    A subclass gives `_make_encoder` and `_make_decoder`. The encoder has `encode(text)` and
+    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None).
+
+    Args:
+        name: str. The name of the module.
+        vocabulary: an object with `tokens` (tuple of str, by id), `ids` (dict of str to int) and
+            `special_tokens` (tuple of str).
+    """
+
+    def __init__(self, name, vocabulary):
+        super().__init__(name=name)
+        self._vocabulary = vocabulary
+        self._lazy_encoder = None
+        self._lazy_decoder = None
+
+    @property
+    def vocabulary_size(self):
+        """int. V, the number of tokens, special ones included."""
+        return len(self._vocabulary.tokens)
+
+    @property
+    def special_tokens(self):
+        """tuple of str."""
+        return self._vocabulary.special_tokens
+
+    def token_to_id(self, token):
+        """Gives the id of a token.
+
+        Args:
+            token: str, as it stands in the vocabulary.
+        Returns:
+            int.
+        Raises:
+            ValueError: if it is not in the vocabulary.
+        """
+        if token not in self._vocabulary.ids:
+            raise ValueError(
+                f"`token` must be one of the {self.vocabulary_size} of the vocabulary. "
+                f"Received: {token!r:.80}."
+            )
+        return self._vocabulary.ids[token]
+
+    def id_to_token(self, token_id):
+        """Gives the token of an id.
+
+        Args:
+            token_id: int.
+        Returns:
+            str, as it stands in the vocabulary.
+        Raises:
+            ValueError: if it is not in the vocabulary.
+        """
+        if not 0 <= token_id < self.vocabulary_size:
+            raise ValueError(
+                f"`token_id` must be from 0 to {self.vocabulary_size - 1}. Received: {token_id}."
+            )
+        return self._vocabulary.tokens[token_id]
+
+    def tokenize(self, text, allow_special=False):
+        """Turns text into ids; nothing is put before or behind it.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+            allow_special: bool. If True, special tokens written in the text become theirs.
+        Returns:
+            tf.RaggedTensor int32 (B, None), or tf.Tensor int32 (None,) for one text.
+        Raises:
+            TypeError: if `text` is not of strings.
+            ValueError: if `text` has more than one axis.
+        """
+        text = read_text(text)
+        encode = self._encoder.encode
+        if allow_special and self.special_tokens:
+            encode = self._encoder.encode_with_special
+        return encode(text) if text.shape.rank else encode(text[None]).values
+
+    __call__ = tokenize
+
+    def _join(self, ids, skip_special):
+        """Decodes what `detokenize` takes: string (B,), or () for one row of ids."""
+        if not isinstance(ids, tf.Tensor | tf.RaggedTensor):
+            ids = (
+                tf.ragged.constant(ids, tf.int64) if _is_filled(ids) else tf.constant([], tf.int64)
+            )
+        if not ids.dtype.is_integer:
+            raise TypeError(f"`ids` must be integers. Received: dtype={ids.dtype.name}.")
+        if ids.shape.rank not in (1, 2):
+            raise ValueError(f"`ids` must have one or two axes. Received: shape={ids.shape}.")
+        if ids.shape.rank == 2:
+            return self._decoder.join(ids, skip_special)
+        return self._decoder.join(ids[None], skip_special)[0]
+
+    @property
+    def _encoder(self):
+        # Made at first use, outside of the graph that may be under construction then.
+        if self._lazy_encoder is None:
+            with _BUILDING, tf.init_scope():
+                if self._lazy_encoder is None:
+                    self._lazy_encoder = self._make_encoder()
+        return self._lazy_encoder
+
+    @property
+    def _decoder(self):
+        if self._lazy_decoder is None:
+            with _BUILDING, tf.init_scope():
+                if self._lazy_decoder is None:
+                    self._lazy_decoder = self._make_decoder()
+        return self._lazy_decoder
+
+    def _check_special(self, argument, token):
+        if token is not None and token not in self.special_tokens:
+            raise ValueError(
+                f"`{argument}` must be among `special_tokens`. Received: {token!r:.80} with "
+                f"special_tokens={list(self.special_tokens)!r:.200}."
+            )
+        return token
+
+
+def read_text(text):
+    """Reads what a caller gives as text.
+
+    Args:
+        text: str, list of str, or string tensor () or (B,).
+    Returns:
+        string tensor () or (B,).
+    Raises:
+        TypeError: if `text` is not of strings.
+        ValueError: if `text` has more than one axis.
+    """
+    text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
+    if text.dtype != tf.string:
+        raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")
+    if text.shape.rank not in (0, 1):
+        raise ValueError(
+            f"`text` must be one string or a list of them. Received: shape={text.shape}."
+        )
+    return text
+
+
+def _is_filled(values):
+    return not (isinstance(values, list | tuple) and not values)

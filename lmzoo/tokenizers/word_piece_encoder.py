@@ -1,0 +1,123 @@
+"""WordPiece encoding of rows of text, in one graph that does not depend on the batch."""
+
+import tensorflow as tf
+
+from lmzoo.tokenizers.bert_splitting import BertSplitter
+from lmzoo.tokenizers.piece_matching import PieceMatcher
+from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
+
+__all__ = ["WordPieceEncoder"]
+
+_UNKNOWN = -1
+
+
+class WordPieceEncoder(tf.Module):
+    """Turns text into ids; its tables never change once they are built.
+
+    Args:
+        vocabulary: WordPieceVocabulary.
+        unknown_id: int. The id of a word that the pieces do not make.
+        max_word_characters: int. Longer words are unknown.
+        cleaning: dict of the arguments of `BertSplitter`.
+    """
+
+    def __init__(self, vocabulary, unknown_id, max_word_characters, cleaning):
+        super().__init__(name="word_piece_encoder")
+        whole = {
+            token: index
+            for token, index in vocabulary.first_pieces.items()
+            if len(token) <= max_word_characters
+        }
+        special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._splitter = BertSplitter(**cleaning)
+            self._matcher = PieceMatcher(
+                vocabulary.first_pieces, vocabulary.further_pieces, unknown_id, max_word_characters
+            )
+            # Most words are one piece: one look-up each. (No word is empty, so "" is no word.)
+            self._whole_words = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(
+                    tf.constant([token.encode() for token in [*whole, ""]]),
+                    tf.constant([*whole.values(), _UNKNOWN], tf.int32),
+                ),
+                _UNKNOWN,
+            )
+            self._special = SpecialTokenFinder(special) if special else None
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode(self, text):
+        """Encodes each row; what looks like a special token stays text.
+
+        Args:
+            text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            return self._encode(text)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode_with_special(self, text):
+        """Encodes each row; special tokens in it become theirs.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            return self._special.encode(text, self._encode)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode_with_offsets(self, text):
+        """Encodes each row and says where its pieces stand.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            points, word_splits, row_words, sources = self._splitter.split(text)
+            pieces = self._encode_words(points, word_splits)
+            word_starts = tf.cast(tf.repeat(word_splits[:-1], pieces.row_lengths()), tf.int32)
+            # (3, n): where its word begins in `points`, and in it the piece's bounds.
+            ids, starts, ends = tf.unstack(pieces.values, axis=1)
+            columns = (
+                ids,
+                tf.gather(sources, word_starts + starts),
+                tf.gather(sources, word_starts + ends - 1) + 1,
+            )
+            return tuple(_make_rows(column, pieces.row_splits, row_words) for column in columns)
+
+    def _encode(self, text):
+        points, word_splits, row_words, _ = self._splitter.split(text)
+        pieces = self._encode_words(points, word_splits)
+        return _make_rows(pieces.values[:, 0], pieces.row_splits, row_words)
+
+    def _encode_words(self, points, word_splits):
+        """The pieces of each word: ragged int32 (W, None, 3) of id, start and end."""
+        words = tf.raw_ops.UnicodeEncode(
+            input_values=points, input_splits=word_splits, output_encoding="UTF-8"
+        )
+        ids = self._whole_words.lookup(words)
+        others = tf.where(ids == _UNKNOWN)
+        distinct, index = tf.unique(tf.gather(words, others[:, 0]))
+        *matched, splits = self._matcher.match(distinct)
+        lengths = tf.cast(word_splits[1:] - word_splits[:-1], tf.int32)
+        # (distinct + W, None, 3): the words that were cut, then each word as its one piece.
+        choices = tf.RaggedTensor.from_row_splits(
+            tf.concat([tf.stack(matched, 1), tf.stack([ids, tf.zeros_like(ids), lengths], 1)], 0),
+            tf.concat([splits, splits[-1] + tf.range(1, tf.size(ids, tf.int64) + 1)], 0),
+            validate=False,
+        )
+        choice = tf.tensor_scatter_nd_update(
+            tf.range(tf.size(words)) + tf.size(distinct), others, index
+        )
+        return tf.gather(choices, choice)
+
+
+def _make_rows(values, word_splits, row_words):
+    return tf.RaggedTensor.from_row_splits(
+        values, tf.gather(word_splits, row_words), validate=False
+    )

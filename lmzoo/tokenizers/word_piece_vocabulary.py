@@ -1,0 +1,98 @@
+"""A WordPiece vocabulary that is checked, and what its tokens mean inside a word."""
+
+import dataclasses
+
+from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+
+__all__ = ["WordPieceVocabulary"]
+
+# The tree of the pieces takes some hundred bytes for each.
+_MAX_CHARACTERS = 1 << 23
+
+
+@dataclasses.dataclass(frozen=True)
+class WordPieceVocabulary:
+    """Tokens and special tokens that fit together.
+
+    Attributes:
+        ids: dict of str to int. Every token with its id, 0 to V - 1.
+        tokens: tuple of str, by id.
+        special_tokens: tuple of str.
+        prefix: str. What the pieces behind the first one of a word begin with.
+        first_pieces: dict of str to int. The ordinary tokens.
+        further_pieces: dict of str to int. Those with the prefix, which is cut off.
+    """
+
+    ids: dict
+    tokens: tuple
+    special_tokens: tuple
+    prefix: str
+    first_pieces: dict
+    further_pieces: dict
+
+    @classmethod
+    def build(cls, vocabulary, special_tokens, prefix):
+        """Checks the parts.
+
+        Args:
+            vocabulary: list of str by id, or dict of str to int.
+            special_tokens: iterable of str.
+            prefix: str.
+        Returns:
+            WordPieceVocabulary.
+        Raises:
+            TypeError: if a part has the wrong type.
+            ValueError: if the parts do not fit together.
+        """
+        ids = _read_ids(vocabulary)
+        special_tokens = check_special_tokens(special_tokens)
+        if not isinstance(prefix, str) or not prefix:
+            raise ValueError(f"`prefix` must be a str that is not empty. Received: {prefix!r:.80}.")
+        tokens = order_tokens(ids)
+        _check_tokens(tokens)
+        check_membership(special_tokens, ids)
+        ordinary = set(tokens) - set(special_tokens)
+        first = {token: index for index, token in enumerate(tokens) if token in ordinary}
+        size = len(prefix)
+        further = {
+            token[size:]: index
+            for token, index in first.items()
+            if token.startswith(prefix) and len(token) > size
+        }
+        return cls(ids, tokens, special_tokens, prefix, first, further)
+
+
+def _read_ids(vocabulary):
+    if isinstance(vocabulary, dict):
+        return dict(vocabulary)
+    if not isinstance(vocabulary, list | tuple):
+        raise TypeError(
+            "`vocabulary` must be a list of str or a dict of str to int. "
+            f"Received: {vocabulary!r:.80}."
+        )
+    ids = {}
+    for index, token in enumerate(vocabulary):
+        if not isinstance(token, str):
+            raise TypeError(f"`vocabulary` must hold str. Received: {token!r:.80} at {index}.")
+        if ids.setdefault(token, index) != index:
+            raise ValueError(
+                f"`vocabulary` must hold a token once. Received: {token!r:.80} at {ids[token]} and "
+                f"at {index}."
+            )
+    return ids
+
+
+def _check_tokens(tokens):
+    for index, token in enumerate(tokens):
+        # A lone surrogate is not text, and a token is a line of `vocab.txt`.
+        if not token or any(c in "\r\n" or "\ud800" <= c <= "\udfff" for c in token):
+            raise ValueError(
+                "`vocabulary` must hold text that is not empty and has no line break. "
+                f"Received: {token!r:.80} at {index}."
+            )
+    size = sum(map(len, tokens))
+    if size > _MAX_CHARACTERS:
+        raise ValueError(
+            f"`vocabulary` must have at most {_MAX_CHARACTERS} characters in all. Received: "
+            f"{size} in {len(tokens)} tokens."
+        )

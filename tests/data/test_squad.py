@@ -1,0 +1,297 @@
+import gzip
+import json
+import re
+import threading
+
+import pytest
+
+import lmzoo
+
+SUPER_BOWL = "Super Bowl 50 was an American football game. 😀 The Denver Broncos won — in Zürich."
+
+
+def answer(context, text, occurrence=0):
+    start = [match.start() for match in re.finditer(re.escape(text), context)][occurrence]
+    return {"answer_start": start, "text": text}
+
+
+def make_version_1():
+    """The structure of train-v1.1.json, with two articles."""
+    broncos = [answer(SUPER_BOWL, "Denver Broncos"), answer(SUPER_BOWL, "The Denver Broncos")]
+    where = [answer(SUPER_BOWL, "Zürich")]
+    tower = "The tower is 324 metres tall.\n\nIt has 3 levels."
+    return {
+        "data": [
+            {
+                "title": "Super_Bowl_50",
+                "paragraphs": [
+                    {
+                        "context": SUPER_BOWL,
+                        "qas": [
+                            {"answers": broncos, "question": "Who won?", "id": "56be4db0acb8"},
+                            {"answers": where, "question": "Where?", "id": "56be4db0acb9"},
+                        ],
+                    }
+                ],
+            },
+            {
+                "title": "Tower",
+                "paragraphs": [
+                    {"context": "", "qas": []},
+                    {
+                        "context": tower,
+                        "qas": [
+                            {
+                                "answers": [answer(tower, "3", occurrence=1)],
+                                "question": "How many levels?",
+                                "id": "a1",
+                            }
+                        ],
+                    },
+                ],
+            },
+        ],
+        "version": "1.1",
+    }
+
+
+ROWS = [
+    {
+        "id": "56be4db0acb8",
+        "question": "Who won?",
+        "context": SUPER_BOWL,
+        "answers": ["Denver Broncos", "The Denver Broncos"],
+        "answer_starts": [51, 47],
+    },
+    {
+        "id": "56be4db0acb9",
+        "question": "Where?",
+        "context": SUPER_BOWL,
+        "answers": ["Zürich"],
+        "answer_starts": [75],
+    },
+    {
+        "id": "a1",
+        "question": "How many levels?",
+        "context": "The tower is 324 metres tall.\n\nIt has 3 levels.",
+        "answers": ["3"],
+        "answer_starts": [38],
+    },
+]
+
+
+def write(path, found, **options):
+    path.write_text(json.dumps(found, **options), encoding="utf-8")
+    return path
+
+
+def change(found, path, value):
+    """Sets what stands at a path such as ("data", 0, "paragraphs")."""
+    *above, last = path
+    for key in above:
+        found = found[key]
+    found[last] = value
+
+
+QUESTION = ("data", 0, "paragraphs", 0, "qas", 1)
+PLACE = re.escape("train.json: data[0].paragraphs[0].qas[1]")
+
+
+@pytest.mark.parametrize("options", [{}, {"ensure_ascii": False}, {"indent": 1}])
+def test_version_1_is_read_question_by_question(tmp_path, options):
+    path = write(tmp_path / "train.json", make_version_1(), **options)
+    rows = lmzoo.data.read_squad(path)
+    assert list(rows) == ROWS and rows[-1] == ROWS[-1]
+    assert rows.columns == ("id", "question", "context", "answers", "answer_starts")
+    assert rows.place(2) == f"{path}: data[1].paragraphs[1].qas[0]"
+    for row in rows:
+        for text, start in zip(row["answers"], row["answer_starts"], strict=True):
+            assert row["context"][start : start + len(text)] == text
+
+
+def test_a_byte_order_mark_and_gzip_change_nothing(tmp_path):
+    text = "\ufeff" + json.dumps(make_version_1(), ensure_ascii=False)
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    packed = tmp_path / "b.json.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert list(lmzoo.data.read_squad(path)) == list(lmzoo.data.read_squad(packed)) == ROWS
+
+
+def test_a_question_without_an_answer_has_empty_lists(tmp_path):
+    found = make_version_1()
+    change(found, (*QUESTION, "answers"), [])
+    change(found, (*QUESTION, "is_impossible"), True)
+    change(found, (*QUESTION, "plausible_answers"), [{"text": "Denver", "answer_start": 51}])
+    change(found, ("data", 0, "paragraphs", 0, "qas", 0, "is_impossible"), False)
+    change(found, ("version",), "v2.0")
+    rows = lmzoo.data.read_squad(write(tmp_path / "train.json", found))
+    assert list(rows) == [ROWS[0], {**ROWS[1], "answers": [], "answer_starts": []}, ROWS[2]]
+
+
+def test_empty_texts_are_kept(tmp_path):
+    question = {"id": "q", "question": "", "answers": [], "is_impossible": True}
+    found = {"data": [{"paragraphs": [{"context": "", "qas": [question]}]}]}
+    (row,) = lmzoo.data.read_squad(write(tmp_path / "a.json", found))
+    assert row["question"] == row["context"] == ""
+
+
+@pytest.mark.parametrize(("text", "start"), [("Zürich", 74), ("zürich", 75), ("", 3), ("h.", -2)])
+def test_an_answer_that_does_not_stand_there_is_named(tmp_path, text, start):
+    found = make_version_1()
+    change(found, (*QUESTION, "answers"), [{"text": text, "answer_start": start}])
+    path = write(tmp_path / "train.json", found)
+    match = rf"{PLACE}\.answers\[0\]: .*Received: '{text}' at {start}, .* id '56be4db0acb9'"
+    with pytest.raises(ValueError, match=match):
+        lmzoo.data.read_squad(path)
+
+
+def test_bad_answers_are_left_out_where_asked_and_counted(tmp_path):
+    found = make_version_1()
+    change(found, ("data", 0, "paragraphs", 0, "qas", 0, "answers", 0, "answer_start"), 3)
+    change(found, (*QUESTION, "answers", 0, "text"), "Basel")
+    path = write(tmp_path / "train.json", found)
+    first = re.escape("data[0].paragraphs[0].qas[0].answers[0]")
+    with pytest.warns(UserWarning, match=rf"^2 answer.* 1 question.* {first}: .* 'Denver") as seen:
+        rows = lmzoo.data.read_squad([path], bad_answers="skip")
+    assert len(seen) == 1 and seen[0].filename == __file__
+    kept = {**ROWS[0], "answers": ["The Denver Broncos"], "answer_starts": [47]}
+    assert list(rows) == [kept, ROWS[2]]
+    assert rows.place(1) == f"{path}: data[1].paragraphs[1].qas[0]"
+
+
+def test_good_files_give_no_warning(tmp_path):
+    path = write(tmp_path / "train.json", make_version_1())
+    assert len(lmzoo.data.read_squad(path, bad_answers="skip")) == 3
+
+
+def test_bad_answers_are_an_error_or_skipped(tmp_path):
+    path = write(tmp_path / "train.json", make_version_1())
+    with pytest.raises(ValueError, match="Received: bad_answers='ignore'"):
+        lmzoo.data.read_squad(path, bad_answers="ignore")
+
+
+def test_an_id_comes_once(tmp_path):
+    found = make_version_1()
+    change(found, (*QUESTION, "id"), "56be4db0acb8")
+    path = write(tmp_path / "train.json", found)
+    before = re.escape("data[0].paragraphs[0].qas[0]")
+    with pytest.raises(ValueError, match=rf"{PLACE}: .* '56be4db0acb8', which is also .*{before}"):
+        lmzoo.data.read_squad(path)
+    first, second = (write(tmp_path / name, make_version_1()) for name in ("a.json", "b.json"))
+    with pytest.raises(ValueError, match=r"b\.json: .*'56be4db0acb8', which is also .*a\.json: "):
+        lmzoo.data.read_squad([first, second])
+
+
+def test_several_files_are_one_after_the_other(tmp_path):
+    found = make_version_1()
+    first = write(tmp_path / "a.json", {"data": found["data"][1:]})
+    second = write(tmp_path / "b.json", {"data": found["data"][:1]})
+    rows = lmzoo.data.read_squad([first, second])
+    assert list(rows) == [ROWS[2], ROWS[0], ROWS[1]]
+    assert rows.place(1) == f"{second}: data[0].paragraphs[0].qas[0]"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("data",), {}, r"train\.json: The array 'data' must have '\['"),
+        (("data", 0), 3, r"data\[0\] must be an object with a list under 'paragraphs'.* Rec.*: 3"),
+        (("data", 0, "paragraphs"), None, r"data\[0\] must .* under 'paragraphs'. .*=None"),
+        (
+            ("data", 0, "paragraphs", 0, "context"),
+            7,
+            r"paragraphs\[0\] must .* 'context'. .* context=7",
+        ),
+        (("data", 0, "paragraphs", 0, "qas"), {}, r"paragraphs\[0\] must .* a list under 'qas'"),
+        (QUESTION, "q", rf"{PLACE} must be an object with a string under 'id'. Received: 'q'"),
+        ((*QUESTION, "id"), 5, rf"{PLACE} must .* a string under 'id'. Received: id=5\."),
+        (
+            (*QUESTION, "question"),
+            None,
+            rf"{PLACE} must .* a string under 'question'. Received: question=None",
+        ),
+        (
+            (*QUESTION, "answers"),
+            "x",
+            rf"{PLACE} must .* a list under 'answers'. Received: answers='x'",
+        ),
+        ((*QUESTION, "answers", 0), {}, rf"{PLACE}\.answers\[0\] must .* 'text'. Received: \{{\}}"),
+        ((*QUESTION, "answers", 0), "x", rf"{PLACE}\.answers\[0\] must .* 'text'. Received: 'x'"),
+        (
+            (*QUESTION, "answers", 0, "answer_start"),
+            "75",
+            rf"{PLACE}\.answers\[0\] must .* an integer .* Received: answer_start='75'",
+        ),
+        ((*QUESTION, "is_impossible"), True, rf"{PLACE}: .* no answers. Received: \[.*Zürich"),
+        ((*QUESTION, "question"), "\ud800", rf"{PLACE}\.question: .* lone surrogate '\\ud800'"),
+    ],
+)
+def test_another_structure_is_told_with_its_place(tmp_path, path, value, reason):
+    found = make_version_1()
+    change(found, path, value)
+    with pytest.raises(ValueError, match=reason):
+        lmzoo.data.read_squad(write(tmp_path / "train.json", found))
+
+
+def test_a_file_without_a_question_is_named(tmp_path):
+    path = write(tmp_path / "train.json", {"data": []})
+    with pytest.raises(ValueError, match=rf"one question each. Received: {str(path)!r}"):
+        lmzoo.data.read_squad(path)
+    path.write_text("")
+    with pytest.raises(ValueError, match=rf"must not be empty. Received: {str(path)!r}"):
+        lmzoo.data.read_squad(path)
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "train.json"
+    text = json.dumps(make_version_1(), ensure_ascii=False)
+    path.write_bytes(text.encode().replace("ü".encode(), b"\xfc"))
+    with pytest.raises(ValueError, match=r"train\.json: .* UTF-8. Received: b'\\xfc"):
+        lmzoo.data.read_squad(path)
+
+
+def test_a_file_that_changes_later_is_refused(tmp_path):
+    path = write(tmp_path / "train.json", make_version_1())
+    rows = lmzoo.data.read_squad(path)
+    write(path, make_version_1(), indent=1)
+    with pytest.raises(RuntimeError, match=rf"Received: {str(path)!r}, which changed"):
+        rows[0]
+
+
+def make_articles(count):
+    """Articles of two questions each, which know their number."""
+    for number in range(count):
+        context = f"é {number} " + "x" * (number % 13)
+        questions = [
+            {"id": f"{number}-{k}", "question": "?", "answers": [answer(context, str(number))]}
+            for k in range(2)
+        ]
+        yield {"title": "", "paragraphs": [{"context": context, "qas": questions}]}
+
+
+def test_many_threads_read_the_same_rows(tmp_path):
+    path = write(tmp_path / "a.json", {"data": list(make_articles(40))})
+    rows = lmzoo.data.read_squad(path)
+    wrong = []
+
+    def read(thread):
+        for step in range(400):
+            index = (step * (2 * thread + 7)) % 80
+            if rows[index]["answers"] != [str(index // 2)]:
+                wrong.append(index)
+
+    threads = [threading.Thread(target=read, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_batches_have_ragged_answers(tmp_path):
+    rows = lmzoo.data.read_squad(write(tmp_path / "train.json", make_version_1()))
+    (batch,) = rows.dataset(3, shuffle=False)
+    assert batch["answer_starts"].to_list() == [[51, 47], [75], [38]]
+    assert batch["answers"].to_list()[2] == [b"3"]
+    assert batch["context"][1].numpy().decode() == SUPER_BOWL
