@@ -2,7 +2,16 @@
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 
-__all__ = ["find_task", "make_architecture", "make_head_config", "read_head", "read_labels"]
+__all__ = [
+    "find_task",
+    "fits_head",
+    "make_architecture",
+    "make_dropout_config",
+    "make_label_config",
+    "read_head",
+    "read_head_options",
+    "read_labels",
+]
 
 _CLASSES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert"}
 # The end of a class of transformers -> the task it is here. The first of a task is written.
@@ -23,9 +32,8 @@ _DROPOUTS = {
     ("roberta", "TextClassifier"): "classifier_dropout",
     ("roberta", "TokenClassifier"): "classifier_dropout",
     ("distilbert", "TextClassifier"): "seq_classif_dropout",
-    ("distilbert", "QuestionAnswerer"): "qa_dropout",
 }
-_DEFAULTS = {"classifier_dropout": None, "seq_classif_dropout": 0.2, "qa_dropout": 0.1}
+_DEFAULTS = {"classifier_dropout": None, "seq_classif_dropout": 0.2}
 _MOST_LABELS, _LONGEST_LABEL = 2**16, 2**10
 _PROBLEMS = ("single_label_classification", "multi_label_classification")
 
@@ -80,10 +88,11 @@ def read_head(config, task, arguments):
             read_choice(config, "hidden_act", "gelu", ("gelu",))
         names = ("vocabulary_size", "activation", "norm_epsilon")
         return {name: arguments[name] for name in names}
-    is_text = task == "TextClassifier"
+    if task == "QuestionAnswerer":
+        return {"num_classes": 2, "hidden_activation": None, "dropout": 0.0}
     return {
-        "num_classes": 2 if task == "QuestionAnswerer" else len(read_labels(config)),
-        "hidden_activation": _HIDDEN_ACTIVATIONS[model_type] if is_text else None,
+        "num_classes": len(read_labels(config)),
+        "hidden_activation": _HIDDEN_ACTIVATIONS[model_type] if task == "TextClassifier" else None,
         "dropout": _read_dropout(config, model_type, task, arguments["dropout"]),
     }
 
@@ -120,23 +129,64 @@ def read_labels(config):
     return names
 
 
-def make_head_config(model_type, task, head, labels=None, multi_label=False):
-    """What a head adds to config.json, as a dict.
+def read_head_options(config, task, head):
+    """What a task's constructor is told of its head, as a dict.
+
+    Args:
+        config: dict, the content of config.json.
+        task: str. The name of a class of `lmzoo.tasks`.
+        head: dict, as `read_head` gives it.
+    Raises:
+        ValueError: if there are less than two classes, or `problem_type` is not one that sorts.
+    """
+    if task not in ("TextClassifier", "TokenClassifier"):
+        return {}
+    labels = read_labels(config)
+    if len(labels) < 2:
+        raise ValueError(
+            "`id2label` must name at least two classes, as a number is not predicted here. "
+            f"Received: id2label={config.get('id2label')!r:.80}."
+        )
+    options = {"labels": labels, "dropout": head["dropout"]}
+    if task == "TokenClassifier":
+        return options
+    problem = config.get("problem_type") or _PROBLEMS[0]
+    multi_label = read_choice({"problem_type": problem}, "problem_type", None, _PROBLEMS)
+    options["multi_label"] = multi_label == _PROBLEMS[1]
+    return {**options, "head_activation": head["hidden_activation"]}
+
+
+def fits_head(model_type, task):
+    """Whether a model type has the head of a task.
 
     Args:
         model_type: str.
-        task: str. The name of a class of `lmzoo.tasks`.
-        head: dict of the head layer's arguments, or None.
-        labels: list of str or None. The names of the classes.
-        multi_label: bool. Whether a text may have several labels.
+        task: a task of `lmzoo.tasks` on an encoder.
     """
-    config = {"architectures": [make_architecture(model_type, task)]}
-    dropout = _DROPOUTS.get((model_type, task))
-    if dropout is not None:
-        config[dropout] = head["dropout"]
-    if labels is not None:
-        config["id2label"] = {str(index): name for index, name in enumerate(labels)}
-        config["label2id"] = {name: index for index, name in enumerate(labels)}
-    if task == "TextClassifier":
-        config["problem_type"] = _PROBLEMS[multi_label]
+    name, backbone = type(task).__name__, task.backbone
+    if name == "MaskedLM":
+        return model_type != "roberta" or backbone.activation == "gelu"
+    if name == "TextClassifier":
+        is_pooled = backbone.pooler == (model_type == "bert")
+        return is_pooled and task.head.hidden_activation == _HIDDEN_ACTIVATIONS[model_type]
+    return True
+
+
+def make_dropout_config(model_type, name, task):
+    """What a model type says of the dropout of a task's head, as a dict."""
+    key = _DROPOUTS.get((model_type, name))
+    return {} if key is None else {key: task.head.dropout}
+
+
+def make_label_config(task):
+    """What config.json says of a task's labels, as a dict."""
+    if not hasattr(task, "labels"):
+        return {}
+    names = task.labels.names
+    config = {
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+    }
+    if hasattr(task, "multi_label"):
+        config["problem_type"] = _PROBLEMS[task.multi_label]
     return config

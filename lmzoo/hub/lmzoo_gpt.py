@@ -4,11 +4,11 @@ from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 from lmzoo.hub.recipes import Recipe
 
-__all__ = ["make_arguments", "make_config", "make_recipes", "read_names"]
+__all__ = ["ACTIVATIONS", "make_arguments", "make_config", "make_recipes", "read_names"]
 
 _OURS = "lmzoo_backbone"
 # By name and never by `keras.activations.get`, which makes whatever object a dict describes.
-_ACTIVATIONS = (
+ACTIVATIONS = (
     *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
 )
@@ -30,7 +30,7 @@ _FLAGS = ("gated", "use_bias", "tied")
 _CHOICES = {
     "positions": ("learned", "rotary"),
     "norm": ("layer_norm", "rms_norm"),
-    "activation": _ACTIVATIONS,
+    "activation": ACTIVATIONS,
 }
 
 

@@ -4,13 +4,13 @@ import pathlib
 
 import keras
 
+from lmzoo import tasks
 from lmzoo.hub.config_files import read_config
-from lmzoo.hub.families import FAMILIES, variables_by_path
-from lmzoo.hub.gpt_variables import variable_shapes
-from lmzoo.hub.weights import check_weights, find_weights, read_weights
-from lmzoo.models import GPTBackbone
-from lmzoo.tasks import CausalLM
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.tokenizer_files import load_tokenizer
+from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
+from lmzoo.models import BertBackbone, GPTBackbone
 
 __all__ = ["load"]
 
@@ -23,7 +23,8 @@ def load(source, dtype=None):
             files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
     Returns:
-        `lmzoo.tasks.CausalLM`.
+        A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for BERT, RoBERTa and DistilBERT what the
+        first of the config's `architectures` says.
     Raises:
         FileNotFoundError: if `source` is not such a folder.
         ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
@@ -33,17 +34,16 @@ def load(source, dtype=None):
     folder = pathlib.Path(source)
     policy = _make_policy(dtype)
     config = read_config(folder)
-    family = _find_family(folder, config)
-    arguments = _read_arguments(folder, config, family)
+    _check_model_type(folder, config)
     path, header = find_weights(folder)
-    shapes = variable_shapes(arguments)
-    recipes = family.make_recipes(arguments)
-    found = family.read_names(header, arguments)
-    check_weights(path, header, found, recipes, shapes)
-    tokenizer = _load_tokenizer(folder, arguments)
-    backbone = _build_empty(arguments, policy)
-    read_weights(path, header, found, recipes, variables_by_path(backbone))
-    return CausalLM(backbone, tokenizer)
+    plan = _make_plan(folder, config, header)
+    check_weights(path, header, plan.found, plan.recipes, plan.shapes)
+    tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
+    backbone = _build_empty(plan, policy)
+    task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
+    variables = variables_by_path(backbone, getattr(task, "head", None))
+    read_weights(path, header, plan.found, plan.recipes, variables)
+    return task
 
 
 def _make_policy(dtype):
@@ -56,40 +56,31 @@ def _make_policy(dtype):
         ) from error
 
 
-def _find_family(folder, config):
+def _check_model_type(folder, config):
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
         raise ValueError(
-            f"`model_type` must be one of {', '.join(FAMILIES)}. Received: "
+            f"`model_type` must be one of {', '.join(MODEL_TYPES)}. Received: "
             f"model_type={model_type!r:.80} in {str(folder / 'config.json')!r}."
         )
-    return FAMILIES[model_type]
 
 
-def _read_arguments(folder, config, family):
+def _make_plan(folder, config, header):
     try:
-        arguments = family.make_arguments(config)
-        variable_shapes(arguments)
+        plan = make_plan(config, header)
+        if plan.task not in tasks.__all__:
+            raise ValueError(
+                "`architectures` must name a model with a head. Received: "
+                f"architectures={config['architectures']!r:.80}."
+            )
     except ValueError as error:
         raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
-    return arguments
+    return plan
 
 
-def _load_tokenizer(folder, arguments):
-    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json")):
-        return None
-    tokenizer = BytePairTokenizer.load(folder)
-    if tokenizer.vocabulary_size > arguments["vocabulary_size"]:
-        raise ValueError(
-            "The tokenizer must not have more words than the model. Received: "
-            f"{tokenizer.vocabulary_size} words in {str(folder)!r}, whose config.json says "
-            f"{arguments['vocabulary_size']}."
-        )
-    return tokenizer
-
-
-def _build_empty(arguments, policy):
+def _build_empty(plan, policy):
     """A backbone of zeros: random ones would be drawn only to be overwritten."""
-    backbone = GPTBackbone(**{**arguments, "initializer_range": 0.0}, dtype=policy)
-    backbone.initializer_range = arguments["initializer_range"]
+    kind = GPTBackbone if plan.task == "CausalLM" else BertBackbone
+    backbone = kind(**{**plan.arguments, "initializer_range": 0.0}, dtype=policy)
+    backbone.initializer_range = plan.arguments["initializer_range"]
     return backbone

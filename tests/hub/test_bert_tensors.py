@@ -21,7 +21,7 @@ from lmzoo.hub.bert_variables import head_shapes, variable_shapes
 from lmzoo.hub.config_files import read_config
 from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.recipes import split_variable
-from lmzoo.hub.weights import check_weights, find_weights, read_weights, write_weights
+from lmzoo.hub.weight_files import check_weights, find_weights, read_weights, write_weights
 from lmzoo.layers import ClassificationHead, MaskedLMHead, pool
 from lmzoo.models import BertBackbone
 
