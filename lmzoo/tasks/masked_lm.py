@@ -156,7 +156,8 @@ class MaskedLM(TextInput, Task):
         )
 
     def _fill(self, text, top_k):
-        inputs, _, _ = pack([self._tokenize_masked(text)], self.tokenizer, self.sequence_length)
+        ids = self.tokenizer.tokenize(text, allow_special=[self.tokenizer.mask_token])
+        inputs, _, _ = pack([ids], self.tokenizer, self.sequence_length)
         token_ids = inputs["token_ids"]
         # (B, T) -> (B, M), the masks of each row
         is_mask = token_ids == self.tokenizer.mask_token_id
@@ -176,26 +177,6 @@ class MaskedLM(TextInput, Task):
             "tokens": tf.where(is_real, tf.reshape(tokens, tf.shape(ids)), ""),
             "scores": tf.where(is_real, scores, 0.0),
         }
-
-    def _tokenize_masked(self, text):
-        """Ids of texts in which the mask token, and no other special one, is read."""
-        mask_token, mask_id = self.tokenizer.mask_token, self.tokenizer.mask_token_id
-        parts = tf.strings.split(text, mask_token)
-        strings = parts.flat_values
-        is_last = tf.equal(
-            tf.range(tf.size(strings, tf.int64)) + 1,
-            tf.gather(parts.row_splits, parts.value_rowids() + 1),
-        )
-        if mask_token in self.tokenizer.strip_left:
-            strings = tf.where(is_last, strings, tf.strings.regex_replace(strings, r"\s+$", ""))
-        ids = self.tokenizer.tokenize(strings)
-        masks = tf.RaggedTensor.from_row_lengths(
-            tf.fill([tf.math.count_nonzero(~is_last)], mask_id), tf.cast(~is_last, tf.int64)
-        )
-        ids = tf.concat([ids, masks], axis=1)
-        return tf.RaggedTensor.from_row_splits(
-            ids.values, tf.gather(ids.row_splits, parts.row_splits)
-        )
 
     def serving_functions(self):
         """What is exported.

@@ -1,7 +1,6 @@
 """Finding the answer to a question in a text."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -249,10 +248,10 @@ class QuestionAnswerer(TextInput, Task):
         for row in rows:
             questions.append(row["question"])
             contexts.append(row["context"])
-            gold.append(row["answers"] or [""])
+            gold.append(row["answers"])
         found = [each["answer"] for each in self.answer(questions, contexts, batch_size)]
         scores = squad_scores(found, gold)
-        return {name: scores[name] for name in ("exact_match", "f1")}
+        return {"exact_match": scores["exact"], "f1": scores["f1"]}
 
     def _answer(self, question, context):
         inputs, places, rows = self._make_windows().make(question, context)

@@ -1,8 +1,11 @@
 """What all tokenizers have in common: names of tokens, checked arguments, tables made late."""
 
+import functools
 import threading
 
 import tensorflow as tf
+
+from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
 __all__ = ["Tokenizer", "read_text"]
 
@@ -23,11 +26,15 @@ class Tokenizer(tf.Module):
             `special_tokens` (tuple of str).
     """
 
+    # The special tokens that take the white space before them.
+    _strip_left = ()
+
     def __init__(self, name, vocabulary):
         super().__init__(name=name)
         self._vocabulary = vocabulary
         self._lazy_encoder = None
         self._lazy_decoder = None
+        self._finders = {}
 
     @property
     def vocabulary_size(self):
@@ -77,17 +84,22 @@ class Tokenizer(tf.Module):
 
         Args:
             text: str, list of str, or string tensor () or (B,).
-            allow_special: bool. If True, special tokens written in the text become theirs.
+            allow_special: bool or list of str. If True, special tokens written in the text become
+                theirs; of a list these alone do.
         Returns:
             tf.RaggedTensor int32 (B, None), or tf.Tensor int32 (None,) for one text.
         Raises:
             TypeError: if `text` is not of strings.
-            ValueError: if `text` has more than one axis.
+            ValueError: if `text` has more than one axis, or a token in `allow_special` is not
+                special.
         """
         text = read_text(text)
         encode = self._encoder.encode
-        if allow_special and self.special_tokens:
+        if allow_special is True and self.special_tokens:
             encode = self._encoder.encode_with_special
+        elif allow_special:
+            finder = self._get_finder(tuple(allow_special))
+            encode = functools.partial(finder.encode, encode=encode)
         return encode(text) if text.shape.rank else encode(text[None]).values
 
     __call__ = tokenize
@@ -122,6 +134,19 @@ class Tokenizer(tf.Module):
                 if self._lazy_decoder is None:
                     self._lazy_decoder = self._make_decoder()
         return self._lazy_decoder
+
+    def _get_finder(self, tokens):
+        """What finds some of the special tokens in text."""
+        for token in tokens:
+            self._check_special("allow_special", token)
+        # TensorFlow saves dicts with string keys alone.
+        key = " ".join(tokens)
+        with _BUILDING, tf.init_scope():
+            if key not in self._finders:
+                special = {token: self.token_to_id(token) for token in tokens}
+                strip_left = [token for token in self._strip_left if token in tokens]
+                self._finders[key] = SpecialTokenFinder(special, strip_left)
+        return self._finders[key]
 
     def _check_special(self, argument, token):
         if token is not None and token not in self.special_tokens:
