@@ -37,10 +37,8 @@ def _find_kind(folder):
         found = (kind for name, kind in _OLD_FILES.items() if (folder / name).exists())
         return next(found, None)
     model = read_json(folder / "tokenizer.json").get("model")
-    name = model.get("type") if isinstance(model, dict) else None
-    # Files of old versions of the tokenizers library do not name it.
-    if name is None and isinstance(model, dict):
-        name = "BPE" if "merges" in model else "WordPiece"
+    # Files of old versions of the tokenizers library do not name BPE.
+    name = model.get("type", "BPE") if isinstance(model, dict) else model
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(
             f"tokenizer.json must hold a model of type {' or '.join(_KINDS)}. Received: "
