@@ -10,11 +10,13 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.models import GPTBackbone
+from lmzoo.layers import ClassificationHead, MaskedLMHead
+from lmzoo.models import BertBackbone, GPTBackbone
 from tests.layers.reference import randomise
 from tests.models.reference import EVERYTHING
 
 BATCH_SIZE, LENGTH, SLOTS = 2, 9, 12
+ENCODER_INPUTS = ("token_ids", "padding_mask", "segment_ids")
 
 
 def make_functions(model):
@@ -48,6 +50,34 @@ def make_functions(model):
     return {"forward": forward, "step": step}
 
 
+def make_encoder_functions(model):
+    """The scores of every word for every token, and those of three classes for each text."""
+    hidden_dim = model.hidden_dim
+    unmasking = randomise(make_built(MaskedLMHead(model.vocabulary_size), hidden_dim))
+    classifying = randomise(make_built(ClassificationHead(3), hidden_dim))
+    signature = [
+        tf.TensorSpec((BATCH_SIZE, LENGTH), tf.int32, "token_ids"),
+        tf.TensorSpec((BATCH_SIZE, LENGTH), tf.bool, "padding_mask"),
+        tf.TensorSpec((BATCH_SIZE, LENGTH), tf.int32, "segment_ids"),
+    ]
+
+    @tf.function(input_signature=signature)
+    def unmask(*inputs):
+        outputs = model(dict(zip(ENCODER_INPUTS, inputs, strict=True)))
+        return unmasking(outputs["sequence_output"], model.token_embedding.embeddings)
+
+    @tf.function(input_signature=signature)
+    def classify(*inputs):
+        return classifying(model(dict(zip(ENCODER_INPUTS, inputs, strict=True)))["pooled_output"])
+
+    return {"unmask": unmask, "classify": classify}
+
+
+def make_built(layer, hidden_dim):
+    layer.build((None, None, hidden_dim))
+    return layer
+
+
 def convert(function, model):
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], model
@@ -75,19 +105,25 @@ def main():
     inputs = {
         "token_ids": random.integers(0, 101, (BATCH_SIZE, LENGTH)).astype("int32"),
         "padding_mask": np.arange(LENGTH) >= np.array([[0], [4]]),
+        "segment_ids": random.integers(0, 2, (BATCH_SIZE, LENGTH)).astype("int32"),
         "next_ids": random.integers(0, 101, (BATCH_SIZE, 1)).astype("int32"),
         "slot": np.array(LENGTH, "int32"),
     }
+    made = {"gpt2": GPTBackbone(101, 2, 4, 48, max_sequence_length=64)}
+    made["everything"] = GPTBackbone(101, 2, 4, 48, max_sequence_length=64, **EVERYTHING)
+    made["bert"] = BertBackbone(101, 2, 4, 48, 37, max_sequence_length=64)
     results = {}
-    for kind, options in (("gpt2", {}), ("everything", EVERYTHING)):
-        model = GPTBackbone(101, 2, 4, 48, max_sequence_length=64, **options)
+    for kind, model in made.items():
         randomise(model, deviation=0.1)
-        for name, function in make_functions(model).items():
+        make = make_encoder_functions if kind == "bert" else make_functions
+        for name, function in make(model).items():
             own = {spec.name: inputs[spec.name] for spec in function.input_signature}
             output, operators = run(convert(function, model), own)
             # A padded query's output is of no account.
             counts = (
-                inputs["padding_mask"] if name == "forward" else np.ones(output.shape[:2], bool)
+                inputs["padding_mask"]
+                if name in ("forward", "unmask")
+                else np.ones(output.shape[:-1], bool)
             )
             error = np.abs(output - function(*own.values()).numpy())[counts].max()
             results[f"{kind} {name}"] = {"error": float(error), "operators": operators}

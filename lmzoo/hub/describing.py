@@ -13,7 +13,7 @@ __all__ = ["describe"]
 _SIZES = {
     "num_layers": ("n_layer", "num_hidden_layers", "num_layers", "n_layers"),
     "num_heads": ("n_head", "num_attention_heads", "num_heads", "n_heads"),
-    "hidden_dim": ("n_embd", "hidden_size", "d_model", "hidden_dim", "dim"),
+    "hidden_dim": ("n_embd", "hidden_size", "d_model", "dim", "hidden_dim"),
     "intermediate_dim": ("n_inner", "intermediate_size", "d_ff", "intermediate_dim"),
     "vocabulary_size": ("vocab_size", "vocabulary_size"),
     "max_sequence_length": ("n_positions", "max_position_embeddings", "max_sequence_length"),
@@ -77,6 +77,8 @@ def _find_sizes(config):
     for ours, theirs in _SIZES.items():
         found = (values[name] for name in theirs if type(values.get(name)) is int)
         sizes[ours] = next(found, None)
+    if values.get("model_type") == "distilbert" and type(values.get("hidden_dim")) is int:
+        sizes["intermediate_dim"] = values["hidden_dim"]
     if sizes["intermediate_dim"] is None and values.get("model_type") == "gpt2":
         sizes["intermediate_dim"] = 4 * sizes["hidden_dim"] if sizes["hidden_dim"] else None
     return sizes

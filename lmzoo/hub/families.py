@@ -1,20 +1,27 @@
-"""Which model type is read and written by which module, and where a backbone keeps its weights."""
+"""Which decoder is read and written by which module, and where a model keeps its weights."""
 
 from lmzoo.hub import gpt2, lmzoo_gpt
 
-__all__ = ["ARCHITECTURES", "FAMILIES", "family_of", "variables_by_path"]
+__all__ = ["ARCHITECTURES", "DECODERS", "family_of", "variables_by_path"]
 
 # model_type in config.json -> the module that knows its keys and tensors
-FAMILIES = {"gpt2": gpt2, "lmzoo_gpt": lmzoo_gpt}
+DECODERS = {"gpt2": gpt2, "lmzoo_gpt": lmzoo_gpt}
 # model_type -> what config.json calls the class; for GPT-2 it is the one transformers opens.
 ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "lmzoo_gpt": "CausalLM"}
 
 
 def family_of(backbone):
-    """The module that can write a backbone."""
+    """The module that can write a decoder's backbone."""
     return gpt2 if gpt2.fits(backbone) else lmzoo_gpt
 
 
-def variables_by_path(backbone):
-    """dict of path below the backbone -> Keras variable; the states of dropout are no weights."""
-    return {variable.path.split("/", 1)[1]: variable for variable in backbone.weights}
+def variables_by_path(backbone, head=None):
+    """dict of path -> Keras variable; the states of dropout are no weights.
+
+    Paths of a backbone's variables are those below it; a head's begin with "head/".
+    """
+    found = {variable.path.split("/", 1)[1]: variable for variable in backbone.weights}
+    for variable in head.weights if head is not None else ():
+        below = variable.path.rpartition(f"{head.name}/")[2]
+        found[f"head/{below}"] = variable
+    return found

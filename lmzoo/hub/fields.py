@@ -3,8 +3,8 @@
 __all__ = ["read_choice", "read_flag", "read_number", "read_size"]
 
 
-def read_size(config, name, default, highest, optional=False):
-    """An int from 1 to `highest`; with `optional` also None.
+def read_size(config, name, default, highest, optional=False, lowest=1):
+    """An int from `lowest` to `highest`; with `optional` also None.
 
     Args:
         config: dict.
@@ -12,6 +12,7 @@ def read_size(config, name, default, highest, optional=False):
         default: what a missing key stands for.
         highest: int.
         optional: bool.
+        lowest: int.
     Returns:
         int or None.
     Raises:
@@ -20,8 +21,9 @@ def read_size(config, name, default, highest, optional=False):
     value = config.get(name, default)
     if optional and value is None:
         return None
-    if type(value) is not int or not 1 <= value <= highest:
-        _refuse(name, value, f"an integer from 1 to {highest}{' or null' if optional else ''}")
+    if type(value) is not int or not lowest <= value <= highest:
+        wanted = f"an integer from {lowest} to {highest}{' or null' if optional else ''}"
+        _refuse(name, value, wanted)
     return value
 
 

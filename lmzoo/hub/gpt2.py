@@ -1,9 +1,10 @@
 """GPT-2 in Hugging Face's words: its config keys and its tensor names."""
 
+from lmzoo.hub import recipes
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
-from lmzoo.hub.gpt_variables import MAX_SIZES
+from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 
-__all__ = ["fits", "make_arguments", "make_config", "read_names", "tensor_names"]
+__all__ = ["fits", "make_arguments", "make_config", "make_recipes", "read_names"]
 
 # transformers' names -> ours. The first of ours is written back.
 _ACTIVATIONS = {
@@ -14,19 +15,19 @@ _ACTIVATIONS = {
     "silu": "silu",
 }
 
-_LAYER = {
-    "ln_1.weight": "self_attention_norm/gamma",
-    "ln_1.bias": "self_attention_norm/beta",
-    "attn.c_attn.weight": "self_attention/query_key_value/kernel",
-    "attn.c_attn.bias": "self_attention/query_key_value/bias",
-    "attn.c_proj.weight": "self_attention/output/kernel",
-    "attn.c_proj.bias": "self_attention/output/bias",
-    "ln_2.weight": "feed_forward_norm/gamma",
-    "ln_2.bias": "feed_forward_norm/beta",
-    "mlp.c_fc.weight": "feed_forward/intermediate/kernel",
-    "mlp.c_fc.bias": "feed_forward/intermediate/bias",
-    "mlp.c_proj.weight": "feed_forward/output/kernel",
-    "mlp.c_proj.bias": "feed_forward/output/bias",
+_BLOCK = {
+    "self_attention_norm": "ln_1",
+    "self_attention/query_key_value": "attn.c_attn",
+    "self_attention/output": "attn.c_proj",
+    "feed_forward_norm": "ln_2",
+    "feed_forward/intermediate": "mlp.c_fc",
+    "feed_forward/output": "mlp.c_proj",
+}
+_MODULES = {
+    "token_embedding": ("transformer.wte",),
+    "token_embedding/output_embeddings": ("lm_head",),
+    "position_embedding": ("transformer.wpe",),
+    "final_norm": ("transformer.ln_f",),
 }
 _EMBEDDINGS, _HEAD = "transformer.wte.weight", "lm_head.weight"
 
@@ -103,24 +104,17 @@ def make_arguments(config):
     }
 
 
-def tensor_names(arguments):
-    """dict of transformers' tensor name -> the path of our variable below the backbone."""
-    names = {
-        _EMBEDDINGS: "token_embedding/embeddings",
-        "transformer.wpe.weight": "position_embedding/embeddings",
-        "transformer.ln_f.weight": "final_norm/gamma",
-        "transformer.ln_f.bias": "final_norm/beta",
-    }
+def make_recipes(arguments):
+    """dict of variable path -> Recipe. GPT-2 keeps its kernels (in, out) and the three fused."""
+    modules = dict(_MODULES)
     for index in range(arguments["num_layers"]):
-        for theirs, ours in _LAYER.items():
-            names[f"transformer.h.{index}.{theirs}"] = f"block_{index}/{ours}"
-    if not arguments["tied"]:
-        names[_HEAD] = "token_embedding/output_embeddings"
-    return names
+        for ours, theirs in _BLOCK.items():
+            modules[f"block_{index}/{ours}"] = (f"transformer.h.{index}.{theirs}",)
+    return recipes.make_recipes(variable_shapes(arguments), modules, transposed=False)
 
 
 def read_names(header, arguments):
-    """What each tensor of a file is: dict of name in the file -> name in `tensor_names`.
+    """What each tensor of a file is: dict of name in the file -> name in the recipes.
 
     The published files lack the leading "transformer."; old ones carry causal masks, which are left
     out. The head of a tied model may be stored beside the embeddings or in their place: both are

@@ -2,12 +2,13 @@
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
+from lmzoo.hub.recipes import Recipe
 
-__all__ = ["make_arguments", "make_config", "read_names", "tensor_names"]
+__all__ = ["ACTIVATIONS", "make_arguments", "make_config", "make_recipes", "read_names"]
 
 _OURS = "lmzoo_backbone"
 # By name and never by `keras.activations.get`, which makes whatever object a dict describes.
-_ACTIVATIONS = (
+ACTIVATIONS = (
     *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
 )
@@ -29,7 +30,7 @@ _FLAGS = ("gated", "use_bias", "tied")
 _CHOICES = {
     "positions": ("learned", "rotary"),
     "norm": ("layer_norm", "rms_norm"),
-    "activation": _ACTIVATIONS,
+    "activation": ACTIVATIONS,
 }
 
 
@@ -70,11 +71,11 @@ def make_arguments(config):
     return arguments
 
 
-def tensor_names(arguments):
-    """dict of tensor name -> the path of our variable below the backbone."""
-    return {path.replace("/", "."): path for path in variable_shapes(arguments)}
+def make_recipes(arguments):
+    """dict of variable path -> Recipe: each variable is one tensor under its own path."""
+    return {path: Recipe((path.replace("/", "."),)) for path in variable_shapes(arguments)}
 
 
 def read_names(header, arguments):
-    """What each tensor of a file is: dict of name in the file -> name in `tensor_names`."""
+    """What each tensor of a file is: dict of name in the file -> name in the recipes."""
     return {name: name for name in header}

@@ -2,11 +2,12 @@
 
 import json
 
-import numpy as np
-
 from lmzoo.files import atomic_folder, check_new_folder
-from lmzoo.hub import families
-from lmzoo.hub.safetensors_files import write_tensors
+from lmzoo.hub import bert, bert_heads, families, lmzoo_bert
+from lmzoo.hub.plans import make_plan
+from lmzoo.hub.task_options import make_task_options
+from lmzoo.hub.weight_files import write_weights
+from lmzoo.models import BertBackbone
 
 __all__ = ["save_pretrained"]
 
@@ -14,12 +15,13 @@ __all__ = ["save_pretrained"]
 def save_pretrained(task, folder, overwrite=False):
     """Writes config.json, model.safetensors and the tokenizer's files, atomically.
 
-    The same task always gives the same bytes. GPT-2's options are written in transformers' own
-    names, so that `AutoModelForCausalLM.from_pretrained` opens the folder; other options of
-    `GPTBackbone` are written under the model type "lmzoo_gpt", which only lmzoo opens.
+    The same task always gives the same bytes. What GPT-2, BERT, RoBERTa or DistilBERT can express
+    is written in transformers' own names, so that its `from_pretrained` opens the folder; other
+    options are written under the model types "lmzoo_gpt" and "lmzoo_bert", which only lmzoo opens.
+    A pooler that the class of transformers does not have is left out.
 
     Args:
-        task: `lmzoo.tasks.CausalLM`.
+        task: a task of `lmzoo.tasks`.
         folder: str or path. New or empty, unless `overwrite`.
         overwrite: bool. If True, an existing folder is replaced.
     Raises:
@@ -28,27 +30,40 @@ def save_pretrained(task, folder, overwrite=False):
             caller's as its activation.
     """
     check_new_folder(folder, overwrite)
-    family = families.family_of(task.backbone)
-    config = {**family.make_config(task.backbone), **_describe(task)}
-    config["architectures"] = [families.ARCHITECTURES[config["model_type"]]]
+    is_encoder = isinstance(task.backbone, BertBackbone)
+    config = _describe_encoder(task) if is_encoder else _describe_decoder(task)
+    config["dtype"] = task.backbone.variable_dtype
     # What could not be read again is not written.
-    names = family.tensor_names(family.make_arguments(config))
-    variables = families.variables_by_path(task.backbone)
+    plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
+    variables = families.variables_by_path(task.backbone, getattr(task, "head", None))
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     with atomic_folder(folder, overwrite) as new:
-        tensors = {name: np.asarray(variables[path].value) for name, path in names.items()}
-        write_tensors(new / "model.safetensors", tensors)
+        write_weights(new, plan.recipes, variables)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         if task.tokenizer is not None:
             task.tokenizer.save(new)
 
 
-def _describe(task):
-    """The part of config.json that belongs to the task and not to the backbone."""
+def _describe_decoder(task):
+    config = families.family_of(task.backbone).make_config(task.backbone)
+    config["architectures"] = [families.ARCHITECTURES[config["model_type"]]]
     tokenizer = task.tokenizer
-    description = {"dtype": task.backbone.variable_dtype}
     if tokenizer is not None:
-        description["bos_token_id"] = tokenizer.start_token_id
-        description["eos_token_id"] = tokenizer.end_token_id
-        description["pad_token_id"] = tokenizer.pad_token_id
-    return description
+        config["bos_token_id"] = tokenizer.start_token_id
+        config["eos_token_id"] = tokenizer.end_token_id
+        config["pad_token_id"] = tokenizer.pad_token_id
+    return config
+
+
+def _describe_encoder(task):
+    model_type, kind = bert.find_model_type(task.backbone), type(task).__name__
+    if model_type is not None and bert_heads.fits_head(model_type, task):
+        config = bert.make_config(task.backbone)
+        config["architectures"] = [bert_heads.make_architecture(model_type, kind)]
+        config |= bert_heads.make_dropout_config(model_type, kind, task)
+    else:
+        config = lmzoo_bert.make_config(task)
+    if task.tokenizer is not None:
+        # For a RoBERTa the backbone has said it: its positions begin behind this id.
+        config.setdefault("pad_token_id", task.tokenizer.pad_token_id)
+    return {**config, **bert_heads.make_label_config(task), **make_task_options(task)}

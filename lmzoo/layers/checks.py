@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["check_even", "check_positive", "check_rate", "check_size"]
+__all__ = ["check_even", "check_length", "check_positive", "check_rate", "check_size"]
 
 
 def check_size(**sizes):
@@ -44,6 +44,15 @@ def check_even(**sizes):
     for name, size in sizes.items():
         if size % 2:
             raise ValueError(f"`{name}` must be even. Received: {name}={size}.")
+
+
+def check_length(length, max_sequence_length):
+    """Raises ValueError if a length is known and more than there are positions."""
+    if length is not None and length > max_sequence_length:
+        raise ValueError(
+            "The sequence must not be longer than `max_sequence_length`. Received: "
+            f"length={length}, max_sequence_length={max_sequence_length}. Truncate the input."
+        )
 
 
 def _is_number(value):

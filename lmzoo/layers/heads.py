@@ -81,8 +81,9 @@ class ClassificationHead(keras.layers.Layer):
         logits = at_least_float32(self.output_dense(self.dropout_layer(flat, training=training)))
         return logits if len(hidden.shape) == 2 else restore_positions(logits, like=hidden)
 
-    def compute_output_shape(self, hidden_shape):
-        return (*hidden_shape[:-1], self.num_classes)
+    def compute_output_spec(self, hidden, training=None):
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return keras.KerasTensor((*hidden.shape[:-1], self.num_classes), dtype)
 
     def get_config(self):
         return {

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lmzoo.layers.checks import check_even, check_positive, check_size
+from lmzoo.layers.checks import check_even, check_length, check_positive, check_size
 from lmzoo.layers.precision import at_least_float32
 
 __all__ = ["LearnedPositions", "SinusoidalPositions", "rotate_by_position"]
@@ -50,7 +50,7 @@ class LearnedPositions(keras.layers.Layer):
 
     def call(self, hidden, positions=None):
         if positions is None:
-            _check_length(hidden.shape[1], self.max_sequence_length)
+            check_length(hidden.shape[1], self.max_sequence_length)
             positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
         table = ops.take(self.embeddings, positions, axis=0)
         return hidden + ops.cast(table, hidden.dtype)
@@ -140,14 +140,6 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
     low, high = ops.split(precise, 2, axis=-1)
     turned = ops.concatenate([-high, low], axis=-1)
     return ops.cast(precise * ops.cos(angles) + turned * ops.sin(angles), heads.dtype)
-
-
-def _check_length(length, max_sequence_length):
-    if length is not None and length > max_sequence_length:
-        raise ValueError(
-            "The sequence must not be longer than `max_sequence_length`. Received: "
-            f"length={length}, max_sequence_length={max_sequence_length}. Truncate the input."
-        )
 
 
 def _compute_angles(positions, features, max_wavelength, dtype):

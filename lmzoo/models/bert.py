@@ -12,7 +12,7 @@ from lmzoo.layers import (
     make_padding_mask,
     pool,
 )
-from lmzoo.layers.checks import check_positive, check_rate, check_size
+from lmzoo.layers.checks import check_length, check_positive, check_rate, check_size
 
 __all__ = ["BertBackbone"]
 
@@ -171,8 +171,7 @@ class BertBackbone(keras.Model):
     def call(self, inputs, attention_layers=(), training=None):
         chosen = [self._find_layer(index) for index in attention_layers]
         padding_mask = inputs.get("padding_mask")
-        first = None if padding_mask is None else find_first(padding_mask)
-        hidden = self._embed(inputs, first, training)
+        hidden = self._embed(inputs, training)
         attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
         weights = {}
         for index, block in enumerate(self.blocks):
@@ -189,22 +188,28 @@ class BertBackbone(keras.Model):
             outputs["attention_weights"] = [weights[index] for index in chosen]
         return outputs
 
-    def _embed(self, inputs, first, training):
+    def _embed(self, inputs, training):
         token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
         hidden = self.token_embedding(token_ids)
         if self.segment_embedding is not None:
             if segment_ids is None or self.num_segments == 1:
                 segment_ids = ops.zeros_like(token_ids)
             hidden = hidden + self.segment_embedding(segment_ids)
-        positions = None
-        if first is not None or self.position_offset:
-            positions = ops.expand_dims(ops.arange(ops.shape(token_ids)[1], dtype="int32"), 0)
-            if first is not None:
-                # (1, T), (B,) -> (B, T)
-                positions = ops.maximum(positions - ops.expand_dims(first, 1), 0)
-            positions = positions + self.position_offset
+        positions = self._find_positions(token_ids, inputs.get("padding_mask"))
         hidden = self.position_embedding(hidden, positions)
         return self.dropout_layer(self.embedding_norm(hidden), training=training)
+
+    def _find_positions(self, token_ids, padding_mask):
+        """The row of the position table for each token, int32 (B or 1, T)."""
+        positions = ops.expand_dims(ops.arange(ops.shape(token_ids)[1], dtype="int32"), 0)
+        if padding_mask is None:
+            check_length(token_ids.shape[1], self.max_sequence_length)
+        else:
+            first = ops.expand_dims(find_first(padding_mask), 1)
+            # (1, T), (B, 1) -> (B, T). Padding takes the first row: there may be more of it than
+            # there are positions.
+            positions = ops.where(ops.cast(padding_mask, "bool"), positions - first, 0)
+        return positions + self.position_offset
 
     def _find_layer(self, index):
         if not -self.num_layers <= index < self.num_layers:
@@ -218,12 +223,19 @@ class BertBackbone(keras.Model):
         """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
         return self.token_embedding(hidden, reverse=True)
 
-    def compute_output_shape(self, input_shape):
-        shape = input_shape["token_ids"]
-        shapes = {"sequence_output": (*shape, self.hidden_dim)}
+    def compute_output_spec(self, inputs, attention_layers=(), training=None):
+        batch_size, length = inputs["token_ids"].shape
+
+        def make_spec(*shape):
+            return keras.KerasTensor((batch_size, *shape), self.compute_dtype)
+
+        outputs = {"sequence_output": make_spec(length, self.hidden_dim)}
         if self.pooler:
-            shapes["pooled_output"] = (shape[0], self.hidden_dim)
-        return shapes
+            outputs["pooled_output"] = make_spec(self.hidden_dim)
+        if attention_layers:
+            weights = [make_spec(self.num_heads, length, length) for _ in attention_layers]
+            outputs["attention_weights"] = weights
+        return outputs
 
     def get_config(self):
         names = (

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from golden_encoders import FAMILIES, write_folder
 
 from lmzoo.hub.describing import describe
 from lmzoo.hub.safetensors_files import write_tensors
@@ -76,3 +77,11 @@ def test_missing_and_cut_weights_are_refused(folder):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=str(folder)):
         describe(folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_sizes_of_the_golden_encoders_are_told(family, tmp_path):
+    found = describe(write_folder(tmp_path / "a", family, "ForMaskedLM"))
+    names = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "vocabulary_size")
+    assert [found[name] for name in names] == [3, 4, 48, 37, 101]
+    assert found["architectures"] == [f"{FAMILIES[family]}ForMaskedLM"]

@@ -57,3 +57,9 @@ def test_an_optional_field_says_so():
         read_size({"x": 0}, "x", None, 3, optional=True)
     with pytest.raises(ValueError, match="true, false or null. Received: x=0"):
         read_flag({"x": 0}, "x", None, optional=True)
+
+
+def test_a_size_may_begin_elsewhere():
+    assert read_size({"n": 0}, "n", 1, 9, lowest=0) == 0
+    with pytest.raises(ValueError, match="from 0 to 9. Received: n=-1"):
+        read_size({"n": -1}, "n", 1, 9, lowest=0)

@@ -15,6 +15,7 @@ import tensorflow as tf
 import lmzoo
 from lmzoo.hub import loading
 from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.tokenizer_files import load_tokenizer
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
 CHILD = """
@@ -39,6 +40,7 @@ def no_backbone(monkeypatch):
         raise AssertionError(f"a backbone was built with {arguments}")
 
     monkeypatch.setattr(loading, "GPTBackbone", build)
+    monkeypatch.setattr(loading, "BertBackbone", build)
 
 
 def digest_of(lm):
@@ -270,11 +272,12 @@ def test_a_pickle_under_the_right_name_is_refused(edit_golden, no_backbone):
         lmzoo.load(folder)
 
 
-@pytest.mark.parametrize("model_type", ["bert", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])
+@pytest.mark.parametrize("model_type", ["t5", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])
 def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, model_type):
     with pytest.raises(ValueError) as caught:
         lmzoo.load(edit_golden(model_type=model_type))
-    assert "`model_type` must be one of gpt2, lmzoo_gpt." in str(caught.value)
+    wanted = "`model_type` must be one of gpt2, lmzoo_gpt, bert, roberta, distilbert, lmzoo_bert."
+    assert wanted in str(caught.value)
     assert f"Received: model_type={model_type!r} in" in str(caught.value)
 
 
@@ -371,11 +374,11 @@ def test_a_tokenizer_that_is_larger_than_the_model_is_refused(tmp_path, tokenize
     (tmp_path / "a" / "config.json").write_text("{}")
     found = tokenizers["too large"].vocabulary_size
     with pytest.raises(ValueError, match=f"Received: {found} words in .*config.json says 260"):
-        loading._load_tokenizer(tmp_path / "a", {"vocabulary_size": 260})
+        load_tokenizer(tmp_path / "a", 260)
 
 
 def test_a_broken_tokenizer_is_refused(tmp_path, tokenizers, no_backbone):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="tokenizer.json must be JSON"):
-        loading._load_tokenizer(tmp_path / "a", {"vocabulary_size": 260})
+        load_tokenizer(tmp_path / "a", 260)

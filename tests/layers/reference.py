@@ -51,6 +51,7 @@ ACTIVATIONS = {
     "gelu_tanh": gelu_tanh,
     "silu": silu,
     "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
 }
 
 
@@ -87,12 +88,12 @@ def sinusoids(positions, dim, max_wavelength=10000.0):
     return table
 
 
-def attend(query, key, value, mask=None, bias=None, scale=None):
-    """One query of one head at a time: (B, N, T, H), 2 x (B, K, S, H) -> (B, N, T, H)."""
+def attention_weights(query, key, mask=None, bias=None, scale=None):
+    """One query of one head at a time: (B, N, T, H), (B, K, S, H) -> (B, N, T, S)."""
     batch, heads, length, dim = query.shape
     group = heads // key.shape[1]
     scale = dim**-0.5 if scale is None else scale
-    mixed = np.zeros((batch, heads, length, value.shape[-1]))
+    weights = np.zeros((batch, heads, length, key.shape[2]))
     shape = (batch, length, key.shape[2])
     mask = np.ones(shape, bool) if mask is None else np.broadcast_to(mask, shape)
     for b, n, t in np.ndindex(batch, heads, length):
@@ -102,8 +103,14 @@ def attend(query, key, value, mask=None, bias=None, scale=None):
         scores = key[b, n // group, seen] @ query[b, n, t] * scale
         if bias is not None:
             scores = scores + np.broadcast_to(bias, (batch, heads, *shape[1:]))[b, n, t, seen]
-        mixed[b, n, t] = softmax(scores) @ value[b, n // group, seen]
-    return mixed
+        weights[b, n, t, seen] = softmax(scores)
+    return weights
+
+
+def attend(query, key, value, mask=None, bias=None, scale=None):
+    """(B, N, T, H), 2 x (B, K, S, H) -> (B, N, T, H)"""
+    weights = attention_weights(query, key, mask, bias, scale)
+    return weights @ np.repeat(value, query.shape[1] // value.shape[1], axis=1)
 
 
 def heads_of(flat, num_heads):
@@ -129,6 +136,7 @@ def self_attention(
     positions=None,
     max_wavelength=10000.0,
     name="",
+    return_weights=False,
 ):
     """Rotary if `positions`, a (T,) or one (T,) for each row, are given."""
     kv_heads = num_key_value_heads or num_heads
@@ -143,7 +151,8 @@ def self_attention(
             np.stack([rotate(x, row, max_wavelength) for x, row in zip(heads, rows, strict=True)])
             for heads in (query, key)
         )
-    return dense(merge(attend(query, key, value, mask, bias, scale)), weights, f"{name}output")
+    mixed = dense(merge(attend(query, key, value, mask, bias, scale)), weights, f"{name}output")
+    return (mixed, attention_weights(query, key, mask, bias, scale)) if return_weights else mixed
 
 
 def cross_attention(

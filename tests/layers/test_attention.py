@@ -78,6 +78,42 @@ def test_attend_drops_weights_not_values():
     np.testing.assert_allclose(ops.sum(seen[0], axis=-1), np.ones((3, 2, 4)), atol=1e-12)
 
 
+@pytest.mark.parametrize("num_key_value_heads", [4, 2, 1])
+def test_the_weights_of_attend_are_those_of_the_formula(num_key_value_heads):
+    query, key, value = heads(4, 5), heads(num_key_value_heads, 7), heads(num_key_value_heads, 7)
+    mask, bias = some_mask(3, 5, 7), RANDOM.normal(size=(1, 4, 5, 7))
+    arguments = [ops.convert_to_tensor(x) for x in (query, key, value)]
+    mixed, weights = attend(*arguments, mask, bias, 0.3, return_weights=True)
+    expected = reference.attention_weights(query, key, mask, bias, 0.3)
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-13)
+    # A query that may look nowhere has no weights at all.
+    rows = np.broadcast_to(mask.any(axis=-1)[:, None], (3, 4, 5))
+    np.testing.assert_allclose(ops.sum(weights, axis=-1), rows, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(mixed, attend(*arguments, mask, bias, 0.3))
+
+
+def test_weights_are_handed_out_before_dropout():
+    arguments = [ops.convert_to_tensor(heads(2, 4)) for _ in range(3)]
+    _, weights = attend(*arguments, dropout=lambda x: 0 * x, return_weights=True)
+    np.testing.assert_allclose(ops.sum(weights, axis=-1), np.ones((3, 2, 4)), atol=1e-12)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_self_attention_hands_out_its_weights_last(cached):
+    layer = SelfAttention(4, num_key_value_heads=2, dtype="float64")
+    layer.build((None, None, 16))
+    weights = reference.weights_of(reference.randomise(layer))
+    hidden, mask = RANDOM.normal(size=(3, 5, 16)), some_mask(3, 5, 5)
+    cache = layer.make_cache(3, 5) if cached else None
+    output, *caches, ours = layer(hidden, attention_mask=mask, cache=cache, return_weights=True)
+    assert len(caches) == cached
+    expected, expected_weights = reference.self_attention(
+        hidden, weights, 4, 2, mask, return_weights=True
+    )
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ours, expected_weights, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("num_key_value_heads", [None, 2, 1])
 @pytest.mark.parametrize(
     "options",

@@ -83,6 +83,25 @@ def test_the_attention_bias_is_that_of_query_key_and_value_alone(use_bias, use_a
         assert (f"{name}/bias" in weights) == use_bias
 
 
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_block_hands_out_the_weights_of_its_self_attention(norm_first, cached):
+    block, weights = make_block(norm_first=norm_first, cross_attention=True)
+    cache = block.make_cache(3, 5) if cached else None
+    inputs = {"attention_mask": MASK, "context": CONTEXT, "cache": cache}
+    output, *caches, ours = block(HIDDEN, return_weights=True, **inputs)
+    assert len(caches) == cached
+    entering = HIDDEN
+    if norm_first:
+        entering = reference.norm(HIDDEN, weights, "self_attention_norm", "layer_norm", 1e-5)
+    _, expected = reference.self_attention(
+        entering, weights, 4, 2, MASK, name="self_attention/", return_weights=True
+    )
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    plain = block(HIDDEN, **inputs)
+    np.testing.assert_array_equal(output, plain[0] if cached else plain)
+
+
 @pytest.mark.parametrize("pieces", [[5], [2, 3], [1] * 5])
 def test_a_cached_block_is_the_uncached_one(pieces):
     block, _ = make_block(cross_attention=True, rotary=True)

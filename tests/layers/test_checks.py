@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
+from lmzoo.layers.checks import check_even, check_length, check_positive, check_rate, check_size
 
 
 def test_good_arguments_pass():
@@ -41,3 +41,10 @@ def test_a_rate_outside_its_range_is_refused(rate):
 def test_an_odd_size_is_refused():
     with pytest.raises(ValueError, match="`head_dim` must be even. Received: head_dim=3"):
         check_even(head_dim=3)
+
+
+def test_a_length_beyond_the_positions_is_refused_where_it_is_known():
+    check_length(5, 5)
+    check_length(None, 5)
+    with pytest.raises(ValueError, match="Received: length=6, max_sequence_length=5"):
+        check_length(6, 5)

@@ -9,9 +9,11 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.layers import (
+    ClassificationHead,
     CrossAttention,
     FeedForward,
     LearnedPositions,
+    MaskedLMHead,
     SelfAttention,
     SinusoidalPositions,
     TokenEmbedding,
@@ -24,6 +26,7 @@ INPUTS = {
     "token_ids": RANDOM.integers(0, 11, (2, 5)).astype("int32"),
     "hidden": RANDOM.normal(size=(2, 5, 8)).astype("float32"),
     "context": RANDOM.normal(size=(2, 7, 6)).astype("float32"),
+    "embeddings": RANDOM.normal(size=(11, 8)).astype("float32"),
     "attention_mask": RANDOM.random((2, 5, 5)) < 0.7,
     "context_mask": RANDOM.random((2, 1, 7)) < 0.7,
     "positions": RANDOM.integers(0, 9, (2, 5)).astype("int32"),
@@ -121,7 +124,29 @@ CASES = {
         },
         ["hidden", "attention_mask", "positions", "context", "context_mask"],
     ),
+    "classification head": (ClassificationHead, {"num_classes": 3}, ["hidden"]),
+    "deep classification head": (
+        ClassificationHead,
+        {
+            "num_classes": 3,
+            "hidden_activation": "tanh",
+            "dropout": 0.1,
+            "initializer": "he_normal",
+        },
+        ["hidden"],
+    ),
+    "masked language model's head": (
+        MaskedLMHead,
+        {
+            "vocabulary_size": 11,
+            "activation": "gelu_tanh",
+            "norm_epsilon": 1e-6,
+            "initializer": "he_normal",
+        },
+        ["hidden", "embeddings"],
+    ),
 }
+HEADS = (ClassificationHead, MaskedLMHead)
 every_case = pytest.mark.parametrize("case", CASES)
 
 
@@ -142,7 +167,7 @@ def make_model(case, dtype="float32"):
     kind, arguments, names = CASES[case]
     symbols = {
         name: keras.Input(
-            shape=(None,) * (x.ndim - 1) if x.dtype != "float32" else (None, x.shape[-1]),
+            shape=(None,) * (x.ndim - 2) + (x.shape[-1] if x.dtype == "float32" else None,),
             dtype=str(x.dtype),
             name=name,
         )
@@ -153,6 +178,12 @@ def make_model(case, dtype="float32"):
     outputs = layer(**call_arguments(layer, names, symbols))
     reference.randomise(layer)
     return keras.Model([symbols[name] for name in names], outputs), [INPUTS[x] for x in names]
+
+
+def output_dtype(layer):
+    """Heads give logits, which are in float32 at least."""
+    precise = isinstance(layer, HEADS) and layer.compute_dtype != "float64"
+    return "float32" if precise else layer.compute_dtype
 
 
 def all_arguments(kind):
@@ -194,7 +225,7 @@ def test_symbolic_outputs_have_the_shape_and_dtype_of_real_ones(case, dtype):
     model, inputs = make_model(case, dtype)
     symbol, real = model.output, model(inputs)
     assert symbol.shape == (None, None, real.shape[-1])
-    assert symbol.dtype == real.dtype == keras.DTypePolicy(dtype).compute_dtype
+    assert symbol.dtype == real.dtype == output_dtype(model.layers[-1])
 
 
 @every_case
@@ -223,7 +254,7 @@ def test_half_precision_stays_near_float32(case, policy, tolerance):
     )
     expected = full(**call_arguments(full, CASES[case][2]))
     output = half(**call_arguments(half, CASES[case][2]))
-    assert output.dtype == half.compute_dtype
+    assert output.dtype == output_dtype(half)
     output = tf.cast(output, "float32").numpy()
     assert np.isfinite(output).all()
     np.testing.assert_allclose(output, expected, rtol=0, atol=tolerance * np.abs(expected).max())

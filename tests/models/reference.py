@@ -1,8 +1,8 @@
-"""The forward pass of a decoder in NumPy float64, with all options of `GPTBackbone`."""
+"""The forward passes of the backbones in NumPy float64, with all of their options."""
 
 import numpy as np
 
-from tests.layers.reference import feed_forward, norm, self_attention, weights_of
+from tests.layers.reference import dense, feed_forward, norm, self_attention, weights_of
 
 EVERYTHING = {
     "intermediate_dim": 37,
@@ -59,3 +59,46 @@ def gpt(model, token_ids):
     hidden = norm(hidden, weights, "final_norm", model.norm, model.norm_epsilon)
     table = "embeddings" if model.tied else "output_embeddings"
     return hidden, hidden @ weights[f"token_embedding/{table}"].T
+
+
+def bert(model, token_ids, padding_mask=None, segment_ids=None):
+    """The forward pass of `BertBackbone`; token_ids (B, T), positions from the first real token.
+
+    Returns:
+        the hidden states (B, T, D) of the embeddings and of each block, the pooled output (B, D) or
+        None, and the attention weights (B, N, T, T) of each block.
+    """
+    weights, length = weights_of(model), token_ids.shape[1]
+    mask = np.ones(token_ids.shape, bool) if padding_mask is None else padding_mask
+    first = mask.argmax(axis=1)
+    positions = np.where(mask, np.arange(length) - first[:, None], 0) + model.position_offset
+    hidden = weights["token_embedding/embeddings"][token_ids]
+    hidden = hidden + weights["position_embedding/embeddings"][positions]
+    if model.num_segments:
+        known = segment_ids is not None and model.num_segments > 1
+        segments = segment_ids if known else np.zeros_like(token_ids)
+        hidden = hidden + weights["segment_embedding/embeddings"][segments]
+
+    def normalise(hidden, name):
+        return norm(hidden, weights, name, "layer_norm", model.norm_epsilon)
+
+    states, attention = [normalise(hidden, "embedding_norm")], []
+    for index in range(model.num_layers):
+        block, hidden = f"block_{index}/", states[-1]
+        mixed, attended = self_attention(
+            hidden,
+            weights,
+            model.num_heads,
+            mask=mask[:, None],
+            name=block + "self_attention/",
+            return_weights=True,
+        )
+        hidden = normalise(hidden + mixed, block + "self_attention_norm")
+        wide = feed_forward(hidden, weights, model.activation, block + "feed_forward/")
+        states.append(normalise(hidden + wide, block + "feed_forward_norm"))
+        attention.append(attended)
+    pooled = None
+    if model.pooler:
+        chosen = states[-1][np.arange(len(first)), first]
+        pooled = np.tanh(dense(chosen, weights, "pooler"))
+    return states, pooled, attention

@@ -1,0 +1,69 @@
+"""What a config.json asks for, known before a weight is read or a model is built."""
+
+from typing import NamedTuple
+
+from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert
+from lmzoo.hub.bert_variables import head_shapes, variable_shapes
+from lmzoo.hub.families import DECODERS
+from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
+from lmzoo.hub.task_options import read_task_options
+
+__all__ = ["MODEL_TYPES", "Plan", "make_plan"]
+
+MODEL_TYPES = (*DECODERS, *bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE)
+
+
+class Plan(NamedTuple):
+    """A task that has not been built.
+
+    task: str. The name of a class of `lmzoo.tasks`.
+    arguments: dict. Those of the backbone.
+    options: dict. Those of the task, beside backbone and tokenizer.
+    shapes: dict of the path of each variable -> its shape; those of a head begin with "head/".
+    recipes: dict of path -> Recipe.
+    found: dict of name in the file -> name in the recipes.
+    """
+
+    task: str
+    arguments: dict
+    options: dict
+    shapes: dict
+    recipes: dict
+    found: dict
+
+
+def make_plan(config, header=(), pooler=None):
+    """The plan for a config.json of one of `MODEL_TYPES`.
+
+    Args:
+        config: dict.
+        header: names of the tensors in a file; none where the file is to be written.
+        pooler: bool or None. Whether a backbone alone has a pooler; None if its file says so.
+    Raises:
+        ValueError: if a field is of the wrong type or out of its range, or asks for something that
+            lmzoo does not do.
+    """
+    model_type = config["model_type"]
+    if model_type in DECODERS:
+        family = DECODERS[model_type]
+        arguments = family.make_arguments(config)
+        shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
+        found = family.read_names(header, arguments)
+        return Plan("CausalLM", arguments, {}, shapes, recipes, found)
+    if model_type == lmzoo_bert.MODEL_TYPE:
+        task, arguments, head = lmzoo_bert.read_config(config)
+    else:
+        task, arguments = bert_heads.find_task(config), bert.make_arguments(config)
+        if pooler is None or task != "TextEmbedder":
+            pooler = bert_tensors.find_pooler(model_type, task, header)
+        arguments["pooler"] = pooler
+        head = bert_heads.read_head(config, task, arguments)
+    shapes = variable_shapes(arguments) | head_shapes(head, arguments)
+    if model_type == lmzoo_bert.MODEL_TYPE:
+        recipes, found = lmzoo_bert.make_recipes(shapes), {name: name for name in header}
+    else:
+        recipes = bert_tensors.make_encoder_recipes(model_type, task, shapes)
+        found = bert_tensors.read_names(model_type, task, header, recipes)
+    options = bert_heads.read_head_options(config, task, head)
+    options |= read_task_options(config, task, arguments["max_sequence_length"])
+    return Plan(task, arguments, options, shapes, recipes, found)

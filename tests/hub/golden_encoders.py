@@ -1,0 +1,68 @@
+"""The folders that transformers writes for three small encoders, put together from golden files."""
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+import safetensors.numpy
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+FAMILIES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert"}
+PATTERNS = ("full", "right", "middle")
+HEADS = {
+    "Model": "TextEmbedder",
+    "ForMaskedLM": "MaskedLM",
+    "ForSequenceClassification": "TextClassifier",
+    "ForTokenClassification": "TokenClassifier",
+    "ForQuestionAnswering": "QuestionAnswerer",
+}
+
+
+def read_expected(family):
+    with np.load(GOLDEN / family / "expected.npz") as file:
+        return dict(file)
+
+
+def read_folder(family, head):
+    """The config.json and the tensors of one class."""
+    folders = json.loads((GOLDEN / family / "folders.json").read_text(encoding="utf-8"))
+    folder = folders[FAMILIES[family] + head]
+    with np.load(GOLDEN / family / "weights.npz") as file:
+        tensors = {
+            name: (file[name.removeprefix(f"{family}.")] / 64).astype(np.float32)
+            for name in folder["tensors"]
+        }
+    return folder["config"], tensors, folder["sha256"]
+
+
+def write_folder(folder, family, head, change_tensors=None, **fields):
+    """Writes what transformers has written, with changes.
+
+    Args:
+        folder: pathlib.Path.
+        family: str. "bert", "roberta" or "distilbert".
+        head: str. A key of `HEADS`.
+        change_tensors: callable that changes a dict of name -> array in place, or None.
+        fields: of config.json.
+    """
+    config, tensors, digest = read_folder(family, head)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**config, **fields}), encoding="utf-8")
+    if change_tensors is not None:
+        change_tensors(tensors)
+    path = folder / "model.safetensors"
+    safetensors.numpy.save_file(tensors, path, {"format": "pt"})
+    if change_tensors is None:
+        # The very file of transformers.
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    return folder
+
+
+def project(gradients):
+    """As the golden file has them: G @ u and v @ G of every gradient G, for fixed u and v."""
+    generator, found = np.random.default_rng(11), []
+    for _, gradient in sorted(gradients.items()):
+        found.append(gradient @ generator.normal(size=gradient.shape[-1]))
+        found.append(generator.normal(size=gradient.shape[0]) @ gradient)
+    return np.concatenate([np.ravel(values) for values in found])

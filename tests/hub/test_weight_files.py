@@ -1,0 +1,60 @@
+"""Reading and writing many variables; what a file must hold is tested with the models that do."""
+
+import tracemalloc
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from lmzoo.hub.recipes import Recipe, tensor_shapes
+from lmzoo.hub.weight_files import check_weights, find_weights, read_weights, write_weights
+
+COUNT, ROWS, WIDTH = 12, 300, 900
+SHAPES = {f"v{index}": (ROWS, WIDTH) for index in range(COUNT)}
+RECIPES = {
+    path: Recipe(tuple(f"{path}.{part}" for part in "qkv"), transposed=True) for path in SHAPES
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(15)
+    tensors = {
+        name: random.normal(size=shape).astype(np.float32)
+        for name, shape in tensor_shapes(RECIPES, SHAPES).items()
+    }
+    safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    return tmp_path
+
+
+def make_variables(dtype="float32"):
+    return {path: keras.Variable(np.zeros(shape), dtype=dtype) for path, shape in SHAPES.items()}
+
+
+def test_reading_holds_one_variable_at_a_time_and_writing_gives_the_bytes_back(folder, tmp_path):
+    path, header = find_weights(folder)
+    found = {name: name for name in header}
+    check_weights(path, header, found, RECIPES, SHAPES)
+    variables = make_variables()
+    tracemalloc.start()
+    try:
+        read_weights(path, header, found, RECIPES, variables)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # TensorFlow holds the last array while the next is made; never the twelve of them.
+    assert peak < 3 * 4 * ROWS * WIDTH
+    (tmp_path / "again").mkdir()
+    write_weights(tmp_path / "again", RECIPES, variables)
+    assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_part_that_overflows_the_variables_is_refused_by_its_name(folder):
+    path, header = find_weights(folder)
+    tensors = safetensors.numpy.load_file(path)
+    tensors["v3.k"][5, 7] = 1e6
+    safetensors.numpy.save_file(tensors, path, {"format": "pt"})
+    found = {name: name for name in header}
+    with pytest.raises(ValueError, match="'v3.k' in .* must fit `dtype`. Received: 1e.06 for flo"):
+        read_weights(path, header, found, RECIPES, make_variables("float16"))

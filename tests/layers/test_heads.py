@@ -1,0 +1,98 @@
+"""The heads against their formulas, and what they do with the backbone's table."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.layers import ClassificationHead, MaskedLMHead
+from tests.layers import reference
+
+RANDOM = np.random.default_rng(12)
+HIDDEN, EMBEDDINGS = RANDOM.normal(size=(3, 5, 8)), RANDOM.normal(size=(11, 8))
+
+
+def make_head(kind, dtype="float64", **options):
+    head = kind(**options, dtype=dtype)
+    head.build((None, None, 8))
+    return reference.randomise(head), reference.weights_of(head)
+
+
+@pytest.mark.parametrize("hidden", [HIDDEN, HIDDEN[:, 0]], ids=["tokens", "texts"])
+@pytest.mark.parametrize("activation", [None, "tanh", "relu", "gelu"])
+def test_a_classification_head_is_the_formula(hidden, activation):
+    head, weights = make_head(ClassificationHead, num_classes=3, hidden_activation=activation)
+    expected = hidden
+    if activation is not None:
+        expected = reference.ACTIVATIONS[activation](reference.dense(hidden, weights, "hidden"))
+    expected = reference.dense(expected, weights, "output")
+    assert len(weights) == (2 if activation is None else 4)
+    np.testing.assert_allclose(head(hidden), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
+def test_a_masked_language_models_head_is_the_formula(activation, epsilon):
+    head, weights = make_head(
+        MaskedLMHead, vocabulary_size=11, activation=activation, norm_epsilon=epsilon
+    )
+    bent = reference.ACTIVATIONS[activation](reference.dense(HIDDEN, weights, "dense"))
+    normed = reference.norm(bent, weights, "norm", "layer_norm", epsilon)
+    expected = normed @ EMBEDDINGS.T + weights["bias"]
+    np.testing.assert_allclose(head(HIDDEN, EMBEDDINGS), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16"])
+def test_a_variable_is_taken_for_a_table_in_half_precision(policy):
+    head, _ = make_head(MaskedLMHead, policy, vocabulary_size=11)
+    table = keras.Variable(EMBEDDINGS, dtype=head.variable_dtype)
+    logits = head(HIDDEN, table)
+    assert logits.dtype == "float32"
+    exact, _ = make_head(MaskedLMHead, vocabulary_size=11)
+    expected = exact(HIDDEN, EMBEDDINGS).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-2 * np.abs(expected).max())
+
+
+def test_the_table_learns_through_the_head():
+    head, _ = make_head(MaskedLMHead, vocabulary_size=11)
+    table = tf.Variable(EMBEDDINGS)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(head(HIDDEN, table) ** 2)
+    assert np.abs(tape.gradient(loss, table)).min() > 0
+
+
+def test_dropout_acts_in_training_alone():
+    head, _ = make_head(ClassificationHead, num_classes=3, dropout=0.5)
+    plain = head(HIDDEN)
+    np.testing.assert_array_equal(plain, head(HIDDEN, training=False))
+    assert np.abs(plain - head(HIDDEN, training=True)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "received"),
+    [
+        ({"num_classes": 0}, ValueError, "num_classes=0"),
+        ({"num_classes": 2.0}, TypeError, "num_classes=2.0"),
+        ({"num_classes": 2, "dropout": 1.0}, ValueError, "dropout=1.0"),
+        ({"num_classes": 2, "hidden_activation": "swoosh"}, ValueError, "activation='swoosh'"),
+    ],
+    ids=str,
+)
+def test_a_classification_head_refuses_wrong_arguments(arguments, error, received):
+    with pytest.raises(error, match=received):
+        ClassificationHead(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "received"),
+    [
+        ({"vocabulary_size": -1}, ValueError, "vocabulary_size=-1"),
+        ({"vocabulary_size": "5"}, TypeError, "vocabulary_size='5'"),
+        ({"vocabulary_size": 5, "norm_epsilon": 0}, ValueError, "epsilon=0"),
+        ({"vocabulary_size": 5, "activation": "swoosh"}, ValueError, "activation='swoosh'"),
+    ],
+    ids=str,
+)
+def test_a_masked_language_models_head_refuses_wrong_arguments(arguments, error, received):
+    with pytest.raises(error, match=received):
+        MaskedLMHead(**arguments)

@@ -1,0 +1,398 @@
+"""BertBackbone against a NumPy encoder, and the laws that every way to call it must keep."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.layers import MaskedLMHead
+from lmzoo.models import BertBackbone
+from tests.layers.reference import randomise
+from tests.models import reference
+
+RANDOM = np.random.default_rng(19)
+# No two sizes are equal, so that no missing transpose fits.
+SIZES = {
+    "vocabulary_size": 101,
+    "num_layers": 2,
+    "num_heads": 4,
+    "hidden_dim": 48,
+    "intermediate_dim": 37,
+    "max_sequence_length": 41,
+}
+OPTIONS = {
+    "bert": {"norm_epsilon": 1e-6},
+    "roberta": {"num_segments": 1, "position_offset": 2, "norm_epsilon": 1e-5},
+    "distilbert": {"num_segments": 0, "pooler": False},
+    "another": {"num_segments": 3, "activation": "gelu_tanh", "position_offset": 1},
+}
+MASK = np.array([[1] * 11, [1] * 4 + [0] * 7, [0] * 3 + [1] * 8, [0, 1, 1, 0, 1] + [0] * 6], bool)
+every_kind = pytest.mark.parametrize("kind", OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Each kind of model is made once; no test changes one."""
+    made = {}
+
+    def model_of(kind):
+        if kind not in made:
+            made[kind] = make_model(kind)
+        return made[kind]
+
+    return model_of
+
+
+def make_model(kind, dtype="float64", deviation=0.2):
+    model = BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype=dtype, name="bert")
+    return randomise(model, deviation=deviation)
+
+
+def some_inputs(batch_size, length, padding_mask=None):
+    inputs = {
+        "token_ids": RANDOM.integers(0, 101, (batch_size, length)).astype("int32"),
+        "segment_ids": RANDOM.integers(0, 2, (batch_size, length)).astype("int32"),
+    }
+    return inputs if padding_mask is None else {**inputs, "padding_mask": padding_mask}
+
+
+def assert_equal_outputs(got, wanted, atol):
+    """Both as dicts of arrays of the same shapes."""
+    assert got.keys() == wanted.keys()
+    for name in got:
+        np.testing.assert_allclose(got[name], wanted[name], rtol=0, atol=atol, err_msg=name)
+
+
+@every_kind
+@pytest.mark.parametrize("masked", [False, True])
+def test_states_and_pooled_output_are_those_of_the_numpy_encoder(models, kind, masked):
+    model, inputs = models(kind), some_inputs(4, 11, MASK if masked else None)
+    states, pooled, _ = reference.bert(model, **inputs)
+    real = inputs.get("padding_mask", np.ones((4, 11), bool))
+    outputs = model(inputs)
+    np.testing.assert_allclose(
+        outputs["sequence_output"].numpy()[real], states[-1][real], rtol=0, atol=1e-10
+    )
+    assert ("pooled_output" in outputs) == model.pooler
+    if model.pooler:
+        np.testing.assert_allclose(outputs["pooled_output"], pooled, rtol=0, atol=1e-10)
+    logits = model.compute_logits(outputs["sequence_output"])
+    table = np.asarray(model.token_embedding.embeddings)
+    np.testing.assert_allclose(logits.numpy()[real], (states[-1] @ table.T)[real], atol=1e-10)
+
+
+@every_kind
+def test_attention_weights_are_those_of_the_numpy_encoder(models, kind):
+    model, inputs = models(kind), some_inputs(4, 11, MASK)
+    _, _, expected = reference.bert(model, **inputs)
+    outputs = model(inputs, attention_layers=(-1, 0, 1))
+    assert len(outputs["attention_weights"]) == 3
+    queries = np.broadcast_to(MASK[:, None], (4, 4, 11))
+    for weights, wanted in zip(
+        outputs["attention_weights"], [expected[1], expected[0], expected[1]], strict=True
+    ):
+        weights = weights.numpy()
+        np.testing.assert_allclose(weights[queries], wanted[queries], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(weights.sum(axis=-1), np.ones((4, 4, 11)), atol=1e-12)
+        assert (weights[~np.broadcast_to(MASK[:, None, None], weights.shape)] == 0).all()
+    plain = model(inputs)
+    assert "attention_weights" not in plain
+    np.testing.assert_array_equal(outputs["sequence_output"], plain["sequence_output"])
+
+
+def test_missing_segments_are_the_first_one(models):
+    for kind in ("bert", "another"):
+        inputs = some_inputs(2, 9)
+        zeros = {**inputs, "segment_ids": np.zeros((2, 9), "int32")}
+        missing = {"token_ids": inputs["token_ids"]}
+        assert_equal_outputs(models(kind)(missing), models(kind)(zeros), 0)
+        changed = models(kind)(inputs)["sequence_output"] - models(kind)(zeros)["sequence_output"]
+        assert np.abs(changed).max() > 1e-3
+
+
+MUTANTS = {
+    "positions dropped": lambda m: m.position_embedding.embeddings.assign(
+        0 * m.position_embedding.embeddings
+    ),
+    "position offset": lambda m: setattr(m, "position_offset", 0),
+    "segments dropped": lambda m: setattr(m, "segment_embedding", None),
+    "norm epsilon": lambda m: setattr(m.embedding_norm, "epsilon", 1e-3),
+    "tanh gelu": lambda m: setattr(
+        m.blocks[1].feed_forward,
+        "_activation_function",
+        lambda x: keras.activations.gelu(x, approximate=True),
+    ),
+    "scale": lambda m: setattr(m.blocks[1].self_attention, "scale", 1.0),
+    "bias": lambda m: m.blocks[0].self_attention.query_key_value.bias.assign(np.zeros(144)),
+    "norm order": lambda m: setattr(m.blocks[1], "norm_first", True),
+    "pooler without tanh": lambda m: setattr(
+        m.pooler_dense, "activation", keras.activations.linear
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", [None, *MUTANTS])
+def test_the_numpy_encoder_finds_each_trap(mutant):
+    model, inputs = make_model("roberta"), some_inputs(2, 9)
+    states, pooled, _ = reference.bert(model, **inputs)
+    if mutant is not None:
+        MUTANTS[mutant](model)
+    outputs = model(inputs)
+    error = max(
+        np.abs(outputs["sequence_output"] - states[-1]).max(),
+        np.abs(outputs["pooled_output"] - pooled).max(),
+    )
+    assert error > 1e-6 if mutant is not None else error < 1e-10
+
+
+@every_kind
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("padding", [0, 1, 17, 32])
+def test_padding_changes_nothing(models, kind, side, padding):
+    # With 32 there are more places than positions.
+    model, inputs = models(kind), some_inputs(2, 12)
+    widths = [(0, 0), (padding, 0) if side == "left" else (0, padding)]
+    mask = np.pad(np.ones((2, 12), bool), widths)
+    # Padding is any token, so that one which is not masked is seen.
+    padded = some_inputs(2, 12 + padding, mask)
+    for name, values in inputs.items():
+        padded[name][mask] = values.ravel()
+    outputs = dict(model(padded))
+    hidden = outputs.pop("sequence_output").numpy()
+    assert np.isfinite(hidden).all()
+    outputs["sequence_output"] = hidden[mask].reshape(2, 12, 48)
+    assert_equal_outputs(outputs, model(inputs), 1e-10)
+
+
+@every_kind
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing_in_float32(kind, side):
+    model, inputs = BertBackbone(**{**SIZES, **OPTIONS[kind]}), some_inputs(2, 12)
+    widths = [(0, 0), (17, 0) if side == "left" else (0, 17)]
+    padded = {name: np.pad(values, widths) for name, values in inputs.items()}
+    mask = padded["padding_mask"] = np.pad(np.ones((2, 12), bool), widths)
+    outputs = dict(model(padded))
+    outputs["sequence_output"] = outputs["sequence_output"].numpy()[mask].reshape(2, 12, 48)
+    assert_equal_outputs(outputs, model(inputs), 1e-5)
+
+
+@every_kind
+def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
+    model, lengths = models(kind), np.array([1, 2, 3, 5, 8, 13, 14, 15])
+    inputs = some_inputs(8, 15, np.arange(15) < lengths[:, None])
+    batch = model(inputs)
+    for row, length in enumerate(lengths):
+        alone = model(
+            {name: inputs[name][row : row + 1, :length] for name in ("token_ids", "segment_ids")}
+        )
+        own = {name: x[row : row + 1] for name, x in batch.items()}
+        own["sequence_output"] = own["sequence_output"][:, :length]
+        assert_equal_outputs(own, alone, 1e-10)
+
+
+def test_a_row_without_real_tokens_is_finite(models):
+    outputs = models("bert")(some_inputs(2, 5, np.array([[True] * 5, [False] * 5])))
+    assert all(np.isfinite(x).all() for x in outputs.values())
+
+
+def test_every_token_sees_every_other(models):
+    model, inputs = models("bert"), some_inputs(1, 9)
+    before = model(inputs)["sequence_output"].numpy()
+    for place in (0, 4, 8):
+        changed = {**inputs, "token_ids": inputs["token_ids"].copy()}
+        changed["token_ids"][0, place] = (changed["token_ids"][0, place] + 50) % 101
+        after = model(changed)["sequence_output"].numpy()
+        assert (before != after).any(axis=-1).all()
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
+)
+def test_half_precision_stays_near_float32(kind, policy, tolerance):
+    # The third row is padding throughout and must be finite, no more.
+    mask = np.arange(12) < np.array([[12], [5], [0]])
+    inputs = some_inputs(3, 12, mask)
+    full, half = (BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype=d) for d in ("float32", policy))
+    half.set_weights(full.get_weights())
+    expected, outputs = full(inputs), half(inputs)
+    logits = half.compute_logits(outputs["sequence_output"])
+    assert logits.dtype == "float32"
+    wanted = full.compute_logits(expected["sequence_output"]).numpy()
+    np.testing.assert_allclose(logits.numpy()[mask], wanted[mask], rtol=0, atol=tolerance)
+    for name, output in outputs.items():
+        assert output.dtype == half.compute_dtype
+        output = tf.cast(output, "float32").numpy()
+        assert np.isfinite(output).all()
+        real = mask if name == "sequence_output" else mask.any(axis=-1)
+        # Relative to the largest value: what leaves a norm is rounded to 8 bits of up to 4.
+        scale = max(1.0, np.abs(expected[name]).max())
+        wanted = expected[name].numpy()
+        np.testing.assert_allclose(output[real], wanted[real], rtol=0, atol=tolerance * scale)
+
+
+@every_kind
+def test_a_gradient_reaches_every_variable(kind):
+    model = make_model(kind, "float32")
+    head = MaskedLMHead(101)
+    with tf.GradientTape() as tape:
+        outputs = model(some_inputs(4, 12))
+        logits = head(outputs["sequence_output"], model.token_embedding.embeddings)
+        loss = tf.reduce_mean(tf.square(logits))
+        if model.pooler:
+            loss += tf.reduce_mean(outputs["pooled_output"])
+    variables = [v.value for v in model.trainable_variables + head.trainable_variables]
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        gradient = tf.convert_to_tensor(gradient).numpy()
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0, variable.name
+
+
+@every_kind
+def test_dropout_acts_in_training_alone(kind):
+    model = BertBackbone(**{**SIZES, **OPTIONS[kind]}, dropout=0.5)
+    inputs = some_inputs(2, 9)
+    plain = model(inputs)
+    assert_equal_outputs(model(inputs, training=False), plain, 0)
+    first, second = (model(inputs, training=True)["sequence_output"] for _ in range(2))
+    assert np.abs(first - plain["sequence_output"]).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3
+
+
+@every_kind
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind, jit_compile):
+    model, inputs = models(kind), some_inputs(4, 11, MASK)
+    specs = {
+        name: tf.TensorSpec((None, None), "bool" if name == "padding_mask" else "int32")
+        for name in inputs
+    }
+
+    @tf.function(input_signature=[specs], jit_compile=jit_compile)
+    def run(inputs):
+        outputs = model(inputs, attention_layers=(1,))
+        return {**outputs, "attention_weights": outputs["attention_weights"][0]}
+
+    expected = model(inputs, attention_layers=(1,))
+    expected = {**expected, "attention_weights": expected["attention_weights"][0]}
+    assert_equal_outputs(run(inputs), expected, 1e-10)
+
+
+@every_kind
+def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
+    model = BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype="mixed_bfloat16", name="mine")
+    model.trainable = False
+    config = model.get_config()
+    arguments = set(inspect.signature(BertBackbone.__init__).parameters) - {"self", "kwargs"}
+    assert arguments <= set(config)
+    for name, value in {**SIZES, **OPTIONS[kind]}.items():
+        assert config[name] == value
+    twin = BertBackbone.from_config(config)
+    assert twin.get_config() == config
+    assert (twin.name, twin.trainable, twin.dtype_policy) == ("mine", False, model.dtype_policy)
+    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+
+
+@every_kind
+def test_a_saved_model_gives_the_same_bits(models, kind, tmp_path):
+    model, inputs = models(kind), some_inputs(4, 11, MASK)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert_equal_outputs(loaded(inputs), model(inputs), 0)
+
+
+@every_kind
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_a_functional_model_around_it_is_saved_with_it(kind, dtype, tmp_path):
+    model = make_model(kind, dtype, deviation=0.05)
+    symbols = {
+        name: keras.Input((None,), dtype="bool" if name == "padding_mask" else "int32", name=name)
+        for name in ("token_ids", "padding_mask", "segment_ids")
+    }
+    outputs = model(symbols, attention_layers=(0,))
+    compute_dtype = model.compute_dtype
+    weights = outputs.pop("attention_weights")[0]
+    assert (weights.shape, weights.dtype) == ((None, 4, None, None), compute_dtype)
+    shapes = {"sequence_output": (None, None, 48), "pooled_output": (None, 48)}
+    assert {name: x.shape for name, x in outputs.items()} == {
+        name: shapes[name] for name in outputs
+    }
+    assert {x.dtype for x in outputs.values()} == {compute_dtype}
+    head = keras.layers.Dense(2, dtype=dtype)(outputs["sequence_output"])
+    wrapped = keras.Model(symbols, {"head": head, "weights": weights})
+    inputs = some_inputs(4, 11, MASK)
+    wrapped.save(tmp_path / "wrapped.keras")
+    loaded = keras.saving.load_model(tmp_path / "wrapped.keras")
+    assert_equal_outputs(loaded(inputs), wrapped(inputs), 0)
+
+
+def test_initial_weights_have_the_documented_deviation():
+    keras.utils.set_random_seed(0)
+    model = BertBackbone(1000, num_layers=2, num_heads=4, hidden_dim=128, initializer_range=0.05)
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if weight.path.endswith(("/bias", "/beta")):
+            assert not values.any()
+        elif weight.path.endswith("/gamma"):
+            assert (values == 1).all()
+        else:
+            assert np.abs(values).max() <= 0.1, weight.path
+            if values.size > 1000:
+                # A normal distribution cut at two deviations has 0.8796 of the deviation left.
+                np.testing.assert_allclose(
+                    values.std(), 0.8796 * 0.05, rtol=0.03, err_msg=weight.path
+                )
+    large = [np.asarray(w).ravel()[:128] for w in model.weights if len(w.shape) == 2]
+    # No two tables start alike.
+    assert len({values.tobytes() for values in large}) == len(large)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("vocabulary_size", 0, ValueError),
+        ("num_layers", 0, ValueError),
+        ("num_layers", 2.0, TypeError),
+        ("num_heads", 0, ValueError),
+        ("num_heads", 5, ValueError),
+        ("hidden_dim", -48, ValueError),
+        ("intermediate_dim", 0, ValueError),
+        ("max_sequence_length", 0, ValueError),
+        ("num_segments", -1, ValueError),
+        ("num_segments", 1.5, TypeError),
+        ("position_offset", -2, ValueError),
+        ("position_offset", "2", TypeError),
+        ("activation", "swoosh", ValueError),
+        ("dropout", 1.0, ValueError),
+        ("dropout", -0.5, ValueError),
+        ("norm_epsilon", 0.0, ValueError),
+        ("initializer_range", -0.1, ValueError),
+        ("initializer_range", float("nan"), ValueError),
+    ],
+)
+def test_wrong_arguments_are_refused(argument, value, error):
+    with pytest.raises(error, match=f"{argument.removeprefix('norm_')}={value!r}"):
+        BertBackbone(**{**SIZES, argument: value})
+
+
+@every_kind
+def test_a_sequence_longer_than_the_positions_is_refused(models, kind):
+    with pytest.raises(ValueError, match="length=42, max_sequence_length=41"):
+        models(kind)(some_inputs(1, 42))
+
+
+@every_kind
+def test_a_padded_text_longer_than_the_positions_is_refused_on_a_processor(models, kind):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a graphics card gives zeros for what is not in a table")
+    mask = np.arange(50)[None] < 42
+    with pytest.raises(tf.errors.InvalidArgumentError, match="= 4[1-3] is not in"):
+        models(kind)(some_inputs(1, 50, mask))
+
+
+@pytest.mark.parametrize("index", [2, -3])
+def test_a_layer_that_is_not_there_is_refused(models, index):
+    with pytest.raises(ValueError, match=f"from -2 to 1. Received: {index}"):
+        models("bert")(some_inputs(1, 3), attention_layers=(0, index))
