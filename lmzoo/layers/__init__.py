@@ -2,7 +2,7 @@
 
 from lmzoo.layers.attention import CrossAttention, SelfAttention, attend
 from lmzoo.layers.blocks import TransformerBlock
-from lmzoo.layers.cache import init_cache, update_cache
+from lmzoo.layers.cache import init_cache, update_cache, write_mask
 from lmzoo.layers.embedding import TokenEmbedding
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.heads import ClassificationHead, MaskedLMHead
@@ -11,6 +11,7 @@ from lmzoo.layers.norms import make_norm
 from lmzoo.layers.pooling import find_first, pool
 from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
 from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.relative_positions import RelativePositionBias
 
 __all__ = [
     "make_causal_mask",
@@ -21,10 +22,12 @@ __all__ = [
     "CrossAttention",
     "init_cache",
     "update_cache",
+    "write_mask",
     "TokenEmbedding",
     "LearnedPositions",
     "SinusoidalPositions",
     "rotate_by_position",
+    "RelativePositionBias",
     "FeedForward",
     "make_norm",
     "TransformerBlock",

@@ -51,12 +51,16 @@ def attend(
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2; Ainslie et al.
         2023, https://arxiv.org/abs/2305.13245 (grouped queries).
     """
-    head_dim = query.shape[-1]
-    query = query * (head_dim**-0.5 if scale is None else scale)
+    shrink = query.shape[-1] ** -0.5
+    # Whatever the scale, the product is made of queries that are this small: without it, T5's
+    # exceeds what float16 holds.
+    query = query * shrink
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
     # TensorFlow folds this transposition into the product and reads the keys where they lie; an
     # einsum copies them first, which at a decoding step is the whole cache.
     scores = at_least_float32(_group_product(query, ops.transpose(key, (0, 1, 3, 2))))
+    if scale is not None:
+        scores = scores * (scale / shrink)
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     if attention_mask is not None:

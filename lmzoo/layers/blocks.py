@@ -30,6 +30,8 @@ class TransformerBlock(keras.layers.Layer):
         dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
         initializer: Keras initializer of the kernels.
         output_initializer: that of kernels which write to the residual path; None for the same.
+        float32_residual: bool. If True, the residual path, its norms and what the feed-forward adds
+            to it are float32 whatever the policy.
     Call arguments:
         hidden: float (B, T, D).
         attention_mask: bool (B or 1, T or 1, S) or None.
@@ -41,7 +43,7 @@ class TransformerBlock(keras.layers.Layer):
         context_mask: bool (B or 1, T or 1, S') or None.
         return_weights: bool. Whether to hand out the weights of the self-attention, (B, N, T, S).
     Returns:
-        float (B, T, D) in the compute dtype; or a tuple of it, the updated cache where there is
+        float (B, T, D) in the dtype of the residual path; or a tuple of it, the updated cache where there is
         one, and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
@@ -76,9 +78,11 @@ class TransformerBlock(keras.layers.Layer):
         dropout=0.0,
         initializer="glorot_uniform",
         output_initializer=None,
+        float32_residual=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # A float32 path must not be cast to the compute dtype on its way in.
+        super().__init__(autocast=not float32_residual, **kwargs)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.head_dim = head_dim
@@ -94,6 +98,8 @@ class TransformerBlock(keras.layers.Layer):
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
         self.dropout = dropout
+        self.float32_residual = float32_residual
+        self._residual_policy = "float32" if float32_residual else self.dtype_policy
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
         shared = {
@@ -123,14 +129,17 @@ class TransformerBlock(keras.layers.Layer):
             activation=activation,
             gated=gated,
             use_bias=use_bias,
+            float32_output=float32_residual,
             name="feed_forward",
             **shared,
         )
         self.feed_forward_norm = self._make_norm("feed_forward_norm")
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self._residual_policy, name="dropout"
+        )
 
     def _make_norm(self, name):
-        return make_norm(self.norm, self.norm_epsilon, name, self.dtype_policy)
+        return make_norm(self.norm, self.norm_epsilon, name, self._residual_policy)
 
     def build(self, hidden_shape, context_shape=None):
         self.self_attention.build(hidden_shape)
@@ -222,7 +231,8 @@ class TransformerBlock(keras.layers.Layer):
     def get_config(self):
         names = (
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength scale "
-            "norm norm_epsilon norm_first activation gated use_bias use_attention_bias dropout"
+            "norm norm_epsilon norm_first activation gated use_bias use_attention_bias dropout "
+            "float32_residual"
         )
         return {
             **super().get_config(),

@@ -5,7 +5,7 @@ Shapes: B batch, K key-value heads, S slots, H head size, T new positions.
 
 from keras import ops
 
-__all__ = ["init_cache", "update_cache"]
+__all__ = ["init_cache", "update_cache", "write_mask"]
 
 
 def init_cache(batch_size, num_heads, num_slots, head_dim, dtype):
@@ -74,3 +74,21 @@ def _write_slots(cache, values, slots):
         ops.reshape(cache, (-1, head_dim)), slots, ops.reshape(values, (-1, head_dim))
     )
     return ops.reshape(flat, ops.shape(cache))
+
+
+def write_mask(slots, new, position):
+    """Notes which of the new positions are real tokens.
+
+    Args:
+        slots: bool (B, S). What the slots hold so far.
+        new: bool (B, T).
+        position: int or scalar int tensor. The slot of the first new position.
+    Returns:
+        bool (B, S).
+    """
+    # A row of booleans is small enough for a where over all slots.
+    length, num_slots = ops.shape(new)[1], ops.shape(slots)[1]
+    index = ops.arange(num_slots, dtype="int32") - ops.cast(position, "int32")
+    inside = ops.logical_and(index >= 0, index < length)
+    taken = ops.take(ops.cast(new, "bool"), ops.clip(index, 0, length - 1), axis=1)
+    return ops.where(inside, taken, slots)

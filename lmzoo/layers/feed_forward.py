@@ -23,10 +23,12 @@ class FeedForward(keras.layers.Layer):
         use_bias: bool. Whether the projections have biases.
         initializer: Keras initializer of the first kernels.
         output_initializer: the last kernel's; None for `initializer`.
+        float32_output: bool. If True, the gate's product and the last projection are computed in
+            float32 whatever the policy: published T5s exceed what float16 holds there.
     Call arguments:
         hidden: float (B, T, D).
     Returns:
-        float (B, T, D) in the compute dtype.
+        float (B, T, D) in the compute dtype, or in float32 with `float32_output`.
     Raises:
         TypeError: if `intermediate_dim` is not an int.
         ValueError: if `intermediate_dim` is not positive, or `activation` is unknown.
@@ -47,6 +49,7 @@ class FeedForward(keras.layers.Layer):
         use_bias=True,
         initializer="glorot_uniform",
         output_initializer=None,
+        float32_output=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -56,6 +59,7 @@ class FeedForward(keras.layers.Layer):
         self.activation = activation
         self.gated = gated
         self.use_bias = use_bias
+        self.float32_output = float32_output
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
         self._activation_function = find_activation(activation)
@@ -64,12 +68,12 @@ class FeedForward(keras.layers.Layer):
         if gated:
             self.gate = self._make_dense("gate", intermediate_dim, self.initializer)
 
-    def _make_dense(self, name, size, initializer):
+    def _make_dense(self, name, size, initializer, dtype=None):
         return keras.layers.Dense(
             size,
             use_bias=self.use_bias,
             kernel_initializer=initializer.clone(),
-            dtype=self.dtype_policy,
+            dtype=dtype or self.dtype_policy,
             name=name,
         )
 
@@ -78,15 +82,25 @@ class FeedForward(keras.layers.Layer):
         self.intermediate.build((None, hidden_dim))
         if self.gated:
             self.gate.build((None, hidden_dim))
-        self.output_dense = self._make_dense("output", hidden_dim, self.output_initializer)
+        self.output_dense = self._make_dense(
+            "output",
+            hidden_dim,
+            self.output_initializer,
+            "float32" if self.float32_output else None,
+        )
         self.output_dense.build((None, self.intermediate_dim))
+
+    @property
+    def _wide_dtype(self):
+        return "float32" if self.float32_output else self.compute_dtype
 
     def call(self, hidden):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
         flat = flatten_positions(hidden)
         wide = self.intermediate(flat)
         if self.gated:
-            wide = self._activation_function(self.gate(flat)) * wide
+            gate = self._activation_function(self.gate(flat))
+            wide = ops.cast(gate, self._wide_dtype) * ops.cast(wide, self._wide_dtype)
         else:
             wide = self._activation_function(wide)
         # (B * T, F) -> (B, T, D)
@@ -102,6 +116,7 @@ class FeedForward(keras.layers.Layer):
             "activation": self.activation,
             "gated": self.gated,
             "use_bias": self.use_bias,
+            "float32_output": self.float32_output,
             "initializer": keras.initializers.serialize(self.initializer),
             "output_initializer": keras.initializers.serialize(self.output_initializer),
         }

@@ -2,5 +2,6 @@
 
 from lmzoo.models.bert import BertBackbone
 from lmzoo.models.gpt import GPTBackbone
+from lmzoo.models.t5 import T5Backbone
 
-__all__ = ["BertBackbone", "GPTBackbone"]
+__all__ = ["BertBackbone", "GPTBackbone", "T5Backbone"]

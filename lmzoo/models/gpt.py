@@ -11,6 +11,7 @@ from lmzoo.layers import (
     make_document_mask,
     make_norm,
     make_padding_mask,
+    write_mask,
 )
 from lmzoo.layers.checks import check_positive, check_rate, check_size
 
@@ -222,7 +223,7 @@ class GPTBackbone(keras.Model):
             _check_no_documents(document_ids)
             if padding_mask is None:
                 padding_mask = ops.ones_like(token_ids, dtype="bool")
-            padding_mask = slots = _write_mask(cache["padding_mask"], padding_mask, position)
+            padding_mask = slots = write_mask(cache["padding_mask"], padding_mask, position)
         num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
         visible = make_causal_mask(length, num_slots, position)
         if padding_mask is not None:
@@ -284,12 +285,3 @@ def _make_normal(stddev):
     if stddev == 0:
         return keras.initializers.Zeros()
     return keras.initializers.RandomNormal(stddev=stddev)
-
-
-def _write_mask(slots, new, position):
-    # (B, T) into (B, S). A row of booleans is small enough for a where over one-hot slots.
-    length, num_slots = ops.shape(new)[1], ops.shape(slots)[1]
-    index = ops.arange(num_slots, dtype="int32") - ops.cast(position, "int32")
-    inside = ops.logical_and(index >= 0, index < length)
-    taken = ops.take(ops.cast(new, "bool"), ops.clip(index, 0, length - 1), axis=1)
-    return ops.where(inside, taken, slots)
