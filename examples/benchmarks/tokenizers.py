@@ -1,11 +1,13 @@
-"""How fast byte-pair tokenizers are on text they have not seen, in megabytes a second.
+"""How fast tokenizers are on text they have not seen, in megabytes a second.
 
-Three take part: lmzoo (an eager call of its graph), Hugging Face `tokenizers` (`encode_batch`, in
-Rust) and KerasHub's tokenizer in a tf.function. All use one vocabulary, learned from one half of
-Python's standard library; the other half is timed. Every call gets new text, each contender the
-same, one after the other, and the medians are shown.
+For each kind of tokenizer lmzoo takes part (an eager call of its graph), Hugging Face `tokenizers`
+(`encode_batch`, in Rust) and what TensorFlow's libraries have, in a tf.function: KerasHub's own
+tokenizers, and for WordPiece the two of tensorflow-text. All use one vocabulary, learned from one
+half of Python's standard library; the other half is timed. Every call gets new text, each contender
+the same, one after the other, and the medians are shown.
 
     python examples/benchmarks/tokenizers.py
+    python examples/benchmarks/tokenizers.py --kind wordpiece
     python examples/benchmarks/tokenizers.py --smoke
 """
 
@@ -31,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
 
 WORKLOADS = {"64 x 4 kB": (64, 4000), "1 x 1 MB": (1, 1_000_000)}
 
@@ -39,34 +41,41 @@ WORKLOADS = {"64 x 4 kB": (64, 4000), "1 x 1 MB": (1, 1_000_000)}
 def main():
     arguments = parse_arguments()
     learning_texts, unseen = read_library()
-    vocabulary_size = 1000 if arguments.smoke else arguments.vocabulary_size
-    repeats = 2 if arguments.smoke else arguments.repeats
     if arguments.smoke:
         learning_texts = learning_texts[:20]
-    tokenizer = BytePairTokenizer.train(iter(learning_texts), vocabulary_size)
-    contenders, remarks = make_contenders(tokenizer)
-    table = Table("text", "tokenizer", "MB/s", "lmzoo is", title="Byte pairs on unseen text")
+    console = Console()
+    for kind in [arguments.kind] if arguments.kind else KINDS:
+        title, tokenizer_class, make_peers = KINDS[kind]
+        size = 1000 if arguments.smoke else arguments.vocabulary_size
+        tokenizer = tokenizer_class.train(iter(learning_texts), size)
+        contenders, remarks = make_contenders(tokenizer, make_peers)
+        console.print(compare(f"{title} on unseen text", contenders, unseen, arguments))
+        for remark in remarks:
+            console.print(remark)
+
+
+def compare(title, contenders, unseen, arguments):
+    """The table of the speeds of functions that encode a list of texts."""
+    repeats = 2 if arguments.smoke else arguments.repeats
+    table = Table("text", "tokenizer", "MB/s", "lmzoo is", title=title)
     for name, (rows, size) in WORKLOADS.items():
         size = min(size, 20_000) if arguments.smoke else size
-        batches = draw_batches(unseen, rows, size, repeats + 1)
         speeds = {who: [] for who in contenders}
-        for batch in batches:
+        for batch in draw_batches(unseen, rows, size, repeats + 1):
             for who, encode in contenders.items():
                 speeds[who].append(measure_speed(encode, batch))
         # The first batch paid for tracing.
         medians = {who: statistics.median(found[1:]) for who, found in speeds.items()}
         for who, speed in medians.items():
             table.add_row(name, who, f"{speed:.2f}", f"{medians['lmzoo'] / speed:.1f} x")
-    console = Console()
-    console.print(table)
-    for remark in remarks:
-        console.print(remark)
+    return table
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--kind", choices=KINDS, help="one kind alone (default: all)")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes: does it run at all?")
     parser.add_argument("--repeats", type=int, default=5, help="timed batches (default: 5)")
     parser.add_argument(
@@ -94,28 +103,66 @@ def draw_batches(text, rows, size, count):
     return [pieces[start : start + rows] for start in range(0, len(pieces), rows)]
 
 
-def make_contenders(tokenizer):
+def make_contenders(tokenizer, make_peers):
     """Functions that encode a list of texts, by name, and why one is missing."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(folder)
         reference = Tokenizer.from_file(f"{folder}/tokenizer.json")
         reference.encode_special_tokens = True
         check_ids(tokenizer, reference)
-        contenders = {"lmzoo": tokenizer.tokenize, "tokenizers": reference.encode_batch}
-        if importlib.util.find_spec("keras_hub") is None:
-            return contenders, ["KerasHub is not installed, so it is left out."]
-        import keras_hub
+        peers, remarks = make_peers(folder)
+    contenders = {"lmzoo": tokenizer.tokenize, "tokenizers": encode_with(reference)}
+    for name, tokenize in peers.items():
+        signature = [tf.TensorSpec([None], tf.string)]
+        contenders[name] = tf.function(tokenize, input_signature=signature)
+    return contenders, remarks
 
-        hub = keras_hub.tokenizers.BytePairTokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt")
-    contenders["KerasHub (graph)"] = tf.function(
-        hub.tokenize, input_signature=[tf.TensorSpec([None], tf.string)]
+
+def make_byte_pair_peers(folder):
+    """KerasHub's tokenizer of byte pairs, by name, and why it is missing."""
+    if importlib.util.find_spec("keras_hub") is None:
+        return {}, [MISSING_HUB]
+    import keras_hub
+
+    hub = keras_hub.tokenizers.BytePairTokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt")
+    return {"KerasHub (graph)": hub.tokenize}, []
+
+
+def make_word_piece_peers(folder):
+    """The tokenizers of tensorflow-text and KerasHub, by name, and why one is missing."""
+    import tensorflow_text
+
+    tokens = pathlib.Path(folder, "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    fast = tensorflow_text.FastBertTokenizer(tokens, lower_case_nfd_strip_accents=True)
+    ids = tf.lookup.StaticVocabularyTable(
+        tf.lookup.KeyValueTensorInitializer(tokens, tf.range(len(tokens), dtype=tf.int64)), 1
     )
-    return contenders, []
+    plain = tensorflow_text.BertTokenizer(ids, lower_case=True)
+    peers = {"tf-text FastBert": fast.tokenize, "tf-text Bert": plain.tokenize}
+    if importlib.util.find_spec("keras_hub") is None:
+        return peers, [MISSING_HUB]
+    import keras_hub
+
+    hub = keras_hub.tokenizers.WordPieceTokenizer(tokens, lowercase=True, strip_accents=True)
+    return {**peers, "KerasHub (graph)": hub.tokenize}, []
+
+
+# Their names, what learns them, and what makes the others that can read their files.
+KINDS = {
+    "bytepair": ("Byte pairs", BytePairTokenizer, make_byte_pair_peers),
+    "wordpiece": ("WordPiece", WordPieceTokenizer, make_word_piece_peers),
+}
+MISSING_HUB = "KerasHub is not installed, so it is left out."
+
+
+def encode_with(reference):
+    return lambda texts: reference.encode_batch(texts, add_special_tokens=False)
 
 
 def check_ids(tokenizer, reference):
     texts = ["def main():\n    return 'it\\'s'  # done", "Größe 我 ½ \u00a0 x"]
-    if tokenizer.tokenize(texts).to_list() != [item.ids for item in reference.encode_batch(texts)]:
+    theirs = [item.ids for item in encode_with(reference)(texts)]
+    if tokenizer.tokenize(texts).to_list() != theirs:
         raise SystemExit("lmzoo and tokenizers differ: nothing to compare.")
 
 

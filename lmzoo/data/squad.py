@@ -1,14 +1,12 @@
 """Questions whose answers are spans of a text, in the JSON of SQuAD."""
 
 import array
-import collections
 import json
-import threading
 import warnings
 
 import numpy as np
 
-from lmzoo.data.json_articles import read_elements
+from lmzoo.data.json_elements import read_elements
 from lmzoo.data.rows import Rows
 from lmzoo.data.sources import check_files
 from lmzoo.data.text_files import Chained, TextFile
@@ -16,17 +14,15 @@ from lmzoo.data.values import describe_value, plain_value
 
 __all__ = ["read_squad"]
 
-_ARTICLES_IN_MEMORY = 8
-_PLACE = "data[{}].paragraphs[{}].qas[{}]"
-
 
 def read_squad(files, bad_answers="error"):
     """Reads the questions of SQuAD 1.1 and 2.0 and of what is written like them.
 
     An answer is text that stands in the context, with the number of its first character there
     (characters as Python counts them). A question without an answer has empty lists; an empty
-    `context` or `question` is kept. Opening reads each file once, article by article; later the
-    article of a row is read anew, of which the last 8 stay in memory.
+    `context` or `question` is kept. Opening reads and checks each file once, a paragraph at a time,
+    and keeps 8 bytes for each question and 32 for each paragraph; later the paragraph of a row is
+    read anew.
 
     Args:
         files: str, path, or list of these. Several are read one after the other.
@@ -91,7 +87,7 @@ class _Skipped:
 
 
 class _Questions:
-    """The questions of one file: where each article lies, and which of its questions count.
+    """The questions of one file: where their paragraphs lie, of which one is read for a row.
 
     Args:
         file: TextFile.
@@ -103,74 +99,62 @@ class _Questions:
 
     def __init__(self, file, seen, skipped):
         self._file = file
-        places, extents = array.array("i"), array.array("q")
-        for number, (begin, size, article) in enumerate(_articles(file)):
-            extents.extend((file.begin + begin, size))
-            where = f"{file.path}: data[{number}]"
-            for place in _check_article(article, where, seen, skipped):
-                places.extend((number, *place))
-        if not places:
+        # Of each paragraph: which article's it is, its number there, its first byte, its size.
+        # Of each question: which paragraph's it is, and its number there.
+        paragraphs, questions = array.array("q"), array.array("i")
+        for index, ((article, number), begin, size, paragraph) in enumerate(_paragraphs(file)):
+            paragraphs.extend((article, number, file.begin + begin, size))
+            where = f"{file.path}: data[{article}].paragraphs[{number}]"
+            for question in _check_paragraph(paragraph, where, seen, skipped):
+                questions.extend((index, question))
+        if not questions:
             raise ValueError(
                 f"`files` must hold at least one question each. Received: {str(file.path)!r}."
             )
-        self._places = np.array(places, dtype=np.int32).reshape(-1, 3)
-        self._extents = np.array(extents, dtype=np.int64).reshape(-1, 2)
-        self._articles = collections.OrderedDict()
-        self._lock = threading.Lock()
+        self._paragraphs = np.array(paragraphs, dtype=np.int64).reshape(-1, 4)
+        self._questions = np.array(questions, dtype=np.int32).reshape(-1, 2)
 
     def __len__(self):
-        return len(self._places)
+        return len(self._questions)
 
     def row(self, index):
-        number, paragraph, question = self._places[index].tolist()
-        paragraph = self._article(number)["paragraphs"][paragraph]
+        index, question = self._questions[index].tolist()
+        _, _, begin, size = self._paragraphs[index].tolist()
+        paragraph = json.loads(self._file.read(begin, begin + size))
         row, _ = _read_question(paragraph["qas"][question], paragraph["context"], "")
         return row
 
     def place(self, index):
-        return f"{self._file.path}: {_PLACE.format(*self._places[index])}"
-
-    def _article(self, number):
-        with self._lock:
-            if number in self._articles:
-                self._articles.move_to_end(number)
-                return self._articles[number]
-        begin, size = self._extents[number].tolist()
-        article = json.loads(self._file.read(begin, begin + size))
-        with self._lock:
-            self._articles[number] = article
-            if len(self._articles) > _ARTICLES_IN_MEMORY:
-                self._articles.popitem(last=False)
-        return article
+        index, question = self._questions[index].tolist()
+        article, paragraph, *_ = self._paragraphs[index].tolist()
+        return f"{self._file.path}: data[{article}].paragraphs[{paragraph}].qas[{question}]"
 
 
-def _articles(file):
+def _paragraphs(file):
     try:
-        yield from read_elements(file.blocks(), "data")
+        yield from read_elements(file.blocks(), "data", "paragraphs")
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
 
 
-def _check_article(article, where, seen, skipped):
-    """Yields (number of the paragraph, number in it) of each question that counts."""
-    for first, paragraph in enumerate(_field(article, "paragraphs", list, where)):
-        above = f"{where}.paragraphs[{first}]"
-        context = _field(paragraph, "context", str, above)
-        for second, question in enumerate(_field(paragraph, "qas", list, above)):
-            place = f"{above}.qas[{second}]"
-            row, reasons = _read_question(question, context, place)
-            if reasons and skipped is None:
-                raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to leave such answers out.')
-            if row["id"] in seen:
-                raise ValueError(
-                    f"{place}: An id must come once. Received: {row['id']!r}, which is also "
-                    f"{seen[row['id']]}."
-                )
-            seen[row["id"]] = place
-            if reasons:
-                skipped.add(reasons, whole_question=not row["answers"])
-            if row["answers"] or not reasons:
-                yield first, second
+def _check_paragraph(paragraph, where, seen, skipped):
+    """Yields the number of each question that counts."""
+    context = _field(paragraph, "context", str, where)
+    for number, question in enumerate(_field(paragraph, "qas", list, where)):
+        place = f"{where}.qas[{number}]"
+        row, reasons = _read_question(question, context, place)
+        if reasons and skipped is None:
+            raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to leave such answers out.')
+        if row["id"] in seen:
+            raise ValueError(
+                f"{place}: An id must come once. Received: {row['id']!r}, which is also "
+                f"{seen[row['id']]}."
+            )
+        seen[row["id"]] = place
+        if reasons:
+            skipped.add(reasons, whole_question=not row["answers"])
+        if row["answers"] or not reasons:
+            yield number
 
 
 def _read_question(question, context, where):

@@ -17,7 +17,8 @@ __all__ = ["read_table"]
 def read_table(files, text="text", *, delimiter=None, header=True, types=None, **columns):
     """Reads the rows of tables, such as a training set for a classifier.
 
-    The suffix tells the form; `.gz` behind it is unpacked once, into the cache on the disk.
+    The suffix tells the form; `.gz` behind it is unpacked once, into the cache on the disk
+    (`unpacked` in `$LMZOO_CACHE`, in `lmzoo` in `$XDG_CACHE_HOME`, or in `~/.cache/lmzoo`).
     `.tsv` has tabs and no quoting: a quote is a character like others, as in GLUE. `.csv` has
     commas and RFC 4180's quoting: a quoted field may have commas, line ends and doubled quotes.
     `.jsonl` has one object a line. Text is UTF-8, with or without a byte order mark; lines end

@@ -65,12 +65,15 @@ def attend(
         scores = ops.where(attention_mask, scores, -65504.0)
     # Keras warns of a softmax over one value, but a prompt of one token is no mistake.
     weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
-    if attention_mask is not None:
-        weights = ops.where(attention_mask, weights, 0.0)
     weights = ops.cast(weights, value.dtype)
     kept = weights if dropout is None else dropout(weights)
     # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
     mixed = _group_product(kept, value)
+    if attention_mask is not None:
+        # Beside a key that is seen, the softmax gives hidden ones 0; alone, they share the whole.
+        sees = ops.any(attention_mask, axis=-1, keepdims=True)
+        mixed = ops.where(sees, mixed, 0.0)
+        weights = ops.where(sees, weights, 0.0)
     return (mixed, weights) if return_weights else mixed
 
 

@@ -225,8 +225,7 @@ class MatthewsCorrelation(keras.metrics.Metric):
         covariance = right * count - ops.sum(there * said)
         spread_there = count**2 - ops.sum(there**2)
         spread_said = count**2 - ops.sum(said**2)
-        # Two roots: the product of the two would be past 2**53 sooner.
-        scale = ops.sqrt(spread_there) * ops.sqrt(spread_said)
+        scale = ops.sqrt(spread_there * spread_said)
         return ops.cast(ops.divide_no_nan(covariance, scale), self.dtype)
 
     def get_config(self):

@@ -1,6 +1,7 @@
 """Whether predicted numbers rise with the true ones: the correlations of Pearson and Spearman."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -67,7 +68,8 @@ class SpearmanCorrelation(keras.metrics.Metric):
 
     It is 1 for the same order, -1 for the reverse, and 0 without pairs, and where one side is
     constant (SciPy says NaN there). Equal numbers share the mean of their ranks. Ranks need all
-    numbers at once, so all are kept, 16 bytes a pair.
+    numbers at once, so all are kept, 16 bytes a pair, and each `result` sorts the whole capacity:
+    3 ms for the default one. `fit` asks for a result at every step.
 
     Make the metric under the scope of the strategy it is used with.
 
@@ -78,7 +80,8 @@ class SpearmanCorrelation(keras.metrics.Metric):
     Raises:
         TypeError: if `capacity` is not an int.
         ValueError: if `capacity` is not positive; from `result`, if a replica was given more
-            pairs. In a graph, as in `fit`, nothing can be raised, and the result is NaN.
+            pairs. In a graph nothing can be raised and the result is NaN, so that `fit` and
+            `evaluate` show NaN, and raise at the end.
 
     Example:
         >>> metric = SpearmanCorrelation(capacity=100)
@@ -148,12 +151,19 @@ class SpearmanCorrelation(keras.metrics.Metric):
 
 def rank(values, is_kept):
     """The ranks of those numbers (N,) that are kept, from 1; equal ones share their mean."""
-    ordered = ops.sort(ops.where(is_kept, values, float("inf")))
-    below = ops.searchsorted(ordered, values, side="left")
-    up_to = ops.searchsorted(ordered, values, side="right")
-    # An infinite number is equal to the filling behind the last one.
-    up_to = ops.minimum(up_to, ops.sum(ops.cast(is_kept, "int32")))
-    return ops.cast(below + up_to + 1, "float64") / 2
+    # What is not kept goes behind the last number, were that infinite.
+    largest = np.finfo("float64").max
+    keys = ops.where(is_kept, ops.clip(values, -largest, largest), float("inf"))
+    order = ops.argsort(keys)
+    ordered = ops.take(keys, order)
+    # Equal numbers are a group. (Looking each number up by `searchsorted` is, under XLA, slower.)
+    groups = ops.cumsum(ops.cast(ordered != ops.roll(ordered, 1), "int32"))
+    size = values.shape[0]
+    places = ops.arange(1, size + 1, dtype="float64")
+    sums = ops.segment_sum(places, groups, num_segments=size + 1)
+    counts = ops.segment_sum(ops.ones_like(places), groups, num_segments=size + 1)
+    means = ops.take(ops.divide_no_nan(sums, counts), groups)
+    return ops.scatter(ops.expand_dims(order, -1), means, (size,))
 
 
 def compute_moments(one, other, weights):

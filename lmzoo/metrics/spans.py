@@ -27,7 +27,7 @@ def parse_tag(tag):
     if tag in ("[", "]") or prefix in ("B", "I", "E", "S") and bool(dash) == bool(kind):
         return (prefix, kind)
     raise ValueError(
-        "A tag must be 'O' or a prefix of B, I, E, S and a type, as in 'B-PER'. "
+        "`tag` must be 'O' or a prefix of B, I, E, S and a type, as in 'B-PER'. "
         f"Received: tag={tag!r}."
     )
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
+from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 from lmzoo.tokenizers.word_splitting import WordSplitter
 
@@ -26,12 +27,21 @@ class BytePairEncoder(tf.Module):
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
         byte_ids = [ids[bytes([byte])] for byte in range(256)]
         rules = MergeRules.build(vocabulary.rules, pieces)
+        plain = [piece or b"" for piece in pieces]
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = WordSplitter()
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
+            # (V, 3): bytes of each token, and how many spaces lead and trail them.
+            self._lengths = tf.constant(
+                [
+                    (len(p), len(p) - len(p.lstrip(b" ")), len(p) - len(p.rstrip(b" ")))
+                    for p in plain
+                ],
+                tf.int32,
+            )
 
     def _find_whole_words(self, ids):
         """A table of the words that become one token: most of a text, and one look-up each."""
@@ -54,7 +64,7 @@ class BytePairEncoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            return self._encode(text)
+            return self._encode(*_decode(text))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def encode_with_special(self, text):
@@ -66,12 +76,34 @@ class BytePairEncoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            return self._special.encode(text, self._encode)
+            return self._special.encode(text, lambda pieces: self._encode(*_decode(pieces)))
 
-    def _encode(self, text):
-        row_splits, code_points = tf.raw_ops.UnicodeDecode(
-            input=text, input_encoding="UTF-8", errors="replace"
-        )
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def encode_with_offsets(self, text):
+        """Encodes each row and says where its tokens stand, without the spaces at their ends.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            row_splits, points = _decode(text)
+            ids = self._encode(row_splits, points)
+            # The tokens of all rows are all of their bytes, in this order.
+            lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
+            sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
+            characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
+            byte_ends = tf.cumsum(lengths)
+            before = tf.gather(row_splits, find_segments(ids.row_splits))
+            before = tf.cast(before, tf.int32)
+            starts = tf.gather(characters, byte_ends - lengths) - before
+            ends = tf.gather(characters, byte_ends - 1) + 1 - before
+            starts = tf.minimum(starts + leading, ends)
+            ends = tf.maximum(ends - trailing, starts)
+            return ids, ids.with_values(starts), ids.with_values(ends)
+
+    def _encode(self, row_splits, code_points):
         word_splits, row_words = self._splitter.split(code_points, row_splits)
         words = tf.raw_ops.UnicodeEncode(
             input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"
@@ -97,3 +129,8 @@ class BytePairEncoder(tf.Module):
             tf.range(tf.size(words)) + tf.size(distinct), others, index
         )
         return tf.gather(choices, choice)
+
+
+def _decode(text):
+    """Where each row begins in the code points of all rows, and these."""
+    return tf.raw_ops.UnicodeDecode(input=text, input_encoding="UTF-8", errors="replace")

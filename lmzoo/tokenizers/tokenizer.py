@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer", "read_text"]
+__all__ = ["Tokenizer"]
 
 # Threads that share a tokenizer must not each make tables: those of the loser would vanish under
 # the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -18,7 +18,8 @@ class Tokenizer(tf.Module):
     """Has a vocabulary; a subclass says how text becomes ids, and ids text.
 
     A subclass gives `_make_encoder` and `_make_decoder`. The encoder has `encode(text)` and
-    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None).
+    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None), and
+    `encode_with_offsets(text)`, to three of them.
 
     Args:
         name: str. The name of the module.
@@ -93,7 +94,7 @@ class Tokenizer(tf.Module):
             ValueError: if `text` has more than one axis, or a token in `allow_special` is not
                 special.
         """
-        text = read_text(text)
+        text = _read_text(text)
         encode = self._encoder.encode
         if allow_special is True and self.special_tokens:
             encode = self._encoder.encode_with_special
@@ -103,6 +104,13 @@ class Tokenizer(tf.Module):
         return encode(text) if text.shape.rank else encode(text[None]).values
 
     __call__ = tokenize
+
+    def _encode_with_offsets(self, text):
+        """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
+        text = _read_text(text)
+        if text.shape.rank:
+            return self._encoder.encode_with_offsets(text)
+        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
     def _join(self, ids, skip_special):
         """Decodes what `detokenize` takes: string (B,), or () for one row of ids."""
@@ -157,17 +165,7 @@ class Tokenizer(tf.Module):
         return token
 
 
-def read_text(text):
-    """Reads what a caller gives as text.
-
-    Args:
-        text: str, list of str, or string tensor () or (B,).
-    Returns:
-        string tensor () or (B,).
-    Raises:
-        TypeError: if `text` is not of strings.
-        ValueError: if `text` has more than one axis.
-    """
+def _read_text(text):
     text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
     if text.dtype != tf.string:
         raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmzoo.tokenizers.learning import learn_word_pieces
-from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
+from lmzoo.tokenizers.tokenizer import Tokenizer
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 from lmzoo.tokenizers.word_piece_decoder import WordPieceDecoder
 from lmzoo.tokenizers.word_piece_encoder import WordPieceEncoder
@@ -206,10 +206,7 @@ class WordPieceTokenizer(Tokenizer):
         Raises:
             As `tokenize`.
         """
-        text = read_text(text)
-        if text.shape.rank:
-            return self._encoder.encode_with_offsets(text)
-        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
+        return self._encode_with_offsets(text)
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text: pieces glued together, words separated by spaces.

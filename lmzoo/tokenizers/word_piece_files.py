@@ -146,7 +146,7 @@ def read_word_piece_files(folder):
             "The vocabulary must hold the unknown token. "
             f"Received: {unknown or '[UNK]'!r:.80} in {str(folder)!r}, which it does not."
         )
-    found["special_tokens"] = list(dict.fromkeys([*special, unknown]))
+    found["special_tokens"] = sorted({*special, unknown}, key=found["vocabulary"].get)
     return {**found, **roles, "unknown_token": unknown}
 
 

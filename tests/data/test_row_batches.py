@@ -94,6 +94,12 @@ def test_without_shuffling_every_epoch_is_the_order_of_the_rows():
     assert labels_of(dataset) == labels_of(dataset) == [[0, 1], [2, 3], [4]]
 
 
+def test_an_iteration_after_one_that_began_in_the_middle_goes_on_there():
+    rows = lmzoo.data.make_rows(label=range(5))
+    dataset = rows.dataset(2, shuffle=False, initial_step=1)
+    assert labels_of(dataset) == labels_of(dataset) == [[2, 3], [4], [0, 1]]
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("drop", [True, False])
 def test_a_start_in_the_middle_gives_the_same_batches_as_the_whole_run(shuffle, drop):

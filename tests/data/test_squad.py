@@ -195,13 +195,13 @@ def test_several_files_are_one_after_the_other(tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("data",), {}, r"train\.json: The array 'data' must have '\['"),
-        (("data", 0), 3, r"data\[0\] must be an object with a list under 'paragraphs'.* Rec.*: 3"),
-        (("data", 0, "paragraphs"), None, r"data\[0\] must .* under 'paragraphs'. .*=None"),
+        (("data",), {}, r"train\.json: data must have '\['. Received: '\{\}, "),
+        (("data", 0), 3, r"train\.json: data\[0\] must have '\{'. Received: '3, "),
+        (("data", 0, "paragraphs"), None, r"data\[0\]\.paragraphs must have '\['. Received: 'null"),
         (
             ("data", 0, "paragraphs", 0, "context"),
             7,
-            r"paragraphs\[0\] must .* 'context'. .* context=7",
+            r"s\[0\] must .* 'context'. .* context=7",
         ),
         (("data", 0, "paragraphs", 0, "qas"), {}, r"paragraphs\[0\] must .* a list under 'qas'"),
         (QUESTION, "q", rf"{PLACE} must be an object with a string under 'id'. Received: 'q'"),
@@ -209,12 +209,12 @@ def test_several_files_are_one_after_the_other(tmp_path):
         (
             (*QUESTION, "question"),
             None,
-            rf"{PLACE} must .* a string under 'question'. Received: question=None",
+            rf"{PLACE} must .* Received: question=None",
         ),
         (
             (*QUESTION, "answers"),
             "x",
-            rf"{PLACE} must .* a list under 'answers'. Received: answers='x'",
+            rf"{PLACE} must .* a list .* Received: answers='x'",
         ),
         ((*QUESTION, "answers", 0), {}, rf"{PLACE}\.answers\[0\] must .* 'text'. Received: \{{\}}"),
         ((*QUESTION, "answers", 0), "x", rf"{PLACE}\.answers\[0\] must .* 'text'. Received: 'x'"),

@@ -33,11 +33,10 @@ def run(strategy):
     for makers, arrays in ((tokens, (true, logits, mask)), (correlations, (numbers, guesses))):
         with strategy.scope():
             made = [make() for make in makers]
-        update = tf.function(lambda batch: [metric.update_state(*batch) for metric in made])
         # The last batch is short, and of one replica alone where there are two.
         data = tf.data.Dataset.from_tensor_slices(arrays).batch(6).take(4)
         for batch in strategy.experimental_distribute_dataset(data):
-            strategy.run(update, args=(batch,))
+            strategy.run(lambda *part: [m.update_state(*part) for m in made], args=batch)
         results |= {metric.name: float(metric.result()) for metric in made}
         for metric in made:
             metric.reset_state()

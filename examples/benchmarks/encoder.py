@@ -1,0 +1,229 @@
+"""How fast lmzoo runs and trains a model of BERT's size, beside KerasHub and PyTorch.
+
+The forward pass reads 8 x 128 random tokens, all of them real; the training step as many, of which
+20 in a row are masked: forward, cross-entropy at the masked tokens, backward, AdamW, dropout of
+0.1, the same optimizer for all. The contestants of one precision take turns, each framework in a
+process of its own.
+
+    python examples/benchmarks/encoder.py --only lmzoo,kerashub --json encoder.json
+"""
+
+import _common as common
+import numpy as np
+from _common import Contestant, set_tensorflow_threads
+
+REFERENCE = "kerashub"
+LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 1e-4, 0.01, 0.1
+# float32 weights computed with in bfloat16, or weights that are bfloat16 themselves.
+PRECISIONS = {"forward": ("float32", "bfloat16"), "training": ("float32", "mixed_bfloat16")}
+
+
+def main():
+    families = {
+        "lmzoo": open_lmzoo,
+        "kerashub": open_kerashub,
+        "transformers": open_transformers,
+    }
+    parser = common.make_parser(__doc__.partition("\n")[0])
+    parser.set_defaults(vocabulary=30522)
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="texts a step")
+    parser.add_argument("--length", type=int, default=128, metavar="N", help="tokens a text")
+    parser.add_argument("--masked", type=int, default=20, metavar="N", help="masked tokens a text")
+    parser.add_argument("--work", choices=list(PRECISIONS), help="one of the two tables")
+    arguments = common.parse(parser, families)
+    arguments.size = arguments.size._replace(max_sequence_length=512)
+    if arguments.smoke:
+        arguments.batch, arguments.length, arguments.masked = 2, 16, 3
+    common.prepare_environment(arguments.threads)
+    shape = (arguments.batch, arguments.length, arguments.masked)
+    data = {"size": arguments.size._asdict(), "threads": arguments.threads, "rows": []}
+    for work in [arguments.work] if arguments.work else PRECISIONS:
+        for precision in PRECISIONS[work]:
+            call = (arguments.size, arguments.threads, shape, work, precision)
+            with common.open_workers(arguments.families, *call) as workers:
+                rows = _make_rows(common.measure(workers, arguments.repeats), work, shape)
+            _print_rows(work, precision, shape, rows)
+            data["rows"] += rows
+    common.write_json(arguments.json, data)
+
+
+def _make_rows(rows, work, shape):
+    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
+    for (family, name), row in rows.items():
+        if not np.all(np.isfinite(row["results"])):
+            raise RuntimeError(f"{family} {name} gave what is no number: {row['results']}.")
+    return [
+        {
+            "family": family,
+            "name": name,
+            "work": work,
+            "precision": row["precision"],
+            "tokens_per_second": shape[0] * shape[1] / row["seconds"],
+            "to_reference": min(reference) / row["seconds"] if reference else None,
+            "first_seconds": row["first_seconds"],
+            "all_seconds": row["all_seconds"],
+        }
+        for (family, name), row in rows.items()
+    ]
+
+
+def _print_rows(work, precision, shape, rows):
+    common.print_table(
+        f"BERT, {work}, {shape[0]} x {shape[1]} tokens in {precision}",
+        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
+        [
+            (
+                f"{row['family']} {row['name']}",
+                row["precision"],
+                row["tokens_per_second"],
+                row["to_reference"],
+                row["first_seconds"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def make_batch(size, shape):
+    """Random ids int32 (B, T), masked positions int32 (B, P) and what stood there, int32 (B, P)."""
+    batch_size, length, num_masked = shape
+    random = np.random.default_rng(0)
+    ids = random.integers(0, size.vocabulary_size, (batch_size, length), "int32")
+    positions = np.stack(
+        [np.sort(random.permutation(length)[:num_masked]) for _ in range(batch_size)]
+    ).astype("int32")
+    return ids, positions, random.integers(0, size.vocabulary_size, positions.shape, "int32")
+
+
+def open_lmzoo(size, threads, shape, work, precision):
+    """lmzoo's BertBackbone in a tf.function, or MaskedLM."""
+    set_tensorflow_threads(threads)
+    import keras
+    import tensorflow as tf
+
+    import lmzoo
+
+    token_ids, positions, labels = map(tf.constant, make_batch(size, shape))
+    backbone = lmzoo.models.BertBackbone(dtype=precision, dropout=DROPOUT, **size._asdict())
+    inputs = {
+        "token_ids": token_ids,
+        "padding_mask": tf.ones_like(token_ids, tf.bool),
+        "segment_ids": tf.zeros_like(token_ids),
+    }
+    if work == "forward":
+        return _make_forward(backbone, inputs, precision)
+    lm = lmzoo.tasks.MaskedLM(backbone)
+    lm.compile(
+        keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY), weighted_metrics=[]
+    )
+    inputs["mask_positions"] = positions
+    weights = tf.ones(labels.shape)
+    return {
+        "MaskedLM": Contestant(precision, lambda: float(lm.train_on_batch(inputs, labels, weights)))
+    }
+
+
+def open_kerashub(size, threads, shape, work, precision):
+    """KerasHub's BERT, outside XLA and inside."""
+    set_tensorflow_threads(threads)
+    import keras
+    import keras_hub
+    import tensorflow as tf
+
+    token_ids, positions, labels = map(tf.constant, make_batch(size, shape))
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=size.vocabulary_size,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        hidden_dim=size.hidden_dim,
+        intermediate_dim=4 * size.hidden_dim,
+        max_sequence_length=size.max_sequence_length,
+        dropout=DROPOUT,
+        dtype=precision,
+    )
+    inputs = {
+        "token_ids": token_ids,
+        "padding_mask": tf.ones_like(token_ids),
+        "segment_ids": tf.zeros_like(token_ids),
+    }
+    if work == "forward":
+        return _make_forward(backbone, inputs, precision)
+    inputs["mask_positions"] = positions
+    weights = tf.ones(labels.shape)
+
+    def make(jit_compile):
+        lm = keras_hub.models.BertMaskedLM(backbone, preprocessor=None)
+        lm.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            optimizer=keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+            weighted_metrics=[],
+            jit_compile=jit_compile,
+        )
+        return Contestant(precision, lambda: float(lm.train_on_batch(inputs, labels, weights)))
+
+    return {"plain": make(False), "XLA": make(True)}
+
+
+def _make_forward(backbone, inputs, precision):
+    import tensorflow as tf
+
+    def make(jit_compile):
+        forward = tf.function(
+            lambda inputs: backbone(inputs, training=False), jit_compile=jit_compile
+        )
+        return Contestant(
+            precision, lambda: float(tf.reduce_sum(forward(inputs)["pooled_output"]).numpy())
+        )
+
+    return {"plain": make(False), "XLA": make(True)}
+
+
+def open_transformers(size, threads, shape, work, precision):
+    """transformers' BERT in PyTorch; trained under autocast for mixed_bfloat16."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    token_ids, positions, labels = (
+        torch.tensor(ids, dtype=torch.long) for ids in make_batch(size, shape)
+    )
+    config = transformers.BertConfig(
+        vocab_size=size.vocabulary_size,
+        max_position_embeddings=size.max_sequence_length,
+        hidden_size=size.hidden_dim,
+        num_hidden_layers=size.num_layers,
+        num_attention_heads=size.num_heads,
+        intermediate_size=4 * size.hidden_dim,
+        hidden_dropout_prob=DROPOUT,
+        attention_probs_dropout_prob=DROPOUT,
+    )
+    mask = torch.ones_like(token_ids)
+    if work == "forward":
+        model = transformers.BertModel(config).eval().to(getattr(torch, precision))
+
+        def run_forward():
+            with torch.inference_mode():
+                return float(model(token_ids, attention_mask=mask).pooler_output.sum())
+
+        return {"PyTorch": Contestant(precision, run_forward)}
+
+    model = transformers.BertForMaskedLM(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    rows = torch.arange(len(token_ids))[:, None]
+
+    def run_step():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
+            hidden = model.bert(token_ids, attention_mask=mask).last_hidden_state
+            logits = model.cls(hidden[rows, positions])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return {"PyTorch": Contestant(precision, run_step)}
+
+
+if __name__ == "__main__":
+    main()
