@@ -73,7 +73,8 @@ def pack_ranges(values):
     return starts.astype(np.int32), values[starts]
 
 
-def main():
+def make_arrays():
+    """All tables, by their names in the file."""
     splitter, cleaner = BertPreTokenizer(), make_normalizer(clean_text=True)
     chinese = make_normalizer(handle_chinese_chars=True)
     lower, strip = make_normalizer(lowercase=True), make_normalizer(strip_accents=True)
@@ -93,9 +94,13 @@ def main():
     for name, after in (("lower", lowered), ("decomposition", decomposed)):
         changed = list(zip(characters, after, strict=True))
         arrays[f"{name}_points"], arrays[f"{name}_texts"] = pack_changes(changed)
+    return arrays
+
+
+def main():
     # The checkout this script stands in, whichever lmzoo is installed.
     folder = pathlib.Path(__file__).parents[2] / "lmzoo" / "tokenizers"
-    np.savez_compressed(folder / "bert_characters.npz", **arrays)
+    np.savez_compressed(folder / "bert_characters.npz", **make_arrays())
 
 
 if __name__ == "__main__":

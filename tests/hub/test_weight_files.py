@@ -43,8 +43,8 @@ def test_reading_holds_one_variable_at_a_time_and_writing_gives_the_bytes_back(f
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # TensorFlow holds the last array while the next is made; never the twelve of them.
-    assert peak < 3 * 4 * ROWS * WIDTH
+    # TensorFlow lets go of one or two arrays while the next is made, however many there are.
+    assert peak < 4 * 4 * ROWS * WIDTH < COUNT * 4 * ROWS * WIDTH / 2
     (tmp_path / "again").mkdir()
     write_weights(tmp_path / "again", RECIPES, variables)
     assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()

@@ -15,7 +15,8 @@ class Splitters:
 
     def __init__(self, lowercase, strip_accents, split_chinese=True):
         splitter = BertSplitter(lowercase, strip_accents, split_chinese)
-        self._split = tf.function(splitter.split, autograph=False)
+        signature = [tf.TensorSpec([None], tf.string)]
+        self._split = tf.function(splitter.split, signature, autograph=False)
         self._normalizer = BertNormalizer(
             lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=split_chinese
         )
