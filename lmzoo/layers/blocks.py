@@ -43,8 +43,8 @@ class TransformerBlock(keras.layers.Layer):
         context_mask: bool (B or 1, T or 1, S') or None.
         return_weights: bool. Whether to hand out the weights of the self-attention, (B, N, T, S).
     Returns:
-        float (B, T, D) in the dtype of the residual path; or a tuple of it, the updated cache where there is
-        one, and the weights where they are asked for.
+        float (B, T, D) in the dtype of the residual path; or a tuple of it, the updated cache where
+        there is one, and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
         ValueError: if sizes do not fit, an option is unknown or out of its range, or `context` is

@@ -222,7 +222,7 @@ class T5Backbone(keras.Model):
         """
         length = ops.shape(token_ids)[1]
         attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
-        bias = self.encoder_bias(length, length)
+        bias = self.encoder_bias(query_length=length, key_length=length)
         hidden = self._embed(token_ids, training)
         for block in self.encoder_blocks:
             hidden = block(hidden, attention_mask=attention_mask, bias=bias, training=training)
@@ -261,7 +261,7 @@ class T5Backbone(keras.Model):
         visible = make_causal_mask(length, num_slots, position)
         if padding_mask is not None:
             visible = ops.logical_and(visible, make_padding_mask(padding_mask))
-        bias = self.decoder_bias(length, num_slots, position)
+        bias = self.decoder_bias(query_length=length, key_length=num_slots, position=position)
         hidden, new_caches = self._embed(token_ids, training), []
         for index, block in enumerate(self.decoder_blocks):
             hidden = block(
