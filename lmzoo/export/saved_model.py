@@ -100,7 +100,7 @@ def _make_module(task, options, jit_compile, return_prompt):
         parameters = _fill_parameters(options, tf.shape(text)[0], chosen, bad_words)
         results = generator.generate(token_ids, mask, parameters)
         texts = generator.to_texts(results)[:, 0]
-        if return_prompt:
+        if return_prompt and task.prompt_is_text:
             texts = tf.strings.join([text, texts])
         return {"text": texts, "log_prob": results["log_prob"][:, 0]}
 

@@ -20,7 +20,8 @@ _SMALLEST_BUCKET = 16
 class Generator:
     """Generates for one task under fixed rules; everything else is a tensor.
 
-    The task brings three methods: `encode_prompts(texts)` gives ids, `prefill(token_ids,
+    The task brings four methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
+    padding_mask)` says what of these stands before the new tokens, `prefill(token_ids,
     padding_mask, num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V)
     and a cache.
 
@@ -73,21 +74,25 @@ class Generator:
     def limit(self, padding_mask, parameters):
         """No row grows beyond the model's context; a prompt that is already longer is refused."""
         longest = self.task.max_sequence_length
-        lengths = tf.reduce_sum(tf.cast(padding_mask, tf.int32), axis=1)
+        lengths = _count(padding_mask)
         message = f"A prompt must not be longer than the context of {longest} tokens. Shorten it."
         check = tf.debugging.assert_less_equal(lengths, longest, message=message)
+        _, prompt_mask = self.task.make_prompt(padding_mask, padding_mask)
         with tf.control_dependencies([check] if check is not None else []):
-            limit = tf.minimum(parameters["max_new_tokens"], longest - lengths)
+            limit = tf.minimum(parameters["max_new_tokens"], longest - _count(prompt_mask))
         return {**parameters, "max_new_tokens": limit}
 
-    def start(self, token_ids, padding_mask, parameters, num_slots):
+    def start(self, token_ids, padding_mask, parameters, room):
         """Prefills and chooses the first token: the state from which `advance` goes on.
 
         Returns:
-            DecodeState of B * n rows and the parameters of these rows.
+            DecodeState of B * n rows with `room` slots behind the prompt, and the parameters of
+            these rows.
         """
+        prompt, prompt_mask = self.task.make_prompt(token_ids, padding_mask)
+        num_slots = tf.shape(prompt)[1] + room
         logits, cache = self.task.prefill(token_ids, padding_mask, num_slots)
-        state = init_state(token_ids, padding_mask, num_slots, cache)
+        state = init_state(prompt, prompt_mask, num_slots, cache)
         state = state._replace(finished=parameters["max_new_tokens"] < 1)
         if self.stop is not None:
             state = state._replace(memory=self.stop.init_memory(tf.shape(state.mask)[0]))
@@ -113,19 +118,19 @@ class Generator:
         return decode(self.task.step, self._chooser(parameters), state, last_slot)
 
     def _generate(self, token_ids, padding_mask, parameters, room):
-        length = tf.shape(token_ids)[1]
-        num_slots = length + tf.shape(room)[0]
-        last_slot = length + tf.reduce_max(parameters["max_new_tokens"])
-        state, parameters = self.start(token_ids, padding_mask, parameters, num_slots)
-        state = self.advance(state, parameters, last_slot)
+        room = tf.shape(room)[0]
+        last_slot = tf.reduce_max(parameters["max_new_tokens"])
+        state, parameters = self.start(token_ids, padding_mask, parameters, room)
+        length = state.prompt_length
+        state = self.advance(state, parameters, length + last_slot)
         if self.options.num_beams > 1:
             results = best_beams(state, self.num_results)._asdict()
         else:
             shape = [-1, self.num_results]
             log_prob = tf.reshape(state.log_prob, shape)
             results = {
-                "token_ids": tf.reshape(state.token_ids, [*shape, num_slots]),
-                "mask": tf.reshape(state.mask, [*shape, num_slots]),
+                "token_ids": tf.reshape(state.token_ids, [*shape, length + room]),
+                "mask": tf.reshape(state.mask, [*shape, length + room]),
                 "log_prob": log_prob,
                 "score": log_prob,
             }
@@ -162,6 +167,10 @@ def _by_row(tensors):
     """Those of a dict of tensors that have one row for each prompt."""
     shared = ("bad_words", "slot", "prompt_length")
     return {name: tensor for name, tensor in tensors.items() if name not in shared}
+
+
+def _count(mask):
+    return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
 
 
 def left_pad(ragged):

@@ -20,7 +20,12 @@ class TextGeneration:
     The task defines `encode_prompts`, `prefill`, `step` and `max_sequence_length`.
     """
 
+    # Whether a result goes on with its prompt, or answers it.
     prompt_is_text = True
+
+    def make_prompt(self, token_ids, padding_mask):
+        """The ids that new ones are written behind, and their mask, both (B, P)."""
+        return token_ids, padding_mask
 
     def generate(
         self, prompts, *, return_prompt=True, return_scores=False, jit_compile="auto", **options
@@ -94,13 +99,13 @@ class TextGeneration:
         return self._stream(prompt, return_prompt, options)
 
     def _stream(self, prompt, return_prompt, options):
-        if return_prompt and prompt:
+        if return_prompt and prompt and self.prompt_is_text:
             yield prompt
         start, advance = self._get_stream(options)
         token_ids, mask = self._encode_batch([prompt])
         parameters = self._make_parameters(options, 1)
         state, parameters = start(token_ids, mask, parameters)
-        last = token_ids.shape[1]
+        last = int(state.prompt_length)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         held = ""
         while True:
@@ -234,9 +239,8 @@ class TextGeneration:
 
             def start(token_ids, mask, parameters):
                 parameters = generator.limit(mask, parameters)
-                room = tf.reduce_max(parameters["max_new_tokens"])
-                num_slots = tf.shape(token_ids)[1] + tf.maximum(room, 1)
-                return generator.start(token_ids, mask, parameters, num_slots)
+                room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
+                return generator.start(token_ids, mask, parameters, room)
 
             start = tf.function(start, input_signature=_make_signature(options))
             outputs = start.get_concrete_function().structured_outputs

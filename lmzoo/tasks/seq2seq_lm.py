@@ -1,0 +1,232 @@
+"""Text to text: an encoder reads the source, a decoder writes the target."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.metrics import Perplexity
+from lmzoo.tasks.generator import left_pad
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_generation import TextGeneration
+from lmzoo.tasks.text_input import Example, TextInput
+from lmzoo.tasks.token_loss import TokenCrossentropy
+
+__all__ = ["Seq2SeqLM"]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class Seq2SeqLM(TextInput, TextGeneration, Task):
+    """Writes a text that answers another one: translates, summarises, answers questions.
+
+    Trained on `fit(sources, targets)`, both lists of str, on rows with columns `source` and
+    `target`, or on token batches as `lmzoo.data.span_corruption` gives them.
+
+    Args:
+        backbone: `lmzoo.models.T5Backbone`.
+        tokenizer: a tokenizer of `lmzoo.tokenizers` with an end token, or None to work on ids.
+        prefix: str. Stands before every source, such as "translate English to German: ".
+        label_smoothing: float in [0, 1). Of the loss; see `TokenCrossentropy`.
+        z_loss: float. Of the loss; see `TokenCrossentropy`.
+        sequence_length: int or None. The longest source, and the longest target, in tokens with
+            their end token; longer ones are cut in training, and a warning says how many. None for
+            what the backbone takes.
+        start_token_id: int or None. What the decoder begins with; None for the tokenizer's padding
+            token, as T5 has it, or 0 without a tokenizer.
+    Call arguments:
+        inputs: dict as `T5Backbone` takes it.
+    Returns:
+        Logits, float (B, T, V), of the token that follows each one of the target.
+    Raises:
+        ValueError: if the tokenizer does not fit the backbone or a number is out of its range.
+    Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.
+
+    Example:
+        lm = lmzoo.tasks.Seq2SeqLM(backbone, tokenizer, prefix="to digits: ")
+        lm.fit(["twenty-one"], ["21"])
+        lm.generate(["twenty-two"], num_beams=4)
+    """
+
+    prompt_is_text = False
+
+    def __init__(
+        self,
+        backbone,
+        tokenizer=None,
+        prefix="",
+        label_smoothing=0.0,
+        z_loss=0.0,
+        sequence_length=None,
+        start_token_id=None,
+        **kwargs,
+    ):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.prefix = prefix
+        self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
+        self.sequence_length = sequence_length
+        if start_token_id is None:
+            start_token_id = 0 if tokenizer is None else tokenizer.pad_token_id
+        self.start_token_id = start_token_id
+        self.perplexity = Perplexity(name="perplexity")
+        self._make_loss()
+
+    def call(self, inputs, training=None):
+        hidden = self.backbone(inputs, training=training)["decoder_sequence_output"]
+        return self.backbone.compute_logits(hidden)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape["decoder_token_ids"], self.backbone.vocabulary_size)
+
+    # Training. Perplexity is measured by `evaluate` and on validation data alone, as in `CausalLM`.
+
+    def _make_loss(self):
+        return TokenCrossentropy(self.label_smoothing, self.z_loss)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not training:
+            self.perplexity.update_state(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        del logs["perplexity"]
+        return logs
+
+    def columns_of(self, x, y=None, sample_weight=None):
+        columns = dict(x) if isinstance(x, dict) else {"source": x}
+        given = {"target": y, "weight": sample_weight}
+        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+
+    def label_rows(self, rows):
+        for name in ("source", "target"):
+            if name not in rows.columns:
+                raise ValueError(
+                    "Training must have a target for each source. Received: rows with columns "
+                    f"{', '.join(rows.columns)}, without `{name}`."
+                )
+        return rows
+
+    def encode_inputs(self, columns):
+        raise ValueError("`predict` takes token batches. Use `generate` or `score` for texts.")
+
+    def encode(self, columns, seed):
+        source, source_mask, source_is_cut = self._encode_side(self._add_prefix(columns["source"]))
+        labels, mask, target_is_cut = self._encode_side(columns["target"])
+        inputs = {
+            "encoder_token_ids": source,
+            "encoder_padding_mask": source_mask,
+            **self.shift_right(labels, mask),
+        }
+        weights = tf.cast(mask, tf.float32)
+        if "weight" in columns:
+            weights *= tf.cast(columns["weight"], tf.float32)[:, None]
+        return Example(inputs, labels, weights, source_is_cut | target_is_cut)
+
+    def shift_right(self, labels, padding_mask):
+        """What the decoder reads while it learns `labels` (B, T): the start token, then they.
+
+        Returns:
+            dict of `decoder_token_ids` int32 (B, T) and `decoder_padding_mask` bool (B, T).
+        """
+        start = tf.fill([tf.shape(labels)[0], 1], self.start_token_id)
+        return {
+            "decoder_token_ids": tf.concat([start, labels[:, :-1]], axis=1),
+            "decoder_padding_mask": padding_mask,
+        }
+
+    def _encode_side(self, texts):
+        """Ids with their end token, padded on the right, their mask, and which were cut."""
+        ids = self.tokenizer.tokenize(texts)
+        room = self.sequence_length - 1
+        is_cut = ids.row_lengths() > room
+        ids = self._add_end(ids[:, :room])
+        mask = tf.sequence_mask(ids.row_lengths())
+        return ids.to_tensor(self.tokenizer.pad_token_id), mask, is_cut
+
+    def _add_end(self, ids):
+        end = tf.fill([ids.nrows(), 1], self.tokenizer.end_token_id)
+        return tf.concat([ids, tf.cast(end, tf.int32)], axis=1)
+
+    def _add_prefix(self, texts):
+        return tf.strings.join([self.prefix, texts]) if self.prefix else texts
+
+    # Generation, as `TextGeneration` asks for it.
+
+    @property
+    def max_sequence_length(self):
+        """int. The longest source, and the longest target, in tokens."""
+        return self.sequence_length
+
+    def encode_prompts(self, texts):
+        """Texts, string (B,), to left-padded ids with prefix and end token, and their mask."""
+        return left_pad(self._add_end(self.tokenizer.tokenize(self._add_prefix(texts))))
+
+    def make_prompt(self, token_ids, padding_mask):
+        shape = [tf.shape(token_ids)[0], 1]
+        return tf.fill(shape, self.start_token_id), tf.ones(shape, tf.bool)
+
+    def prefill(self, token_ids, padding_mask, num_slots):
+        """Reads the sources: the logits (B, V) of the first token, and a cache of `num_slots`."""
+        context = self.backbone.encode(token_ids, padding_mask)
+        cache = self.backbone.make_cache(context, num_slots, padding_mask)
+        return self.step(*self.make_prompt(token_ids, padding_mask), cache, 0)
+
+    def step(self, token_ids, padding_mask, cache, slot):
+        """Reads tokens (B, T) into the cache from `slot` on: the next logits (B, V), the cache."""
+        hidden, cache = self.backbone.decode(token_ids, padding_mask, cache=cache, position=slot)
+        # (B, T, D) -> (B, 1, D) -> (B, V): only the last position is asked
+        return tf.squeeze(self.backbone.compute_logits(hidden[:, -1:]), 1), cache
+
+    # Scoring
+
+    def score(self, sources, targets, batch_size=None):
+        """The log-probability of each token of some targets.
+
+        Args:
+            sources: str or list of str.
+            targets: str or list of str, one for each source.
+            batch_size: int or None. Pairs that are computed together; None for 32.
+        Returns:
+            float32 array, one number for each token of the target, the last for its end token; for
+            a list, a list of arrays.
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if the lists differ in length, a text is longer than `sequence_length`, or
+                there is no tokenizer.
+        """
+        sources, is_single = self.read_texts(sources, "sources")
+        targets, _ = self.read_texts(targets, "targets")
+        if len(sources) != len(targets):
+            raise ValueError(
+                "`targets` must be as many as `sources`. Received: "
+                f"{len(targets)} targets, {len(sources)} sources."
+            )
+        specs = [tf.TensorSpec([None], tf.string, name) for name in ("source", "target")]
+        graph = self._get_graph("score", lambda: tf.function(self._score, input_signature=specs))
+        results = self.run_graph(graph, [sources, targets], batch_size)
+        for index, result in enumerate(results):
+            if result["is_cut"]:
+                raise ValueError(
+                    f"A text must have at most {self.sequence_length} tokens. Received: a longer "
+                    f"source or target at index {index}."
+                )
+        scores = [np.array(result["log_probs"][result["mask"]]) for result in results]
+        return scores[0] if is_single else scores
+
+    def _score(self, source, target):
+        inputs, labels, _, is_cut = self.encode({"source": source, "target": target}, 0)
+        logits = self(inputs, training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return {
+            "log_probs": -losses,
+            "mask": inputs["decoder_padding_mask"],
+            "is_cut": is_cut,
+        }
+
+    def get_config(self):
+        names = "prefix label_smoothing z_loss start_token_id"
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names.split()},
+            "sequence_length": self._sequence_length,
+        }
