@@ -1,11 +1,15 @@
 """Backbone, head and tokenizer together: something to fit, save and export."""
 
 from lmzoo.tasks.causal_lm import CausalLM
+from lmzoo.tasks.embedding_index import EmbeddingIndex
 from lmzoo.tasks.masked_lm import MaskedLM
 from lmzoo.tasks.question_answerer import AnswerLoss, QuestionAnswerer
+from lmzoo.tasks.similarity_loss import SimilarityLoss
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
+from lmzoo.tasks.text_embedder import TextEmbedder
 from lmzoo.tasks.token_classifier import TokenClassifier
+from lmzoo.tasks.zero_shot_classifier import ZeroShotClassifier
 
 __all__ = [
     "MaskedLM",
@@ -14,5 +18,9 @@ __all__ = [
     "TokenClassifier",
     "QuestionAnswerer",
     "AnswerLoss",
+    "TextEmbedder",
+    "SimilarityLoss",
+    "EmbeddingIndex",
+    "ZeroShotClassifier",
     "Task",
 ]

@@ -9,6 +9,7 @@ from lmzoo.data import Rows, make_rows
 from lmzoo.data.packing import pack
 from lmzoo.layers.checks import check_size
 from lmzoo.tasks.cut_report import CutReport
+from lmzoo.tasks.text_batches import list_texts, run_in_batches
 
 __all__ = ["Example", "TextInput"]
 
@@ -210,14 +211,7 @@ class TextInput:
         self._need_tokenizer()
         if isinstance(texts, str):
             return [texts], True
-        texts = list(texts)
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"`{name}` must be a string or a list of strings. Received: "
-                    f"{text!r:.60} at index {index}."
-                )
-        return texts, False
+        return list_texts(texts, name), False
 
     def run_graph(self, function, columns, batch_size=None):
         """Runs a tf.function over lists of strings, batch by batch, short texts first.
@@ -229,17 +223,7 @@ class TextInput:
         Returns:
             list of dict of arrays, one for each text, in the order of the texts.
         """
-        batch_size = batch_size or self.batch_size
-        # Texts of about one length need little padding.
-        order = sorted(range(len(columns[0])), key=lambda index: -len(columns[0][index]))
-        results = [None] * len(order)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = [tf.constant([column[index] for index in chosen]) for column in columns]
-            outputs = {name: value.numpy() for name, value in function(*batch).items()}
-            for place, index in enumerate(chosen):
-                results[index] = {name: value[place] for name, value in outputs.items()}
-        return results
+        return run_in_batches(function, columns, batch_size or self.batch_size)
 
     def get_tokens_function(self, output="logits"):
         """The task on token batches, for export: a tf.function whose result is named `output`.
