@@ -41,6 +41,8 @@ class MaskedLM(TextInput, Task):
         lm.fill("The [MASK] sat")  # [{"token": "cat", "score": 0.21}, ...]
     """
 
+    _uses_pooler = False
+
     def __init__(
         self,
         backbone,

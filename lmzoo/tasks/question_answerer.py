@@ -74,6 +74,7 @@ class QuestionAnswerer(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    _uses_pooler = False
 
     def __init__(
         self,

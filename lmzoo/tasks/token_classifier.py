@@ -48,6 +48,7 @@ class TokenClassifier(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    _uses_pooler = False
 
     def __init__(
         self, backbone, tokenizer=None, labels=None, dropout=None, sequence_length=None, **kwargs
