@@ -112,9 +112,7 @@ def make_encoder(texts, smoke=False, folder=None, lowercase=True):
         lowercase: bool. Whether the fresh vocabulary is without capitals.
     """
     if folder is not None:
-        import keras
-
-        task = keras.saving.load_model(folder / "model.keras")
+        task = open_model(folder)
         return task.backbone, task.tokenizer
     size = 800 if smoke else 4000
     tokenizer = lmzoo.tokenizers.WordPieceTokenizer.train(iter(texts), size, lowercase=lowercase)
@@ -129,13 +127,20 @@ def make_encoder(texts, smoke=False, folder=None, lowercase=True):
 
 def open_or_make(arguments, make):
     """The task that an earlier run left in `--folder`, or else a new one."""
+    if arguments.folder is not None and (arguments.folder / "model.keras").exists():
+        print(f"Opened {arguments.folder / 'model.keras'}", flush=True)
+        return open_model(arguments.folder)
+    return make()
+
+
+def open_model(folder):
+    """The task in a folder, with its tokenizer and its optimizer."""
     import keras
 
-    if arguments.folder is not None and (arguments.folder / "model.keras").exists():
-        task = keras.saving.load_model(arguments.folder / "model.keras")
-        print(f"Opened {arguments.folder / 'model.keras'}", flush=True)
-        return task
-    return make()
+    # lmzoo imports its rooms when they are asked for, and Keras must have met the classes.
+    from lmzoo import models, tasks  # noqa: F401
+
+    return keras.saving.load_model(folder / "model.keras")
 
 
 def train(task, rows, arguments, learning_rate):

@@ -26,7 +26,7 @@ QUESTIONS = (
     "The soup was wonderful.",
     "The soup was cold and salty.",
     "房间又脏又吵。",
-    "太好吃了!",
+    "太好吃了！",
 )
 
 
