@@ -91,7 +91,7 @@ def read_docstrings(smoke=False):
             text = ast.get_docstring(node) if isinstance(node, kinds) else None
             if text and text.strip():
                 found.setdefault(text, Docstring(parts[0].removesuffix(".py"), text))
-    return list(found.values())
+    return list(found.values())[:: 3 if smoke else 1]
 
 
 def is_held_out(name, share=5):

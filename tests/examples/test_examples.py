@@ -1,6 +1,7 @@
-"""The examples run from a shell, print their figures beside baselines, and go on where they were."""
+"""The examples run, print their figures beside baselines, and go on from their folders."""
 
 import csv
+import json
 import math
 import os
 import pathlib
@@ -31,33 +32,46 @@ LAST_LINES = {
     "search_docstrings.py": r"  -?[01]\.\d\d  \S.*",
 }
 
-# Runs a script twice in one process, as from a shell, so that TensorFlow is imported once. In
-# between, nothing is left of the first run but its folder.
-TWICE = """
-import runpy, sys
+# Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
+# Between its two runs, nothing is left of a script but its folder.
+RUNNER = """
+import contextlib, io, json, runpy, sys, traceback
 
-hidden, path, *arguments = sys.argv[1:]
-if hidden:
-    sys.modules[hidden] = None
-sys.argv = [path, *arguments]
-sys.path.insert(0, path.rpartition("/")[0])
-runpy.run_path(path, run_name="__main__")
-print("SECOND RUN", flush=True)
-runpy.run_path(path, run_name="__main__")
+folder, kept, *names = sys.argv[1:]
+sys.path.insert(0, folder)
+results = {}
+for name in names:
+    shown, problem = [io.StringIO(), io.StringIO()], None
+    sys.argv = [name, "--smoke", "--folder", f"{kept}/{name}"]
+    try:
+        for stream in shown:
+            with contextlib.redirect_stdout(stream):
+                runpy.run_path(f"{folder}/{name}", run_name="__main__")
+    except BaseException:
+        problem = traceback.format_exc()
+    results[name] = [*(stream.getvalue() for stream in shown), problem]
+json.dump(results, sys.stdout)
 """
 
 
-def run_twice(name, *arguments, hidden=""):
+def run_child(code, *arguments):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-c", TWICE, hidden, str(FOLDER / name), *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.split("SECOND RUN\n")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What each example printed in its first and its second run, and the error that ended it."""
+    kept = tmp_path_factory.mktemp("examples")
+    return json.loads(run_child(RUNNER, FOLDER, kept, *FIGURES))
 
 
 def read_figures(shown):
@@ -72,15 +86,18 @@ def read_figures(shown):
 
 
 def test_a_table_of_figures_is_read_row_by_row():
-    shown = "\n3 lines\n       accuracy\n  BERT    0.500\n  a bag     not here\n  best accuracy: BERT\n"
+    shown = (
+        "\n3 lines\n       accuracy\n  BERT    0.500\n  a bag     not here\n  best accuracy: BERT\n"
+    )
     assert read_figures(shown) == [{"BERT": ["0.500"], "a bag": ["not here"]}]
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_folder(name, tmp_path):
-    first, second = run_twice(name, "--smoke", "--folder", tmp_path / "kept")
+def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_folder(name, results):
+    first, second, problem = results[name]
+    assert problem is None, problem
     tables = read_figures(first)
-    assert [(list(table)) for table in tables] == [rows for _, rows in FIGURES[name]]
+    assert [list(table) for table in tables] == [rows for _, rows in FIGURES[name]]
     for table, (columns, _) in zip(tables, FIGURES[name], strict=True):
         for row, cells in table.items():
             if row in LEARNED_ELSEWHERE and cells == ["scikit-learn is not installed"]:
@@ -95,19 +112,31 @@ def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_fol
     assert second[second.index("\n\n") :] == first[first.index("\n\n") :]
 
 
-def test_an_example_says_what_is_missing_without_scikit_learn(tmp_path):
-    shown = run_twice("sentiment.py", "--smoke", hidden="sklearn")[0]
-    tables = read_figures(shown)
-    assert [table["bag of words"] for table in tables] == [["scikit-learn is not installed"]] * 2
-    assert [len(table["most frequent label"]) for table in tables] == [2, 2]
+TWO_WORDS = """
+import sys
+
+sys.modules.update(dict.fromkeys(sys.argv[2:]))
+sys.path.insert(0, sys.argv[1])
+import _common, search_docstrings
+
+texts, labels = ["so good", "very good", "so bad", "very bad"], [1, 1, 0, 0]
+found = _common.predict_with_bag_of_words(texts, labels, ["good good", "a bad one"])
+ranked = search_docstrings.rank_with_words(["a red cat"], ["some blue cars", "the red cat"])
+print(found if found is None else found.tolist(), ranked)
+_common.print_figures("Few words", ["accuracy"], {"words": None, "guessing": [0.5]})
+"""
 
 
-@pytest.mark.slow
-def test_scikit_learn_computes_a_baseline_where_it_is_installed():
+def test_without_scikit_learn_the_baseline_is_said_to_be_missing():
+    shown = run_child(TWO_WORDS, FOLDER, "sklearn")
+    assert shown.startswith("None None\n")
+    (table,) = read_figures(shown)
+    assert table == {"words": ["scikit-learn is not installed"], "guessing": ["0.500"]}
+
+
+def test_with_scikit_learn_words_decide():
     pytest.importorskip("sklearn")
-    tables = read_figures(run_twice("sentiment.py", "--smoke")[0])
-    # Half of the labels are of each kind, so guessing has a half of them right.
-    assert all(float(table["bag of words"][0]) > 0.5 for table in tables)
+    assert run_child(TWO_WORDS, FOLDER).startswith("[1, 0] [[1, 0]]\n")
 
 
 def test_the_number_of_epochs_is_checked():
