@@ -9,7 +9,7 @@ from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_f
 
 import lmzoo
 from lmzoo.models import BertBackbone
-from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
+from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TextEmbedder, TokenClassifier
 
 WITH_TASKS = [head for head in HEADS if head != "Model"]
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -167,11 +167,21 @@ def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
 
 
 @every_family
-def test_a_backbone_alone_is_no_task_yet(family, tmp_path):
-    if "TextEmbedder" in lmzoo.tasks.__all__:
-        pytest.skip("it is one")
-    with pytest.raises(ValueError, match="must name a model with a head. Received: .*Model'"):
-        lmzoo.load(write_folder(tmp_path / "a", family, "Model"))
+def test_a_backbone_alone_is_an_embedder(family, tmp_path):
+    embedder = lmzoo.load(write_folder(tmp_path / "a", family, "Model"))
+    expected = read_expected(family)
+    inputs = make_inputs(expected, "middle")
+    hidden, real = expected["middle/hidden"][-1], inputs["padding_mask"][..., None]
+    mean = np.where(real, hidden, 0).sum(1) / real.sum(1)
+    wanted = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(embedder(inputs), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_what_an_embedder_does_is_kept(tmp_path):
+    arguments = {"pooling": "cls", "normalize": False, "scale": 7.0, "sequence_length": 9}
+    TextEmbedder(make_backbone(), **arguments).save_pretrained(tmp_path / "a")
+    config = lmzoo.load(tmp_path / "a").get_config()
+    assert {name: config[name] for name in arguments} == arguments
 
 
 @pytest.mark.parametrize(
@@ -184,6 +194,7 @@ def test_a_backbone_alone_is_no_task_yet(family, tmp_path):
         ({"problem_type": "regression"}, "`problem_type` must .*=.regression"),
         ({"lmzoo_task": {"sequence_length": 41}}, "`sequence_length` must .*=41"),
         ({"lmzoo_task": {"mask_rate": 0.5}}, "`lmzoo_task` must .*mask_rate"),
+        ({"lmzoo_task": {"pooling": "sum"}}, "`lmzoo_task` must .*pooling"),
         ({"lmzoo_task": []}, r"`lmzoo_task` must .*Received: \[\]"),
         ({"id2label": {str(i): str(i) for i in range(9)}}, r"classifier.* \(9, 48\)|\(9,\)"),
     ],
