@@ -55,8 +55,8 @@ class Masking:
         Args:
             inputs: dict with `token_ids` int32 (B, T) and others, which stay.
             seed: int64 (). The same seed hides the same tokens.
-            num_places: int or None. P, at least as many as are chosen in a row; None for the batch's
-                own. With `whole_word` there is no bound but T.
+            num_places: int or None. P, at least as many as are chosen in a row (with `whole_word`
+                there is no bound but T); None for the batch's own.
         Returns:
             inputs: the dict with hidden `token_ids` and `mask_positions` int32 (B, P), filled up
                 with 0.

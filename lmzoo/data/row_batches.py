@@ -66,7 +66,7 @@ def rows_dataset(
         _signature(kinds, batch_size if drop_remainder else None),
         num_steps=num_steps,
         initial_step=initial_epoch * num_steps + initial_step,
-        advances=shuffle or initial_step % num_steps != 0,
+        advances=shuffle or encode is not None or initial_step % num_steps != 0,
         encode=rebuild,
     )
 

@@ -5,12 +5,14 @@ from lmzoo.tasks.masked_lm import MaskedLM
 from lmzoo.tasks.question_answerer import AnswerLoss, QuestionAnswerer
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
+from lmzoo.tasks.text_regressor import TextRegressor
 from lmzoo.tasks.token_classifier import TokenClassifier
 
 __all__ = [
     "MaskedLM",
     "CausalLM",
     "TextClassifier",
+    "TextRegressor",
     "TokenClassifier",
     "QuestionAnswerer",
     "AnswerLoss",

@@ -51,7 +51,9 @@ def test_rows_are_those_of_the_reference(num_separators, num_texts, length):
     inputs, features, is_cut = pack([as_ragged(rows) for rows in columns], tokenizer, length)
     reference = make_reference(num_separators, length)
     texts = [[" ".join(map(str, row)) for row in rows] for rows in columns]
-    encodings = reference.encode_batch(texts[0] if num_texts == 1 else list(zip(*texts)))
+    encodings = reference.encode_batch(
+        texts[0] if num_texts == 1 else list(zip(*texts, strict=True))
+    )
     width = inputs["token_ids"].shape[1]
     longest = max(len(encoding.ids) for encoding in encodings)
     assert features is None
