@@ -1,6 +1,5 @@
 """From labelled text to a dataset that Keras takes."""
 
-import numpy as np
 import tensorflow as tf
 
 from lmzoo.data import Rows
@@ -53,9 +52,9 @@ def holds_text(x):
         return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
     if hasattr(x, "dtype"):
         return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
-    while isinstance(x, list | tuple) and x:
-        x = x[0]
-    return isinstance(x, str | bytes | np.str_)
+    if isinstance(x, list | tuple) and x:
+        return holds_text(x[0])
+    return isinstance(x, str | bytes)
 
 
 def widen_numbers(values):

@@ -104,6 +104,7 @@ def test_texts_without_a_word_weigh_nothing(lm):
     assert history["loss"] == [0.0]
 
 
+@pytest.mark.slow
 def test_each_epoch_hides_other_tokens_and_validation_the_same(lm):
     history = lm.fit(TEXTS, epochs=3, shuffle=False, validation_data=(TEXTS,), verbose=0).history
     assert len(set(history["loss"])) == 3
@@ -112,6 +113,7 @@ def test_each_epoch_hides_other_tokens_and_validation_the_same(lm):
     assert again["loss"] == history["loss"][1:]
 
 
+@pytest.mark.slow
 def test_eight_sentences_are_learned():
     keras.utils.set_random_seed(0)
     lm = MaskedLM(make_encoder(hidden_dim=32), word_pieces(), mask_rate=0.2)
@@ -123,6 +125,7 @@ def test_eight_sentences_are_learned():
     assert lm.fill("cat [MASK] cat dog")[0]["token"] == "dog"
 
 
+@pytest.mark.slow
 def test_batches_out_of_files_train(lm, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("\n".join(TEXTS * 4))
@@ -133,6 +136,7 @@ def test_batches_out_of_files_train(lm, tmp_path):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_keras_file_brings_back_what_it_fills(tmp_path):
     lm = make_masked_lm(mask_rate=0.3, whole_word=True, sequence_length=12)
     lm.save(tmp_path / "lm.keras")

@@ -96,6 +96,7 @@ def test_an_empty_text_is_a_text(classifier):
     classifier.evaluate(["", "good"], [0, 1], verbose=0)
 
 
+@pytest.mark.slow
 def test_validation_reads_raw_text_and_is_not_shuffled(still):
     model = still
     wanted = model.evaluate(TEXTS[2:6], NAMES[2:6], verbose=0)
@@ -111,6 +112,7 @@ def test_validation_reads_raw_text_and_is_not_shuffled(still):
         assert history["val_accuracy"][0] == pytest.approx(wanted[1])
 
 
+@pytest.mark.slow
 def test_a_share_is_held_out_unless_validation_data_is_given(still):
     model, rows = still, make_rows(text=TEXTS, label=NAMES)
     kept, held_out = rows.split(0.25)
@@ -137,6 +139,7 @@ def compute_losses(model, texts, numbers):
     return np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(texts)), numbers]
 
 
+@pytest.mark.slow
 def test_classes_are_weighed_by_name_and_texts_by_number(still):
     model = still
     numbers = np.array([int(name == "good") for name in NAMES])
@@ -166,6 +169,7 @@ def test_a_weight_for_no_class_is_refused(classifier, tagger):
 # Several labels
 
 
+@pytest.mark.slow
 def test_several_labels_go_by_name_or_by_zeros_and_ones(tagger):
     names = [["film"], ["cat"], [], ["film", "cat", "dog"]]
     dense = np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]])
@@ -282,6 +286,7 @@ def test_a_second_call_traces_nothing():
 # Training
 
 
+@pytest.mark.slow
 def test_eight_sentences_are_learned():
     model = make_classifier(head_activation="tanh", dropout=0.0)
     model.compile(keras.optimizers.Adam(0.02))
@@ -290,6 +295,7 @@ def test_eight_sentences_are_learned():
     assert [each["label"] for each in model.classify(TEXTS)] == NAMES
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_to_the_same_losses():
     runs = []
     for seed in (3, 3, 4):
@@ -298,6 +304,7 @@ def test_the_same_seed_trains_to_the_same_losses():
     assert runs[0] == runs[1] != runs[2]
 
 
+@pytest.mark.slow
 def test_a_fit_that_goes_on_reads_what_the_whole_one_reads():
     whole = sgd(make_classifier())
     losses = whole.fit(TEXTS, NAMES, batch_size=3, epochs=4, verbose=0).history["loss"]
@@ -312,6 +319,7 @@ def test_a_fit_that_goes_on_reads_what_the_whole_one_reads():
     assert wrong[:2] == losses[:2] and wrong[2:] != losses[2:]
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_to_finite_values():
     tokenizer = word_pieces()
     backbone = make_encoder(tokenizer, dtype="mixed_bfloat16")
@@ -342,6 +350,7 @@ def test_a_head_has_a_hidden_layer_where_there_is_no_pooler(options):
 # Keeping
 
 
+@pytest.mark.slow
 def test_a_keras_file_brings_back_labels_and_scores(tmp_path):
     model = make_classifier(labels=["schlecht", "gut", "好"], sequence_length=12)
     model.fit(TEXTS, [2, 1, 0, 1] * 2, verbose=0)
@@ -471,6 +480,7 @@ def test_text_without_a_tokenizer_is_refused():
 # Long texts
 
 
+@pytest.mark.slow
 def test_long_texts_are_cut_and_counted_once(still):
     texts, labels = [LONG, "good", LONG, "bad", "cat"], [0, 1, 0, 1, 0]
     words = " ".join(LONG.split()[:30])

@@ -37,6 +37,7 @@ def test_loss_and_metric_are_those_of_the_scores_however_texts_come(regressor, t
     lines = [f"{text}\t{number}" for text, number in zip(TEXTS, NUMBERS, strict=True)]
     path.write_text("\n".join(["text\tlabel", *lines]) + "\n")
     tokens, _ = regressor.pack_texts(tf.constant(TEXTS))
+    tokens = {name: values.numpy() for name, values in tokens.items()}
     numbers = np.array(NUMBERS, "float32")
     for given in (
         (TEXTS, NUMBERS),
@@ -79,6 +80,7 @@ def test_several_targets_have_a_number_each(double):
     assert double.score([]).shape == (0, 2)
 
 
+@pytest.mark.slow
 def test_eight_sentences_are_learned():
     model = make_regressor(head_activation="tanh")
     model.compile(keras.optimizers.Adam(0.02))
