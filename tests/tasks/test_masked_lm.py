@@ -84,15 +84,16 @@ def test_the_loss_is_the_mean_over_hidden_tokens(lm):
     """Of rows that have one or two hidden tokens, or none at all."""
     texts = ["good film cat dog mat sat ran on and", "", "a cat"]
     inputs, labels, weights = lm.encode({"text": tf.constant(texts)}, tf.constant(0, tf.int64))[:3]
-    assert weights.numpy().sum(1).tolist() == [1, 0, 1]
+    labels, weights = labels.numpy(), weights.numpy()
+    assert weights.sum(1).tolist() == [1, 0, 1]
     logits = lm(inputs).numpy().astype("float64")
     logits -= logits.max(-1, keepdims=True)
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    picked = np.take_along_axis(log_probs, labels.numpy()[..., None], -1)[..., 0]
-    is_right = logits.argmax(-1) == labels.numpy()
+    picked = np.take_along_axis(log_probs, labels[..., None], -1)[..., 0]
+    is_right = logits.argmax(-1) == labels
     wanted = (
-        -(picked * weights).sum() / weights.numpy().sum(),
-        (is_right * weights).sum() / weights.numpy().sum(),
+        -(picked * weights).sum() / weights.sum(),
+        (is_right * weights).sum() / weights.sum(),
     )
     assert lm.evaluate(texts, verbose=0) == pytest.approx(wanted, rel=1e-5)
     rows = make_rows(text=texts, weight=[1.0, 5.0, 0.0])
