@@ -78,6 +78,9 @@ class Masking:
         places = tf.ragged.boolean_mask(
             tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids)), chosen
         )
+        if num_places is None:
+            # At least one: Keras's loss fails on logits of no place.
+            num_places = tf.reduce_max(tf.concat([places.row_lengths(), [1]], 0))
         positions = places.to_tensor(shape=[None, num_places])
         return (
             {

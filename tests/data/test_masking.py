@@ -171,7 +171,8 @@ def test_rows_without_ordinary_tokens_have_no_places(words):
         inputs, labels, weights = Masking(words, 0.15, whole_word).apply(
             {"token_ids": tf.constant(rows[:1])}, tf.constant(0, tf.int64)
         )
-        assert inputs["mask_positions"].shape == labels.shape == weights.shape == (1, 0)
+        assert inputs["mask_positions"].shape == labels.shape == weights.shape == (1, 1)
+        assert weights.numpy().tolist() == [[0.0]]
 
 
 def test_a_number_of_places_only_fills_up(words):
