@@ -78,10 +78,12 @@ class Masking:
         places = tf.ragged.boolean_mask(
             tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids)), chosen
         )
+        shape = [None, num_places]
         if num_places is None:
             # At least one: Keras's loss fails on logits of no place.
-            num_places = tf.reduce_max(tf.concat([places.row_lengths(), [1]], 0))
-        positions = places.to_tensor(shape=[None, num_places])
+            widest = tf.reduce_max(tf.concat([places.row_lengths(), [1]], 0))
+            shape = tf.stack([tf.constant(-1, tf.int64), widest])
+        positions = places.to_tensor(shape=shape)
         return (
             {
                 **inputs,
