@@ -8,6 +8,7 @@ from lmzoo.tasks.similarity_loss import SimilarityLoss
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
 from lmzoo.tasks.text_embedder import TextEmbedder
+from lmzoo.tasks.text_regressor import TextRegressor
 from lmzoo.tasks.token_classifier import TokenClassifier
 from lmzoo.tasks.zero_shot_classifier import ZeroShotClassifier
 
@@ -15,6 +16,7 @@ __all__ = [
     "MaskedLM",
     "CausalLM",
     "TextClassifier",
+    "TextRegressor",
     "TokenClassifier",
     "QuestionAnswerer",
     "AnswerLoss",

@@ -68,8 +68,10 @@ class Task(keras.Model):
             optimizer = self._make_optimizer()
         if loss == "auto":
             loss = self._make_loss()
-        if isinstance(weighted_metrics, str):
-            weighted_metrics = self._make_metrics()
+        if weighted_metrics == "auto":
+            # Some keep a row for each replica, so they are made where the variables were.
+            with self.distribute_strategy.scope():
+                weighted_metrics = self._make_metrics()
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
 
