@@ -6,6 +6,7 @@ import tensorflow as tf
 from lmzoo.data.masking import Masking
 from lmzoo.data.packing import pack
 from lmzoo.layers import MaskedLMHead
+from lmzoo.metrics import Accuracy
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
 
@@ -89,7 +90,7 @@ class MaskedLM(TextInput, Task):
         )
 
     def _make_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [Accuracy()]
 
     def encode(self, columns, seed):
         inputs, is_cut = self.encode_inputs(columns)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from lmzoo.metrics import Accuracy
 from lmzoo.tasks.labels import LabelSet, to_float_rows
 from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
 from lmzoo.tasks.task import Task
@@ -84,8 +85,8 @@ class TextClassifier(TextInput, Task):
 
     def _make_metrics(self):
         if self.multi_label:
-            return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            return [Accuracy(multi_label=True)]
+        return [Accuracy()]
 
     def fit(self, x=None, y=None, batch_size=None, *, class_weight=None, **kwargs):
         """Trains as `TextInput.fit`; `class_weight` may name the classes it weighs."""

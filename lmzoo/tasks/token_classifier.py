@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from lmzoo.data.packing import pack
 from lmzoo.layers import ClassificationHead
-from lmzoo.metrics import SpanF1
+from lmzoo.metrics import Accuracy, SpanF1
 from lmzoo.tasks.labels import LabelSet
 from lmzoo.tasks.tagging import TagScheme, find_spans, join_words, number_words
 from lmzoo.tasks.task import Task
@@ -84,7 +84,7 @@ class TokenClassifier(TextInput, Task):
         )
 
     def _make_metrics(self):
-        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        metrics = [Accuracy()]
         if self._scheme.has_spans:
             metrics.append(SpanF1(list(self.labels.names), name="span_f1"))
         return metrics
