@@ -1,5 +1,7 @@
 """Byte-pair encoding of rows of text, in one graph that does not depend on the batch."""
 
+import functools
+
 import tensorflow as tf
 
 from lmzoo.tokenizers.merge_rules import MergeRules
@@ -30,6 +32,7 @@ class BytePairEncoder(tf.Module):
             self._splitter = WordSplitter()
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids)
+            self._num_bytes = tf.constant([len(piece or b"") for piece in pieces], tf.int64)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
 
@@ -68,10 +71,42 @@ class BytePairEncoder(tf.Module):
         with tf.device("/CPU:0"):
             return self._special.encode(text, self._encode)
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode_with_offsets(self, text):
+        """Encodes each row and says where its tokens stand.
+
+        Args:
+            text: as for `encode`.
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
+        """
+        with tf.device("/CPU:0"):
+            code_points, row_splits = _decode(text)
+            ids = self._encode_points(code_points, row_splits)
+            starts, ends = self._find_characters(ids.values, code_points)
+            row_starts = tf.repeat(row_splits[:-1], ids.row_lengths())
+            return ids, *(
+                ids.with_values(tf.cast(places - row_starts, tf.int32)) for places in (starts, ends)
+            )
+
+    def _find_characters(self, ids, code_points):
+        """Where each token begins and ends in `code_points`, int64 (n,); leading space is out."""
+        last_of_byte_size = tf.constant([0x7F, 0x7FF, 0xFFFF])
+        sizes = 1 + tf.searchsorted(last_of_byte_size, code_points, out_type=tf.int64)
+        point_starts = tf.cumsum(sizes, exclusive=True)
+        token_ends = tf.cumsum(tf.gather(self._num_bytes, ids))
+        token_starts = token_ends - tf.gather(self._num_bytes, ids)
+        # A token may be bytes out of the middle of a character: it stands for all of it.
+        find = functools.partial(tf.searchsorted, point_starts, side="right", out_type=tf.int64)
+        starts, ends = find(token_starts) - 1, find(token_ends - 1)
+        is_space = self._splitter.is_space(code_points)
+        solid = tf.concat([tf.where(~is_space)[:, 0], [tf.size(code_points, tf.int64)]], 0)
+        return tf.minimum(tf.gather(solid, tf.searchsorted(solid, starts)), ends), ends
+
     def _encode(self, text):
-        row_splits, code_points = tf.raw_ops.UnicodeDecode(
-            input=text, input_encoding="UTF-8", errors="replace"
-        )
+        return self._encode_points(*_decode(text))
+
+    def _encode_points(self, code_points, row_splits):
         word_splits, row_words = self._splitter.split(code_points, row_splits)
         words = tf.raw_ops.UnicodeEncode(
             input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"
@@ -97,3 +132,11 @@ class BytePairEncoder(tf.Module):
             tf.range(tf.size(words)) + tf.size(distinct), others, index
         )
         return tf.gather(choices, choice)
+
+
+def _decode(text):
+    """The code points of all rows, int32 (n,), and where each row begins, int64 (B + 1,)."""
+    row_splits, code_points = tf.raw_ops.UnicodeDecode(
+        input=text, input_encoding="UTF-8", errors="replace"
+    )
+    return code_points, row_splits

@@ -18,7 +18,8 @@ class Tokenizer(tf.Module):
     """Has a vocabulary; a subclass says how text becomes ids, and ids text.
 
     A subclass gives `_make_encoder` and `_make_decoder`. The encoder has `encode(text)` and
-    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None).
+    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None), and
+    `encode_with_offsets(text)`, which gives three of them.
 
     Args:
         name: str. The name of the module.
@@ -103,6 +104,25 @@ class Tokenizer(tf.Module):
         return encode(text) if text.shape.rank else encode(text[None]).values
 
     __call__ = tokenize
+
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`; two pieces of one character have the same bounds. White space
+            that a token begins with is left out, so that one of white space alone has `start` at
+            its `end`.
+        Raises:
+            As `tokenize`.
+        """
+        text = read_text(text)
+        if text.shape.rank:
+            return self._encoder.encode_with_offsets(text)
+        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
     def _join(self, ids, skip_special):
         """Decodes what `detokenize` takes: string (B,), or () for one row of ids."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmzoo.tokenizers.learning import learn_word_pieces
-from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
+from lmzoo.tokenizers.tokenizer import Tokenizer
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 from lmzoo.tokenizers.word_piece_decoder import WordPieceDecoder
 from lmzoo.tokenizers.word_piece_encoder import WordPieceEncoder
@@ -193,23 +193,6 @@ class WordPieceTokenizer(Tokenizer):
         """np.ndarray bool (V,). The ids that go on with a word that began before them."""
         further = set(self._vocabulary.further_pieces.values())
         return np.array([index in further for index in range(self.vocabulary_size)])
-
-    def tokenize_with_offsets(self, text):
-        """Turns text into ids and says which characters each of them stands for.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
-            (None,) for one text. A token stands for the characters (code points) of its text from
-            `start` to before `end`; two pieces of one character have the same bounds.
-        Raises:
-            As `tokenize`.
-        """
-        text = read_text(text)
-        if text.shape.rank:
-            return self._encoder.encode_with_offsets(text)
-        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text: pieces glued together, words separated by spaces.
