@@ -213,7 +213,8 @@ class TextInput:
         """
         batch_size = batch_size or self.batch_size
         # Texts of about one length need little padding.
-        order = sorted(range(len(columns[0])), key=lambda index: -len(columns[0][index]))
+        lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
+        order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
         results = [None] * len(order)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
