@@ -8,11 +8,19 @@ import tensorflow as tf
 
 from lmzoo.metrics.spans import is_boundary, is_inside, parse_tag
 
-__all__ = ["TagScheme", "decode_spans", "find_first_pieces", "join_words", "split_words"]
+__all__ = [
+    "TagScheme",
+    "decode_spans",
+    "find_first_pieces",
+    "find_solid_pieces",
+    "join_words",
+    "split_words",
+]
 
 _PREFIXES = ("B-", "I-", "E-", "S-")
+_WHITE_SPACE = r"[\pZ\s\v\x{85}]"
 # What stands between two words or is one: white space, and marks as BERT splits at them.
-_BORDER = r"[\pP\pZ\s[:punct:]]"
+_BORDER = r"[\pP\pZ\s\v\x{85}[:punct:]]"
 
 
 class TagScheme:
@@ -86,17 +94,42 @@ def join_words(words):
     return texts, words.with_flat_values(starts)
 
 
-def split_words(starts, ends, word_starts):
+def find_solid_pieces(text, starts, ends):
+    """Finds the pieces that stand for more than white space.
+
+    Args:
+        text: string (B,).
+        starts, ends: int32 ragged (B, T). Where each piece lies in its text.
+    Returns:
+        bool (pieces,).
+    """
+    characters = _split_characters(text)
+    is_solid = ~tf.strings.regex_full_match(characters.flat_values, _WHITE_SPACE)
+    before = tf.concat([[0], tf.cumsum(tf.cast(is_solid, tf.int32))], 0)
+    row_starts = tf.gather(characters.row_splits, starts.value_rowids())
+    first, last = (
+        tf.gather(before, row_starts + tf.cast(places.flat_values, tf.int64))
+        for places in (starts, ends)
+    )
+    return last > first
+
+
+def _split_characters(text):
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    return tf.strings.unicode_split(text, "UTF-8")
+
+
+def split_words(starts, is_solid, word_starts):
     """Finds the word of each piece.
 
     Args:
-        starts, ends: int32 ragged (B, T). Where each piece lies in its text.
+        starts: int32 ragged (B, T). Where each piece begins in its text.
+        is_solid: bool (pieces,), of `find_solid_pieces`.
         word_starts: int32 ragged (B, W). Where each word begins, as `join_words` gives it.
     Returns:
         numbers: int32 (pieces,). Words are numbered through all rows, as the flat values of
             `word_starts` are.
-        is_first: bool (pieces,). Whether the piece is the first of its word that stands for more
-            than white space.
+        is_first: bool (pieces,). Whether the piece is the first solid one of its word.
     """
     # One number line for all rows: a row's places follow those of the row before.
     longest = tf.reduce_max(tf.concat([starts.flat_values, word_starts.flat_values, [0]], 0))
@@ -106,7 +139,7 @@ def split_words(starts, ends, word_starts):
         return places.value_rowids() * width + tf.cast(places.flat_values, tf.int64)
 
     numbers = tf.searchsorted(unroll(word_starts), unroll(starts), side="right") - 1
-    solid = tf.where(ends.flat_values > starts.flat_values)
+    solid = tf.where(is_solid)
     words = tf.gather(numbers, solid[:, 0])
     is_first = words != tf.concat([[-1], words], 0)[:-1]
     return numbers, tf.scatter_nd(solid, is_first, tf.shape(numbers, tf.int64))
@@ -120,13 +153,12 @@ def find_first_pieces(text, ids, starts, ends, continues_word):
 
     Args:
         text: string (B,).
-        ids, starts, ends: int32 ragged (B, T), the pieces, none of white space alone.
+        ids, starts, ends: int32 ragged (B, T), the solid pieces.
         continues_word: bool array (V,). The ids that go on with a word, as tokenizers have it.
     Returns:
         bool (pieces,).
     """
-    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-    characters = tf.strings.unicode_split(text, "UTF-8")
+    characters = _split_characters(text)
     is_border = tf.strings.regex_full_match(characters.flat_values, _BORDER)
     # One more in front, which is before the first character.
     is_border = tf.concat([[True], is_border], 0)

@@ -12,6 +12,7 @@ from lmzoo.tasks.tagging import (
     TagScheme,
     decode_spans,
     find_first_pieces,
+    find_solid_pieces,
     join_words,
     split_words,
 )
@@ -153,14 +154,15 @@ class TokenClassifier(TextInput, Task):
         """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
         texts, word_starts = join_words(words)
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
-        numbers, is_first = split_words(starts, ends, word_starts)
+        is_solid = find_solid_pieces(texts, starts, ends)
+        numbers, is_first = split_words(starts, is_solid, word_starts)
         if tags is None:
             labels = tf.fill(tf.shape(numbers), -1)
         else:
             labels = tf.gather(self._read_tag_ids(tags, word_starts), numbers)
             labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
             # White space between two words is of neither.
-            labels = tf.where(ends.flat_values > starts.flat_values, labels, -1)
+            labels = tf.where(is_solid, labels, -1)
         features = tf.stack([ids.flat_values, labels, tf.cast(is_first, tf.int32)], axis=-1)
         inputs, features, is_cut = pack(
             [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
@@ -230,21 +232,22 @@ class TokenClassifier(TextInput, Task):
     def _tag_pieces(self, text):
         """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T)."""
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
-        columns = [values.flat_values for values in (ids, starts, ends)]
+        # White space alone is no text, like special tokens.
+        is_solid = find_solid_pieces(text, starts, ends)
+        places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
+        columns = [ids.flat_values, *places]
         inputs, features, _ = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
             self.sequence_length,
         )
         probabilities = tf.nn.softmax(self(inputs, training=False))
-        # Special tokens and padding are at -1, and white space alone stands for no character.
-        is_text = features[..., 1] > features[..., 0]
         return {
             "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
             "scores": tf.reduce_max(probabilities, axis=-1),
             "token_ids": inputs["token_ids"],
-            "starts": tf.where(is_text, features[..., 0], -1),
-            "ends": tf.where(is_text, features[..., 1], -1),
+            "starts": features[..., 0],
+            "ends": features[..., 1],
         }
 
     def _tag(self, text):

@@ -68,10 +68,10 @@ def make_bert_tables(lowercase, strip_accents, split_chinese):
     for point in {*stripped, *marks, *lowered} - changed.keys():
         kept = [part for part in stripped.get(point, (point,)) if part not in marks]
         parts = [low for part in kept for low in lowered.get(part, (part,))]
-        changed[point] = tuple(plain[parts].tolist())
-    moving = (file["order"] > 0) & (file["mark"] == 0) if strip_accents else np.zeros(_SIZE, bool)
+        changed[point] = tuple(int(plain[part]) for part in parts)
+    moving = (file["order"] > 0) & (file["mark"] == 0) & strip_accents
     for point, parts in stripped.items():
-        moving[point] |= moving[list(parts)].any()
+        moving[point] |= any(moving[part] for part in parts)
     return _pack(plain, changed, moving)
 
 

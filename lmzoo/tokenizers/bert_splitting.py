@@ -21,6 +21,7 @@ from lmzoo.tokenizers.bert_characters import (
     read_orders,
 )
 from lmzoo.tokenizers.character_map import CharacterMap
+from lmzoo.tokenizers.segments import mark_starts
 
 __all__ = ["BertSplitter"]
 
@@ -62,20 +63,16 @@ class BertSplitter(tf.Module):
             code_points: int32 (n,). Of all words, cleaned.
             word_splits: int64 (W + 1,). Where each word begins in `code_points`, and n.
             row_words: int64 (B + 1,). How many words stand before each row, and W.
-            sources: int32 (n,). Which of the row's code points each one was.
+            sources: int32 (n,). Which of the text's code points each one was.
+            row_starts: int64 (B,). How many code points of the text stand before each row.
         """
         row_splits, code_points = tf.raw_ops.UnicodeDecode(
             input=text, input_encoding="UTF-8", errors="replace"
         )
-        row_starts, row_lengths = row_splits[:-1], row_splits[1:] - row_splits[:-1]
-        sources = tf.range(tf.size(code_points))
-        sources -= tf.cast(tf.repeat(row_starts, row_lengths), tf.int32)
-        entries, row_splits, sources = self._clean(code_points, row_splits, sources)
+        row_starts = row_splits[:-1]
+        entries, row_splits, sources = self._clean(code_points, row_splits)
         letters = entries >= LETTER
-        edges = tf.scatter_nd(
-            row_splits[:, None], tf.ones_like(row_splits, tf.int32), [tf.size(entries) + 1]
-        )
-        follows = tf.concat([[False], letters[:-1]], 0) & (edges[:-1] == 0)
+        follows = tf.concat([[False], letters[:-1]], 0) & ~mark_starts(row_splits)
         # (m,) -> (n,): white space goes.
         kept = tf.where(entries >= ISOLATED)[:, 0]
         begins = tf.gather(~(letters & follows), kept)
@@ -83,17 +80,17 @@ class BertSplitter(tf.Module):
         row_words = tf.searchsorted(tf.gather(kept, starts), row_splits, out_type=tf.int64)
         word_splits = tf.concat([starts, [tf.size(kept, tf.int64)]], 0)
         cleaned = tf.bitwise.bitwise_and(tf.gather(entries, kept), (1 << CODE_POINT_BITS) - 1)
-        return cleaned, word_splits, row_words, tf.gather(sources, kept)
+        return cleaned, word_splits, row_words, tf.gather(sources, kept), row_starts
 
-    def _clean(self, code_points, row_splits, sources):
+    def _clean(self, code_points, row_splits):
         """The regular entries, where rows begin in them, and their sources."""
         entries = self._map.look_up(code_points)
         highest = tf.reduce_max(entries)
-        state = entries, row_splits, sources
+        state = entries, row_splits, tf.range(tf.size(code_points))
         if self._decomposition is not None:
             state = tf.cond(
                 highest >= MOVES,
-                lambda: self._sort_marks(code_points, row_splits, sources),
+                lambda: self._sort_marks(code_points, row_splits),
                 lambda: state,
             )
         return tf.cond(highest >= IRREGULAR, lambda: self._expand(self._map, *state), lambda: state)
@@ -102,15 +99,12 @@ class BertSplitter(tf.Module):
         entries, row_splits, index = tables.expand(entries, row_splits)
         return entries, row_splits, tf.gather(sources, index)
 
-    def _sort_marks(self, code_points, row_splits, sources):
+    def _sort_marks(self, code_points, row_splits):
         """Decomposes the text and sorts its marks as NFD does."""
         entries = self._decomposition.look_up(code_points)
         points, row_splits, index = self._decomposition.expand(entries, row_splits)
         orders = tf.cast(self._orders.lookup(points), tf.int64)
-        edges = tf.scatter_nd(
-            row_splits[:, None], tf.ones_like(row_splits, tf.int32), [tf.size(points) + 1]
-        )
-        groups = tf.cumsum(tf.cast((orders == 0) | (edges[:-1] > 0), tf.int64))
+        groups = tf.cumsum(tf.cast((orders == 0) | mark_starts(row_splits), tf.int64))
         places = tf.argsort(groups * (1 << _ORDER_BITS) + orders, stable=True)
         # The reference counts what it sorted anew: a first part takes the next source, a further
         # part stays with the source before it, wherever the two have gone.
@@ -118,4 +112,4 @@ class BertSplitter(tf.Module):
         counted = tf.cumsum(tf.cast(tf.gather(first, places), tf.int32)) - 1
         used = tf.boolean_mask(index, first)
         points = tf.gather(points, places)
-        return self._map.look_up(points), row_splits, tf.gather(sources, tf.gather(used, counted))
+        return self._map.look_up(points), row_splits, tf.gather(used, counted)

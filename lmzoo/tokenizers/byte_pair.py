@@ -151,6 +151,21 @@ class BytePairTokenizer(Tokenizer):
         pieces = self._vocabulary.pieces
         return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
 
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`, without the spaces at its own ends, as in Hugging Face's
+            RoBERTa; tokens of bytes of one character have the same bounds.
+        Raises:
+            As `tokenize`.
+        """
+        return self._encode_with_offsets(text)
+
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.token_gathering import gather_tokens
 
 __all__ = ["BytePairDecoder"]
@@ -35,5 +36,5 @@ class BytePairDecoder(tf.Module):
         if not isinstance(ids, tf.RaggedTensor):
             return tf.strings.reduce_join(gather_tokens(table, ids), axis=-1)
         return tf.strings.unsorted_segment_join(
-            gather_tokens(table, ids.values), ids.value_rowids(), ids.nrows()
+            gather_tokens(table, ids.values), find_segments(ids.row_splits), ids.nrows()
         )

@@ -1,11 +1,10 @@
 """Byte-pair encoding of rows of text, in one graph that does not depend on the batch."""
 
-import functools
-
 import tensorflow as tf
 
 from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
+from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 from lmzoo.tokenizers.word_splitting import WordSplitter
 
@@ -28,13 +27,21 @@ class BytePairEncoder(tf.Module):
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
         byte_ids = [ids[bytes([byte])] for byte in range(256)]
         rules = MergeRules.build(vocabulary.rules, pieces)
+        plain = [piece or b"" for piece in pieces]
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = WordSplitter()
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids)
-            self._num_bytes = tf.constant([len(piece or b"") for piece in pieces], tf.int64)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
+            # (V, 3): bytes of each token, and how many spaces lead and trail them.
+            self._lengths = tf.constant(
+                [
+                    (len(p), len(p) - len(p.lstrip(b" ")), len(p) - len(p.rstrip(b" ")))
+                    for p in plain
+                ],
+                tf.int32,
+            )
 
     def _find_whole_words(self, ids):
         """A table of the words that become one token: most of a text, and one look-up each."""
@@ -57,7 +64,7 @@ class BytePairEncoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            return self._encode(text)
+            return self._encode(*_decode(text))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def encode_with_special(self, text):
@@ -69,11 +76,11 @@ class BytePairEncoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            return self._special.encode(text, self._encode)
+            return self._special.encode(text, lambda pieces: self._encode(*_decode(pieces)))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def encode_with_offsets(self, text):
-        """Encodes each row and says where its tokens stand.
+        """Encodes each row and says where its tokens stand, without the spaces at their ends.
 
         Args:
             text: as for `encode`.
@@ -81,32 +88,22 @@ class BytePairEncoder(tf.Module):
             ids, starts, ends: three tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            code_points, row_splits = _decode(text)
-            ids = self._encode_points(code_points, row_splits)
-            starts, ends = self._find_characters(ids.values, code_points)
-            row_starts = tf.repeat(row_splits[:-1], ids.row_lengths())
-            return ids, *(
-                ids.with_values(tf.cast(places - row_starts, tf.int32)) for places in (starts, ends)
-            )
+            row_splits, points = _decode(text)
+            ids = self._encode(row_splits, points)
+            # The tokens of all rows are all of their bytes, in this order.
+            lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
+            sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
+            characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
+            byte_ends = tf.cumsum(lengths)
+            before = tf.gather(row_splits, find_segments(ids.row_splits))
+            before = tf.cast(before, tf.int32)
+            starts = tf.gather(characters, byte_ends - lengths) - before
+            ends = tf.gather(characters, byte_ends - 1) + 1 - before
+            starts = tf.minimum(starts + leading, ends)
+            ends = tf.maximum(ends - trailing, starts)
+            return ids, ids.with_values(starts), ids.with_values(ends)
 
-    def _find_characters(self, ids, code_points):
-        """Where each token begins and ends in `code_points`, int64 (n,); leading space is out."""
-        last_of_byte_size = tf.constant([0x7F, 0x7FF, 0xFFFF])
-        sizes = 1 + tf.searchsorted(last_of_byte_size, code_points, out_type=tf.int64)
-        point_starts = tf.cumsum(sizes, exclusive=True)
-        token_ends = tf.cumsum(tf.gather(self._num_bytes, ids))
-        token_starts = token_ends - tf.gather(self._num_bytes, ids)
-        # A token may be bytes out of the middle of a character: it stands for all of it.
-        find = functools.partial(tf.searchsorted, point_starts, side="right", out_type=tf.int64)
-        starts, ends = find(token_starts) - 1, find(token_ends - 1)
-        is_space = self._splitter.is_space(code_points)
-        solid = tf.concat([tf.where(~is_space)[:, 0], [tf.size(code_points, tf.int64)]], 0)
-        return tf.minimum(tf.gather(solid, tf.searchsorted(solid, starts)), ends), ends
-
-    def _encode(self, text):
-        return self._encode_points(*_decode(text))
-
-    def _encode_points(self, code_points, row_splits):
+    def _encode(self, row_splits, code_points):
         word_splits, row_words = self._splitter.split(code_points, row_splits)
         words = tf.raw_ops.UnicodeEncode(
             input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"
@@ -135,8 +132,5 @@ class BytePairEncoder(tf.Module):
 
 
 def _decode(text):
-    """The code points of all rows, int32 (n,), and where each row begins, int64 (B + 1,)."""
-    row_splits, code_points = tf.raw_ops.UnicodeDecode(
-        input=text, input_encoding="UTF-8", errors="replace"
-    )
-    return code_points, row_splits
+    """Where each row begins in the code points of all rows, and these."""
+    return tf.raw_ops.UnicodeDecode(input=text, input_encoding="UTF-8", errors="replace")

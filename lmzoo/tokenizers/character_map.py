@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.tokenizers.bert_characters import IRREGULAR, MOVES
+from lmzoo.tokenizers.segments import find_segments
 
 __all__ = ["CharacterMap"]
 
@@ -22,12 +23,13 @@ class CharacterMap(tf.Module):
         # Most blocks of 256 are all letters or unassigned: stored as differences to the code
         # point they are one block, and 4 MB become 0.1 MB.
         differences = tables.entries - np.arange(len(tables.entries), dtype=np.int32)
-        blocks, index = np.unique(
-            differences.reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
-        )
+        blocks, block_starts = {}, []
+        for block in differences.reshape(-1, 1 << _BLOCK_BITS):
+            place = blocks.setdefault(block.tobytes(), len(blocks))
+            block_starts.append(place << _BLOCK_BITS)
         with tf.init_scope():
-            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
-            self._differences = tf.constant(blocks.reshape(-1), tf.int32)
+            self._block_starts = tf.constant(block_starts, tf.int32)
+            self._differences = tf.constant(np.frombuffer(b"".join(blocks), np.int32))
             # One more entry: without expansions there must still be something to gather from.
             self._expansions = tf.constant(np.append(tables.expansions, 0), tf.int32)
             self._starts = tf.constant(np.append(tables.splits[:-1], 0), tf.int32)
@@ -60,11 +62,10 @@ class CharacterMap(tf.Module):
         irregular = entries >= IRREGULAR
         row = tf.where(irregular, entries - IRREGULAR, 0)
         lengths = tf.where(irregular, tf.gather(self._lengths, row), 1)
-        ends = tf.cumsum(lengths)
-        sources = tf.repeat(tf.range(tf.size(entries)), lengths)
-        within = tf.range(tf.size(sources)) - tf.gather(ends - lengths, sources)
+        splits = tf.concat([[0], tf.cumsum(lengths)], 0)
+        sources = find_segments(splits)
+        within = tf.range(tf.size(sources)) - tf.gather(splits, sources)
         inside = tf.gather(irregular, sources)
         place = tf.where(inside, tf.gather(tf.gather(self._starts, row), sources) + within, 0)
         expanded = tf.where(inside, tf.gather(self._expansions, place), tf.gather(entries, sources))
-        splits = tf.gather(tf.concat([[0], ends], 0), row_splits)
-        return expanded, tf.cast(splits, tf.int64), sources
+        return expanded, tf.cast(tf.gather(splits, row_splits), tf.int64), sources

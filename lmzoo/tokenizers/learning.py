@@ -88,10 +88,13 @@ def learn_word_pieces(
         # Left to itself the trainer numbers characters in an order that differs from run to run,
         # and breaks ties by their numbers. As special tokens they keep the order of this list.
         first = list(dict.fromkeys([*special_tokens, *pieces]))
+        alphabet = [piece for piece in pieces if len(piece) == 1]
         trainer = trainers.WordPieceTrainer(
             vocab_size=vocabulary_size,
             special_tokens=first,
-            limit_alphabet=len(first),
+            # Exactly these: it would go on with characters of its own choice.
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
             show_progress=verbose,
         )
         tokenizer.train_from_iterator(read(), trainer)

@@ -10,6 +10,8 @@ the piece there, and on, until it arrives at its end or nowhere.
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.tokenizers.segments import find_segments, mark_starts
+
 __all__ = ["PieceMatcher", "make_tree"]
 
 _POINT_BITS = 21
@@ -58,10 +60,10 @@ class PieceMatcher(tf.Module):
         word_splits, points = tf.raw_ops.UnicodeDecode(input=words, input_encoding="UTF-8")
         word_splits = tf.cast(word_splits, tf.int32)
         first, last = word_splits[:-1], word_splits[1:]
-        lengths = last - first
-        short = lengths <= self._max_word_characters
-        word_ends = tf.where(tf.repeat(short, lengths), tf.repeat(last, lengths), 0)
-        at_first = tf.scatter_nd(first[:, None], tf.ones_like(first), tf.shape(points)) > 0
+        short = last - first <= self._max_word_characters
+        words_of = find_segments(word_splits)
+        word_ends = tf.gather(tf.where(short, last, 0), words_of)
+        at_first = mark_starts(word_splits)
         ids, ends = self._find_longest(points, at_first, word_ends)
         reached, known = self._jump(ends, tf.where(short, first, -1), last)
         # A word that did not arrive is one unknown piece.
@@ -70,8 +72,8 @@ class PieceMatcher(tf.Module):
         unknown = tf.fill(tf.shape(lost)[:1], self._unknown_id)
         ids = tf.tensor_scatter_nd_update(ids, begins, unknown)
         ends = tf.tensor_scatter_nd_update(ends, begins, tf.gather(last, lost[:, 0]))
-        kept = tf.where((reached & tf.repeat(known, lengths)) | at_first)[:, 0]
-        begin = tf.gather(tf.repeat(first, lengths), kept)
+        kept = tf.where((reached & tf.gather(known, words_of)) | at_first)[:, 0]
+        begin = tf.gather(first, tf.gather(words_of, kept))
         starts = tf.cast(kept, tf.int32) - begin
         splits = tf.searchsorted(tf.cast(kept, tf.int32), word_splits, out_type=tf.int64)
         return tf.gather(ids, kept), starts, tf.gather(ends, kept) - begin, splits

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.segments import find_segments
+
 __all__ = ["SpecialTokenFinder"]
 
 # NUL announces a mark; a NUL of the text itself is written as NUL and this second character.
@@ -53,7 +55,7 @@ class SpecialTokenFinder(tf.Module):
             text = tf.strings.regex_replace(text, self._strip, _BORDER + rb"\1")
         pieces = tf.strings.split(text, _BORDER)
         flat = tf.strings.regex_replace(pieces.flat_values, r"\x{0}\x{1}", b"\x00")
-        rows = pieces.value_rowids()
+        rows = find_segments(pieces.row_splits)
         place = tf.range(tf.size(rows, tf.int64)) - tf.gather(pieces.row_splits, rows)
         ids = tf.where(place % 2 == 1, self._ids.lookup(flat), -1)
         return pieces.with_flat_values(flat), ids

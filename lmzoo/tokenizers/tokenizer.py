@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer", "read_text"]
+__all__ = ["Tokenizer"]
 
 # Threads that share a tokenizer must not each make tables: those of the loser would vanish under
 # the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -19,7 +19,7 @@ class Tokenizer(tf.Module):
 
     A subclass gives `_make_encoder` and `_make_decoder`. The encoder has `encode(text)` and
     `encode_with_special(text)`, from string (B,) to ragged int32 (B, None), and
-    `encode_with_offsets(text)`, which gives three of them.
+    `encode_with_offsets(text)`, to three of them.
 
     Args:
         name: str. The name of the module.
@@ -94,7 +94,7 @@ class Tokenizer(tf.Module):
             ValueError: if `text` has more than one axis, or a token in `allow_special` is not
                 special.
         """
-        text = read_text(text)
+        text = _read_text(text)
         encode = self._encoder.encode
         if allow_special is True and self.special_tokens:
             encode = self._encoder.encode_with_special
@@ -105,21 +105,9 @@ class Tokenizer(tf.Module):
 
     __call__ = tokenize
 
-    def tokenize_with_offsets(self, text):
-        """Turns text into ids and says which characters each of them stands for.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
-            (None,) for one text. A token stands for the characters (code points) of its text from
-            `start` to before `end`; two pieces of one character have the same bounds. White space
-            that a token begins with is left out, so that one of white space alone has `start` at
-            its `end`.
-        Raises:
-            As `tokenize`.
-        """
-        text = read_text(text)
+    def _encode_with_offsets(self, text):
+        """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
+        text = _read_text(text)
         if text.shape.rank:
             return self._encoder.encode_with_offsets(text)
         return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
@@ -177,17 +165,7 @@ class Tokenizer(tf.Module):
         return token
 
 
-def read_text(text):
-    """Reads what a caller gives as text.
-
-    Args:
-        text: str, list of str, or string tensor () or (B,).
-    Returns:
-        string tensor () or (B,).
-    Raises:
-        TypeError: if `text` is not of strings.
-        ValueError: if `text` has more than one axis.
-    """
+def _read_text(text):
     text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
     if text.dtype != tf.string:
         raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")

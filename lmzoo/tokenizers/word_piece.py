@@ -194,6 +194,20 @@ class WordPieceTokenizer(Tokenizer):
         further = set(self._vocabulary.further_pieces.values())
         return np.array([index in further for index in range(self.vocabulary_size)])
 
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`; two pieces of one character have the same bounds.
+        Raises:
+            As `tokenize`.
+        """
+        return self._encode_with_offsets(text)
+
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text: pieces glued together, words separated by spaces.
 

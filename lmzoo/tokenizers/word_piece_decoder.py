@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.token_gathering import gather_tokens
 
 __all__ = ["WordPieceDecoder"]
@@ -54,14 +55,11 @@ class WordPieceDecoder(tf.Module):
         """
         if not isinstance(ids, tf.RaggedTensor):
             ids = tf.RaggedTensor.from_tensor(ids)
-        special = gather_tokens(self._special, ids.values)
-        if skip_special:
-            ids = tf.ragged.boolean_mask(ids, ids.with_values(~special))
-        rows = ids.value_rowids()
+        special, rows = gather_tokens(self._special, ids.values), find_segments(ids.row_splits)
+        kept = tf.where(~special | (not skip_special))[:, 0]
+        rows, values = tf.gather(rows, kept), tf.gather(ids.values, kept)
         first = tf.concat([[True], rows[1:] != rows[:-1]], 0)[: tf.size(rows)]
-        texts = tf.where(
-            first, tf.gather(self._first, ids.values), tf.gather(self._behind, ids.values)
-        )
+        texts = tf.where(first, tf.gather(self._first, values), tf.gather(self._behind, values))
         return tf.strings.unsorted_segment_join(texts, rows, ids.nrows())
 
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.bert_splitting import BertSplitter
 from lmzoo.tokenizers.piece_matching import PieceMatcher
+from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
 __all__ = ["WordPieceEncoder"]
@@ -44,7 +45,8 @@ class WordPieceEncoder(tf.Module):
             )
             self._special = SpecialTokenFinder(special) if special else None
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    # Nothing here is Python to be turned into a graph; to look for it takes half the first call.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def encode(self, text):
         """Encodes each row; what looks like a special token stays text.
 
@@ -56,7 +58,7 @@ class WordPieceEncoder(tf.Module):
         with tf.device("/CPU:0"):
             return self._encode(text)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def encode_with_special(self, text):
         """Encodes each row; special tokens in it become theirs.
 
@@ -68,7 +70,7 @@ class WordPieceEncoder(tf.Module):
         with tf.device("/CPU:0"):
             return self._special.encode(text, self._encode)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def encode_with_offsets(self, text):
         """Encodes each row and says where its pieces stand.
 
@@ -78,22 +80,25 @@ class WordPieceEncoder(tf.Module):
             ids, starts, ends: three tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
-            points, word_splits, row_words, sources = self._splitter.split(text)
+            points, word_splits, row_words, sources, row_starts = self._splitter.split(text)
             pieces = self._encode_words(points, word_splits)
-            word_starts = tf.cast(tf.repeat(word_splits[:-1], pieces.row_lengths()), tf.int32)
-            # (3, n): where its word begins in `points`, and in it the piece's bounds.
+            splits = tf.gather(pieces.row_splits, row_words)
+            # From a place in the word to one in `points`, in the text, and in the row.
+            words = tf.gather(word_splits, find_segments(pieces.row_splits))
+            rows = tf.cast(tf.gather(row_starts, find_segments(splits)), tf.int32)
             ids, starts, ends = tf.unstack(pieces.values, axis=1)
-            columns = (
-                ids,
-                tf.gather(sources, word_starts + starts),
-                tf.gather(sources, word_starts + ends - 1) + 1,
+            starts = tf.gather(sources, tf.cast(words, tf.int32) + starts) - rows
+            ends = tf.gather(sources, tf.cast(words, tf.int32) + ends - 1) + 1 - rows
+            return tuple(
+                tf.RaggedTensor.from_row_splits(column, splits, validate=False)
+                for column in (ids, starts, ends)
             )
-            return tuple(_make_rows(column, pieces.row_splits, row_words) for column in columns)
 
     def _encode(self, text):
-        points, word_splits, row_words, _ = self._splitter.split(text)
+        points, word_splits, row_words, *_ = self._splitter.split(text)
         pieces = self._encode_words(points, word_splits)
-        return _make_rows(pieces.values[:, 0], pieces.row_splits, row_words)
+        splits = tf.gather(pieces.row_splits, row_words)
+        return tf.RaggedTensor.from_row_splits(pieces.values[:, 0], splits, validate=False)
 
     def _encode_words(self, points, word_splits):
         """The pieces of each word: ragged int32 (W, None, 3) of id, start and end."""
@@ -115,9 +120,3 @@ class WordPieceEncoder(tf.Module):
             tf.range(tf.size(words)) + tf.size(distinct), others, index
         )
         return tf.gather(choices, choice)
-
-
-def _make_rows(values, word_splits, row_words):
-    return tf.RaggedTensor.from_row_splits(
-        values, tf.gather(word_splits, row_words), validate=False
-    )

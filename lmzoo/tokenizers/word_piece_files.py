@@ -46,7 +46,6 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
         for token in sorted(vocabulary.special_tokens, key=ids.get)
     }
     roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
-    options = {name: getattr(tokenizer, name) for name in _CLEANING}
     write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in vocabulary.tokens))
     named = {theirs: token for theirs, token in roles.items() if token is not None}
     write_json(folder / "special_tokens_map.json", named)
@@ -54,37 +53,39 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": "BertTokenizer",
-            **{theirs: options[name] for name, (_, theirs) in _CLEANING.items()},
+            **{theirs: getattr(tokenizer, name) for name, (_, theirs) in _CLEANING.items()},
             "clean_up_tokenization_spaces": True,
             # A role that nothing plays is named too, or its default would be added.
             **roles,
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    write_json(
-        folder / "tokenizer.json",
-        {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": [{"id": index, **token} for index, token in added.items()],
-            "normalizer": {
-                "type": "BertNormalizer",
-                "clean_text": True,
-                **{theirs: options[name] for name, (theirs, _) in _CLEANING.items()},
-            },
-            "pre_tokenizer": {"type": "BertPreTokenizer"},
-            "post_processor": _make_template(ids, tokenizer.start_token, tokenizer.end_token),
-            "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": True},
-            "model": {
-                "type": "WordPiece",
-                "unk_token": tokenizer.unknown_token,
-                "continuing_subword_prefix": tokenizer.prefix,
-                "max_input_chars_per_word": tokenizer.max_word_characters,
-                "vocab": ids,
-            },
+    write_json(folder / "tokenizer.json", _make_fast_form(tokenizer, ids, added))
+
+
+def _make_fast_form(tokenizer, ids, added):
+    """What `tokenizer.json` holds."""
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": index, **token} for index, token in added.items()],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            **{theirs: getattr(tokenizer, name) for name, (theirs, _) in _CLEANING.items()},
         },
-    )
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": _make_template(ids, tokenizer.start_token, tokenizer.end_token),
+        "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": tokenizer.unknown_token,
+            "continuing_subword_prefix": tokenizer.prefix,
+            "max_input_chars_per_word": tokenizer.max_word_characters,
+            "vocab": ids,
+        },
+    }
 
 
 def _make_template(ids, start, end):
@@ -146,7 +147,7 @@ def read_word_piece_files(folder):
             "The vocabulary must hold the unknown token. "
             f"Received: {unknown or '[UNK]'!r:.80} in {str(folder)!r}, which it does not."
         )
-    found["special_tokens"] = list(dict.fromkeys([*special, unknown]))
+    found["special_tokens"] = sorted({*special, unknown}, key=found["vocabulary"].get)
     return {**found, **roles, "unknown_token": unknown}
 
 

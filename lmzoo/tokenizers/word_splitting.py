@@ -53,10 +53,6 @@ class WordSplitter(tf.Module):
         row_words = tf.searchsorted(starts, row_splits, out_type=tf.int64)
         return tf.concat([starts, [size]], 0), row_words
 
-    def is_space(self, code_points):
-        """Whether each code point, int32 (n,), is white space, bool (n,)."""
-        return self._classify(code_points) == _SPACE
-
     def _find_starts(self, code_points, row_splits, size):
         edges = tf.scatter_nd(row_splits[:, None], tf.ones_like(row_splits, tf.int32), [size + 1])
         first, last = edges[:-1] > 0, edges[1:] > 0

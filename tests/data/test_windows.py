@@ -25,7 +25,7 @@ def draw_text(generator, longest):
 
 
 def cut(tokenizer, question, context, length, stride, longest_question):
-    """The windows of one pair from the definition: (ids, [(start, end)] of the context's tokens)."""
+    """From the definition: each window's ids and its tokens (id, start, end), and all tokens."""
     question_ids = tokenizer.tokenize(question).numpy().tolist()[:longest_question]
     ids, starts, ends = (row.numpy().tolist() for row in tokenizer.tokenize_with_offsets(context))
     tokens = list(zip(ids, starts, ends, strict=True))

@@ -11,6 +11,7 @@ from lmzoo.tasks.tagging import (
     TagScheme,
     decode_spans,
     find_first_pieces,
+    find_solid_pieces,
     join_words,
     split_words,
 )
@@ -109,27 +110,27 @@ def test_dense_words_and_invalid_bytes_are_read():
 def test_pieces_find_their_words():
     """Pieces are drawn here: each non-empty word in one to three, and white space anywhere."""
     generator = random.Random(2)
-    word_starts, starts, ends, wanted = [], [], [], []
+    word_starts, starts, is_solid, wanted = [], [], [], []
     number = 0
     for _ in range(100):
-        place, row = 0, ([], [], [])
+        place, row = 0, ([], [])
         for _ in range(generator.randrange(5)):
             row[0].append(place)
             if generator.random() < 0.3:
                 row[1].append(place)
-                row[2].append(place)
+                is_solid.append(False)
                 wanted.append((number, False))
             for piece in range(generator.randrange(4)):
                 row[1].append(place)
-                row[2].append(place + 2)
+                is_solid.append(True)
                 wanted.append((number, piece == 0))
                 place += 2
             place += 1
             number += 1
-        for rows, values in zip((word_starts, starts, ends), row, strict=True):
-            rows.append(values)
-    rows = [tf.ragged.constant(r, tf.int32, ragged_rank=1) for r in (starts, ends, word_starts)]
-    numbers, is_first = split_words(*rows)
+        word_starts.append(row[0])
+        starts.append(row[1])
+    rows = [tf.ragged.constant(r, tf.int32, ragged_rank=1) for r in (starts, word_starts)]
+    numbers, is_first = split_words(rows[0], tf.constant(is_solid), rows[1])
     found = zip(numbers.numpy().tolist(), is_first.numpy().tolist(), strict=True)
     assert list(found) == wanted
 
@@ -165,3 +166,11 @@ def test_a_row_begins_a_word_whatever_the_row_before_ends_with():
     ]
     found = find_first_pieces(tf.constant(["ab", "", "ab"]), *rows, np.array([True]))
     assert found.numpy().tolist() == [True, True]
+
+
+def test_pieces_of_white_space_alone_are_not_solid():
+    texts = ["a b\n", "\u3000猫 \x85\x0b", ""]
+    starts = tf.ragged.constant([[0, 1, 2, 3], [0, 1, 2, 2], []], tf.int32)
+    ends = tf.ragged.constant([[1, 3, 2, 4], [1, 2, 5, 2], []], tf.int32)
+    found = find_solid_pieces(tf.constant(texts), starts, ends)
+    assert found.numpy().tolist() == [True, True, False, False, False, True, False, False]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
 
 _LANGUAGES = (
     "Привет, мир! Как дела? 我喜欢编程。今天天气很好。 नमस्ते दुनिया १२३ 안녕하세요 세계 "
@@ -35,6 +35,23 @@ def byte_pair_reference(byte_pair_tokenizer, tmp_path_factory):
     """Hugging Face's tokenizer, which leaves special tokens in text alone."""
     folder = tmp_path_factory.mktemp("reference")
     byte_pair_tokenizer.save(folder)
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    reference.encode_special_tokens = True
+    return reference
+
+
+@pytest.fixture(scope="session")
+def word_piece_tokenizer(library_text, nasty_texts, draw_mark_texts):
+    """Has a piece for every character of the texts below, lest two unknown words look alike."""
+    texts = [library_text[:1_000_000], _LANGUAGES * 50, *nasty_texts, *draw_mark_texts(0, 500)]
+    return WordPieceTokenizer.train(iter(texts), 4000)
+
+
+@pytest.fixture(scope="session")
+def word_piece_reference(word_piece_tokenizer, tmp_path_factory):
+    """Hugging Face's tokenizer, which leaves special tokens in text alone."""
+    folder = tmp_path_factory.mktemp("word_piece_reference")
+    word_piece_tokenizer.save(folder)
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     reference.encode_special_tokens = True
     return reference
@@ -70,6 +87,8 @@ def nasty_texts():
         "'s", "'", "a'", "a'l", "a'v", " 've", "\n'", "3's ½'ll",
         "¹²³ ½ Ⅻ x² 1,000.50",
         "\u00a0\u00a0a \u3000b  \u2003",
+        "[MASK] [mask] x[PAD] ［ＭＡＳＫ］ [MA\u200bSK] [MA\u0301SK] [[CLS]]",
+        "ΑΣ ΑΣ. Ǆ ǅ ẞß ﬁ ① K ſ ᾈ Ⴀ 豈 \u037e \u1fef ≠ a\u0338=\u0338",
         "<|endoftext|> <|ENDOFTEXT|> ＜|endoftext|＞ <|end\u200boftext|> <pad>",
     ]  # fmt: skip
 
@@ -82,6 +101,24 @@ def draw_texts():
         generator = np.random.default_rng(seed)
         common = list("  \n\t'.,!?aeiotslrvdmLES019é") + ["'s", "'ll", "the", " in", "\u00a0", "我"]
         return ["".join(_draw_pieces(generator, common)) for _ in range(count)]
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def draw_mark_texts():
+    """Draws texts in which marks of all kinds meet: `draw_mark_texts(seed, count)`."""
+    marks = [0x301, 0x327, 0x334, 0x345, 0x344, 0x94D, 0x1B44, 0x302E, 0x302F, 0x8D4, 0x1DFB]
+    marks += [0x16FF0, 0x11357, 0x1D165, 0x1D16D, 0x1D160, 0x1161, 0xAD, 0x200D]
+    characters = [*map(chr, marks), *"aÉ 각ᄒ我,"]
+
+    def draw(seed, count):
+        generator = np.random.default_rng(seed)
+        sizes = generator.integers(14, size=count)
+        return [
+            "".join(characters[index] for index in generator.integers(len(characters), size=size))
+            for size in sizes
+        ]
 
     return draw
 

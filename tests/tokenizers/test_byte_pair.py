@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from tokenizers import Tokenizer
+from tokenizers.processors import ByteLevel
 
 from lmzoo.tokenizers import BytePairTokenizer, byte_level, byte_pair
 
@@ -63,6 +65,25 @@ def test_a_word_of_a_megabyte_gives_the_reference_ids(
     count = 1_000_000 // len(alphabet[0].encode())
     text = "".join(np.array(list(alphabet))[generator.integers(len(alphabet), size=count)])
     assert_same_ids(byte_pair_tokenizer, byte_pair_reference, [text])
+
+
+def test_offsets_are_the_reference_offsets(
+    byte_pair_tokenizer, byte_pair_reference, nasty_texts, draw_texts, draw_mark_texts, library_text
+):
+    reference = Tokenizer.from_str(byte_pair_reference.to_str())
+    reference.encode_special_tokens = True
+    reference.post_processor = ByteLevel(trim_offsets=True, add_prefix_space=False)
+    unseen = library_text[1_000_000:1_100_000]
+    texts = [*nasty_texts, *draw_texts(12, 1000), *draw_mark_texts(12, 300), unseen, ""]
+    columns = [rows.to_list() for rows in byte_pair_tokenizer.tokenize_with_offsets(texts)]
+    for text, ids, starts, ends, theirs in zip(
+        texts, *columns, reference.encode_batch(texts), strict=True
+    ):
+        assert ids == theirs.ids
+        assert list(zip(starts, ends, strict=True)) == theirs.offsets, ascii(text)[:80]
+    for text, *rows in zip(texts[:40], *columns, strict=False):
+        alone = byte_pair_tokenizer.tokenize_with_offsets(text)
+        assert [values.numpy().tolist() for values in alone] == rows
 
 
 def test_invalid_utf8_is_read_as_python_replaces_it(byte_pair_tokenizer):

@@ -1,0 +1,227 @@
+import json
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+
+from lmzoo.tokenizers import WordPieceTokenizer
+
+SMALL = ["tokenizer_config.json", "special_tokens_map.json"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+TEXTS = ["A cat's hat, [MASK] 我 Ünïcödé", "zebra", "a hat\u2028a"]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    text = "a cat, a hat, a cat and another hat that is not a cat's " * 5
+    return WordPieceTokenizer.train(iter([text]), 80)
+
+
+@pytest.fixture
+def folder(learned, tmp_path):
+    learned.save(tmp_path)
+    return tmp_path
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def remove(folder, *names):
+    for name in names:
+        (folder / name).unlink()
+
+
+def describe(tokenizer):
+    """All that makes a tokenizer what it is."""
+    names = ["lowercase", "strip_accents", "split_chinese", "unknown_token", "start_token"]
+    names += ["end_token", "pad_token", "mask_token", "max_word_characters", "prefix"]
+    return tokenizer._vocabulary, {name: getattr(tokenizer, name) for name in names}
+
+
+@pytest.mark.parametrize("gone", [["vocab.txt"], ["tokenizer.json"], SMALL])
+def test_either_kind_of_files_opens(learned, folder, gone):
+    remove(folder, *gone)
+    assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
+
+
+def test_a_vocabulary_alone_opens_as_an_uncased_tokenizer(learned, folder):
+    remove(folder, "tokenizer.json", *SMALL)
+    assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
+
+
+def test_the_reference_reads_ours(learned, folder):
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ours = learned.tokenize(TEXTS, allow_special=True).to_list()
+    assert reference.get_vocab_size() == learned.vocabulary_size
+    start, end = learned.start_token_id, learned.end_token_id
+    assert [item.ids for item in reference.encode_batch(TEXTS)] == [
+        [start, *ids, end] for ids in ours
+    ]
+    pair = reference.encode(*TEXTS[:2])
+    assert pair.ids == [start, *ours[0], end, *ours[1], end]
+    assert pair.type_ids == [0] * (len(ours[0]) + 2) + [1] * (len(ours[1]) + 1)
+    slow = BertWordPieceTokenizer(str(folder / "vocab.txt"))
+    assert slow.encode(TEXTS[0], add_special_tokens=False).ids == ours[0]
+
+
+def test_ours_reads_the_reference_files(learned, folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    slow = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=False, strip_accents=True)
+    slow.save(str(other / "tokenizer.json"))
+    tokenizer = WordPieceTokenizer.load(other)
+    assert (tokenizer.lowercase, tokenizer.strip_accents) == (False, True)
+    theirs = slow.encode_batch(TEXTS, add_special_tokens=False)
+    assert tokenizer.tokenize(TEXTS, allow_special=True).to_list() == [e.ids for e in theirs]
+
+
+def test_a_second_save_writes_the_same_bytes(folder, tmp_path_factory):
+    again = tmp_path_factory.mktemp("again") / "new"
+    WordPieceTokenizer.load(folder).save(again)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted([*SMALL, "tokenizer.json", "vocab.txt"])
+    assert sorted(path.name for path in again.iterdir()) == names
+    for name in names:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("gone", [["vocab.txt"], ["tokenizer.json"]])
+def test_options_and_roles_come_back(tmp_path, gone):
+    tokens = ["<unk>", "a", "##b", "<s>", "<e>", "<x>"]
+    options = {"lowercase": False, "strip_accents": True, "split_chinese": False}
+    roles = {"start_token": "<s>", "end_token": "<e>", "pad_token": None, "mask_token": None}
+    special = ["<unk>", "<s>", "<e>", "<x>"]
+    first = WordPieceTokenizer(
+        tokens, **options, special_tokens=special, unknown_token="<unk>", **roles
+    )
+    first.save(tmp_path)
+    remove(tmp_path, *gone)
+    assert describe(WordPieceTokenizer.load(tmp_path)) == describe(first)
+
+
+def test_the_model_part_comes_back(tmp_path):
+    first = WordPieceTokenizer([*SPECIAL, "a", "@@b"], max_word_characters=7, prefix="@@")
+    first.save(tmp_path)
+    assert describe(WordPieceTokenizer.load(tmp_path)) == describe(first)
+
+
+def test_lines_of_a_published_vocabulary_are_its_ids(tmp_path):
+    # As in the published files: special tokens further down, and lines of odd characters.
+    odd = ["\u2028", "\u00a0", "\x85", "\x1c", "\u3000", "##\u2029"]
+    tokens = ["[PAD]", *(f"[unused{index}]" for index in range(99)), *SPECIAL[1:], *odd, "a"]
+    for end in ("\n", "\r\n"):
+        text = "".join(token + end for token in tokens)
+        (tmp_path / "vocab.txt").write_text(text, encoding="utf-8", newline="")
+        (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+        tokenizer = WordPieceTokenizer.load(tmp_path)
+        found = [tokenizer.token_to_id(token) for token in SPECIAL]
+        assert found == [0, 100, 101, 102, 103]
+        assert tokenizer._vocabulary.tokens == tuple(tokens) and not tokenizer.lowercase
+        assert tokenizer.special_tokens == tuple(SPECIAL)
+
+
+def test_the_config_goes_before_tokenizer_json(folder):
+    edit(folder / "tokenizer_config.json", lambda content: content.update(do_lower_case=False))
+    assert not WordPieceTokenizer.load(folder).lowercase
+
+
+def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
+    token = {"id": learned.vocabulary_size, "content": "<new>", "special": True}
+    edit(folder / "tokenizer.json", lambda content: content["added_tokens"].append(token))
+    assert WordPieceTokenizer.load(folder).token_to_id("<new>") == learned.vocabulary_size
+    assert "<new>" in WordPieceTokenizer.load(folder).special_tokens
+
+
+def _set(*path_and_value):
+    *path, last, value = path_and_value
+
+    def change(content):
+        for key in path:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("model", "type", "BPE"), "`model.type`, the WordPiece of BERT. Received: 'BPE'"),
+        (_set("model", None), "`model.type`.* Received: None"),
+        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (_set("model", "vocab", "a", 70_000), "each id from 0 .* with id 70000"),
+        (_set("model", "vocab", {"a": 0}), r"each id from 0 .* Received: '\[PAD\]' with id 0 "),
+        (_set("model", "max_input_chars_per_word", 10**12), "from 1 to 1000. Received: 10000000"),
+        (_set("model", "max_input_chars_per_word", "x"), "from 1 to 1000. Received: 'x'"),
+        (_set("model", "continuing_subword_prefix", None), "`prefix` must be .* Received: None"),
+        (_set("model", "unk_token", "<none>"), "the unknown token. Received: '<none>'"),
+        (_set("normalizer", None), "`normalizer`.* Received: None"),
+        (_set("normalizer", {"type": "Replace", "pattern": "(a+)+$"}), "Received: 'Replace'"),
+        (_set("normalizer", "clean_text", False), "`normalizer.clean_text`.* Received: False"),
+        (_set("pre_tokenizer", {"type": "Whitespace"}), "Received: 'Whitespace'"),
+        (_set("pre_tokenizer", []), r"`pre_tokenizer`.* Received: \[\]"),
+        (_set("added_tokens", 5), "`added_tokens`.* Received: 5"),
+        (_set("added_tokens", [7]), "`added_tokens`.* Received: 7"),
+        (_set("added_tokens", 0, "special", False), "PAD.* Received: False"),
+        (_set("added_tokens", 0, "normalized", True), "`added_tokens.normalized`.* True"),
+        (_set("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
+        (_set("added_tokens", 0, "id", 5), "`added_tokens.id of '.*'`.* Received: 5"),
+    ],
+)
+def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
+    edit(folder / "tokenizer.json", change)
+    with pytest.raises(ValueError, match=message) as caught:
+        WordPieceTokenizer.load(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("do_basic_tokenize", False), "`do_basic_tokenize`.* Received: False"),
+        (_set("do_lower_case", "yes"), "`lowercase` must be True or False. Received: 'yes'"),
+        (_set("mask_token", "<mask>"), "must name tokens of the .* Received: '<mask>'"),
+        (_set("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(folder, change, message):
+    remove(folder, "tokenizer.json")
+    edit(folder / "tokenizer_config.json", change)
+    with pytest.raises(ValueError, match=message) as caught:
+        WordPieceTokenizer.load(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["[UNK]", "a", "b", "a"], "a token once. Received: 'a' on the lines 2 and 4 of '"),
+        (["a", "b"], r"the unknown token. Received: '\[UNK\]' in '"),
+        (["[UNK]", "", "a"], "not empty and has no line break. Received: '' at 1"),
+    ],
+)
+def test_a_broken_vocabulary_is_refused(tmp_path, lines, message):
+    (tmp_path / "vocab.txt").write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(ValueError, match=message):
+        WordPieceTokenizer.load(tmp_path)
+
+
+def test_files_that_are_no_text_or_too_large_are_refused(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(b"[UNK]\n\xff\n")
+    with pytest.raises(ValueError, match="vocab.txt must be UTF-8. Received: .* byte 6 is not"):
+        WordPieceTokenizer.load(tmp_path)
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ValueError, match="vocab.txt must have at most .* with 1073741824"):
+        WordPieceTokenizer.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"model": {}, "model": {}}')
+    with pytest.raises(ValueError, match="'model' stands twice"):
+        WordPieceTokenizer.load(tmp_path)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"json or vocab.txt. Received: '{tmp_path}'"):
+        WordPieceTokenizer.load(tmp_path)
