@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
 
 from lmzoo.data import make_rows, read_conll
 from lmzoo.metrics import find_spans, span_scores
 from lmzoo.tasks import TokenClassifier
+from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
 
 LABELS = ["O", "B-ORG", "I-ORG", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES = [
