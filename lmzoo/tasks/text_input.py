@@ -2,7 +2,6 @@
 
 import typing
 
-import numpy as np
 import tensorflow as tf
 
 from lmzoo.data import Rows, make_rows
@@ -335,8 +334,8 @@ def _holds_text(x):
     """Whether lists, arrays, tensors or specs are of text and not of tokens."""
     if isinstance(x, dict):
         return "token_ids" not in x and bool(x) and _holds_text(next(iter(x.values())))
-    if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
     while isinstance(x, list | tuple) and x:
         x = x[0]
-    return isinstance(x, str | np.str_)
+    if hasattr(x, "dtype"):
+        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
+    return isinstance(x, str)
