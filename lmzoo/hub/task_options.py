@@ -15,6 +15,7 @@ _OPTIONS = {
         "sequence_length": ("length",),
     },
     "TextClassifier": {"sequence_length": ("length",)},
+    "TextRegressor": {"sequence_length": ("length",)},
     "TokenClassifier": {"sequence_length": ("length",)},
     "QuestionAnswerer": {
         "no_answer": ("flag", False),
