@@ -32,6 +32,11 @@ def generate(arguments):
             f"{arguments.num_return_sequences}, --json {arguments.json}. Leave it out."
         )
     lm = _load(arguments, options)
+    if not hasattr(lm, "generate"):
+        raise ValueError(
+            "`MODEL` must be one that generates. Received: "
+            f"{arguments.model!r}, a {type(lm).__name__}."
+        )
     if lm.tokenizer is None:
         raise ValueError(
             "`MODEL` must have a tokenizer to read texts. Received: "
@@ -81,7 +86,7 @@ def export(arguments):
         print(f"{report['folder']}: {report['num_files']} files, {_megabytes(report['bytes'])}")
         print(f"signatures: {', '.join(report['signatures'])}")
         if arguments.check:
-            _print_check(report["check"])
+            _print_check(report["check"], hasattr(lm, "generate"))
     return 0 if report.get("check", {"passed": True})["passed"] else 1
 
 
@@ -178,9 +183,14 @@ def _describe_saved_model(folder, lm):
         "folder": str(folder),
         "num_files": len(files),
         "bytes": sum(path.stat().st_size for path in files),
-        "signatures": ["tokens"]
-        + ([] if lm.tokenizer is None else ["serving_default", "generate"]),
+        "signatures": _name_signatures(lm),
     }
+
+
+def _name_signatures(task):
+    if not hasattr(task, "generate"):
+        return list(task.serving_functions())
+    return ["tokens"] + ([] if task.tokenizer is None else ["serving_default", "generate"])
 
 
 def _check(arguments, lm, options):
@@ -191,13 +201,16 @@ def _check(arguments, lm, options):
     return check(arguments.folder, lm, verbose=False, **fixed)
 
 
-def _print_check(found):
+def _print_check(found, generates):
+    answers, number, unit = "answers", "score", ""
+    if generates:
+        answers, number, unit = "texts", "log-probability", " nats"
     if found["passed"]:
-        print("check: the SavedModel gives the same texts as the model")
+        print(f"check: the SavedModel gives the same {answers} as the model")
     else:
-        print(f"check: failed, other texts for {found['different_texts']}")
+        print(f"check: failed, other {answers} for {found['different_texts']}")
     if found["largest_difference"] is not None:
-        print(f"largest difference of a log-probability: {found['largest_difference']:.2g} nats")
+        print(f"largest difference of a {number}: {found['largest_difference']:.2g}{unit}")
 
 
 def _megabytes(size):

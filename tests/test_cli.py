@@ -295,6 +295,34 @@ def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, mon
     assert "signatures: " in capsys.readouterr().out
 
 
+@pytest.fixture
+def reader(monkeypatch):
+    """A task that does not generate, which the commands find open."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat"]
+    tokenizer = lmzoo.tokenizers.WordPieceTokenizer(words)
+    backbone = lmzoo.models.BertBackbone(7, 1, 1, 4, max_sequence_length=16)
+    task = lmzoo.tasks.TextClassifier(backbone, tokenizer, num_classes=2)
+    monkeypatch.setattr(commands, "_load", lambda arguments, options: task)
+    return task
+
+
+def test_a_task_that_reads_is_exported_and_checked(reader, model, tmp_path, capsys):
+    folder = str(tmp_path / "1")
+    assert main(["export", model, folder, "--check"]) == 0
+    printed = capsys.readouterr().out
+    assert "signatures: tokens, serving_default, pairs" in printed
+    assert "check: the SavedModel gives the same answers as the model" in printed
+    assert "largest difference of a score: " in printed and "nats" not in printed
+
+
+def test_a_task_that_reads_has_no_options_and_no_completions(reader, model, tmp_path, capsys):
+    folder = str(tmp_path / "1")
+    message = fails(capsys, "export", model, folder, "--num-beams", "2")
+    assert "TextClassifier does not generate" in message and "num_beams" in message
+    assert "must be one that generates" in fails(capsys, "generate", model, "a cat")
+    assert not os.path.exists(folder)
+
+
 def write_nothing(task, folder, jit_compile, overwrite, **options):
     """Stands in for an export, which takes seconds to trace."""
     check_new_folder(folder, overwrite)

@@ -31,7 +31,7 @@ def run(code, folder, *flags):
 
 
 def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
-    quick_start, serving = find_python_blocks()
+    quick_start, serving, _ = find_python_blocks()
     lines = [line for line in quick_start.splitlines() if line.strip()]
     assert len(lines) <= 25
     output = run(quick_start, tmp_path)
@@ -39,3 +39,9 @@ def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
     assert "def main(" in output
     refuse = "import sys\nsys.modules['lmzoo'] = sys.modules['keras'] = None\n"
     assert "def main(" in run(refuse + serving, tmp_path, "-I")
+
+
+def test_the_classifier_runs_and_is_exported(tmp_path):
+    _, _, reading = find_python_blocks()
+    assert "'label'" in run(reading, tmp_path)
+    assert (tmp_path / "saved_models" / "films" / "1" / "saved_model.pb").is_file()

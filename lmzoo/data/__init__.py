@@ -8,6 +8,8 @@ from lmzoo.data.examples import CausalLMExamples
 from lmzoo.data.folders import read_folders
 from lmzoo.data.glue import read_glue
 from lmzoo.data.lists import make_rows
+from lmzoo.data.masked import masked_lm
+from lmzoo.data.masked_examples import MaskedLMExamples
 from lmzoo.data.rows import Rows
 from lmzoo.data.splits import split_stream
 from lmzoo.data.squad import read_squad
@@ -21,6 +23,8 @@ __all__ = [
     "Corpus",
     "documents",
     "make_rows",
+    "masked_lm",
+    "MaskedLMExamples",
     "read_conll",
     "read_folders",
     "read_glue",

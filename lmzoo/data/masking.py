@@ -43,12 +43,20 @@ class Masking:
         self._ordinary_ids = np.flatnonzero(is_ordinary).astype(np.int32)
         self._continues_word = np.asarray(tokenizer.continues_word)
 
-    def apply(self, inputs, seed):
+    def count_chosen(self, num_tokens):
+        """How many of so many ordinary tokens are chosen: an int, or int32 of any shape."""
+        share = tf.cast(num_tokens, tf.float64) * self._rate
+        count = tf.maximum(tf.cast(tf.round(share), tf.int32), 1)
+        return int(count) if isinstance(num_tokens, int) else count
+
+    def apply(self, inputs, seed, num_places=None):
         """In the graph: hides tokens of a batch.
 
         Args:
             inputs: dict with `token_ids` int32 (B, T) and others, which stay.
             seed: int64 (). The same seed hides the same tokens.
+            num_places: int or None. P, at least as many as are chosen in a row (with `whole_word`
+                there is no bound but T); None for the batch's own.
         Returns:
             inputs: the dict with hidden `token_ids` and `mask_positions` int32 (B, P), filled up
                 with 0.
@@ -70,7 +78,12 @@ class Masking:
         places = tf.ragged.boolean_mask(
             tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids)), chosen
         )
-        positions = places.to_tensor()
+        shape = [None, num_places]
+        if num_places is None:
+            # At least one: Keras's loss fails on logits of no place.
+            widest = tf.reduce_max(tf.concat([places.row_lengths(), [1]], 0))
+            shape = tf.stack([tf.constant(-1, tf.int64), widest])
+        positions = places.to_tensor(shape=shape)
         return (
             {
                 **inputs,
@@ -84,13 +97,10 @@ class Masking:
     def _choose(self, token_ids, seed):
         """bool (B, T)."""
         is_ordinary = tf.gather(self._is_ordinary, token_ids)
-        count = tf.reduce_sum(tf.cast(is_ordinary, tf.float32), axis=1, keepdims=True)
-        budget = tf.maximum(tf.cast(tf.round(count * self._rate), tf.int32), 1)
+        budget = self.count_chosen(tf.reduce_sum(tf.cast(is_ordinary, tf.int32), 1, True))
         noise = tf.random.stateless_uniform(tf.shape(token_ids), seed)
         if self._whole_word:
-            # (B, T): the number of each token's word in its row
-            begins = ~tf.gather(self._continues_word, token_ids)
-            words = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - tf.cast(begins[:, :1], tf.int32)
+            words = self._number_words(token_ids, is_ordinary)
             noise = tf.gather(noise, words, batch_dims=1)
         noise = tf.where(is_ordinary, noise, 2.0)
         # Twice sorted, a row says of each token how many stand before it in the random order.
@@ -102,6 +112,14 @@ class Masking:
         else:
             fits = rank < budget
         return fits & is_ordinary
+
+    def _number_words(self, token_ids, is_ordinary):
+        """The number of each token's word in its row, from 0, int32 (B, T)."""
+        # Behind a special token any piece begins a word: the rest of one that a window has cut, or
+        # the first of a text, which has no space before it.
+        follows = tf.pad(is_ordinary[:, :-1], [[0, 0], [1, 0]])
+        continues = tf.gather(self._continues_word, token_ids) & is_ordinary & follows
+        return tf.cumsum(tf.cast(~continues, tf.int32), axis=1) - 1
 
 
 def _find_last_of_word(rank, words):

@@ -5,7 +5,7 @@ Shapes: B batch, T length, C features a token.
 
 import tensorflow as tf
 
-__all__ = ["count_special_tokens", "pack", "truncate_pair"]
+__all__ = ["count_special_tokens", "find_room", "pack", "truncate_pair"]
 
 # Lengths are rounded up to a multiple of it: fewer shapes, so fewer kernels to prepare.
 _MULTIPLE = 8
@@ -30,16 +30,15 @@ def pack(texts, tokenizer, sequence_length):
             have -1.
         is_cut: bool (B,). Whether tokens of the row were left out.
     Raises:
-        ValueError: if `sequence_length` leaves no room for a token.
+        ValueError: if `sequence_length` leaves no room for a token, or the tokenizer has no start,
+            end or padding token.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
-        Hugging Face's "longest_first".
+        Hugging Face's "longest_first". There, RoBERTa's second text is of segment 0 as well; the
+        only segment that a RoBERTa has makes that the same.
     """
-    room = sequence_length - count_special_tokens(tokenizer, len(texts))
-    if room < 1:
-        raise ValueError(
-            f"`sequence_length` must leave room beside {sequence_length - room} special tokens. "
-            f"Received: sequence_length={sequence_length}."
-        )
+    room = find_room(tokenizer, sequence_length, len(texts))
+    if tokenizer.pad_token_id is None:
+        raise ValueError("`tokenizer` must have a pad token. Received: pad_token_id=None.")
     has_features = texts[0].shape.rank == 3
     texts = [text if has_features else tf.expand_dims(text, -1) for text in texts]
     lengths = [text.row_lengths() for text in texts]
@@ -77,9 +76,29 @@ def pack(texts, tokenizer, sequence_length):
     return inputs, dense[..., 1:] if has_features else None, is_cut
 
 
+def find_room(tokenizer, sequence_length, num_texts):
+    """How many tokens one text, or two, may have beside the special ones.
+
+    Raises:
+        ValueError: if that is none, or the tokenizer has no start or end token.
+    """
+    for role in ("start_token_id", "end_token_id"):
+        if getattr(tokenizer, role, None) is None:
+            raise ValueError(
+                f"`tokenizer` must have a start and an end token. Received: {role}=None."
+            )
+    num_special = count_special_tokens(tokenizer, num_texts)
+    if sequence_length <= num_special:
+        raise ValueError(
+            f"`sequence_length` must leave room beside {num_special} special tokens. Received: "
+            f"sequence_length={sequence_length}."
+        )
+    return sequence_length - num_special
+
+
 def count_special_tokens(tokenizer, num_texts):
     """How many special tokens stand beside one text or two."""
-    return 2 if num_texts == 1 else 3 + tokenizer.num_separators - 1
+    return 2 if num_texts == 1 else 2 + tokenizer.num_separators
 
 
 def truncate_pair(first, second, room):

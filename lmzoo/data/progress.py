@@ -1,46 +1,53 @@
-"""A progress bar over bytes that shows itself only where somebody waits for it."""
+"""A progress bar that shows itself only where somebody waits for it."""
 
 import contextlib
 import sys
 import time
 
-__all__ = ["byte_progress"]
+__all__ = ["byte_progress", "progress_bar"]
 
 _PATIENCE = 1.0
 
 
-@contextlib.contextmanager
 def byte_progress(label, num_bytes, verbose=True):
-    """Shows bytes done, speed and time left on stderr once the work takes longer than a second.
+    """Shows bytes done and their speed as well; otherwise as `progress_bar`."""
+    return progress_bar(label, num_bytes, verbose, in_bytes=True)
+
+
+@contextlib.contextmanager
+def progress_bar(label, total, verbose=True, in_bytes=False):
+    """Shows what is done and the time left on stderr once the work takes longer than a second.
 
     Args:
         label: str. What is going on.
-        num_bytes: int. All there is to do.
+        total: int. All there is to do.
         verbose: bool. If False, or if stderr is no terminal, nothing is ever shown.
+        in_bytes: bool. Whether bytes are counted, and not rows.
     Yields:
-        callable, to be called with the number of bytes done since the last call.
+        callable, to be called with the number done since the last call.
     """
-    bar = _Bar(label, num_bytes)
+    bar = _Bar(label, total, in_bytes)
     try:
         yield bar.advance if verbose and sys.stderr.isatty() else _ignore
     finally:
         bar.stop()
 
 
-def _ignore(num_bytes):
+def _ignore(number):
     pass
 
 
 class _Bar:
-    def __init__(self, label, num_bytes):
+    def __init__(self, label, total, in_bytes):
         self._label = label
-        self._num_bytes = num_bytes
+        self._total = total
+        self._in_bytes = in_bytes
         self._done = 0
         self._begun = time.monotonic()
         self._progress = None
 
-    def advance(self, num_bytes):
-        self._done += num_bytes
+    def advance(self, number):
+        self._done += number
         if self._progress is None and time.monotonic() - self._begun > _PATIENCE:
             self._start()
         if self._progress is not None:
@@ -53,14 +60,17 @@ class _Bar:
     def _start(self):
         from rich import console, progress
 
+        if self._in_bytes:
+            counts = [progress.DownloadColumn(), progress.TransferSpeedColumn()]
+        else:
+            counts = [progress.MofNCompleteColumn()]
         self._progress = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
+            *counts,
             progress.TimeRemainingColumn(),
             console=console.Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task(self._label, total=self._num_bytes)
+        self._task = self._progress.add_task(self._label, total=self._total)
         self._progress.start()

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from lmzoo.data.examples import check_seed
+from lmzoo.data.checks import check_seed
 from lmzoo.data.order import shuffled
 from lmzoo.data.row_batches import rows_dataset
 from lmzoo.data.splits import check_validation_split
@@ -186,7 +186,8 @@ class Rows:
             drop_remainder: bool. If False, an epoch ends with a smaller batch where the rows do
                 not fill it.
             encode: callable or None. Takes a batch and its number, int64 (), as tensors in a
-                graph, and returns what is handed out instead.
+                graph, and returns what is handed out instead. The numbers go on from epoch to
+                epoch.
         Returns:
             tf.data.Dataset of dict of column to tensor, or of what `encode` returns.
         Raises:

@@ -1,15 +1,16 @@
 """Long contexts as overlapping windows, each beside its question.
 
-Shapes: B batch, W windows of a batch, T length, C features a token.
+Shapes: B batch, W windows of a batch, T length.
 """
 
 import numpy as np
 import tensorflow as tf
 
 from lmzoo.data.packing import count_special_tokens, pack
+from lmzoo.data.progress import progress_bar
 from lmzoo.data.rows import Rows
 
-__all__ = ["Windows", "window_rows"]
+__all__ = ["Windows", "label_windows", "window_rows"]
 
 _COUNTED_TOGETHER = 64
 
@@ -23,12 +24,23 @@ class Windows:
         stride: int. How many tokens of the context two neighbours share.
         max_question_tokens: int. Longer questions are cut.
     Raises:
-        ValueError: if the numbers leave no room for a window to move on.
+        TypeError: if a number is not an int.
+        ValueError: if `max_question_tokens` is not positive, or the numbers leave no room for a
+            window to move on.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, and the SQuAD code published
         with it, whose "doc stride" is the distance of two windows and not their overlap.
     """
 
     def __init__(self, tokenizer, sequence_length, stride, max_question_tokens):
+        numbers = {"stride": stride, "max_question_tokens": max_question_tokens}
+        for name, number in numbers.items():
+            if type(number) is not int:
+                raise TypeError(f"`{name}` must be an int. Received: {name}={number!r}.")
+        if max_question_tokens < 1:
+            raise ValueError(
+                "`max_question_tokens` must be positive. Received: "
+                f"max_question_tokens={max_question_tokens}."
+            )
         self._tokenizer = tokenizer
         self._sequence_length = sequence_length
         self._stride = stride
@@ -53,8 +65,10 @@ class Windows:
             question, context: string (B,).
         Returns:
             inputs: dict as the backbone takes it, (W, T).
-            places: int32 (W, T, 2). Where each token lies in its context, start and end in
-                characters; -1 for tokens that are not of the context.
+            places: int32 (W, T, 4). Where each token lies in its context, start and end in
+                characters; where the token before it in the context ends (0 for the first), and
+                where the one after it begins (the highest number for the last). -1 for tokens
+                that are not of the context.
             rows: int64 (W,). Which pair each window belongs to.
         """
         question_ids, features = self._read(question, context)
@@ -67,7 +81,7 @@ class Windows:
         """In the graph: one window of each pair, that of its `number` int64 (B,); see `make`.
 
         Returns:
-            inputs and places, (B, T) and (B, T, 2).
+            inputs and places, (B, T) and (B, T, 4).
         """
         question_ids, features = self._read(question, context)
         rows = tf.range(tf.size(number, tf.int64))
@@ -75,9 +89,20 @@ class Windows:
 
     def _read(self, question, context):
         question_ids = self._tokenizer.tokenize(question)[:, : self._max_question_tokens]
-        columns = self._tokenizer.tokenize_with_offsets(context)
-        flat = tf.stack([values.flat_values for values in columns], axis=-1)
-        return question_ids, columns[0].with_flat_values(flat)
+        ids, starts, ends = self._tokenizer.tokenize_with_offsets(context)
+        rows = ids.value_rowids()
+        changes = rows[1:] != rows[:-1]
+        before = tf.where(changes, 0, ends.flat_values[:-1])
+        after = tf.where(changes, tf.int32.max, starts.flat_values[1:])
+        columns = [
+            ids.flat_values,
+            starts.flat_values,
+            ends.flat_values,
+            # The first of all tokens has none before it, the last none after it.
+            tf.concat([[0], before], 0)[: tf.size(rows)],
+            tf.concat([after, [tf.int32.max]], 0)[: tf.size(rows)],
+        ]
+        return question_ids, ids.with_flat_values(tf.stack(columns, axis=-1))
 
     def _count(self, question_ids, features):
         special = count_special_tokens(self._tokenizer, 2)
@@ -98,9 +123,33 @@ class Windows:
         # The question's tokens have no place in the context.
         ids = question.flat_values
         nowhere = tf.fill(tf.shape(ids), -1)
-        question = question.with_flat_values(tf.stack([ids, nowhere, nowhere], axis=-1))
+        question = question.with_flat_values(tf.stack([ids, *[nowhere] * 4], axis=-1))
         inputs, places, _ = pack([question, window], self._tokenizer, self._sequence_length)
         return inputs, places
+
+
+def label_windows(places, starts, ends):
+    """In the graph: the first and the last token of each window's answer.
+
+    Args:
+        places: int32 (W, T, 4), as `Windows` makes them.
+        starts, ends: int32 (W,). Where each answer lies in its context, in characters; a negative
+            start says that there is none.
+    Returns:
+        int32 (W, 2). Both are 0, the start token, where there is no answer, the window does not
+        hold all tokens of it, or no token stands for any character of it.
+    """
+    token_starts, token_ends, before, after = tf.unstack(places, axis=-1)
+    is_context = token_starts >= 0
+    touches = is_context & (token_ends > starts[:, None]) & (token_starts < ends[:, None])
+    first = tf.argmax(tf.cast(touches, tf.int32), axis=1, output_type=tf.int32)
+    from_end = tf.argmax(tf.cast(touches[:, ::-1], tf.int32), axis=1, output_type=tf.int32)
+    last = tf.shape(places)[1] - 1 - from_end
+    # Whether the token before the window, or the one behind it, belongs to the answer.
+    before = tf.reduce_min(tf.where(is_context, before, tf.int32.max), axis=1)
+    after = tf.reduce_max(tf.where(is_context, after, -1), axis=1)
+    whole = (starts >= 0) & tf.reduce_any(touches, 1) & (before <= starts) & (ends <= after)
+    return tf.where(whole[:, None], tf.stack([first, last], axis=-1), 0)
 
 
 def window_rows(rows, windows):
@@ -115,10 +164,12 @@ def window_rows(rows, windows):
     counts = []
     spec = tf.TensorSpec([None], tf.string)
     count = tf.function(windows.count, input_signature=[spec, spec])
-    for start in range(0, len(rows), _COUNTED_TOGETHER):
-        part = rows.select(range(start, min(start + _COUNTED_TOGETHER, len(rows))))
-        questions, contexts = zip(*((row["question"], row["context"]) for row in part), strict=True)
-        counts.append(count(tf.constant(questions), tf.constant(contexts)).numpy())
+    with progress_bar("Cutting contexts into windows", len(rows)) as advance:
+        for start in range(0, len(rows), _COUNTED_TOGETHER):
+            part = rows.select(range(start, min(start + _COUNTED_TOGETHER, len(rows))))
+            pairs = [(row["question"], row["context"]) for row in part]
+            counts.append(count(*(tf.constant(texts) for texts in zip(*pairs, strict=True))))
+            advance(len(part))
     return Rows(_WindowSource(rows, np.concatenate(counts)))
 
 

@@ -10,30 +10,73 @@ __all__ = ["check"]
 _TEXTS = ("", "The", "def main(", "import os\n\n\nclass", "我喜欢编程。", "naïve café 🙂")
 
 
-def check(folder, task, texts=_TEXTS, max_new_tokens=16, tolerance=1e-3, verbose=True, **options):
-    """Compares an exported SavedModel with the task it came from, on greedy completions.
+def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbose=True, **options):
+    """Compares an exported SavedModel with the task it came from.
+
+    A task that generates is compared on greedy completions; any other on what its signature
+    `serving_default` gives, of which words and whole numbers must be equal.
 
     Args:
         folder: str or path, as `export_saved_model` wrote it.
-        task: the generative task, with its tokenizer.
-        texts: list of str. Prompts, at least one.
-        max_new_tokens: int.
-        tolerance: float. The largest difference of a `log_prob`, in nats, that is accepted.
+        task: the task, with its tokenizer.
+        texts: list of str, at least one. What a signature takes beside them, such as contexts, are
+            the same texts from the last to the first.
+        max_new_tokens: int or None. For a task that generates; None for 16.
+        tolerance: float. The largest difference of a float that is accepted; for a task that
+            generates of a `log_prob`, in nats.
         verbose: bool. Whether to print the largest difference.
-        **options: those that the artefact was exported with and that a request cannot choose:
-            beams, penalties, stop strings, bad words.
+        **options: for a task that generates, those that the artefact was exported with and that a
+            request cannot choose: beams, penalties, stop strings, bad words.
     Returns:
-        dict with `largest_difference` of the log-probabilities (float, nats; None under beam
-        search, whose scores are weighed by length), `different_texts` (list of the prompts whose
-        completions differ) and `passed`.
+        dict with `largest_difference` (float; None under beam search, whose scores are weighed by
+        length), `different_texts` (list of the texts whose answers differ) and `passed`.
     Raises:
         FileNotFoundError: if `folder` is no SavedModel.
-        ValueError: if the artefact has no signature `generate`, or `texts` are empty.
+        TypeError: if a task that does not generate gets an option of generation.
+        ValueError: if the artefact has no signature for text, or `texts` are empty.
     """
     texts = list(texts)
     if not texts:
         raise ValueError("`texts` must hold a prompt. Received: texts=[].")
-    got_texts, got_log_probs = _complete(_open(folder), texts, max_new_tokens)
+    if hasattr(task, "generate"):
+        compared = _compare_completions(folder, task, texts, max_new_tokens or 16, options)
+    else:
+        if max_new_tokens is not None:
+            options["max_new_tokens"] = max_new_tokens
+        if options:
+            raise TypeError(
+                f"{type(task).__name__} does not generate, so it is checked without options. "
+                f"Received: {', '.join(options)}."
+            )
+        compared = _compare_answers(folder, task, texts)
+    different, difference = compared
+    passed = not different and (difference is None or difference <= tolerance)
+    if verbose:
+        unit = " of a log-probability" if hasattr(task, "generate") else ""
+        print(f"{len(texts) - len(different)} of {len(texts)} texts are equal.")
+        if difference is not None:
+            print(f"The largest difference{unit} is {difference:.2g}{' nats' if unit else ''}.")
+    return {"largest_difference": difference, "different_texts": different, "passed": passed}
+
+
+def _open(folder, signature):
+    folder = pathlib.Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        raise FileNotFoundError(
+            f"`folder` must hold a saved_model.pb. Received: folder={str(folder)!r}."
+        )
+    signatures = tf.saved_model.load(str(folder)).signatures
+    if signature not in signatures:
+        raise ValueError(
+            f"`folder` must have a signature `{signature}`, which a task with a tokenizer exports. "
+            f"Received: folder={str(folder)!r} with {', '.join(signatures) or 'none'}."
+        )
+    return signatures[signature]
+
+
+def _compare_completions(folder, task, texts, max_new_tokens, options):
+    """(texts that differ, largest difference of a log-probability or None)."""
+    got_texts, got_log_probs = _complete(_open(folder, "generate"), texts, max_new_tokens)
     wanted, log_probs = task.generate(
         texts, max_new_tokens=max_new_tokens, temperature=0.0, return_scores=True, **options
     )
@@ -43,30 +86,9 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=16, tolerance=1e-3, verbose
         # The artefact may have been exported to leave the prompt out.
         if got not in (whole, whole[len(prompt) :])
     ]
-    difference = None
-    if options.get("num_beams", 1) == 1:
-        difference = float(np.max(np.abs(got_log_probs - log_probs)))
-    passed = not different and (difference is None or difference <= tolerance)
-    if verbose:
-        print(f"{len(texts) - len(different)} of {len(texts)} texts are equal.")
-        if difference is not None:
-            print(f"The largest difference of a log-probability is {difference:.2g} nats.")
-    return {"largest_difference": difference, "different_texts": different, "passed": passed}
-
-
-def _open(folder):
-    folder = pathlib.Path(folder)
-    if not (folder / "saved_model.pb").is_file():
-        raise FileNotFoundError(
-            f"`folder` must hold a saved_model.pb. Received: folder={str(folder)!r}."
-        )
-    signatures = tf.saved_model.load(str(folder)).signatures
-    if "generate" not in signatures:
-        raise ValueError(
-            "`folder` must have a signature `generate`, which a task with a tokenizer exports. "
-            f"Received: folder={str(folder)!r} with {', '.join(signatures) or 'none'}."
-        )
-    return signatures["generate"]
+    if options.get("num_beams", 1) > 1:
+        return different, None
+    return different, float(np.max(np.abs(got_log_probs - log_probs)))
 
 
 def _complete(generate, texts, max_new_tokens):
@@ -80,3 +102,32 @@ def _complete(generate, texts, max_new_tokens):
     )
     texts = [text.decode("utf-8", "replace") for text in outputs["text"].numpy()]
     return texts, outputs["log_prob"].numpy()
+
+
+def _compare_answers(folder, task, texts):
+    """(texts that differ, largest difference of a float), each text in a batch with the others."""
+    serve = _open(folder, "serving_default")
+    if mask := getattr(task.tokenizer, "mask_token", None):
+        # To a task that fills no masks it is text like any other.
+        given = [f"{text} {mask}" for text in texts]
+    else:
+        given = texts
+    names = list(serve.structured_input_signature[1])
+    wanted_function = task.serving_functions()["serving_default"]
+    order = [spec.name for spec in wanted_function.input_signature]
+    inputs = {
+        name: tf.constant(given if name == order[0] else given[::-1]) for name in sorted(names)
+    }
+    got = serve(**inputs)
+    wanted = wanted_function(*(inputs[name] for name in order))
+    different, differences = set(), [0.0]
+    for name, values in wanted.items():
+        values, others = values.numpy(), got[name].numpy()
+        if values.shape != others.shape:
+            different.update(range(len(texts)))
+        elif np.issubdtype(values.dtype, np.floating):
+            differences.append(np.max(np.abs(values - others), initial=0.0))
+        else:
+            rows = (values != others).reshape(len(texts), -1).any(axis=1)
+            different.update(np.flatnonzero(rows).tolist())
+    return [texts[index] for index in sorted(different)], float(np.max(differences))

@@ -8,6 +8,7 @@ __all__ = [
     "make_architecture",
     "make_dropout_config",
     "make_label_config",
+    "name_head",
     "read_head",
     "read_head_options",
     "read_labels",
@@ -35,7 +36,7 @@ _DROPOUTS = {
 }
 _DEFAULTS = {"classifier_dropout": None, "seq_classif_dropout": 0.2}
 _MOST_LABELS, _LONGEST_LABEL = 2**16, 2**10
-_PROBLEMS = ("single_label_classification", "multi_label_classification")
+_PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
 
 
 def find_task(config):
@@ -137,23 +138,27 @@ def read_head_options(config, task, head):
         task: str. The name of a class of `lmzoo.tasks`.
         head: dict, as `read_head` gives it.
     Raises:
-        ValueError: if there are less than two classes, or `problem_type` is not one that sorts.
+        ValueError: if there are less than two classes to sort into, or `problem_type` is unknown.
     """
     if task not in ("TextClassifier", "TokenClassifier"):
         return {}
     labels = read_labels(config)
+    options = {"dropout": head["dropout"]}
+    problem = None
+    if task == "TextClassifier":
+        options["head_activation"] = head["hidden_activation"]
+        # As transformers reads a config that does not say it.
+        problem = config.get("problem_type") or _PROBLEMS[2 if len(labels) == 1 else 0]
+        read_choice({"problem_type": problem}, "problem_type", None, _PROBLEMS)
+        if problem == "regression":
+            return {**options, "num_targets": len(labels)}
+        options["multi_label"] = problem == _PROBLEMS[1]
     if len(labels) < 2:
         raise ValueError(
-            "`id2label` must name at least two classes, as a number is not predicted here. "
-            f"Received: id2label={config.get('id2label')!r:.80}."
+            "`id2label` must name at least two classes. Received: "
+            f"id2label={config.get('id2label')!r:.80}."
         )
-    options = {"labels": labels, "dropout": head["dropout"]}
-    if task == "TokenClassifier":
-        return options
-    problem = config.get("problem_type") or _PROBLEMS[0]
-    multi_label = read_choice({"problem_type": problem}, "problem_type", None, _PROBLEMS)
-    options["multi_label"] = multi_label == _PROBLEMS[1]
-    return {**options, "head_activation": head["hidden_activation"]}
+    return {**options, "labels": labels}
 
 
 def fits_head(model_type, task):
@@ -163,7 +168,7 @@ def fits_head(model_type, task):
         model_type: str.
         task: a task of `lmzoo.tasks` on an encoder.
     """
-    name, backbone = type(task).__name__, task.backbone
+    name, backbone = name_head(task), task.backbone
     if name == "MaskedLM":
         return model_type != "roberta" or backbone.activation == "gelu"
     if name == "TextClassifier":
@@ -178,8 +183,18 @@ def make_dropout_config(model_type, name, task):
     return {} if key is None else {key: task.head.dropout}
 
 
+def name_head(task):
+    """The task whose head a task has: numbers come out of the head that sorts texts."""
+    name = type(task).__name__
+    return "TextClassifier" if name == "TextRegressor" else name
+
+
 def make_label_config(task):
     """What config.json says of a task's labels, as a dict."""
+    if hasattr(task, "num_targets"):
+        names = [f"LABEL_{index}" for index in range(task.num_targets)]
+        numbered = {str(index): name for index, name in enumerate(names)}
+        return {"id2label": numbered, "problem_type": "regression"}
     if not hasattr(task, "labels"):
         return {}
     names = task.labels.names

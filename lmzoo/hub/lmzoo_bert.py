@@ -1,6 +1,6 @@
 """An encoder that no layout of transformers expresses: our own arguments and our own paths."""
 
-from lmzoo.hub.bert_heads import read_labels
+from lmzoo.hub.bert_heads import name_head, read_labels
 from lmzoo.hub.bert_variables import MAX_SIZES
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.lmzoo_gpt import ACTIVATIONS
@@ -22,10 +22,10 @@ def make_config(task):
     own = task.backbone.get_config()
     config = {
         "model_type": MODEL_TYPE,
-        "architectures": [type(task).__name__],
+        "architectures": [name_head(task)],
         _BACKBONE: {name: value for name, value in own.items() if name not in _NOT_OURS},
     }
-    if type(task).__name__ in ("TextClassifier", "TokenClassifier"):
+    if name_head(task) in ("TextClassifier", "TokenClassifier"):
         head = task.head
         config[_HEAD] = {"hidden_activation": head.hidden_activation, "dropout": head.dropout}
     return config

@@ -65,5 +65,7 @@ def make_plan(config, header=(), pooler=None):
         recipes = bert_tensors.make_encoder_recipes(model_type, task, shapes)
         found = bert_tensors.read_names(model_type, task, header, recipes)
     options = bert_heads.read_head_options(config, task, head)
+    if "num_targets" in options:
+        task = "TextRegressor"
     options |= read_task_options(config, task, arguments["max_sequence_length"])
     return Plan(task, arguments, options, shapes, recipes, found)

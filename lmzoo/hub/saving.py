@@ -56,7 +56,7 @@ def _describe_decoder(task):
 
 
 def _describe_encoder(task):
-    model_type, kind = bert.find_model_type(task.backbone), type(task).__name__
+    model_type, kind = bert.find_model_type(task.backbone), bert_heads.name_head(task)
     if model_type is not None and bert_heads.fits_head(model_type, task):
         config = bert.make_config(task.backbone)
         config["architectures"] = [bert_heads.make_architecture(model_type, kind)]

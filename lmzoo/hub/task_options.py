@@ -1,6 +1,6 @@
 """What config.json says of a task here, beside what transformers knows of it."""
 
-from lmzoo.hub.fields import read_flag, read_number, read_size
+from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 
 __all__ = ["make_task_options", "read_task_options"]
 
@@ -15,6 +15,7 @@ _OPTIONS = {
         "sequence_length": ("length",),
     },
     "TextClassifier": {"sequence_length": ("length",)},
+    "TextRegressor": {"sequence_length": ("length",)},
     "TokenClassifier": {"sequence_length": ("length",)},
     "QuestionAnswerer": {
         "no_answer": ("flag", False),
@@ -22,6 +23,12 @@ _OPTIONS = {
         "stride": ("size", None, 0),
         "max_question_tokens": ("size", None, 1),
         "max_answer_tokens": ("size", 30, 1),
+        "sequence_length": ("length",),
+    },
+    "TextEmbedder": {
+        "pooling": ("choice", "mean", ("cls", "mean", "max")),
+        "normalize": ("flag", True),
+        "scale": ("number", 20.0, 1e-6, 1e6),
         "sequence_length": ("length",),
     },
 }
@@ -51,6 +58,8 @@ def read_task_options(config, task, max_sequence_length):
 
 
 def _read_option(found, name, kind, default=None, *limits, longest):
+    if kind == "choice":
+        return read_choice(found, name, default, *limits)
     if kind == "flag":
         return read_flag(found, name, default)
     if kind == "number":

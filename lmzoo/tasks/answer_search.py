@@ -11,7 +11,7 @@ _LOWEST = -65504.0
 
 
 class AnswerSearch:
-    """Looks through the scores of all windows.
+    """Looks through the scores of windows, and then through the windows of a context.
 
     Args:
         max_answer_tokens: int. A.
@@ -27,45 +27,63 @@ class AnswerSearch:
             )
         self._longest = max_answer_tokens
 
-    def find(self, logits, places, rows):
-        """Finds the best answer of each row.
+    def search(self, logits, places):
+        """Finds the best answer of each window.
 
         Args:
             logits: float32 (W, T, 2), of starts and ends. The first token stands for no answer.
-            places: int32 (W, T, 2). Where each token lies in its context, -1 outside of it.
-            rows: int64 (W,), ascending from 0. The row of each window; each row has one.
+            places: int32 (W, T, 4). Where each token lies in its context, as `Windows` makes them.
         Returns:
-            dict of float32 and int32 (B,): `start` and `end` in characters, -1 where the context
-            has no token; `logit` of the best answer; `no_answer_logit`, the lowest of the row's
-            windows; `total`, the log of the sum of the exponentials of all answers' logits.
+            bounds: int32 (W, 2). Start and end in characters, -1 where the window has no token.
+            scores: float32 (W, 3). The logit of the best answer, the log of the sum of the
+                exponentials of all answers' logits, and the logit of no answer.
         """
-        is_context = places[..., 0] >= 0
+        # A token of white space alone stands for no character, and is no end of an answer.
+        is_context = places[..., 1] > places[..., 0]
         starts = tf.where(is_context, logits[..., 0], _LOWEST)
         ends = tf.where(is_context, logits[..., 1], _LOWEST)
         length = tf.shape(starts)[1]
         # (W, T, A): the score of an answer that begins at a token and is 1, 2, ... tokens long
         beyond = tf.pad(ends, [[0, 0], [0, self._longest - 1]], constant_values=_LOWEST)
         ends = tf.stack([beyond[:, d : d + length] for d in range(self._longest)], axis=-1)
-        scores = tf.reshape(starts[..., None] + ends, [tf.shape(starts)[0], -1])
-        best = tf.reduce_max(scores, axis=1)
-        place = tf.argmax(scores, axis=1, output_type=tf.int32)
-        first, last = place // self._longest, place // self._longest + place % self._longest
+        scores = tf.reshape(starts[..., None] + ends, [-1, length * self._longest])
+        best = tf.argmax(scores, axis=1, output_type=tf.int32)
+        first, last = best // self._longest, best // self._longest + best % self._longest
+        logit = tf.reduce_max(scores, axis=1)
+        # Half of the lowest is far below any score and above those of no token.
+        is_found = logit > _LOWEST / 2
+        bounds = [
+            tf.where(is_found, tf.gather(places[..., side], token, batch_dims=1), -1)
+            for side, token in ((0, first), (1, last))
+        ]
+        total = tf.reduce_logsumexp(scores, axis=1)
+        nothing = logits[:, 0, 0] + logits[:, 0, 1]
+        return tf.stack(bounds, axis=-1), tf.stack([logit, total, nothing], axis=-1)
 
-        logit = tf.math.segment_max(best, rows)
-        is_best = best >= tf.gather(logit, rows)
-        numbers = tf.range(tf.size(best))
-        chosen = tf.math.segment_min(tf.where(is_best, numbers, tf.size(best)), rows)
+    def choose(self, bounds, scores, rows):
+        """Finds the best answer of each row among those of its windows.
 
-        def look_up(tokens, side):
-            found = tf.gather(places[..., side], tokens, batch_dims=1)
-            # Half of the lowest is far below any score and above those of no token.
-            return tf.where(logit > _LOWEST / 2, tf.gather(found, chosen), -1)
-
-        shifted = tf.reduce_sum(tf.exp(scores - tf.gather(logit, rows)[:, None]), axis=1)
+        Args:
+            bounds, scores: of `search`.
+            rows: int64 (W,), ascending from 0. The row of each window; each row has one.
+        Returns:
+            dict of float32 and int32 (B,): `start` and `end` in characters, -1 where the context
+            has no token; `logit` of the best answer, of the first window where several have it;
+            `total`, the log of the sum of the exponentials of all answers' logits; and
+            `no_answer_logit`, the lowest of the row's windows.
+        """
+        logits, totals, nothing = tf.unstack(scores, axis=-1)
+        logit = tf.math.segment_max(logits, rows)
+        numbers, size = tf.range(tf.size(logits)), tf.size(logits)
+        is_best = logits >= tf.gather(logit, rows)
+        chosen = tf.math.segment_min(tf.where(is_best, numbers, size), rows)
+        found = tf.gather(bounds, chosen)
+        highest = tf.math.segment_max(totals, rows)
+        shares = tf.math.segment_sum(tf.exp(totals - tf.gather(highest, rows)), rows)
         return {
-            "start": look_up(first, 0),
-            "end": look_up(last, 1),
+            "start": found[:, 0],
+            "end": found[:, 1],
             "logit": logit,
-            "no_answer_logit": tf.math.segment_min(logits[:, 0, 0] + logits[:, 0, 1], rows),
-            "total": logit + tf.math.log(tf.math.segment_sum(shifted, rows)),
+            "total": highest + tf.math.log(shares),
+            "no_answer_logit": tf.math.segment_min(nothing, rows),
         }

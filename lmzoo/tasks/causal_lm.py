@@ -128,25 +128,33 @@ class CausalLM(TextGeneration, Task):
         return scores[0] if is_single else scores
 
     def _score_batch(self, rows):
-        whole = tf.ragged.constant([prompt + ids for prompt, ids in rows], dtype=tf.int32)
+        prompts, texts = (tf.ragged.constant(ids, tf.int32) for ids in zip(*rows, strict=True))
+        spec = tf.RaggedTensorSpec([None, None], tf.int32)
         graph = self._get_graph(
-            "score",
-            lambda: tf.function(
-                self._compute_log_probs,
-                input_signature=[
-                    tf.TensorSpec([None, None], tf.int32),
-                    tf.TensorSpec([None, None], tf.bool),
-                ],
-            ),
+            "score", lambda: tf.function(self.compute_log_probs, input_signature=[spec, spec])
         )
-        mask = tf.sequence_mask(whole.row_lengths(), whole.bounding_shape()[1])
-        log_probs = graph(whole.to_tensor(), mask).numpy()
-        return [
-            np.array(row[len(prompt) - 1 : len(prompt) + len(ids) - 1])
-            for row, (prompt, ids) in zip(log_probs, rows, strict=True)
-        ]
+        return [np.array(row, np.float32) for row in graph(prompts, texts).numpy()]
 
-    def _compute_log_probs(self, token_ids, padding_mask):
-        # (B, T) -> (B, T - 1): the log-probability of each token but the first
-        logits = self({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
-        return -tf.nn.sparse_softmax_cross_entropy_with_logits(token_ids[:, 1:], logits[:, :-1])
+    def compute_log_probs(self, prompts, texts):
+        """In the graph: the log-probability of each token of some texts.
+
+        Args:
+            prompts: tf.RaggedTensor int32 (B, None). What each text follows, at least one token.
+            texts: tf.RaggedTensor int32 (B, None).
+        Returns:
+            tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
+        """
+        whole = tf.concat([prompts, texts], axis=1)
+        mask = tf.sequence_mask(whole.row_lengths(), whole.bounding_shape()[1])
+        inputs = {"token_ids": whole.to_tensor(), "padding_mask": mask}
+        hidden = self.backbone(inputs, training=False)
+        # The logits of the prompts, V numbers a token, are not asked for.
+        targets = texts.to_tensor()
+        places = tf.expand_dims(prompts.row_lengths() - 1, 1) + tf.range(
+            tf.shape(targets, tf.int64)[1]
+        )
+        places = tf.minimum(places, tf.shape(whole.to_tensor(), tf.int64)[1] - 1)
+        # (B, T, D) -> (B, M, D) -> (B, M, V)
+        logits = self.backbone.compute_logits(tf.gather(hidden, places, batch_dims=1))
+        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())

@@ -1,5 +1,6 @@
 """Counting the texts that were too long, to say so once."""
 
+import functools
 import threading
 import warnings
 
@@ -10,7 +11,7 @@ __all__ = ["CutReport"]
 
 
 class CutReport:
-    """Counts texts on their way through a dataset.
+    """Counts texts on their way through a dataset, each batch of an epoch once.
 
     Args:
         sequence_length: int. What they were cut to.
@@ -18,19 +19,22 @@ class CutReport:
 
     def __init__(self, sequence_length):
         self._sequence_length = sequence_length
-        self._num_texts = 0
-        self._num_cut = 0
+        # By batch, because Keras reads some twice, and so does each epoch.
+        self._counts = {}
         self._lock = threading.Lock()
 
-    def count(self, example):
+    def count(self, example, number, part="training"):
         """In a dataset's graph: notes how many texts were cut, gives what Keras takes.
 
         Args:
             example: `lmzoo.tasks.text_input.Example`.
+            number: int64 (). Which batch of an epoch it is.
+            part: str. Batches of another part are other ones.
         Returns:
             tuple `(inputs,)`, `(inputs, labels)` or `(inputs, labels, weights)`.
         """
-        counted = tf.numpy_function(self._add, [example.is_cut], tf.int64)
+        add = functools.partial(self.add, part)
+        counted = tf.numpy_function(add, [number, example.is_cut], tf.int64)
         with tf.control_dependencies([counted]):
             inputs = tf.nest.map_structure(tf.identity, example.inputs)
         if example.labels is None:
@@ -39,18 +43,19 @@ class CutReport:
             return inputs, example.labels
         return inputs, example.labels, example.weights
 
-    def _add(self, is_cut):
+    def add(self, part, number, is_cut):
+        """Notes a batch: its part and number, and for each text whether it was cut."""
         with self._lock:
-            self._num_texts += is_cut.size
-            self._num_cut += int(is_cut.sum())
-        return np.int64(self._num_cut)
+            self._counts[part, int(number)] = (np.size(is_cut), int(np.sum(is_cut)))
+        return np.int64(number)
 
     def warn(self):
-        """Warns once of all that were cut; where there are several epochs, of the share."""
-        if self._num_cut:
-            share = self._num_cut / self._num_texts
+        """Warns if texts were cut, once, with their number."""
+        num_texts = sum(size for size, _ in self._counts.values())
+        num_cut = sum(cut for _, cut in self._counts.values())
+        if num_cut:
             warnings.warn(
-                f"{self._num_cut} of {self._num_texts} texts read ({share:.1%}) were longer than "
+                f"{num_cut} of {num_texts} texts ({num_cut / num_texts:.1%}) were longer than "
                 f"{self._sequence_length} tokens and were cut to that.",
                 stacklevel=3,
             )

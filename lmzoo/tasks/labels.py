@@ -4,7 +4,7 @@ import numbers
 
 import tensorflow as tf
 
-__all__ = ["LabelSet"]
+__all__ = ["LabelSet", "to_float_rows"]
 
 
 class LabelSet:
@@ -63,30 +63,60 @@ class LabelSet:
             if 0 <= label < len(self.names):
                 return int(label)
         else:
-            raise TypeError(f"A label must be a name or a number. Received: {label!r:.60}.")
+            raise TypeError(f"A label must be a name or an int. Received: {label!r:.60}.")
         raise ValueError(
             f"A label must be one of {_shorten(self.names)} or its number. Received: {label!r:.60}."
         )
 
     def to_ids(self, labels):
-        """In the graph: the numbers of labels, string or int of any shape, checked at run time."""
+        """In the graph: the numbers of labels.
+
+        Args:
+            labels: string or int of any shape, ragged or not.
+        Returns:
+            int32 of that shape.
+        Raises:
+            TypeError: if they are neither.
+            tf.errors.InvalidArgumentError: at run time, if one is none of the labels.
+        """
+        if labels.dtype != tf.string and not labels.dtype.is_integer:
+            raise TypeError(
+                f"A label must be a name or an int. Received: dtype={labels.dtype.name}."
+            )
+        if isinstance(labels, tf.RaggedTensor):
+            return labels.with_flat_values(self.to_ids(labels.flat_values))
         if labels.dtype == tf.string:
-            with tf.init_scope():
-                table = tf.lookup.StaticHashTable(
-                    tf.lookup.KeyValueTensorInitializer(
-                        tf.constant(self.names), tf.range(len(self.names))
-                    ),
-                    default_value=-1,
-                )
-            ids = table.lookup(labels)
+            # (..., 1), (C,) -> (..., C)
+            is_name = tf.expand_dims(labels, -1) == tf.constant(self.names)
+            ids = tf.argmax(is_name, axis=-1, output_type=tf.int32)
+            ids = tf.where(tf.reduce_any(is_name, axis=-1), ids, -1)
         else:
-            ids = tf.cast(labels, tf.int32)
-        flat = ids.flat_values if isinstance(ids, tf.RaggedTensor) else ids
-        known = tf.reduce_all((flat >= 0) & (flat < len(self.names)))
+            ids = labels
+        known = tf.reduce_all((ids >= 0) & (ids < len(self.names)))
         message = f"A label must be one of {_shorten(self.names)} or its number. Received:"
-        given = labels.flat_values if isinstance(labels, tf.RaggedTensor) else labels
-        with tf.control_dependencies([tf.debugging.Assert(known, [message, given])]):
-            return tf.identity(ids)
+        with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
+            return tf.cast(ids, tf.int32)
+
+
+def to_float_rows(labels, size):
+    """In the graph: rows of numbers, dense or ragged, as float32 (B, size).
+
+    Raises:
+        TypeError: if they are no numbers.
+        ValueError or tf.errors.InvalidArgumentError: if a row has another length.
+    """
+    if not (labels.dtype.is_integer or labels.dtype.is_floating or labels.dtype.is_bool):
+        raise TypeError(f"A label must be of numbers. Received: dtype={labels.dtype.name}.")
+    if isinstance(labels, tf.RaggedTensor):
+        message = f"A label must be of {size} numbers. Received, for the texts of a batch:"
+        lengths = labels.row_lengths()
+        fits = tf.debugging.Assert(tf.reduce_all(lengths == size), [message, lengths])
+        with tf.control_dependencies([fits]):
+            # (B * size,) -> (B, size)
+            labels = tf.reshape(labels.flat_values, [-1, size])
+    if not labels.shape.is_compatible_with([None, size]):
+        raise ValueError(f"A label must be of {size} numbers. Received: shape={labels.shape}.")
+    return tf.cast(tf.ensure_shape(labels, [None, size]), tf.float32)
 
 
 def _shorten(names):

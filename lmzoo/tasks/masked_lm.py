@@ -6,6 +6,7 @@ import tensorflow as tf
 from lmzoo.data.masking import Masking
 from lmzoo.data.packing import pack
 from lmzoo.layers import MaskedLMHead
+from lmzoo.metrics import Accuracy
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
 
@@ -40,6 +41,8 @@ class MaskedLM(TextInput, Task):
         lm.fit(texts, epochs=10)
         lm.fill("The [MASK] sat")  # [{"token": "cat", "score": 0.21}, ...]
     """
+
+    _uses_pooler = False
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class MaskedLM(TextInput, Task):
         )
 
     def _make_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [Accuracy()]
 
     def encode(self, columns, seed):
         inputs, is_cut = self.encode_inputs(columns)
@@ -113,7 +116,7 @@ class MaskedLM(TextInput, Task):
             of these. Special tokens are no words.
         Raises:
             TypeError: if a text is not a str.
-            ValueError: if a text has no mask, the mask was cut off, `top_k` is out of its range or
+            ValueError: if a text has no mask, a mask was cut off, `top_k` is out of its range or
                 there is no tokenizer.
         """
         texts, is_single = self.read_texts(texts)
@@ -127,10 +130,10 @@ class MaskedLM(TextInput, Task):
         answers = []
         for index, result in enumerate(results):
             tokens = [row for row in result["tokens"].tolist() if row[0]]
-            if not tokens:
+            if len(tokens) < texts[index].count(self.tokenizer.mask_token):
                 raise ValueError(
-                    f"`texts` must have a mask within {self.sequence_length} tokens. Received: "
-                    f"{texts[index]!r:.80} at index {index}, which has it later."
+                    f"`texts` must have their masks within {self.sequence_length} tokens. "
+                    f"Received: {texts[index]!r:.80} at index {index}, which has one later."
                 )
             scores = result["scores"][: len(tokens)].tolist()
             masks = [
@@ -143,21 +146,19 @@ class MaskedLM(TextInput, Task):
             answers.append(masks[0] if len(masks) == 1 else masks)
         return answers[0] if is_single else answers
 
-    def _get_fill(self, top_k):
-        if type(top_k) is not int or not 0 < top_k <= self.tokenizer.vocabulary_size:
+    def _get_fill(self, top_k, served=False):
+        num_words = self.tokenizer.vocabulary_size - len(self.tokenizer.special_tokens)
+        if type(top_k) is not int or not 0 < top_k <= num_words:
             raise ValueError(
-                f"`top_k` must be an int from 1 to {self.tokenizer.vocabulary_size}. Received: "
-                f"top_k={top_k!r}."
+                f"`top_k` must be an int from 1 to {num_words}. Received: top_k={top_k!r}."
             )
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph(
-            ("fill", top_k),
-            lambda: tf.function(lambda text: self._fill(text, top_k), input_signature=specs),
+        return self.get_text_function(
+            f"fill {top_k}", lambda text: self._fill(text, top_k), served=served
         )
 
     def _fill(self, text, top_k):
         ids = self.tokenizer.tokenize(text, allow_special=[self.tokenizer.mask_token])
-        inputs, _, _ = pack([ids], self.tokenizer, self.sequence_length)
+        inputs, _, is_cut = pack([ids], self.tokenizer, self.sequence_length)
         token_ids = inputs["token_ids"]
         # (B, T) -> (B, M), the masks of each row
         is_mask = token_ids == self.tokenizer.mask_token_id
@@ -176,6 +177,7 @@ class MaskedLM(TextInput, Task):
         return {
             "tokens": tf.where(is_real, tf.reshape(tokens, tf.shape(ids)), ""),
             "scores": tf.where(is_real, scores, 0.0),
+            "is_cut": is_cut,
         }
 
     def serving_functions(self):
@@ -189,7 +191,7 @@ class MaskedLM(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_fill(5)
+            functions["serving_default"] = self._get_fill(5, served=True)
         return functions
 
     def get_config(self):

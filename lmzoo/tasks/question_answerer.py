@@ -5,9 +5,10 @@ import tensorflow as tf
 from keras import ops
 
 from lmzoo.data.rows import Rows
-from lmzoo.data.windows import Windows, window_rows
+from lmzoo.data.windows import Windows, label_windows, window_rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
+from lmzoo.tasks.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.answer_search import AnswerSearch
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
@@ -40,8 +41,10 @@ class QuestionAnswerer(TextInput, Task):
 
     Trained on `fit((questions, contexts), answers)`: an answer is its text (the first place where
     the context has it counts), a pair `(text, start)` with the start in characters, or None where
-    there is none; or on rows as `lmzoo.data.read_squad` gives them. A context that is too long for
-    one input is read in windows that overlap, each an example of its own.
+    there is none; or on rows as `lmzoo.data.read_squad` gives them. A dataset of the caller's own
+    has these columns too, or `answer` and `start`. A context that is too long for one input is read
+    in windows that overlap, each an example of its own; one that lacks a token of the answer learns
+    that there is none.
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
@@ -60,8 +63,8 @@ class QuestionAnswerer(TextInput, Task):
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
     Returns:
-        Logits, float (B, T, 2): how well an answer begins, and ends, at each token. The lowest
-        number of float16 stands at padding.
+        Logits, float (B, T, 2): how well an answer begins, and ends, at each token; -65504 at
+        padding.
     Raises:
         ValueError: if a number is out of its range, the window has no room, or the tokenizer does
             not fit the backbone.
@@ -74,6 +77,7 @@ class QuestionAnswerer(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    _uses_pooler = False
 
     def __init__(
         self,
@@ -88,7 +92,9 @@ class QuestionAnswerer(TextInput, Task):
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
-        self.sequence_length = sequence_length or min(384, backbone.max_sequence_length)
+        if sequence_length is None:
+            sequence_length = min(384, backbone.max_sequence_length)
+        self.sequence_length = sequence_length
         self.no_answer = no_answer
         self.no_answer_threshold = no_answer_threshold
         fourth = self.sequence_length // 4
@@ -132,46 +138,19 @@ class QuestionAnswerer(TextInput, Task):
     def columns_of(self, x, y=None, sample_weight=None):
         columns = dict(x) if isinstance(x, dict) else {"question": x[0], "context": x[1]}
         if y is not None:
-            columns |= _to_answer_columns(y, columns["context"])
+            columns |= read_answers(y, columns["context"])
         if sample_weight is not None:
             columns["weight"] = sample_weight
         return columns
 
     def label_rows(self, rows):
-        for name in ("question", "context", "answers", "answer_starts"):
-            if name not in rows.columns:
-                raise ValueError(
-                    "An answerer must have questions, contexts and answers. Received: rows with "
-                    f"columns {', '.join(rows.columns)}, without `{name}`."
-                )
-        rows = rows.with_column("start", self._find_start)
-        rows = rows.with_column("answer", lambda row: row["answers"][0] if row["answers"] else "")
-        # Each answer is looked at once before training begins, not when its batch comes.
-        for _ in rows:
-            pass
-        return rows
+        return check_answers(rows, self.no_answer)
 
-    def _find_start(self, row):
-        """The place of the first answer, -1 where there is none."""
-        if not row["answers"]:
-            if not self.no_answer:
-                raise ValueError(
-                    "A question must have an answer where `no_answer` is False. Received: "
-                    f"{row['question']!r:.80} without one."
-                )
-            return -1
-        answer, start = row["answers"][0], row["answer_starts"][0]
-        if not answer or start < 0 or not row["context"].startswith(answer, start):
-            raise ValueError(
-                "An answer must stand in its context at its start. Received: "
-                f"{answer!r:.60} at {start}, where there is "
-                f"{row['context'][max(start, 0) : max(start, 0) + 20]!r}."
-            )
-        return start
-
-    def _to_rows(self, x, y=None, sample_weight=None, labelled=True):
-        rows = super()._to_rows(x, y, sample_weight, labelled)
-        return window_rows(rows, self._make_windows()) if isinstance(rows, Rows) else rows
+    def _to_batches(self, rows, *args, **kwargs):
+        # Here and not before, so that `validation_split` parts questions and not windows.
+        if isinstance(rows, Rows):
+            rows = window_rows(rows, self._make_windows())
+        return super()._to_batches(rows, *args, **kwargs)
 
     def encode_inputs(self, columns):
         inputs, places, _ = self._cut(columns)
@@ -181,13 +160,12 @@ class QuestionAnswerer(TextInput, Task):
         inputs, places, rows = self._cut(columns)
         # Windows lose nothing, so no text is cut.
         is_cut = tf.zeros(tf.shape(places)[:1], tf.bool)
-        if "start" not in columns:
-            return Example(inputs, None, None, is_cut)
-        starts = tf.cast(columns["start"], tf.int32)
-        ends = starts + tf.strings.length(columns["answer"], unit="UTF8_CHAR")
-        labels = _label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
+        starts, ends = first_answers(columns, self.no_answer)
+        labels = label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
         weights = columns.get("weight")
-        return Example(inputs, labels, weights and tf.gather(weights, rows), is_cut)
+        if weights is not None:
+            weights = tf.gather(weights, rows)
+        return Example(inputs, labels, weights, is_cut)
 
     def _cut(self, columns):
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
@@ -239,8 +217,7 @@ class QuestionAnswerer(TextInput, Task):
         """
         results = super().evaluate(x, y, batch_size, return_dict=True, **kwargs)
         if self._is_raw(x) and not isinstance(x, tf.data.Dataset):
-            rows = x if isinstance(x, Rows) else TextInput._to_rows(self, x, y)
-            results |= self._score_rows(rows, batch_size)
+            results |= self._score_rows(self._to_rows(x, y), batch_size)
         return results if return_dict else list(results.values())
 
     def _score_rows(self, rows, batch_size):
@@ -254,8 +231,9 @@ class QuestionAnswerer(TextInput, Task):
         return {"exact_match": scores["exact"], "f1": scores["f1"]}
 
     def _answer(self, question, context):
+        context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
         inputs, places, rows = self._make_windows().make(question, context)
-        found = self._search.find(self._call_in_parts(inputs), places, rows)
+        found = self._search.choose(*self._search_in_parts(inputs, places), rows)
         start, end, logit = found["start"], found["end"], found["logit"]
         nothing = found["no_answer_logit"]
         both = tf.reduce_logsumexp(tf.stack([found["total"], nothing]), axis=0)
@@ -265,35 +243,36 @@ class QuestionAnswerer(TextInput, Task):
         is_none = start < 0
         score = tf.exp(logit - (both if self.no_answer else found["total"]))
         no_answer_score = tf.exp(nothing - both)
+        length = tf.where(is_none, 0, end - start)
         return {
-            "answer": tf.strings.substr(
-                context,
-                tf.maximum(start, 0),
-                tf.where(is_none, 0, end - start),
-                unit="UTF8_CHAR",
-            ),
+            "answer": tf.strings.substr(context, tf.maximum(start, 0), length, unit="UTF8_CHAR"),
             "start": start,
             "end": end,
             "score": tf.where(is_none, no_answer_score, score),
             "no_answer_score": no_answer_score,
         }
 
-    def _call_in_parts(self, inputs):
-        """Logits (W, T, 2) of any number of windows, in memory that does not grow with it."""
-        count = tf.shape(inputs["token_ids"])[0]
-        num_parts = -(-count // _WINDOWS_AT_ONCE)
-        parts = tf.TensorArray(
-            tf.float32, num_parts, infer_shape=False, element_shape=[None, None, 2]
+    def _search_in_parts(self, inputs, places):
+        """`AnswerSearch.search` of any number of windows; a few of them at once are computed."""
+        num_parts = -(-tf.shape(places)[0] // _WINDOWS_AT_ONCE)
+        bounds = tf.TensorArray(tf.int32, num_parts, infer_shape=False, element_shape=[None, 2])
+        scores = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=[None, 3])
+
+        def search_part(part, bounds, scores):
+            chosen = slice(part * _WINDOWS_AT_ONCE, (part + 1) * _WINDOWS_AT_ONCE)
+            windows = {name: values[chosen] for name, values in inputs.items()}
+            logits = tf.cast(self(windows, training=False), tf.float32)
+            found = self._search.search(logits, places[chosen])
+            return part + 1, bounds.write(part, found[0]), scores.write(part, found[1])
+
+        # One after the other: parallel ones would need the memory of all.
+        _, bounds, scores = tf.while_loop(
+            lambda part, *_: part < num_parts,
+            search_part,
+            (0, bounds, scores),
+            parallel_iterations=1,
         )
-
-        def call_part(part, parts):
-            first = part * _WINDOWS_AT_ONCE
-            window = {name: x[first : first + _WINDOWS_AT_ONCE] for name, x in inputs.items()}
-            logits = tf.cast(self(window, training=False), tf.float32)
-            return part + 1, parts.write(part, logits)
-
-        _, parts = tf.while_loop(lambda part, _: part < num_parts, call_part, (0, parts))
-        return parts.concat()
+        return bounds.concat(), scores.concat()
 
     def _get_answer(self):
         specs = [tf.TensorSpec([None], tf.string, name) for name in ("question", "context")]
@@ -319,39 +298,3 @@ class QuestionAnswerer(TextInput, Task):
             "sequence_length"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
-
-
-def _to_answer_columns(answers, contexts):
-    """Columns of one answer a question, or of none."""
-    if isinstance(answers, tuple) and isinstance(answers[0], tf.Tensor):
-        return {"answer": answers[0], "start": answers[1]}
-    texts, starts = [], []
-    for answer, context in zip(answers, contexts, strict=False):
-        if isinstance(answer, str):
-            answer = (answer, context.find(answer))
-        text, start = ("", -1) if answer is None else answer
-        texts.append([] if answer is None else [text])
-        starts.append([] if answer is None else [int(start)])
-    texts += [[]] * (len(answers) - len(texts))
-    return {"answers": texts, "answer_starts": starts + [[]] * (len(answers) - len(starts))}
-
-
-def _label_windows(places, starts, ends):
-    """The first and the last token of each window's answer, int32 (W, 2).
-
-    Both are 0, the start token, where the window does not hold the whole answer.
-    """
-    token_starts, token_ends = places[..., 0], places[..., 1]
-    is_context = token_starts >= 0
-    touches = is_context & (token_ends > starts[:, None]) & (token_starts < ends[:, None])
-    length = tf.shape(places)[1]
-    first = tf.argmax(tf.cast(touches, tf.int32), axis=1, output_type=tf.int32)
-    last = (
-        length
-        - 1
-        - tf.argmax(tf.cast(tf.reverse(touches, [1]), tf.int32), axis=1, output_type=tf.int32)
-    )
-    lowest = tf.reduce_min(tf.where(is_context, token_starts, tf.int32.max), axis=1)
-    highest = tf.reduce_max(tf.where(is_context, token_ends, -1), axis=1)
-    whole = (starts >= 0) & tf.reduce_any(touches, 1) & (lowest <= starts) & (ends <= highest)
-    return tf.where(whole[:, None], tf.stack([first, last], axis=-1), 0)

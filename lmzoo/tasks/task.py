@@ -18,6 +18,7 @@ class Task(keras.Model):
 
     # What suits pretraining; tasks that are fine-tuned have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
+    _uses_pooler = True
 
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
@@ -34,6 +35,20 @@ class Task(keras.Model):
         self._graphs = {}
         self._tokenizer_class = None
         self.built = True
+
+    @property
+    def trainable_weights(self):
+        """list. What training changes: not a pooler that the task does not use."""
+        weights = super().trainable_weights
+        if self._uses_pooler or getattr(self.backbone, "pooler_dense", None) is None:
+            return weights
+        # No gradient reaches them, of which Keras would warn.
+        unused = {id(weight) for weight in self.backbone.pooler_dense.weights}
+        return [weight for weight in weights if id(weight) not in unused]
+
+    @property
+    def trainable_variables(self):
+        return self.trainable_weights
 
     def compile(self, optimizer="auto", loss="auto", *, weighted_metrics="auto", **kwargs):
         """Configures training; without arguments with what suits the task.
@@ -53,8 +68,10 @@ class Task(keras.Model):
             optimizer = self._make_optimizer()
         if loss == "auto":
             loss = self._make_loss()
-        if isinstance(weighted_metrics, str):
-            weighted_metrics = self._make_metrics()
+        if weighted_metrics == "auto":
+            # Some keep a row for each replica, so they are made where the variables were.
+            with self.distribute_strategy.scope():
+                weighted_metrics = self._make_metrics()
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
 

@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from lmzoo.tasks.labels import LabelSet
+from lmzoo.metrics import Accuracy
+from lmzoo.tasks.labels import LabelSet, to_float_rows
 from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
@@ -85,12 +86,18 @@ class TextClassifier(TextInput, Task):
 
     def _make_metrics(self):
         if self.multi_label:
-            return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            return [Accuracy(multi_label=True)]
+        return [Accuracy()]
 
     def fit(self, x=None, y=None, batch_size=None, *, class_weight=None, **kwargs):
         """Trains as `TextInput.fit`; `class_weight` may name the classes it weighs."""
         if class_weight is not None:
+            if self.multi_label:
+                raise ValueError(
+                    "`class_weight` must be None with `multi_label`, where Keras would take each "
+                    f"text for one of its first label alone. Received: {class_weight!r:.80}. Pass "
+                    "`sample_weight`."
+                )
             class_weight = {self.labels.to_id(name): class_weight[name] for name in class_weight}
         return super().fit(x, y, batch_size, class_weight=class_weight, **kwargs)
 
@@ -125,22 +132,31 @@ class TextClassifier(TextInput, Task):
         return [float(index in ids) for index in range(len(self.labels))]
 
     def encode(self, columns, seed):
+        if "label" not in columns:
+            raise ValueError(
+                "A classifier must have a label for each text. Received: batches with columns "
+                f"{', '.join(columns)}."
+            )
         inputs, is_cut = self.encode_inputs(columns)
-        labels = columns.get("label")
-        if labels is not None and self.multi_label:
-            labels = self._to_dense(labels)
-        elif labels is not None:
-            labels = self.labels.to_ids(labels)
+        labels = columns["label"]
+        labels = self._to_dense(labels) if self.multi_label else self.labels.to_ids(labels)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
     def _to_dense(self, labels):
-        # Rows have zeros and ones already; a caller's dataset may have names.
-        if labels.dtype == tf.string:
-            found = tf.one_hot(self.labels.to_ids(labels), len(self.labels))
-            return tf.reduce_max(found, axis=1)
-        if isinstance(labels, tf.RaggedTensor):
-            labels = labels.to_tensor(shape=[None, len(self.labels)])
-        return tf.cast(labels, tf.float32)
+        """Zeros and ones, float32 (B, C): Rows have them, a caller's dataset may have names."""
+        if labels.dtype != tf.string:
+            labels = to_float_rows(labels, len(self.labels))
+            message = "The labels of a text must be names, or zeros and ones. Received:"
+            known = tf.reduce_all((labels == 0) | (labels == 1))
+            with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
+                return tf.identity(labels)
+        ids = self.labels.to_ids(labels)
+        if isinstance(ids, tf.RaggedTensor):
+            found = ids.with_flat_values(tf.one_hot(ids.flat_values, len(self.labels)))
+        else:
+            found = tf.one_hot(ids, len(self.labels))
+        # (B, None, C) -> (B, C). The largest of a row without labels would be minus infinity.
+        return tf.minimum(tf.reduce_sum(found, axis=1), 1.0)
 
     # Answers
 
@@ -150,8 +166,8 @@ class TextClassifier(TextInput, Task):
         Args:
             texts: str or list of str.
             pairs: what each text is compared with, in the same form, or None.
-            top_k: int or None. How many labels of a text to give, the best first; None for the best
-                one, or with `multi_label` for all from `threshold` on.
+            top_k: int or None. How many labels of a text to give, C at most, the best first; None
+                for the best one, or with `multi_label` for all from `threshold` on.
             threshold: float. The lowest score of a label with `multi_label`.
             batch_size: int or None. Texts that are computed together; None for 32.
         Returns:
@@ -159,17 +175,20 @@ class TextClassifier(TextInput, Task):
             `multi_label`; for a list of texts, a list of these.
         Raises:
             TypeError: if a text is not a str.
-            ValueError: if the lists differ in length, `top_k` is below 1 or there is no tokenizer.
+            ValueError: if the lists differ in length, a number is out of its range or there is no
+                tokenizer.
         """
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
-        texts, is_single = self.read_texts(texts)
-        columns = [texts]
-        if pairs is not None:
-            columns.append(self.read_texts(pairs, "pairs")[0])
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+            raise ValueError(
+                f"`threshold` must be from 0 to 1. Received: threshold={threshold!r:.60}."
+            )
+        columns, is_single = self.read_columns(texts, pairs)
+        graph = self.get_text_function("classify", self._classify, len(columns))
         results = [
             self._to_answer(result, top_k, threshold)
-            for result in self.run_graph(self._get_classify(len(columns)), columns, batch_size)
+            for result in self.run_graph(graph, columns, batch_size)
         ]
         return results[0] if is_single else results
 
@@ -184,18 +203,13 @@ class TextClassifier(TextInput, Task):
             return [each for each in found if each["score"] >= threshold]
         return found[0]
 
-    def _get_classify(self, num_texts):
-        specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "pair")[:num_texts]]
-        return self._get_graph(
-            ("classify", num_texts), lambda: tf.function(self._classify, input_signature=specs)
-        )
-
     def _classify(self, *texts):
-        inputs, _ = self.pack_texts(*texts)
+        inputs, is_cut = self.pack_texts(*texts)
         logits = self(inputs, training=False)
         scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
         scores, order = tf.math.top_k(scores, len(self.labels))
-        return {"labels": tf.gather(tf.constant(self.labels.names), order), "scores": scores}
+        names = tf.gather(tf.constant(self.labels.names), order)
+        return {"labels": names, "scores": scores, "is_cut": is_cut}
 
     def serving_functions(self):
         """What is exported.
@@ -208,8 +222,10 @@ class TextClassifier(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_classify(1)
-            functions["pairs"] = self._get_classify(2)
+            for name, num_texts in (("serving_default", 1), ("pairs", 2)):
+                functions[name] = self.get_text_function(
+                    "classify", self._classify, num_texts, served=True
+                )
         return functions
 
     def get_config(self):

@@ -2,13 +2,14 @@
 
 import typing
 
-import numpy as np
 import tensorflow as tf
 
 from lmzoo.data import Rows, make_rows
 from lmzoo.data.packing import pack
 from lmzoo.layers.checks import check_size
 from lmzoo.tasks.cut_report import CutReport
+from lmzoo.tasks.text_batches import list_texts, run_in_batches
+from lmzoo.tasks.text_datasets import holds_text, make_batches, widen_numbers
 
 __all__ = ["Example", "TextInput"]
 
@@ -67,6 +68,7 @@ class TextInput:
         sample_weight=None,
         validation_data=None,
         validation_split=0.0,
+        validation_batch_size=None,
         shuffle=True,
         initial_epoch=0,
         **kwargs,
@@ -80,7 +82,9 @@ class TextInput:
             batch_size: int or None. 32 for raw text.
             sample_weight: list of float or None.
             validation_data: as `x`, or a tuple `(x, y)` or `(x, y, sample_weight)`.
-            validation_split: float. The share of raw texts to set aside for validation.
+            validation_split: float. The share of raw texts to set aside for validation, where
+                there is no `validation_data`.
+            validation_batch_size: int or None. As `batch_size` unless given.
             shuffle: bool.
             initial_epoch: int. The order of an epoch of raw text depends on its number.
             **kwargs: as for `keras.Model.fit`.
@@ -93,13 +97,30 @@ class TextInput:
         report = CutReport(self.sequence_length)
         if self._is_raw(x):
             rows = self._to_rows(x, y, sample_weight)
-            if validation_split and isinstance(rows, Rows):
-                rows, validation_data = rows.split(validation_split)
+            if validation_split and validation_data is None and isinstance(rows, Rows):
+                rows, held_out = rows.split(validation_split)
                 validation_split = 0.0
-            x = self._to_batches(rows, batch_size, shuffle, report, initial_epoch)
+                validation_data = self._to_batches(
+                    held_out, validation_batch_size or batch_size, report, part="validation"
+                )
+            x = self._to_batches(
+                rows,
+                batch_size,
+                report,
+                training=True,
+                shuffle=shuffle,
+                initial_epoch=initial_epoch,
+            )
             y = sample_weight = batch_size = None
         if self._is_raw_pair(validation_data):
-            validation_data = self._to_validation(validation_data, batch_size)
+            if not isinstance(validation_data, tuple):
+                validation_data = (validation_data,)
+            validation_data = self._to_batches(
+                self._to_rows(*validation_data),
+                validation_batch_size or batch_size,
+                report,
+                part="validation",
+            )
         try:
             return super().fit(
                 x,
@@ -108,6 +129,7 @@ class TextInput:
                 sample_weight=sample_weight,
                 validation_data=validation_data,
                 validation_split=validation_split,
+                validation_batch_size=validation_batch_size,
                 shuffle=False if isinstance(x, tf.data.Dataset) else shuffle,
                 initial_epoch=initial_epoch,
                 **kwargs,
@@ -120,7 +142,7 @@ class TextInput:
         report = CutReport(self.sequence_length)
         if self._is_raw(x):
             rows = self._to_rows(x, y, sample_weight)
-            x = self._to_batches(rows, batch_size, False, report)
+            x = self._to_batches(rows, batch_size, report)
             y = sample_weight = batch_size = None
         results = super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         report.warn()
@@ -135,7 +157,7 @@ class TextInput:
         report = CutReport(self.sequence_length)
         if self._is_raw(x):
             rows = self._to_rows(x, labelled=False)
-            x = self._to_batches(rows, batch_size, False, report, labelled=False)
+            x = self._to_batches(rows, batch_size, report, labelled=False)
             batch_size = None
         results = super().predict(x, batch_size, **kwargs)
         report.warn()
@@ -167,7 +189,7 @@ class TextInput:
             columns = dict(zip(("text", "pair"), x, strict=True))
         else:
             columns = {"text": x}
-        given = {"label": y, "weight": sample_weight}
+        given = {"label": y, "weight": widen_numbers(sample_weight)}
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
     def label_rows(self, rows):
@@ -176,7 +198,20 @@ class TextInput:
 
     def encode_inputs(self, columns):
         """In the graph: string batches to token batches; see `pack_texts`."""
-        return self.pack_texts(*(columns[name] for name in ("text", "pair") if name in columns))
+        if "text" not in columns:
+            raise ValueError(
+                "There must be a column `text`. Received: columns "
+                f"{', '.join(columns) or 'of no name'}."
+            )
+        names = [name for name in ("text", "pair") if name in columns]
+        for name in names:
+            dtype, shape = columns[name].dtype, columns[name].shape
+            if dtype != tf.string or shape.rank != 1:
+                raise TypeError(
+                    f"`{name}` must hold a string for each row, in batches. Received: "
+                    f"dtype={dtype.name}, shape={shape}."
+                )
+        return self.pack_texts(*(columns[name] for name in names))
 
     def encode(self, columns, seed):
         """In the graph: string batches and labels to an `Example`.
@@ -210,36 +245,66 @@ class TextInput:
         self._need_tokenizer()
         if isinstance(texts, str):
             return [texts], True
-        texts = list(texts)
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"`{name}` must be a string or a list of strings. Received: "
-                    f"{text!r:.60} at index {index}."
-                )
-        return texts, False
+        return list_texts(texts, name), False
+
+    def read_columns(self, texts, pairs=None):
+        """Lists of texts and, where there are `pairs`, of these; and whether one alone was given.
+
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if the lists differ in length, or there is no tokenizer.
+        """
+        texts, is_single = self.read_texts(texts)
+        if pairs is None:
+            return [texts], is_single
+        pairs, is_single_pair = self.read_texts(pairs, "pairs")
+        if len(pairs) != len(texts) or is_single != is_single_pair:
+            raise ValueError(
+                "`pairs` must be as many as `texts`, in the same form. Received: "
+                f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
+                f"{'a str' if is_single else f'{len(texts)} texts'}."
+            )
+        return [texts, pairs], is_single
 
     def run_graph(self, function, columns, batch_size=None):
-        """Runs a tf.function over lists of strings, batch by batch, short texts first.
+        """Runs a tf.function over lists of strings, batch by batch, texts of one length together.
 
         Args:
             function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
+                A warning says for how many texts its `is_cut` bool (B,), if it has one, is True.
             columns: list of lists of str of one length.
-            batch_size: int or None.
+            batch_size: int or None. None for the task's own.
         Returns:
             list of dict of arrays, one for each text, in the order of the texts.
+        Raises:
+            TypeError, ValueError: if `batch_size` is not a positive int.
         """
-        batch_size = batch_size or self.batch_size
-        # Texts of about one length need little padding.
-        order = sorted(range(len(columns[0])), key=lambda index: -len(columns[0][index]))
-        results = [None] * len(order)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = [tf.constant([column[index] for index in chosen]) for column in columns]
-            outputs = {name: value.numpy() for name, value in function(*batch).items()}
-            for place, index in enumerate(chosen):
-                results[index] = {name: value[place] for name, value in outputs.items()}
+        check_size(batch_size=batch_size)
+        results = run_in_batches(function, columns, batch_size or self.batch_size)
+        report = CutReport(self.sequence_length)
+        report.add("texts", 0, [result.pop("is_cut", False) for result in results])
+        report.warn()
         return results
+
+    def get_text_function(self, name, function, num_texts=1, served=False):
+        """A traced function of `text` string (B,), and with two texts of `pair` string (B,).
+
+        Args:
+            name: str. Another one for each function of the task.
+            function: callable. Takes string tensors, returns a dict of tensors.
+            num_texts: int.
+            served: bool. Whether it is for export; then `is_cut` is left out.
+        """
+        specs = [tf.TensorSpec([None], tf.string, each) for each in ("text", "pair")[:num_texts]]
+
+        def serve(*texts):
+            outputs = function(*texts)
+            return {name: outputs[name] for name in outputs if name != "is_cut"}
+
+        return self._get_graph(
+            (name, num_texts, served),
+            lambda: tf.function(serve if served else function, input_signature=specs),
+        )
 
     def get_tokens_function(self, output="logits"):
         """The task on token batches, for export: a tf.function whose result is named `output`.
@@ -278,15 +343,12 @@ class TextInput:
     def _is_raw(self, x):
         if isinstance(x, str):
             raise TypeError(f"`x` must be a list of texts. Received: {x!r:.60}. Write [text].")
-        if isinstance(x, Rows):
-            return True
-        if isinstance(x, tf.data.Dataset):
-            spec = x.element_spec
-            return _holds_text(spec[0] if isinstance(spec, tuple) else spec)
-        return _holds_text(x)
+        if isinstance(x, list | tuple) and not x:
+            raise ValueError(f"`x` must hold at least one text. Received: x={x!r}.")
+        return holds_text(x)
 
     def _is_raw_pair(self, data):
-        if isinstance(data, tuple):
+        if isinstance(data, tuple) and data:
             return self._is_raw(data[0])
         return data is not None and self._is_raw(data)
 
@@ -298,44 +360,16 @@ class TextInput:
         rows = x if isinstance(x, Rows) else make_rows(**self.columns_of(x, y, sample_weight))
         return self.label_rows(rows) if labelled else rows
 
-    def _to_batches(self, rows, batch_size, shuffle, report, initial_epoch=0, labelled=True):
-        def encode(columns, seed):
+    def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
+        def encode(element, number, seed):
+            columns = self._columns_of_element(element)
             if labelled:
-                return report.count(self.encode(columns, seed))
+                return report.count(self.encode(columns, seed), number, part)
             inputs, is_cut = self.encode_inputs(columns)
-            return report.count(Example(inputs, None, None, is_cut))
+            return report.count(Example(inputs, None, None, is_cut), number, part)
 
-        if isinstance(rows, Rows):
-            return rows.dataset(
-                batch_size or self.batch_size,
-                shuffle=shuffle,
-                initial_epoch=initial_epoch,
-                encode=encode,
-            )
-        # A dataset of the caller's own has no step numbers that go on from epoch to epoch.
-        seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=True)
-        zipped = tf.data.Dataset.zip(rows, seeds)
-        batches = zipped.map(
-            lambda element, seed: encode(self._columns_of_element(element), seed),
-            tf.data.AUTOTUNE,
-        )
-        return batches.prefetch(tf.data.AUTOTUNE)
+        batch_size = self.batch_size if batch_size is None else batch_size
+        return make_batches(rows, encode, batch_size, **options)
 
     def _columns_of_element(self, element):
         return self.columns_of(*element) if isinstance(element, tuple) else self.columns_of(element)
-
-    def _to_validation(self, data, batch_size):
-        arguments = data if isinstance(data, tuple) else (data,)
-        rows = self._to_rows(*arguments)
-        return self._to_batches(rows, batch_size, False, CutReport(self.sequence_length))
-
-
-def _holds_text(x):
-    """Whether lists, arrays, tensors or specs are of text and not of tokens."""
-    if isinstance(x, dict):
-        return "token_ids" not in x and bool(x) and _holds_text(next(iter(x.values())))
-    if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
-    while isinstance(x, list | tuple) and x:
-        x = x[0]
-    return isinstance(x, str | np.str_)

@@ -5,9 +5,17 @@ import tensorflow as tf
 
 from lmzoo.data.packing import pack
 from lmzoo.layers import ClassificationHead
-from lmzoo.metrics import SpanF1
+from lmzoo.metrics import Accuracy, SpanF1
+from lmzoo.metrics.weights import spread_weights
 from lmzoo.tasks.labels import LabelSet
-from lmzoo.tasks.tagging import TagScheme, find_spans, join_words, number_words
+from lmzoo.tasks.tagging import (
+    TagScheme,
+    decode_spans,
+    find_first_pieces,
+    find_solid_pieces,
+    join_words,
+    split_words,
+)
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
 
@@ -26,7 +34,7 @@ class TokenClassifier(TextInput, Task):
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         labels: list of str. The tags in IOB2 form, such as "O", "B-PER", "I-PER", or plain ones,
-            such as parts of speech.
+            such as parts of speech. For other forms there is `lmzoo.data.to_iob2`.
         dropout: float in [0, 1) or None. Before the scores; None for the backbone's.
         sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
     Call arguments:
@@ -48,6 +56,7 @@ class TokenClassifier(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    _uses_pooler = False
 
     def __init__(
         self, backbone, tokenizer=None, labels=None, dropout=None, sequence_length=None, **kwargs
@@ -83,7 +92,7 @@ class TokenClassifier(TextInput, Task):
         )
 
     def _make_metrics(self):
-        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        metrics = [Accuracy()]
         if self._scheme.has_spans:
             metrics.append(SpanF1(list(self.labels.names), name="span_f1"))
         return metrics
@@ -91,11 +100,13 @@ class TokenClassifier(TextInput, Task):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         word_starts = x.get("word_starts")
         if word_starts is not None:
-            sample_weight = tf.cast(word_starts, tf.float32)
+            # A word of weight 0 does not count either.
+            weights = spread_weights(sample_weight, y)
+            sample_weight = tf.cast(word_starts, weights.dtype) * weights
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {"words": x}
+        columns = dict(x) if isinstance(x, dict) else {_name_of(x): x}
         given = {"tags": y, "weight": sample_weight}
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
@@ -123,15 +134,18 @@ class TokenClassifier(TextInput, Task):
 
     def encode_inputs(self, columns):
         if "words" not in columns:
-            return self.pack_texts(columns["text"])
+            return super().encode_inputs(columns)
         inputs, _, is_cut = self._pack_words(columns["words"])
         return inputs, is_cut
 
     def encode(self, columns, seed):
-        tags = columns.get("tags")
-        inputs, labels, is_cut = self._pack_words(columns["words"], tags)
-        if tags is None:
-            return Example(inputs, None, None, is_cut)
+        for name in ("words", "tags"):
+            if name not in columns:
+                raise ValueError(
+                    "A tagger must have words and a tag for each. Received: batches of "
+                    f"{', '.join(columns)}, without `{name}`."
+                )
+        inputs, labels, is_cut = self._pack_words(columns["words"], columns["tags"])
         weights = tf.cast(labels >= 0, tf.float32)
         if "weight" in columns:
             weights *= tf.cast(columns["weight"], tf.float32)[:, None]
@@ -140,19 +154,31 @@ class TokenClassifier(TextInput, Task):
     def _pack_words(self, words, tags=None):
         """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
         texts, word_starts = join_words(words)
-        ids, starts, _ = self.tokenizer.tokenize_with_offsets(texts)
-        numbers = number_words(starts, word_starts)
-        begins = numbers != tf.concat([[-1], numbers], 0)[:-1]
+        ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
+        is_solid = find_solid_pieces(texts, starts, ends)
+        numbers, is_first = split_words(starts, is_solid, word_starts)
         if tags is None:
             labels = tf.fill(tf.shape(numbers), -1)
         else:
-            labels = tf.gather(self.labels.to_ids(tags).flat_values, numbers)
-            labels = tf.where(begins, labels, tf.gather(self._scheme.going_on, labels))
-        features = tf.stack([ids.flat_values, labels, tf.cast(begins, tf.int32)], axis=-1)
+            labels = tf.gather(self._read_tag_ids(tags, word_starts), numbers)
+            labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
+            # White space between two words is of neither.
+            labels = tf.where(is_solid, labels, -1)
+        features = tf.stack([ids.flat_values, labels, tf.cast(is_first, tf.int32)], axis=-1)
         inputs, features, is_cut = pack(
             [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
         )
         return {**inputs, "word_starts": features[..., 1] > 0}, features[..., 0], is_cut
+
+    def _read_tag_ids(self, tags, words):
+        """The number of each tag, int32 (words,), of batches that a dataset may bring unequal."""
+        if not isinstance(tags, tf.RaggedTensor):
+            tags = tf.RaggedTensor.from_tensor(tags)
+        message = "`words` and `tags` must be lists of one length."
+        # Of other numbers of rows there are no equal lengths either.
+        same = tf.debugging.assert_equal(tags.row_lengths(), words.row_lengths(), message)
+        with tf.control_dependencies([] if same is None else [same]):
+            return self.labels.to_ids(tags).flat_values
 
     # Answers
 
@@ -179,6 +205,12 @@ class TokenClassifier(TextInput, Task):
         return answers[0] if is_single else answers
 
     def _tag_words(self, rows, batch_size):
+        for index, words in enumerate(rows):
+            if not isinstance(words, list | tuple):
+                raise TypeError(
+                    "`texts` must be texts, or a list of words each. Received: "
+                    f"{words!r:.60} at index {index}, where the first is a list of words."
+                )
         rows = [self.read_texts(words, "words")[0] for words in rows]
         specs = [tf.TensorSpec([None], tf.string, "text")]
         graph = self._get_graph(
@@ -199,9 +231,12 @@ class TokenClassifier(TextInput, Task):
         return answers
 
     def _tag_pieces(self, text):
-        """The tag of each piece, its probability, its id and its place, all (B, T)."""
+        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T)."""
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
-        columns = [values.flat_values for values in (ids, starts, ends)]
+        # White space alone is no text, like special tokens.
+        is_solid = find_solid_pieces(text, starts, ends)
+        places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
+        columns = [ids.flat_values, *places]
         inputs, features, _ = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
@@ -212,7 +247,6 @@ class TokenClassifier(TextInput, Task):
             "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
             "scores": tf.reduce_max(probabilities, axis=-1),
             "token_ids": inputs["token_ids"],
-            # Special tokens and padding are at -1.
             "starts": features[..., 0],
             "ends": features[..., 1],
         }
@@ -222,9 +256,9 @@ class TokenClassifier(TextInput, Task):
         is_text = pieces["starts"] >= 0
         pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
         ids = pieces["token_ids"]
-        rows = ids.value_rowids()
-        is_first = tf.concat([[-1], rows], 0)[:-1] != rows
-        begins = is_first | ~tf.gather(self.tokenizer.continues_word, ids.flat_values)
+        begins = find_first_pieces(
+            text, ids, pieces["starts"], pieces["ends"], self.tokenizer.continues_word
+        )
         # A word has the tag of its first piece and reaches to the end of its last.
         last = tf.concat([begins, [True]], 0)[1:]
         kept = {
@@ -232,7 +266,7 @@ class TokenClassifier(TextInput, Task):
             for name in ("tags", "scores", "starts")
         }
         kept["ends"] = tf.ragged.boolean_mask(pieces["ends"], ids.with_flat_values(last))
-        found = find_spans(self._scheme, **kept)
+        found = decode_spans(self._scheme, **kept)
         names = tf.constant([*self._scheme.types, ""])
         return {
             "spans": found["spans"],
@@ -276,3 +310,10 @@ def _to_answer(text, result):
             span = {"text": text[start:end], "label": label, "start": start, "end": end}
             answer.append({**span, "score": score})
     return answer
+
+
+def _name_of(x):
+    """The column of what `fit` or `predict` got: lists of words, or texts as they run."""
+    if hasattr(x, "shape"):
+        return "text" if len(x.shape) == 1 and not hasattr(x, "row_splits") else "words"
+    return "text" if len(x) and isinstance(x[0], str) else "words"

@@ -90,14 +90,20 @@ class Tokenizer(tf.Module):
         Returns:
             tf.RaggedTensor int32 (B, None), or tf.Tensor int32 (None,) for one text.
         Raises:
-            TypeError: if `text` is not of strings.
+            TypeError: if `text` is not of strings, or `allow_special` neither a bool nor a list.
             ValueError: if `text` has more than one axis, or a token in `allow_special` is not
                 special.
         """
         text = _read_text(text)
+        if not isinstance(allow_special, bool | list | tuple):
+            raise TypeError(
+                "`allow_special` must be True, False or a list of str. Received: "
+                f"allow_special={allow_special!r:.80}."
+            )
         encode = self._encoder.encode
-        if allow_special is True and self.special_tokens:
-            encode = self._encoder.encode_with_special
+        if allow_special is True:
+            if self.special_tokens:
+                encode = self._encoder.encode_with_special
         elif allow_special:
             finder = self._get_finder(tuple(allow_special))
             encode = functools.partial(finder.encode, encode=encode)
@@ -147,8 +153,8 @@ class Tokenizer(tf.Module):
         """What finds some of the special tokens in text."""
         for token in tokens:
             self._check_special("allow_special", token)
-        # TensorFlow saves dicts with string keys alone.
-        key = " ".join(tokens)
+        # TensorFlow saves dicts with string keys alone; a token may hold spaces.
+        key = repr(tokens)
         with _BUILDING, tf.init_scope():
             if key not in self._finders:
                 special = {token: self.token_to_id(token) for token in tokens}

@@ -30,3 +30,13 @@ def test_a_bar_is_shown_to_who_waits_at_a_terminal(monkeypatch, patience, verbos
     output = sys.stderr.getvalue()
     assert ("Tokenizing" in output and "2.0/2.0 MB" in output) == shown
     assert bool(output) == shown
+
+
+def test_rows_are_counted_one_by_one(monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.progress_bar("Cutting", 20) as advance:
+        advance(8)
+        advance(12)
+    assert "Cutting" in sys.stderr.getvalue() and "20/20" in sys.stderr.getvalue()

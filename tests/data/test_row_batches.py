@@ -184,3 +184,20 @@ for batch in strategy.experimental_distribute_dataset(rows.dataset(4, shuffle=Fa
         "[([0, 1], [0, 1]), ([2, 3], [2, 0])]",
         "[([4, 5], [1, 2]), ([6], [0])]",
     ]
+
+
+def test_encoding_sees_each_batch_and_a_number_that_goes_on():
+    rows = lmzoo.data.make_rows(a=[1, 2, 3, 4, 5])
+
+    def encode(batch, step):
+        return batch["a"] * 100, step
+
+    for shuffle in (False, True):
+        plain = rows.dataset(2, shuffle=shuffle, initial_epoch=1)
+        encoded = rows.dataset(2, shuffle=shuffle, initial_epoch=1, encode=encode)
+        for epoch in (1, 2):
+            batches = [batch["a"].numpy() * 100 for batch in plain]
+            found = [(values.numpy(), int(step)) for values, step in encoded]
+            assert [step for _, step in found] == [3 * epoch, 3 * epoch + 1, 3 * epoch + 2]
+            for (values, _), wanted in zip(found, batches, strict=True):
+                np.testing.assert_array_equal(values, wanted)

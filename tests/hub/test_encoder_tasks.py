@@ -9,7 +9,14 @@ from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_f
 
 import lmzoo
 from lmzoo.models import BertBackbone
-from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
+from lmzoo.tasks import (
+    MaskedLM,
+    QuestionAnswerer,
+    TextClassifier,
+    TextEmbedder,
+    TextRegressor,
+    TokenClassifier,
+)
 
 WITH_TASKS = [head for head in HEADS if head != "Model"]
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -167,11 +174,47 @@ def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
 
 
 @every_family
-def test_a_backbone_alone_is_no_task_yet(family, tmp_path):
-    if "TextEmbedder" in lmzoo.tasks.__all__:
-        pytest.skip("it is one")
-    with pytest.raises(ValueError, match="must name a model with a head. Received: .*Model'"):
-        lmzoo.load(write_folder(tmp_path / "a", family, "Model"))
+def test_a_backbone_alone_is_an_embedder(family, tmp_path):
+    embedder = lmzoo.load(write_folder(tmp_path / "a", family, "Model"))
+    expected = read_expected(family)
+    inputs = make_inputs(expected, "middle")
+    hidden, real = expected["middle/hidden"][-1], inputs["padding_mask"][..., None]
+    mean = np.where(real, hidden, 0).sum(1) / real.sum(1)
+    wanted = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(embedder(inputs), wanted, rtol=1e-5, atol=1e-5)
+
+
+@every_family
+def test_a_head_of_numbers_is_a_regressor(family, tmp_path):
+    theirs = write_folder(
+        tmp_path / "a", family, "ForSequenceClassification", problem_type="regression"
+    )
+    regressor = lmzoo.load(theirs)
+    assert isinstance(regressor, TextRegressor)
+    assert regressor.num_targets == 3
+    expected = read_expected(family)
+    logits = expected["middle/ForSequenceClassification/logits"]
+    np.testing.assert_allclose(regressor(make_inputs(expected, "middle")), logits, 1e-5, 1e-5)
+    regressor.save_pretrained(tmp_path / "b")
+    assert (
+        read_files(tmp_path / "b")["model.safetensors"] == read_files(theirs)["model.safetensors"]
+    )
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["problem_type"] == "regression"
+
+
+def test_one_label_is_a_number(tmp_path):
+    TextRegressor(make_backbone()).save_pretrained(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    del config["problem_type"]
+    (tmp_path / "a" / "config.json").write_text(json.dumps(config))
+    assert lmzoo.load(tmp_path / "a").num_targets == 1
+
+
+def test_what_an_embedder_does_is_kept(tmp_path):
+    arguments = {"pooling": "cls", "normalize": False, "scale": 7.0, "sequence_length": 9}
+    TextEmbedder(make_backbone(), **arguments).save_pretrained(tmp_path / "a")
+    config = lmzoo.load(tmp_path / "a").get_config()
+    assert {name: config[name] for name in arguments} == arguments
 
 
 @pytest.mark.parametrize(
@@ -180,10 +223,14 @@ def test_a_backbone_alone_is_no_task_yet(family, tmp_path):
         ({"num_hidden_layers": 10**9}, "`num_hidden_layers` must .*=1000000000"),
         ({"num_attention_heads": 5}, "num_heads=5, hidden_dim=48"),
         ({"architectures": ["BertForNextSentencePrediction"]}, "`architectures` must begin"),
-        ({"id2label": {"0": "a"}}, "at least two classes.*id2label={'0': 'a'}"),
-        ({"problem_type": "regression"}, "`problem_type` must .*=.regression"),
+        (
+            {"id2label": {"0": "a"}, "problem_type": "multi_label_classification"},
+            "at least two classes.*id2label={'0': 'a'}",
+        ),
+        ({"problem_type": "guess"}, "`problem_type` must .*=.guess"),
         ({"lmzoo_task": {"sequence_length": 41}}, "`sequence_length` must .*=41"),
         ({"lmzoo_task": {"mask_rate": 0.5}}, "`lmzoo_task` must .*mask_rate"),
+        ({"lmzoo_task": {"pooling": "sum"}}, "`lmzoo_task` must .*pooling"),
         ({"lmzoo_task": []}, r"`lmzoo_task` must .*Received: \[\]"),
         ({"id2label": {str(i): str(i) for i in range(9)}}, r"classifier.* \(9, 48\)|\(9,\)"),
     ],

@@ -1,0 +1,242 @@
+"""What the examples share: arguments, docstrings, a small BERT, training that goes on, figures."""
+
+import argparse
+import ast
+import os
+import pathlib
+import sysconfig
+import zlib
+from typing import NamedTuple
+
+import lmzoo
+from lmzoo.quiet import import_tensorflow
+
+# Tests, what others installed, and files that are tables or text inside of quotes.
+LEFT_OUT = {
+    "dist-packages", "ensurepip", "idle_test", "lib2to3", "pydoc_data", "site-packages", "test",
+    "tests", "turtledemo",
+}  # fmt: skip
+SMOKE_PACKAGES = {"email", "http", "logging", "unittest"}
+BATCH_SIZE = 32
+
+
+class Docstring(NamedTuple):
+    """package: str, the top-level package or module it stands in, such as "email"."""
+
+    package: str
+    text: str
+
+
+# Arguments
+
+
+def make_parser(description, epochs):
+    """The arguments that every example has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=epochs, metavar="N", help=f"{epochs} at first"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--folder",
+        type=pathlib.Path,
+        help="keep the model there, after each epoch; if one is there already, go on with it",
+    )
+    parser.add_argument("--smoke", action="store_true", help="a tiny model, little text, 1 epoch")
+    return parser
+
+
+def parse(parser):
+    """Reads the arguments; then TensorFlow is imported and every random number is fixed."""
+    arguments = parser.parse_args()
+    if arguments.epochs < 1:
+        parser.error(f"--epochs must be at least 1. Received: {arguments.epochs}.")
+    if arguments.smoke:
+        arguments.epochs = 1
+    import_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(arguments.seed)
+    return arguments
+
+
+# Text
+
+
+def read_library(smoke=False):
+    """The standard library's modules: iterator of (path parts, source, ast.Module)."""
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    # Asked folder by folder: what is left out may be far larger than the library itself.
+    for folder, folders, names in os.walk(library):
+        folders[:] = sorted(set(folders) - LEFT_OUT)
+        for name in sorted(names):
+            parts = (pathlib.Path(folder) / name).relative_to(library).parts
+            if not name.endswith(".py") or (smoke and parts[0] not in SMOKE_PACKAGES):
+                continue
+            try:
+                source = (pathlib.Path(folder) / name).read_text(encoding="utf-8")
+                yield parts, source, ast.parse(source)
+            except (SyntaxError, UnicodeDecodeError):
+                continue
+
+
+def read_docstrings(smoke=False):
+    """The standard library's docstrings, list of `Docstring`, each text once."""
+    found = {}
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for parts, _, tree in read_library(smoke):
+        for node in ast.walk(tree):
+            text = ast.get_docstring(node) if isinstance(node, kinds) else None
+            if text and text.strip():
+                found.setdefault(text, Docstring(parts[0].removesuffix(".py"), text))
+    return list(found.values())[:: 3 if smoke else 1]
+
+
+def is_held_out(name, share=5):
+    """Whether a text is one in `share` that is measured on, up to itself alone."""
+    return zlib.crc32(name.encode("utf-8")) % share == 0
+
+
+# Model and training
+
+
+def make_encoder(texts, smoke=False, folder=None, lowercase=True):
+    """Backbone and tokenizer: fresh ones, small enough for two cores, or pretrained ones.
+
+    Args:
+        texts: iterable of str. What a fresh vocabulary is learnt from.
+        smoke: bool. Whether the fresh model is a tiny one.
+        folder: pathlib.Path or None. What `pretrain_bert.py --folder` wrote.
+        lowercase: bool. Whether the fresh vocabulary is without capitals.
+    """
+    if folder is not None:
+        task = open_model(folder)
+        return task.backbone, task.tokenizer
+    size = 800 if smoke else 4000
+    tokenizer = lmzoo.tokenizers.WordPieceTokenizer.train(iter(texts), size, lowercase=lowercase)
+    sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 128}
+    if smoke:
+        sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32}
+    backbone = lmzoo.models.BertBackbone(
+        tokenizer.vocabulary_size, max_sequence_length=128, num_segments=0, pooler=False, **sizes
+    )
+    return backbone, tokenizer
+
+
+def open_or_make(arguments, make):
+    """The task that an earlier run left in `--folder`, or else a new one."""
+    if arguments.folder is not None and (arguments.folder / "model.keras").exists():
+        print(f"Opened {arguments.folder / 'model.keras'}", flush=True)
+        return open_model(arguments.folder)
+    return make()
+
+
+def open_model(folder):
+    """The task in a folder, with its tokenizer and its optimizer."""
+    import keras
+
+    # lmzoo imports its rooms when they are asked for, and Keras must have met the classes.
+    from lmzoo import models, tasks  # noqa: F401
+
+    return keras.saving.load_model(folder / "model.keras")
+
+
+def train(task, rows, arguments, learning_rate):
+    """Fits a task for the epochs that it has not seen, and keeps it after each of them."""
+    import keras
+
+    if not task.compiled:
+        task.compile()
+    done = int(task.optimizer.iterations) // -(-len(rows) // BATCH_SIZE)
+    if done >= arguments.epochs:
+        print(f"Trained for {done} epochs already", flush=True)
+        return
+
+    def choose_rate(epoch):
+        return learning_rate * (1 - epoch / arguments.epochs)
+
+    callbacks = [keras.callbacks.LearningRateScheduler(choose_rate)]
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        callbacks.append(
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: keep(task, arguments))
+        )
+    task.fit(
+        rows,
+        batch_size=BATCH_SIZE,
+        initial_epoch=done,
+        epochs=arguments.epochs,
+        callbacks=callbacks,
+        verbose=2,
+    )
+
+
+def keep(task, arguments):
+    """Writes the task, its optimizer and its tokenizer; an interrupted write harms nothing."""
+    new = arguments.folder / "new.keras"
+    task.save(new)
+    os.replace(new, arguments.folder / "model.keras")
+
+
+# Figures
+
+
+def print_figures(title, names, rows):
+    """Prints held-out figures, and for each of them who is the best.
+
+    Args:
+        title: str.
+        names: list of str. What the figures are.
+        rows: dict from str, the model or a baseline, to list of float, or to None where that needs
+            scikit-learn and it is not installed.
+    """
+    width = max(map(len, [*rows, "best"])) + 2
+    print(f"\n{title}\n{'':{width}}" + "".join(f"  {name:>9}" for name in names))
+    for row, figures in rows.items():
+        cells = "  scikit-learn is not installed"
+        if figures is not None:
+            cells = "".join(
+                f"  {value:>{max(9, len(name))}.3f}"
+                for name, value in zip(names, figures, strict=True)
+            )
+        print(f"  {row:{width - 2}}{cells}")
+    measured = {row: figures for row, figures in rows.items() if figures is not None}
+    for place, name in enumerate(names):
+        highest = max(figures[place] for figures in measured.values())
+        best = [row for row, figures in measured.items() if figures[place] == highest]
+        print(f"  best {name}: {', '.join(best)}")
+    print(flush=True)
+
+
+def compute_scores(truth, predicted, num_classes):
+    """Accuracy and macro F1 of class numbers; None where `predicted` is None."""
+    import numpy as np
+
+    if predicted is None:
+        return None
+    metric = lmzoo.metrics.F1(num_classes)
+    metric.update_state(truth, np.eye(num_classes, dtype="float32")[predicted])
+    return [float(np.mean(np.equal(truth, predicted))), float(metric.result())]
+
+
+def predict_with_bag_of_words(texts, labels, held_out, **options):
+    """What logistic regression on TF-IDF weights says; None without scikit-learn.
+
+    Args:
+        texts, labels: list of str, list of int. What it learns from.
+        held_out: list of str.
+        **options: of scikit-learn's `TfidfVectorizer`.
+    Returns:
+        int array, a label for each of `held_out`.
+    """
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        return None
+    vectorizer = TfidfVectorizer(sublinear_tf=True, **options)
+    model = LogisticRegression(C=10.0, max_iter=1000)
+    model.fit(vectorizer.fit_transform(texts), labels)
+    return model.predict(vectorizer.transform(held_out))

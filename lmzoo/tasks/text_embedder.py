@@ -1,0 +1,257 @@
+"""Turning texts into vectors that are near where the texts mean the same."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.layers import at_least_float32, pool
+from lmzoo.layers.checks import check_positive
+from lmzoo.layers.pooling import check_pooling
+from lmzoo.metrics import PearsonCorrelation, SpearmanCorrelation
+from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_input import Example, TextInput
+
+__all__ = ["TextEmbedder"]
+
+_COLUMNS = ("text", "pair", "negative")
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TextEmbedder(TextInput, Task):
+    """Gives each text a vector, for search, comparison and clustering.
+
+    Trained on pairs that belong together, `fit((anchors, positives))`: each anchor learns to find
+    its own positive among all positives of its batch, so larger batches teach more. With
+    `fit((anchors, positives, negatives))` the negatives of the batch are candidates too. No text
+    should be another anchor's positive in the same batch. Under a tf.distribute strategy the batch
+    is that of one replica.
+
+    Or trained on how alike texts are, `fit((first, second), similarities)`, with numbers from -1
+    to 1 that the cosine learns to be. Rows of `lmzoo.data` have columns `text`, `pair` and either
+    `negative` (optional) or `label` and `weight` (optional).
+
+    Measured is `accuracy`, the share of anchors that find their own positive; or `pearson`, how
+    nearly the cosines lie on a line over the labels, and, by `evaluate` and on validation data of
+    up to 16384 pairs a replica, `spearman`, how nearly they have the labels' order.
+
+    Args:
+        backbone: `lmzoo.models.BertBackbone`. A pooler is not used.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+        pooling: "mean", "cls" or "max". How the vectors of the tokens, the special ones among
+            them, become one; see `lmzoo.layers.pool`.
+        normalize: bool. Whether vectors have length 1, so that their product is their cosine.
+        scale: float. What cosines are multiplied by where texts are to find each other.
+        sequence_length: int or None. The longest text in tokens, special ones included; longer ones
+            are cut, and a warning says how many. None for what the backbone takes.
+    Call arguments:
+        inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
+            `segment_ids` int (B, T); or all of them (B, G, T), the G texts of an example together:
+            anchor, positive, negatives.
+    Returns:
+        float (B, D) or (B, G, D), at least float32.
+    Raises:
+        ValueError: if `pooling` is unknown, a number is out of its range, or the tokenizer does not
+            fit the backbone.
+    Reference: Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084; Henderson et al. 2017,
+        https://arxiv.org/abs/1705.00652, section 4.4.
+
+    Example:
+        embedder = lmzoo.tasks.TextEmbedder(backbone, tokenizer)
+        embedder.fit((questions, answers), epochs=3)
+        embedder.embed(["How far is the moon?"])  # float32 array (1, D)
+    """
+
+    _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    _uses_pooler = False
+
+    def __init__(
+        self,
+        backbone,
+        tokenizer=None,
+        pooling="mean",
+        normalize=True,
+        scale=20.0,
+        sequence_length=None,
+        **kwargs,
+    ):
+        super().__init__(backbone, tokenizer, **kwargs)
+        check_pooling(pooling)
+        check_positive(scale=scale)
+        self.pooling = pooling
+        self.normalize = normalize
+        self.scale = scale
+        self.sequence_length = sequence_length
+        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.pearson = PearsonCorrelation(name="pearson")
+        self.spearman = SpearmanCorrelation(name="spearman")
+
+    def call(self, inputs, training=None):
+        shape = tf.shape(inputs["token_ids"])
+        if len(inputs["token_ids"].shape) == 3:
+            # (B, G, T) -> (B * G, T)
+            inputs = {name: tf.reshape(inputs[name], [-1, shape[-1]]) for name in inputs}
+        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        padding_mask = inputs.get("padding_mask")
+        embeddings = pool(at_least_float32(hidden), padding_mask, self.pooling)
+        if self.normalize:
+            embeddings = tf.math.l2_normalize(embeddings, axis=-1)
+        return tf.reshape(embeddings, tf.concat([shape[:-1], [self.backbone.hidden_dim]], 0))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape["token_ids"][:-1], self.backbone.hidden_dim)
+
+    # Training. What is learnt depends on the data: with labels, similarities; without, ranks.
+
+    def _make_loss(self):
+        return SimilarityLoss()
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        labels, scores = self._compare(y, y_pred)
+        if y is not None and not training:
+            # Ranks are made of all pairs so far, which is too much work for each training step.
+            self.spearman.update_state(labels, scores, sample_weight)
+        return super().compute_loss(x, labels, scores, sample_weight, training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        labels, scores = self._compare(y, y_pred)
+        metric = self.accuracy if y is None else self.pearson
+        metric.update_state(labels, scores, sample_weight)
+        logs = super().compute_metrics(x, labels, scores, sample_weight)
+        # Data of the other kind has other metrics.
+        others = ("pearson", "spearman") if y is None else ("accuracy",)
+        return {name: logs[name] for name in logs if name not in others}
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        logs.pop("spearman", None)
+        return logs
+
+    def _compare(self, similarities, embeddings):
+        """Labels and predictions, as `SimilarityLoss` takes them."""
+        if len(embeddings.shape) != 3:
+            raise ValueError(
+                "Training must have the texts of an example together, (B, G, T). Received: "
+                f"embeddings of shape {tuple(embeddings.shape)}."
+            )
+        if similarities is None:
+            return rank_candidates(embeddings, self.scale)
+        if embeddings.shape[1] not in (2, None):
+            raise ValueError(
+                "A similarity must be that of two texts. Received: examples of "
+                f"{embeddings.shape[1]} texts."
+            )
+        return tf.reshape(similarities, [-1]), compute_similarities(embeddings)
+
+    # Text to batches
+
+    def columns_of(self, x, y=None, sample_weight=None):
+        if isinstance(x, tuple):
+            if len(x) > len(_COLUMNS):
+                raise ValueError(
+                    "`x` must be texts, pairs, or pairs with negatives. Received: a tuple of "
+                    f"{len(x)}. More negatives go in as token batches (B, G, T)."
+                )
+            x = dict(zip(_COLUMNS, x, strict=False))
+        return super().columns_of(x, y, sample_weight)
+
+    def label_rows(self, rows):
+        _check_columns(rows.columns)
+        if "label" not in rows.columns:
+            return rows
+        rows = rows.with_column("label", lambda row: _read_similarity(row["label"]))
+        # Each label is read once before training begins, not when its batch comes after hours.
+        for _ in rows:
+            pass
+        return rows
+
+    def encode_inputs(self, columns):
+        texts = [columns[name] for name in _COLUMNS if name in columns]
+        if len(texts) == 1:
+            return self.pack_texts(texts[0])
+        # (B,) of each column -> (B, G) -> (B * G,)
+        inputs, is_cut = self.pack_texts(tf.reshape(tf.stack(texts, axis=1), [-1]))
+        shape = [tf.shape(texts[0])[0], len(texts), tf.shape(inputs["token_ids"])[1]]
+        return {name: tf.reshape(inputs[name], shape) for name in inputs}, is_cut
+
+    def encode(self, columns, seed):
+        _check_columns(columns)
+        inputs, is_cut = self.encode_inputs(columns)
+        labels = columns.get("label")
+        if labels is not None:
+            labels = tf.cast(labels, tf.float32)
+        return Example(inputs, labels, columns.get("weight"), is_cut)
+
+    # Answers
+
+    def embed(self, texts, batch_size=None):
+        """Gives the vectors of texts.
+
+        Args:
+            texts: str or list of str. The empty text has a vector too.
+            batch_size: int or None. Texts that are computed together; None for 32.
+        Returns:
+            float32 array (n, D); for one text (D,).
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if there is no tokenizer.
+        """
+        texts, is_single = self.read_texts(texts)
+        if not texts:
+            return np.zeros([0, self.backbone.hidden_dim], np.float32)
+        results = self.run_graph(self._get_embed(), [texts], batch_size)
+        embeddings = np.stack([result["embedding"] for result in results])
+        return embeddings[0] if is_single else embeddings
+
+    def _get_embed(self):
+        specs = [tf.TensorSpec([None], tf.string, "text")]
+        return self._get_graph("embed", lambda: tf.function(self._embed, input_signature=specs))
+
+    def _embed(self, text):
+        inputs, _ = self.pack_texts(text)
+        return {"embedding": tf.cast(self(inputs, training=False), tf.float32)}
+
+    def serving_functions(self):
+        """What is exported.
+
+        serving_default: `text` string (B,) -> `embedding` float32 (B, D).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `embedding` float32 (B, D).
+        """
+        functions = {"tokens": self.get_tokens_function("embedding")}
+        if self.tokenizer is not None:
+            functions["serving_default"] = self._get_embed()
+        return functions
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "scale": self.scale,
+            "sequence_length": self._sequence_length,
+        }
+
+
+def _check_columns(columns):
+    """Whether an embedder can learn from columns of these names."""
+    rule = None
+    if "text" not in columns or "pair" not in columns:
+        rule = "An embedder must have a pair for each text, `fit((texts, pairs))`."
+    elif "label" in columns and "negative" in columns:
+        rule = "Pairs must have labels or negatives, not both."
+    elif "weight" in columns and "label" not in columns:
+        rule = "Weights must come with labels: pairs without are ranked among each other."
+    if rule is not None:
+        raise ValueError(f"{rule} Received: columns {', '.join(columns)}.")
+
+
+def _read_similarity(label):
+    if isinstance(label, bool) or not isinstance(label, int | float):
+        raise TypeError(f"A similarity must be a number. Received: {label!r:.60}.")
+    if not -1 <= label <= 1:
+        raise ValueError(
+            f"A similarity must be a cosine, from -1 to 1. Received: {label}. Divide the labels by "
+            "the highest one."
+        )
+    return float(label)

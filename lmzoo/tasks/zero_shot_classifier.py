@@ -1,0 +1,198 @@
+"""Sorting texts into classes that are named only when it is asked."""
+
+import tensorflow as tf
+
+from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_batches import list_texts, run_in_batches
+from lmzoo.tasks.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
+
+__all__ = ["ZeroShotClassifier"]
+
+_BATCH_SIZE = 32
+
+
+class ZeroShotClassifier:
+    """Says which of some labels fit a text, without having learnt them.
+
+    A `TextClassifier` that was trained on entailment is asked whether the text entails a sentence
+    with the label in it. A `CausalLM` is asked how likely the label is behind the text and the
+    beginning of a sentence. Nothing is trained here, and the model stays as it is.
+
+    Args:
+        model: `TextClassifier` of pairs with a label that means entailment, or `CausalLM`; with a
+            tokenizer.
+        template: str with one `{}`, which the label replaces. None for "This example is {}." with a
+            classifier; for "\\nThis is about {}", which follows the text and must end with the
+            label, with a language model.
+        entailment_label: str or None. Which label of the classifier means it; None for the one that
+            is called "entailment", in whatever case.
+        contradiction_label: str or None. As `entailment_label`, for "contradiction"; None also for
+            the other one of two. Needed to judge labels one by one.
+        normalize: bool. For a language model. Whether the mean of the log-probabilities of a
+            label's tokens counts, instead of their sum, which favours short labels.
+        calibrate: bool. For a language model. Whether a label's log-probability without a text is
+            subtracted, so that frequent words are not favoured.
+    Raises:
+        TypeError: if `model` can do neither, or `template` is not a str.
+        ValueError: if there is no tokenizer, the template has not one `{}`, the model lacks a
+            label, or an option is not for this kind of model.
+    Reference: Yin et al. 2019, https://arxiv.org/abs/1909.00161, for entailment; Brown et al. 2020,
+        https://arxiv.org/abs/2005.14165, section 2.4, for likelihood and its calibration. Numbers
+        of entailment are those of transformers' zero-shot pipeline.
+
+    Example:
+        classifier = lmzoo.tasks.ZeroShotClassifier(model)
+        classifier.classify("The striker scored twice.", ["politics", "sport"])
+        # {"label": "sport", "score": 0.97}
+    """
+
+    # Writes the artefact that `serving_functions` describes, as every task does.
+    export = Task.export
+
+    def __init__(
+        self,
+        model,
+        template=None,
+        entailment_label=None,
+        contradiction_label=None,
+        normalize=False,
+        calibrate=False,
+    ):
+        names = {
+            "entailment_label": entailment_label,
+            "contradiction_label": contradiction_label,
+        }
+        rules = {"normalize": normalize, "calibrate": calibrate}
+        if hasattr(model, "compute_log_probs"):
+            make_scorer, options, others = LikelihoodScorer, rules, names
+        elif hasattr(model, "classify") and hasattr(model, "labels"):
+            make_scorer, options, others = EntailmentScorer, names, rules
+        else:
+            raise TypeError(
+                f"`model` must be a TextClassifier or a CausalLM. Received: {type(model).__name__}."
+            )
+        for name, value in others.items():
+            if value:
+                raise ValueError(
+                    f"`{name}` must not be given with a {type(model).__name__}. Received: "
+                    f"{name}={value!r}."
+                )
+        if model.tokenizer is None:
+            raise ValueError("`model` must have a tokenizer. Received: tokenizer=None.")
+        self.template = make_scorer.default_template if template is None else template
+        _check_template(self.template)
+        self.model = model
+        self._scorer = make_scorer(model, self.template, **options)
+        self._graphs = {}
+
+    @property
+    def tokenizer(self):
+        """The model's tokenizer."""
+        return self.model.tokenizer
+
+    @property
+    def weights(self):
+        """list. The model's variables, which an artefact holds."""
+        return self.model.weights
+
+    def classify(
+        self, texts, labels, *, multi_label=False, top_k=None, threshold=0.5, batch_size=None
+    ):
+        """Gives labels and scores.
+
+        Args:
+            texts: str or list of str. One that is too long loses its end.
+            labels: list of str. The candidates.
+            multi_label: bool. Whether each label is judged alone, so that several may fit, or none.
+                Only with an entailment model.
+            top_k: int or None. How many labels of a text to give, the best first; None for the best
+                one, or with `multi_label` for all from `threshold` on.
+            threshold: float. The lowest score of a label with `multi_label`.
+            batch_size: int or None. Pairs of text and label that are computed together; None for
+                32. The labels of a text stay together.
+        Returns:
+            dict with `label` str and `score` float in [0, 1]; a list of them with `top_k` or
+            `multi_label`; for a list of texts, a list of these. The scores of a text add up to 1
+            unless `multi_label`, or there is one label alone, which an entailment model then weighs
+            against its contradiction.
+        Raises:
+            TypeError: if a text or a label is not a str, or `labels` is not a list.
+            ValueError: if there are no labels, one is empty or stands twice, `top_k` is below 1, or
+                the model cannot judge labels alone.
+        """
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
+            raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
+        if multi_label and not self._scorer.scores_alone:
+            raise ValueError(
+                "`multi_label` must be False where the model has no label 'contradiction'. "
+                f"Received: multi_label={multi_label!r}."
+            )
+        labels = _list_labels(labels)
+        candidates, graph = tf.constant(labels), self._get_classify(bool(multi_label))
+        results = run_in_batches(
+            lambda batch: graph(batch, candidates),
+            [[texts] if isinstance(texts, str) else list_texts(texts)],
+            max(1, (batch_size or _BATCH_SIZE) // len(labels)),
+        )
+        answers = [
+            _to_answer(result, top_k, threshold if multi_label else None) for result in results
+        ]
+        return answers[0] if isinstance(texts, str) else answers
+
+    def _get_classify(self, multi_label):
+        if multi_label not in self._graphs:
+            specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "labels")]
+
+            def classify(text, labels):
+                scores = self._scorer.compute_scores(text, labels, multi_label)
+                scores, order = tf.math.top_k(scores, tf.shape(labels)[0])
+                return {"labels": tf.gather(labels, order), "scores": scores}
+
+            self._graphs[multi_label] = tf.function(classify, input_signature=specs)
+        return self._graphs[multi_label]
+
+    def serving_functions(self):
+        """What is exported.
+
+        serving_default: `text` string (B,) and `labels` string (L,) -> `labels` string (B, L), the
+            best first, and `scores` float32 (B, L).
+        multi_label: the same with each label judged alone; for an entailment model.
+        """
+        functions = {"serving_default": self._get_classify(False)}
+        if self._scorer.scores_alone:
+            functions["multi_label"] = self._get_classify(True)
+        return functions
+
+
+def _check_template(template):
+    if not isinstance(template, str):
+        raise TypeError(f"`template` must be a str. Received: template={template!r}.")
+    if template.count("{}") != 1:
+        raise ValueError(
+            "`template` must have one {}, where the label stands. Received: "
+            f"template={template!r}."
+        )
+
+
+def _list_labels(labels):
+    if isinstance(labels, str):
+        raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r}.")
+    labels = list_texts(labels, "labels")
+    if not labels or "" in labels:
+        raise ValueError(f"`labels` must hold names. Received: labels={labels}.")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"`labels` must hold each name once. Received: labels={labels}.")
+    return labels
+
+
+def _to_answer(result, top_k, threshold):
+    """The best label, or the `top_k` best, or those from a threshold on."""
+    found = [
+        {"label": label.decode("utf-8"), "score": float(score)}
+        for label, score in zip(result["labels"], result["scores"], strict=True)
+    ]
+    if top_k is not None:
+        return found[:top_k]
+    if threshold is not None:
+        return [each for each in found if each["score"] >= threshold]
+    return found[0]

@@ -1,0 +1,146 @@
+"""How well labels that nobody trained on fit texts: by entailment, or by likelihood.
+
+Shapes: B texts, L labels, R = B * L pairs of both, C classes of an entailment model.
+"""
+
+import tensorflow as tf
+
+__all__ = ["EntailmentScorer", "LikelihoodScorer"]
+
+
+class EntailmentScorer:
+    """Asks a classifier of pairs whether a text entails that it has a label.
+
+    Args:
+        model: classifier with `labels`, `pack_texts` and logits (R, C).
+        template: str with one `{}`, which the label replaces. The second text of a pair.
+        entailment_label: str or None. None for the one that is called so.
+        contradiction_label: str or None. None for the one that is called so, or the other one of
+            two.
+    Raises:
+        ValueError: if the model has no such label.
+    """
+
+    default_template = "This example is {}."
+
+    def __init__(self, model, template, entailment_label=None, contradiction_label=None):
+        self.model = model
+        self.before, self.behind = template.split("{}")
+        self.entailment = _find_label(model, "entailment", entailment_label)
+        if self.entailment is None:
+            raise ValueError(
+                "`model` must have a label 'entailment'. Received: a model with the labels "
+                f"{', '.join(model.labels.names)}. Name the one that means it as "
+                "`entailment_label`."
+            )
+        self.contradiction = _find_label(model, "contradiction", contradiction_label)
+        if self.contradiction is None and len(model.labels) == 2:
+            self.contradiction = 1 - self.entailment
+
+    @property
+    def scores_alone(self):
+        """bool. Whether a label can be judged without the others."""
+        return self.contradiction is not None
+
+    def compute_scores(self, texts, labels, multi_label=False):
+        """In the graph: string (B,), string (L,) -> probabilities float32 (B, L).
+
+        With `multi_label`, and where there is one label only, each is weighed against its
+        contradiction; else the labels against each other.
+        """
+        num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels)[0]
+        hypotheses = tf.strings.join([self.before, labels, self.behind])
+        # (R,): the labels of a text are neighbours
+        pairs = tf.repeat(texts, num_labels), tf.tile(hypotheses, [num_texts])
+        inputs, _ = self.model.pack_texts(*pairs)
+        logits = tf.cast(self.model(inputs, training=False), tf.float32)
+        logits = tf.reshape(logits, [num_texts, num_labels, len(self.model.labels)])
+        entailed = logits[..., self.entailment]
+        if self.contradiction is None:
+            return tf.nn.softmax(entailed)
+        # A softmax of two is a sigmoid of their difference.
+        alone = tf.sigmoid(entailed - logits[..., self.contradiction])
+        if multi_label:
+            return alone
+        return tf.where(num_labels == 1, alone, tf.nn.softmax(entailed))
+
+
+class LikelihoodScorer:
+    """Asks a language model how likely a label is to follow a text and a question.
+
+    Args:
+        model: language model with `compute_log_probs` and `max_sequence_length`.
+        template: str that ends in `{}`, where the label stands. It follows the text; spaces before
+            the label belong to the label, as byte-level tokenizers have them.
+        normalize: bool. Whether the mean over a label's tokens counts instead of the sum.
+        calibrate: bool. Whether the label's log-probability without a text is subtracted.
+    Raises:
+        ValueError: if the label does not end the template.
+    """
+
+    default_template = "\nThis is about {}"
+    scores_alone = False
+
+    def __init__(self, model, template, normalize=False, calibrate=False):
+        self.model = model
+        question, behind = template.split("{}")
+        if behind:
+            raise ValueError(
+                "`template` must end with the label for a language model. Received: "
+                f"template={template!r}."
+            )
+        self.question = question.rstrip(" ")
+        self.spaces = question[len(self.question) :]
+        self.normalize = normalize
+        self.calibrate = calibrate
+
+    def compute_scores(self, texts, labels, multi_label=False):
+        """In the graph: string (B,), string (L,) -> probabilities float32 (B, L)."""
+        labels = self.model.tokenizer.tokenize(tf.strings.join([self.spaces, labels]))
+        log_probs = self._compute_log_probs(texts, labels)
+        if self.calibrate:
+            log_probs -= self._compute_log_probs(tf.constant([""]), labels)
+        return tf.nn.softmax(log_probs)
+
+    def _compute_log_probs(self, texts, labels):
+        """Of each label (L, None) behind each text (B,): float32 (B, L)."""
+        num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels.row_lengths())[0]
+        prompts = self._encode_prompts(texts, tf.reduce_max(labels.row_lengths()))
+        rows = tf.range(num_texts * num_labels)
+        log_probs = self.model.compute_log_probs(
+            tf.gather(prompts, rows // num_labels), tf.gather(labels, rows % num_labels)
+        )
+        reduce = tf.reduce_mean if self.normalize else tf.reduce_sum
+        return tf.reshape(reduce(log_probs, axis=1), [num_texts, num_labels])
+
+    def _encode_prompts(self, texts, label_length):
+        """Texts with the question, ragged (B, None); a text too long loses its end."""
+        tokenizer = self.model.tokenizer
+        prompts = tokenizer.tokenize(tf.strings.join([texts, self.question]))
+        is_empty = tf.cast(prompts.row_lengths() == 0, tf.int64)
+        start = tf.fill([tf.reduce_sum(is_empty)], tokenizer.start_token_id)
+        prompts = tf.concat([prompts, tf.RaggedTensor.from_row_lengths(start, is_empty)], axis=1)
+
+        # The question is kept, and so are the first tokens of the text.
+        question = tf.shape(tokenizer.tokenize(tf.constant([self.question])).values, tf.int64)[0]
+        room = self.model.max_sequence_length - label_length - question
+        message = f"`labels` must fit {self.model.max_sequence_length} tokens with the question."
+        check = tf.debugging.Assert(room > 0, [message, "Received tokens:", label_length, question])
+        with tf.control_dependencies([check]):
+            places = tf.ragged.range(prompts.row_lengths())
+        from_end = tf.expand_dims(prompts.row_lengths(), 1) - places
+        is_kept = (places < room) | (from_end <= question)
+        return tf.ragged.boolean_mask(prompts, is_kept)
+
+
+def _find_label(model, meaning, name):
+    """The number of the label that is called `name`, or as it means; None if none is."""
+    if name is not None:
+        if name not in model.labels.names:
+            raise ValueError(
+                f"`{meaning}_label` must be one of {', '.join(model.labels.names)}. Received: "
+                f"{meaning}_label={name!r}."
+            )
+        return model.labels.names.index(name)
+    found = [i for i, known in enumerate(model.labels.names) if known.lower() == meaning]
+    return found[0] if found else None

@@ -1,0 +1,1 @@
+"""Makes the root a place to import `tests` from, whichever test is run alone."""

@@ -1,0 +1,30 @@
+"""Small tokenizers with real special tokens, for tests of what is packed and masked."""
+
+from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+
+TEXT = "the cat sat on the mat and unbelievable things happened, happily ever after. " * 20
+
+
+def make_word_piece(num_words=40):
+    """Words "w0" to "w39", each with two pieces that go on, "##x0" and so on."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary += [f"w{number}" for number in range(num_words)]
+    vocabulary += [f"##x{number}" for number in range(2 * num_words)]
+    return WordPieceTokenizer(vocabulary)
+
+
+def make_byte_pair():
+    """RoBERTa's special tokens."""
+    special = ["<s>", "<pad>", "</s>", "<mask>"]
+    learned = BytePairTokenizer.train(iter([TEXT]), 320, special_tokens=special)
+    vocabulary = learned._vocabulary
+    return BytePairTokenizer(
+        vocabulary.ids,
+        vocabulary.merges,
+        special,
+        end_token="</s>",
+        start_token="<s>",
+        pad_token="<pad>",
+        mask_token="<mask>",
+        strip_left=["<mask>"],
+    )

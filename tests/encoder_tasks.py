@@ -1,0 +1,56 @@
+"""Tiny tasks of the BERT family, whose every weight is drawn anew so that their answers vary."""
+
+import numpy as np
+
+from lmzoo.models import BertBackbone
+from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+
+TEXT = (
+    "EU rejects German call to boycott British lamb. Peter Blackburn wrote to Ada Lovelace in "
+    "Paris; (nobody) read it. 我喜欢编程。 The naïve café said: don't! "
+)
+
+
+def train_tokenizer(kind):
+    if kind == "word_piece":
+        return WordPieceTokenizer.train(iter([TEXT] * 9), 160)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    learned = BytePairTokenizer.train(iter([TEXT] * 9), 380, special_tokens=special)
+    vocabulary = {learned.id_to_token(n): n for n in range(learned.vocabulary_size)}
+    return BytePairTokenizer(
+        vocabulary,
+        learned._vocabulary.merges,
+        special,
+        end_token="</s>",
+        start_token="<s>",
+        pad_token="<pad>",
+        mask_token="<mask>",
+        strip_left=["<mask>"],
+    )
+
+
+def make_backbone(tokenizer, seed=0, scale=0.3, **options):
+    """A backbone of random weights; with `scale` 0, those it begins with."""
+    arguments = {
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "num_layers": 1,
+        "num_heads": 2,
+        "hidden_dim": 16,
+        "intermediate_dim": 24,
+        "max_sequence_length": 64,
+        "dropout": 0.0,
+    }
+    if tokenizer.num_separators == 2:
+        arguments |= {"num_segments": 1, "position_offset": 2}
+    backbone = BertBackbone(**{**arguments, **options})
+    if scale:
+        randomise(backbone, seed, scale)
+    return backbone
+
+
+def randomise(model, seed=0, scale=0.3):
+    generator = np.random.default_rng(seed)
+    for variable in model.weights:
+        shift = 1.0 if variable.path.endswith("gamma") else 0.0
+        variable.assign(shift + scale * generator.normal(size=variable.shape))
+    return model

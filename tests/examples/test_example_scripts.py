@@ -1,0 +1,178 @@
+"""The examples run, print their figures beside baselines, and go on from their folders."""
+
+import csv
+import json
+import math
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+FOLDER = ROOT / "examples"
+
+# What each of them prints: tables with how many columns, and in each table who is measured.
+FIGURES = {
+    "pretrain_bert.py": [(1, ["BERT", "likeliest after the word before", "most frequent word"])],
+    "classify_docstrings.py": [(2, ["BERT", "bag of words", "most frequent class"])],
+    "tag_source.py": [(7, ["BERT", "most frequent tag of the word"])],
+    "sentiment.py": [(2, ["BERT", "bag of words", "most frequent label"])] * 2,
+    "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
+}
+# Their baselines that scikit-learn computes.
+LEARNED_ELSEWHERE = {"bag of words", "TF-IDF"}
+LAST_LINES = {
+    "pretrain_bert.py": r"If the argument is \[MASK\], .* -> \S+ [01]\.\d\d, \S+ .*, \S+ .*",
+    "classify_docstrings.py": r"Send the request .* -> (email|http|logging|unittest) [01]\.\d\d",
+    "tag_source.py": r"x = 1  # one -> x [A-Z]+, = [A-Z]+, 1 [A-Z]+, # [A-Z]+, one [A-Z]+",
+    "sentiment.py": r"太好吃了！ -> (positive|negative) [01]\.\d\d",
+    "search_docstrings.py": r"  -?[01]\.\d\d  \S.*",
+}
+
+# Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
+# Between its two runs, nothing is left of a script but its folder.
+RUNNER = """
+import contextlib, io, json, runpy, sys, traceback
+
+folder, kept, *names = sys.argv[1:]
+sys.path.insert(0, folder)
+results = {}
+for name in names:
+    shown, problem = [io.StringIO(), io.StringIO()], None
+    sys.argv = [name, "--smoke", "--folder", f"{kept}/{name}"]
+    try:
+        for stream in shown:
+            with contextlib.redirect_stdout(stream):
+                runpy.run_path(f"{folder}/{name}", run_name="__main__")
+    except BaseException:
+        problem = traceback.format_exc()
+    results[name] = [*(stream.getvalue() for stream in shown), problem]
+json.dump(results, sys.stdout)
+"""
+
+
+def run_child(code, *arguments):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What each example printed in its first and its second run, and the error that ended it."""
+    kept = tmp_path_factory.mktemp("examples")
+    return json.loads(run_child(RUNNER, FOLDER, kept, *FIGURES))
+
+
+def read_figures(shown):
+    """The tables that a run printed: for each a dict from a row's name to its cells."""
+    tables = []
+    for block in re.findall(r"^ {3,}\S.*\n((?:  \S.*\n)+?)(?=  best )", shown, re.M):
+        tables.append({})
+        for line in block.splitlines():
+            row, *cells = re.split(r" {2,}", line.strip())
+            tables[-1][row] = cells
+    return tables
+
+
+def test_a_table_of_figures_is_read_row_by_row():
+    shown = (
+        "\n3 lines\n       accuracy\n  BERT    0.500\n  a bag     not here\n  best accuracy: BERT\n"
+    )
+    assert read_figures(shown) == [{"BERT": ["0.500"], "a bag": ["not here"]}]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_folder(name, results):
+    first, second, problem = results[name]
+    assert problem is None, problem
+    tables = read_figures(first)
+    assert [list(table) for table in tables] == [rows for _, rows in FIGURES[name]]
+    for table, (columns, _) in zip(tables, FIGURES[name], strict=True):
+        for row, cells in table.items():
+            if row in LEARNED_ELSEWHERE and cells == ["scikit-learn is not installed"]:
+                continue
+            assert len(cells) == columns
+            assert all(math.isfinite(float(cell)) and 0 <= float(cell) <= 1 for cell in cells)
+    assert re.fullmatch(LAST_LINES[name], first.splitlines()[-1])
+
+    assert "Opened" not in first
+    assert "Opened" in second and "Trained for 1 epochs already" in second
+    # What was kept is all of the model: the second run trains nothing and finds the same.
+    assert second[second.index("\n\n") :] == first[first.index("\n\n") :]
+
+
+TWO_WORDS = """
+import sys
+
+sys.modules.update(dict.fromkeys(sys.argv[2:]))
+sys.path.insert(0, sys.argv[1])
+import _common, search_docstrings
+
+texts, labels = ["so good", "very good", "so bad", "very bad"], [1, 1, 0, 0]
+found = _common.predict_with_bag_of_words(texts, labels, ["good good", "a bad one"])
+ranked = search_docstrings.rank_with_words(["a red cat"], ["some blue cars", "the red cat"])
+print(found if found is None else found.tolist(), ranked)
+_common.print_figures("Few words", ["accuracy"], {"words": None, "guessing": [0.5]})
+"""
+
+
+def test_without_scikit_learn_the_baseline_is_said_to_be_missing():
+    shown = run_child(TWO_WORDS, FOLDER, "sklearn")
+    assert shown.startswith("None None\n")
+    (table,) = read_figures(shown)
+    assert table == {"words": ["scikit-learn is not installed"], "guessing": ["0.500"]}
+
+
+def test_with_scikit_learn_words_decide():
+    pytest.importorskip("sklearn")
+    assert run_child(TWO_WORDS, FOLDER).startswith("[1, 0] [[1, 0]]\n")
+
+
+def test_the_number_of_epochs_is_checked():
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "sentiment.py"), "--epochs", "0"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "Received: 0." in done.stderr
+
+
+def read_sentences():
+    path = FOLDER / "data" / "sentiment.tsv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def test_the_sentences_are_many_and_each_is_there_once():
+    rows = read_sentences()
+    texts = [row["text"] for row in rows]
+    assert len(texts) >= 400
+    assert len({text.casefold().rstrip(".!。！") for text in texts}) == len(texts)
+    assert all(text == text.strip() and len(text) > 5 for text in texts)
+
+
+def test_the_labels_are_balanced_in_each_language_on_both_sides_of_the_split():
+    rows = read_sentences()
+    for language in ("en", "zh"):
+        for split in ("train", "held_out"):
+            labels = [
+                row["label"]
+                for row in rows
+                if row["language"] == language and row["split"] == split
+            ]
+            assert labels.count("positive") == labels.count("negative") >= 25
+    chinese = re.compile("[\u4e00-\u9fff]")
+    assert all((row["language"] == "zh") == bool(chinese.search(row["text"])) for row in rows)

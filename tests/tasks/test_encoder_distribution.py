@@ -1,0 +1,72 @@
+"""`fit` of tasks that read over two devices, on raw text: a child process for each."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TRAIN = """
+import json, sys
+import keras, tensorflow as tf
+from lmzoo.tasks import QuestionAnswerer, TokenClassifier
+from tests.encoder_tasks import make_backbone, train_tokenizer
+
+kind = sys.argv[1]
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+tokenizer = train_tokenizer("word_piece")
+words = [["EU", "rejects", "Paris"][: 1 + n % 3] for n in range(8)]
+tags = [["B-A", "O", "I-A"][: len(row)] for row in words]
+contexts = ["nobody wrote to " + "Ada Lovelace " * (1 + n) for n in range(8)]
+
+
+def train(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        backbone = make_backbone(tokenizer)
+        if kind == "tagger":
+            task = TokenClassifier(backbone, tokenizer, ["O", "B-A", "I-A"])
+            data = words, tags
+        else:
+            task = QuestionAnswerer(backbone, tokenizer, sequence_length=16)
+            data = (["who?"] * 8, contexts), ["Ada"] * 8
+        task.compile()
+    losses = []
+    record = lambda _, logs: losses.append([logs[name] for name in sorted(logs)])
+    callback = keras.callbacks.LambdaCallback(on_batch_end=record)
+    task.fit(*data, batch_size=4, epochs=4, verbose=0, callbacks=[callback])
+    return losses
+
+
+one = train(tf.distribute.get_strategy())
+again = train(tf.distribute.get_strategy())
+two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+print(json.dumps([one, again, two]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tagger", "answerer"])
+def test_two_devices_learn_what_one_learns_of_text(kind):
+    root = str(pathlib.Path(__file__).parents[2])
+    child = subprocess.run(
+        [sys.executable, "-c", TRAIN, kind],
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
+            "PYTHONPATH": root,
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    one, again, two = json.loads(child.stdout.splitlines()[-1])
+    assert one == again, "the control: one device twice"
+    assert one[-1] != one[0] and len(one) >= 8
+    for step, (first, second) in enumerate(zip(one, two, strict=True)):
+        assert second == pytest.approx(first, rel=1e-5), step
