@@ -1,7 +1,8 @@
 """Text files to batches for a model that predicts the next token, without one padded position."""
 
+from lmzoo.data.checks import check_seed, check_sizes, check_start
 from lmzoo.data.corpus import Corpus
-from lmzoo.data.examples import CausalLMExamples, check_seed, check_sizes, check_start
+from lmzoo.data.examples import CausalLMExamples
 from lmzoo.data.splits import check_validation_split, split_stream
 from lmzoo.data.token_stream import stream_tokens
 

@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.data.examples import check_seed, check_start
+from lmzoo.data.checks import check_seed, check_start
 from lmzoo.data.order import shuffled
 from lmzoo.data.pipeline import step_dataset
 from lmzoo.data.values import Kind, describe_value, kind_of

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from lmzoo.data.examples import check_seed
+from lmzoo.data.checks import check_seed
 from lmzoo.data.order import shuffled
 from lmzoo.data.row_batches import rows_dataset
 from lmzoo.data.splits import check_validation_split
