@@ -3,8 +3,6 @@
 import math
 import numbers
 
-import numpy as np
-
 from lmzoo.data.checks import check_seed
 from lmzoo.data.order import shuffled
 from lmzoo.data.rows import Rows
@@ -27,12 +25,12 @@ def mix(
 ):
     """Mixes the rows of several tasks for one text-to-text model.
 
-    Row i is known from i alone, so a mixture of any size costs nothing. It is made of periods, and
-    each has as many rows of a task as its rate says, in random order. A task's rows are all used
-    once, in random order, before any is used twice, and then in another order.
+    Row i is known from i alone, so a mixture of any size costs nothing. The tasks take turns
+    evenly: each stretch of rows has about as many of a task as its rate says. A task's rows are all
+    used once, in random order, before any is used twice, and then in another order.
 
     Each epoch of `Rows.dataset` has the same rows, so make the mixture as long as the whole
-    training: what `num_rows` leaves out is never seen.
+    training: what `num_rows` leaves out is never seen. There `shuffle=False` keeps the turns.
 
     Args:
         tasks: dict of name to Rows with columns `source` and `target`, both str.
@@ -42,7 +40,7 @@ def mix(
         temperature: float. See `compute_rates`.
         prefix: bool or dict of name to str. What stands before each source: "name: " if True,
             nothing if False, or what a dict has for the task, "" if it has nothing.
-        seed: int. Decides every order.
+        seed: int. Decides the orders of each task's rows.
         num_rows: int or None. How many rows the mixture has; None for those of all tasks that are
             used.
     Returns:
@@ -121,9 +119,10 @@ def compute_rates(sizes, cap=None, temperature=1.0):
 class _Mixture:
     """The rows of a mixture, as `Rows` asks for them.
 
-    Within period m, slot s is sent by a permutation to a number, and the tasks share the numbers
-    out: the first `counts[0]` are the first task's, and so on. So it is known which use of its
-    task a row is, and another permutation says which of the task's rows that use is.
+    In every `period` rows each task has its whole number of them. The first task takes its share
+    of all rows at even distances, the second its share of the rest, and so on: a division says how
+    often a task came before, so which of its uses a row is, and a permutation says which of the
+    task's rows that use is.
     """
 
     columns = ("source", "target", "task")
@@ -136,7 +135,6 @@ class _Mixture:
         self._num_rows = num_rows
         self._period = min(math.ceil(_FEWEST_USES / min(rates.values())), num_rows)
         self._counts = _share_out(self._period, list(rates.values()))
-        self._ends = np.cumsum(self._counts)
 
     def __len__(self):
         return self._num_rows
@@ -159,14 +157,23 @@ class _Mixture:
 
     def _find(self, index):
         """Which task a row is of, and which of its rows it is."""
-        period, slot = divmod(index, self._period)
-        number = int(shuffled([slot], self._period, self._seed, period)[0])
-        task = int(np.searchsorted(self._ends, number, side="right"))
-        use = period * self._counts[task] + number - (int(self._ends[task]) - self._counts[task])
+        task, use = self._take_turns(index)
         size = len(self._tasks[task])
         # Another seed for each task: those of one size would run through theirs in step.
-        seed = self._seed + task + 1
+        seed = self._seed + task
         return task, int(shuffled([use % size], size, seed, epoch=use // size)[0])
+
+    def _take_turns(self, place):
+        """Which task a row is of, and how many rows of that task stand before it."""
+        num_left = self._period
+        for task, count in enumerate(self._counts):
+            # Of n rows that are left to them, this task and those after it, it has n * share.
+            before, after = place * count // num_left, (place + 1) * count // num_left
+            # The last task takes all that is left.
+            if after > before:
+                return task, before
+            place -= before
+            num_left -= count
 
 
 def _share_out(total, rates):

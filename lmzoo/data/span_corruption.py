@@ -47,7 +47,8 @@ def span_corruption(
             in `.jsonl`; both may be gzipped (`.gz`).
         tokenizer: tokenizer with padding and end tokens and `sentinel_ids`, those of <extra_id_0>,
             <extra_id_1> and so on, as many as an example has spans.
-        sequence_length: int. T, the positions of an input, at least 3.
+        sequence_length: int. T, the positions of an input, at least 3. Where an example has one
+            span, with the defaults below 29 positions, it always ends the window, as published.
         batch_size: int. B, the examples of a batch, over all replicas of a strategy. The
             examples that do not fill a batch are left out of an epoch (other ones each time);
             validation keeps them in a smaller last batch.
