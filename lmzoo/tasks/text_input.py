@@ -335,7 +335,7 @@ def _holds_text(x):
     if isinstance(x, dict):
         return "token_ids" not in x and bool(x) and _holds_text(next(iter(x.values())))
     if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
+        return x.dtype == tf.string or getattr(x.dtype, "kind", "-") in "OUST"
     while isinstance(x, list | tuple) and x:
         x = x[0]
     return isinstance(x, str | np.str_)

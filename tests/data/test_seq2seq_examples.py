@@ -17,6 +17,8 @@ from lmzoo.data import (
     stream_tokens,
 )
 from lmzoo.data.seq2seq_examples import Seq2SeqExamples
+from lmzoo.models import T5Backbone
+from lmzoo.tasks import Seq2SeqLM
 
 OBJECTIVES = {"span_corruption": span_corruption, "prefix_lm": prefix_lm}
 EXAMPLES = {"span_corruption": SpanCorruptionExamples, "prefix_lm": PrefixLMExamples}
@@ -167,6 +169,23 @@ def test_a_corpus_shorter_than_an_example_is_refused(name, tmp_path, tokenizer):
     (tmp_path / "b.txt").write_text("short")
     with pytest.raises(ValueError, match="Received: sequence_length=24, 5 tokens"):
         OBJECTIVES[name](tmp_path / "b.txt", tokenizer, 24, 1)
+
+
+def test_a_seq2seq_lm_is_scored_on_what_is_real(path, tokenizer):
+    _, data = prefix_lm(path, tokenizer, 24, 4, validation_split=0.1)
+    backbone = T5Backbone(
+        tokenizer.vocabulary_size, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8
+    )
+    lm = Seq2SeqLM(backbone, start_token_id=PAD)
+    lm.compile()
+    losses, weights = [], []
+    for inputs, labels, weight in data:
+        log_probs = tf.nn.log_softmax(lm(inputs)).numpy()
+        losses.append(-np.take_along_axis(log_probs, labels.numpy()[..., None], axis=-1)[..., 0])
+        weights.append(weight.numpy())
+    mean = np.average(np.concatenate(losses), weights=np.concatenate(weights))
+    perplexity = lm.evaluate(data, verbose=0, return_dict=True)["perplexity"]
+    assert perplexity == pytest.approx(np.exp(mean), rel=1e-4)
 
 
 def test_an_objective_says_how_pairs_are_made(stream, tokenizer):
