@@ -1,5 +1,6 @@
 """Several tasks as one: rows of all of them at chosen rates, each found by its number."""
 
+import fractions
 import math
 import numbers
 
@@ -8,9 +9,6 @@ from lmzoo.data.order import shuffled
 from lmzoo.data.rows import Rows
 
 __all__ = ["compute_rates", "mix"]
-
-# What the rarest task gets of a period, so that whole numbers come within 1 % of its rate.
-_FEWEST_USES = 100
 
 
 def mix(
@@ -31,6 +29,7 @@ def mix(
 
     Each epoch of `Rows.dataset` has the same rows, so make the mixture as long as the whole
     training: what `num_rows` leaves out is never seen. There `shuffle=False` keeps the turns.
+    With another `num_rows` the tasks take other turns.
 
     Args:
         tasks: dict of name to Rows with columns `source` and `target`, both str.
@@ -119,10 +118,9 @@ def compute_rates(sizes, cap=None, temperature=1.0):
 class _Mixture:
     """The rows of a mixture, as `Rows` asks for them.
 
-    In every `period` rows each task has its whole number of them. The first task takes its share
-    of all rows at even distances, the second its share of the rest, and so on: a division says how
-    often a task came before, so which of its uses a row is, and a permutation says which of the
-    task's rows that use is.
+    The first task takes its share of all rows at even distances, the second its share of the rest,
+    and so on: a division says how often a task came before, so which of its uses a row is, and a
+    permutation says which of the task's rows that use is.
     """
 
     columns = ("source", "target", "task")
@@ -133,8 +131,7 @@ class _Mixture:
         self._prefixes = [prefixes[name] for name in self._names]
         self._seed = seed
         self._num_rows = num_rows
-        self._period = min(math.ceil(_FEWEST_USES / min(rates.values())), num_rows)
-        self._counts = _share_out(self._period, list(rates.values()))
+        self._counts = _share_out(num_rows, list(rates.values()))
 
     def __len__(self):
         return self._num_rows
@@ -165,7 +162,7 @@ class _Mixture:
 
     def _take_turns(self, place):
         """Which task a row is of, and how many rows of that task stand before it."""
-        num_left = self._period
+        num_left = self._num_rows
         for task, count in enumerate(self._counts):
             # Of n rows that are left to them, this task and those after it, it has n * share.
             before, after = place * count // num_left, (place + 1) * count // num_left
@@ -178,7 +175,9 @@ class _Mixture:
 
 def _share_out(total, rates):
     """Whole numbers that sum to the total and are less than one from their exact shares."""
-    exact = [total * rate for rate in rates]
+    # As fractions, for which no total is too large.
+    exact = [total * fractions.Fraction(rate) for rate in rates]
+    exact = [share * total / sum(exact) for share in exact]
     counts = [math.floor(share) for share in exact]
     by_remainder = sorted(range(len(rates)), key=lambda task: counts[task] - exact[task])
     for task in by_remainder[: total - sum(counts)]:

@@ -90,7 +90,7 @@ def span_corruption(
     >>> data = lmzoo.data.span_corruption("a.txt", tokenizer, sequence_length=32, batch_size=2)
     >>> inputs, labels, weights = next(iter(data))
     >>> inputs["encoder_token_ids"].shape, labels.shape
-    (TensorShape([2, 32]), TensorShape([2, 9]))
+    (TensorShape([2, 32]), TensorShape([2, 8]))
     """
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
