@@ -192,14 +192,16 @@ def _normalise(weights, names):
             f"`rates` must be a dict with a rate for each of the tasks {sorted(names)}. Received: "
             f"rates={weights}."
         )
-    wrong = [weight for weight in weights.values() if not 0 <= weight < math.inf]
-    total = sum(weights.values())
-    if wrong or not 0 < total < math.inf:
+    is_right = all(
+        isinstance(weight, numbers.Real) and 0 <= weight < math.inf for weight in weights.values()
+    )
+    if not is_right or not 0 < sum(weights.values()) < math.inf:
         raise ValueError(
             "`rates` must be numbers of at least 0 that do not sum to 0. Received: "
             f"rates={weights}."
         )
-    return {name: weights[name] / total for name in names}
+    total = float(sum(weights.values()))
+    return {name: float(weights[name]) / total for name in names}
 
 
 def _check_tasks(tasks):

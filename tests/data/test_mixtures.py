@@ -78,6 +78,14 @@ def test_every_row_is_used_once_before_any_is_used_twice():
         assert len(set(passes)) == len(passes) > 5
 
 
+def test_tasks_of_one_size_do_not_go_in_step():
+    rows = mix(make_tasks(a=30, b=30), prefix=False)
+    orders = {
+        name: [row["source"].split()[1] for row in rows if row["task"] == name] for name in "ab"
+    }
+    assert orders["a"] != orders["b"]
+
+
 def test_without_rates_or_length_every_row_is_there_once():
     sizes = {"a": 30, "b": 7, "c": 200}
     rows = mix(make_tasks(**sizes))
@@ -109,7 +117,7 @@ def test_any_size_costs_nothing():
 
 
 def test_a_rate_of_zero_leaves_a_task_out():
-    rows = mix(make_tasks(a=4, b=3), rates={"a": 0.0, "b": 2.0})
+    rows = mix(make_tasks(a=4, b=3), rates={"a": 0, "b": np.float32(2)})
     assert tasks_of(rows) == ["b", "b", "b"]
 
 
@@ -133,6 +141,7 @@ def test_a_mixture_is_read_in_batches_and_says_where_a_row_is_from():
         ({"rates": {"a": -1, "b": 2}}, ValueError, "Received: rates={'a': -1, 'b': 2}"),
         ({"rates": {"a": math.nan, "b": 2}}, ValueError, "Received: rates={'a': nan, 'b': 2}"),
         ({"rates": {"a": math.inf, "b": 2}}, ValueError, "Received: rates={'a': inf, 'b': 2}"),
+        ({"rates": {"a": "x", "b": 2}}, ValueError, "Received: rates={'a': 'x', 'b': 2}"),
         ({"rates": {"a": 1, "b": 2}, "cap": 5}, ValueError, "rates={'a': 1, 'b': 2}, cap=5"),
         ({"rates": {"a": 1, "b": 2}, "temperature": 2.0}, ValueError, "temperature=2.0"),
         ({"cap": 0}, ValueError, "Received: cap=0"),

@@ -96,6 +96,23 @@ def test_a_dataset_goes_on_at_any_step(name, path, tokenizer):
         assert_equal(one, other)
 
 
+def test_no_two_examples_of_a_run_draw_the_same_numbers(stream, tokenizer):
+    examples = SpanCorruptionExamples(stream, tokenizer, 24, 4)
+    drawn = []
+
+    def make_pairs(windows, noise):
+        drawn.append(noise)
+        return SpanCorruptionExamples.make_pairs(examples, windows, noise)
+
+    examples.make_pairs = make_pairs
+    for epoch in range(3):
+        for step in range(examples.steps_per_epoch):
+            examples.batch(epoch, step)
+    numbers = np.concatenate(drawn).reshape(-1)
+    assert numbers.size == 3 * examples.steps_per_epoch * 4 * (examples.window_size - 2)
+    assert len(np.unique(numbers)) == numbers.size
+
+
 # Span corruption has two spans at 48 positions; at 24 it has one, which ends the window.
 @every_objective
 def test_each_epoch_draws_anew_and_each_seed_too(name, stream, tokenizer):
