@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "json_files": set(),
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
-    "metrics": {"tensorflow", "keras", "numpy"},
+    "metrics": {"tensorflow", "keras", "numpy", "sacrebleu"},
     "generation": {"tensorflow", "numpy"},
 }
 # Its methods are where a Keras user looks for what later rooms do, so they import inside.

@@ -4,8 +4,11 @@ from lmzoo.metrics.classification import F1, Accuracy, MatthewsCorrelation
 from lmzoo.metrics.correlation import PearsonCorrelation, SpearmanCorrelation
 from lmzoo.metrics.perplexity import Perplexity
 from lmzoo.metrics.question_answering import ExactMatch, SquadF1, normalise_answer, squad_scores
+from lmzoo.metrics.rouge import rouge
 from lmzoo.metrics.span_f1 import SpanF1
 from lmzoo.metrics.spans import find_spans, span_scores
+from lmzoo.metrics.text_statistics import distinct_n, length_ratio, match_rate
+from lmzoo.metrics.translation import bleu, chrf
 
 __all__ = [
     "Perplexity",
@@ -21,4 +24,10 @@ __all__ = [
     "squad_scores",
     "PearsonCorrelation",
     "SpearmanCorrelation",
+    "bleu",
+    "chrf",
+    "rouge",
+    "match_rate",
+    "distinct_n",
+    "length_ratio",
 ]

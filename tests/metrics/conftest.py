@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "metrics.json"
+GOLDEN_TEXTS = GOLDEN.with_name("texts.json")
 
 
 @pytest.fixture(scope="session")
 def golden():
     return json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def golden_texts():
+    return json.loads(GOLDEN_TEXTS.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,231 @@
+"""Examples of an encoder and a decoder, made of the windows of a token stream.
+
+Shapes: B batch, W window, T input, S target.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.data.borderless import without_borders
+from lmzoo.data.checks import check_seed, check_sizes, check_start
+from lmzoo.data.corpus import Corpus
+from lmzoo.data.order import unit_noise
+from lmzoo.data.splits import check_validation_split, split_stream
+from lmzoo.data.stream_examples import StreamExamples
+from lmzoo.data.token_stream import stream_tokens
+
+__all__ = ["Seq2SeqExamples", "make_datasets"]
+
+
+class Seq2SeqExamples(StreamExamples):
+    """Windows of a token stream as pairs of a source and a target, each found by its number.
+
+    Documents follow one another without a border, so the end token ends an input or a target and
+    stands nowhere else. An objective derives from it and defines `make_pairs`.
+
+    Args:
+        stream: TokenStream.
+        tokenizer: tokenizer with padding and end tokens.
+        sequence_length: int. T.
+        batch_size: int. B.
+        window_size: int. W.
+        targets_length: int. S.
+        num_draws: int. How many random numbers an example takes.
+        seed: int. Decides the order of every epoch and what is drawn.
+        shuffle: bool.
+        drop_remainder: bool. If False, an epoch ends with a smaller batch where the examples
+            do not fill it.
+        fixed_noise: bool. If True, every epoch draws the same.
+    Raises:
+        TypeError: if `seed` is not an integer.
+        ValueError: if the tokenizer has no padding or end token, or the stream is too short for
+            one example (or one batch, with `drop_remainder`).
+    """
+
+    def __init__(
+        self,
+        stream,
+        tokenizer,
+        sequence_length,
+        batch_size,
+        *,
+        window_size,
+        targets_length,
+        num_draws,
+        seed=0,
+        shuffle=True,
+        drop_remainder=True,
+        fixed_noise=False,
+    ):
+        check_sizes(sequence_length, batch_size)
+        super().__init__(
+            without_borders(stream),
+            sequence_length,
+            batch_size,
+            window_size=window_size,
+            stride=window_size,
+            seed=seed,
+            shuffle=shuffle,
+            drop_remainder=drop_remainder,
+        )
+        self.targets_length = targets_length
+        self.fixed_noise = fixed_noise
+        self.pad_token_id = find_token(tokenizer, "pad_token_id")
+        self.end_token_id = find_token(tokenizer, "end_token_id")
+        self._num_draws = num_draws
+
+    def make_pairs(self, windows, noise):
+        """Makes sources and targets, both without end token and padding.
+
+        Args:
+            windows: int32 (B, W).
+            noise: float64 (B, num_draws). Evenly drawn from [0, 1), other numbers in each example.
+        Returns:
+            (source, source_mask, target, target_mask): int32 and bool arrays of any lengths below
+            T and S. A mask is True on the left, where there are tokens.
+        """
+        raise NotImplementedError
+
+    def example(self, epoch, index):
+        """Returns one example of an epoch.
+
+        Args:
+            epoch: int.
+            index: int. The place in the epoch's order, below `num_examples`.
+        Returns:
+            (inputs, labels, weights): those of a batch, without the first axis.
+        """
+        arrays = self._examples(epoch, np.array([index]))
+        return tf.nest.map_structure(lambda array: array[0], arrays)
+
+    def batch(self, epoch, step):
+        """Returns one batch of an epoch.
+
+        Args:
+            epoch: int.
+            step: int. Below `steps_per_epoch`.
+        Returns:
+            (inputs, labels, weights): as `span_corruption` gives them, as NumPy arrays.
+        """
+        first = step * self.batch_size
+        last = min(first + self.batch_size, self.num_examples)
+        return self._examples(epoch, np.arange(first, last))
+
+    def dataset(self, initial_epoch=0, initial_step=0):
+        """Returns the batches as a dataset, from any step of any epoch on.
+
+        Args:
+            initial_epoch: int.
+            initial_step: int.
+        Returns:
+            tf.data.Dataset with `steps_per_epoch` batches an iteration; see `span_corruption`.
+        Raises:
+            ValueError: if one of them is negative.
+        """
+
+        def fetch(epoch, step):
+            return tf.nest.flatten(self.batch(epoch, step))
+
+        return self.make_dataset(
+            fetch, self._signature(), initial_epoch, initial_step, advances=not self.fixed_noise
+        )
+
+    def _examples(self, epoch, indices):
+        windows = self.find_windows(epoch, indices)
+        examples = indices + (0 if self.fixed_noise else epoch * self.num_examples)
+        # (B,) -> (B, num_draws): no two examples of a run share a number
+        draws = examples[:, None] * self._num_draws + np.arange(self._num_draws)
+        noise = unit_noise(draws.reshape(-1), self.seed).reshape(draws.shape)
+        source, source_mask, target, target_mask = self.make_pairs(windows, noise)
+        token_ids, padding_mask = self._finish(source, source_mask, self.sequence_length)
+        labels, labels_mask = self._finish(target, target_mask, self.targets_length)
+        # The decoder begins with the padding token, as T5 has no start token.
+        start = np.full((len(labels), 1), self.pad_token_id, np.int32)
+        inputs = {
+            "encoder_token_ids": token_ids,
+            "encoder_padding_mask": padding_mask,
+            "decoder_token_ids": np.concatenate([start, labels[:, :-1]], axis=1),
+            "decoder_padding_mask": labels_mask,
+        }
+        return inputs, labels, labels_mask.astype(np.float32)
+
+    def _finish(self, token_ids, mask, length):
+        """Adds the end token and the padding: (B, any), bool (B, any) -> (B, length), bool."""
+        sizes = mask.sum(axis=1, keepdims=True)
+        finished = np.full((len(token_ids), length), self.pad_token_id, np.int32)
+        finished[:, : token_ids.shape[1]] = np.where(mask, token_ids, self.pad_token_id)
+        np.put_along_axis(finished, sizes, self.end_token_id, axis=1)
+        return finished, np.arange(length) <= sizes
+
+    def _signature(self):
+        batch_size = self.batch_size if self.drop_remainder else None
+        source, target = (batch_size, self.sequence_length), (batch_size, self.targets_length)
+        inputs = {
+            "encoder_token_ids": tf.TensorSpec(source, tf.int32),
+            "encoder_padding_mask": tf.TensorSpec(source, tf.bool),
+            "decoder_token_ids": tf.TensorSpec(target, tf.int32),
+            "decoder_padding_mask": tf.TensorSpec(target, tf.bool),
+        }
+        return inputs, tf.TensorSpec(target, tf.int32), tf.TensorSpec(target, tf.float32)
+
+
+def find_token(tokenizer, name):
+    """Returns the id of a tokenizer's padding or end token.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    token_id = getattr(tokenizer, name, None)
+    if token_id is None:
+        raise ValueError(
+            f"`tokenizer` must have a `{name}`. Received: {type(tokenizer).__name__} with "
+            f"{name}=None."
+        )
+    return int(token_id)
+
+
+def make_datasets(
+    make_examples,
+    files,
+    tokenizer,
+    *,
+    sequence_length,
+    batch_size,
+    seed,
+    shuffle,
+    validation_split,
+    field,
+    document_separator,
+    clean,
+    initial_epoch,
+    initial_step,
+    cache_dir,
+    verbose,
+):
+    """Makes the datasets of an objective out of text files; see `span_corruption`.
+
+    Args:
+        make_examples: callable. Takes a stream, a tokenizer, a sequence length and a batch size,
+            and the options of `Seq2SeqExamples` by name; returns Seq2SeqExamples.
+    Returns:
+        tf.data.Dataset, or a pair (training, validation) of them.
+    """
+    check_sizes(sequence_length, batch_size)
+    check_start(initial_epoch, initial_step)
+    check_seed(seed)
+    if validation_split is not None:
+        check_validation_split(validation_split)
+    for name in ("pad_token_id", "end_token_id"):
+        find_token(tokenizer, name)
+    corpus = Corpus(files, field, document_separator, clean)
+    stream = stream_tokens(corpus, tokenizer, cache_dir, verbose)
+    sizes = (tokenizer, sequence_length, batch_size)
+    validation = None
+    if validation_split is not None:
+        stream, held_out = split_stream(stream, validation_split, seed)
+        validation = make_examples(
+            held_out, *sizes, seed=seed, shuffle=False, drop_remainder=False, fixed_noise=True
+        )
+    training = make_examples(stream, *sizes, seed=seed, shuffle=shuffle)
+    dataset = training.dataset(initial_epoch, initial_step)
+    return dataset if validation is None else (dataset, validation.dataset())
