@@ -1,0 +1,322 @@
+"""How fast lmzoo answers texts with a model of T5's size, beside other libraries.
+
+Every contestant runs a model of T5-small's size with random weights over sources of 64 tokens and
+takes the likeliest token, always 64 of them. Each framework lives in a process of its own, has the
+same threads, and takes its turn in every round; the first call of each is not counted.
+
+    python examples/benchmarks/seq2seq.py --only lmzoo,kerashub --json seq2seq.json
+"""
+
+import pathlib
+import tempfile
+
+import _common as common
+import numpy as np
+from _common import Contestant, set_tensorflow_threads
+
+REFERENCE = "kerashub"
+# T5's padding, which the decoder starts with.
+PAD = 0
+
+
+def main():
+    families = {
+        "lmzoo": open_lmzoo,
+        "kerashub": open_kerashub,
+        "transformers": open_transformers,
+        "ctranslate2": open_ctranslate2,
+    }
+    parser = common.make_parser(__doc__.partition("\n")[0])
+    parser.set_defaults(layers=6, hidden=512, heads=8, vocabulary=32128)
+    parser.add_argument("--source", type=int, default=64, metavar="N", help="tokens")
+    parser.add_argument("--new", type=int, default=64, metavar="N", help="tokens")
+    parser.add_argument("--batches", default="1,8", metavar="N,N")
+    arguments = common.parse(parser, families)
+    if arguments.smoke:
+        arguments.source, arguments.new = 8, 8
+    size, threads = arguments.size, arguments.threads
+    common.prepare_environment(threads)
+    data = {"size": size._asdict(), "threads": threads, "rows": [], "sources": []}
+    with common.open_workers(arguments.families, size, threads) as workers:
+        for batch_size in map(int, arguments.batches.split(",")):
+            call = (batch_size, arguments.source, arguments.new)
+            rows = _make_rows(common.measure(workers, arguments.repeats, *call), *call)
+            _print_rows(rows, *call)
+            data["rows"] += rows
+        data["sources"] = _measure_sources(workers, arguments)
+    common.write_json(arguments.json, data)
+
+
+def _make_rows(rows, batch_size, source, new):
+    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
+    for (family, name), row in rows.items():
+        if set(row["results"]) != {batch_size * new}:
+            raise RuntimeError(
+                f"{family} {name} gave {set(row['results'])} tokens, not {batch_size * new}."
+            )
+    return [
+        {
+            "family": family,
+            "name": name,
+            "precision": row["precision"],
+            "batch_size": batch_size,
+            "tokens_per_second": batch_size * new / row["seconds"],
+            "to_reference": min(reference) / row["seconds"] if reference else None,
+            "first_seconds": row["first_seconds"],
+            "all_seconds": row["all_seconds"],
+        }
+        for (family, name), row in rows.items()
+    ]
+
+
+def _print_rows(rows, batch_size, source, new):
+    common.print_table(
+        f"batch {batch_size}, source {source}, {new} new tokens",
+        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
+        [
+            (
+                f"{row['family']} {row['name']}",
+                row["precision"],
+                row["tokens_per_second"],
+                row["to_reference"],
+                row["first_seconds"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _measure_sources(workers, arguments):
+    """What a new token costs after a short and a long source, the source itself taken off."""
+    if "lmzoo" not in workers:
+        return []
+    own, costs = {"lmzoo": workers["lmzoo"]}, {}
+    lengths = (arguments.source, 4 * arguments.source)
+    for source in lengths:
+        many = common.measure(own, arguments.repeats, 1, source, arguments.new)
+        one = common.measure(own, arguments.repeats, 1, source, 1)
+        for key, row in many.items():
+            cost = (row["seconds"] - one[key]["seconds"]) / (arguments.new - 1)
+            costs.setdefault(key, []).append(cost)
+    made = [
+        {"name": name, "sources": lengths, "seconds_per_token": pair, "ratio": pair[1] / pair[0]}
+        for (_, name), pair in costs.items()
+    ]
+    common.print_table(
+        "one new token, batch 1",
+        ["contestant", "sources", "ms", "ms", "ratio"],
+        [
+            (
+                f"lmzoo {row['name']}",
+                " / ".join(map(str, lengths)),
+                *(1e3 * seconds for seconds in row["seconds_per_token"]),
+                row["ratio"],
+            )
+            for row in made
+        ],
+    )
+    return made
+
+
+def make_sources(size, batch_size, length):
+    """Random ids, int32 (B, S), the same for every contestant."""
+    return np.random.default_rng(0).integers(2, size.vocabulary_size, (batch_size, length), "int32")
+
+
+def open_lmzoo(size, threads):
+    """lmzoo: `generate`, and the same model as a SavedModel, both plain and compiled by XLA."""
+    set_tensorflow_threads(threads)
+    import tensorflow as tf
+
+    import lmzoo
+
+    backbone = lmzoo.models.T5Backbone(
+        size.vocabulary_size,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        hidden_dim=size.hidden_dim,
+        head_dim=size.hidden_dim // size.num_heads,
+        intermediate_dim=4 * size.hidden_dim,
+        dtype="float32",
+    )
+    lm = lmzoo.tasks.Seq2SeqLM(backbone)
+
+    def make_generate(jit_compile):
+        def run(batch_size, source, new):
+            sources = make_sources(size, batch_size, source).tolist()
+            rows = lm.generate(sources, max_new_tokens=new, jit_compile=jit_compile)
+            return sum(map(len, rows))
+
+        return Contestant("float32", run)
+
+    def make_saved(jit_compile):
+        loaded = {}
+
+        def load(new):
+            # What the signature makes is fixed when it is written.
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder) / "1"
+                lm.export(folder, max_new_tokens=new, jit_compile=jit_compile)
+                return tf.saved_model.load(folder)
+
+        def run(batch_size, source, new):
+            if new not in loaded:
+                loaded.clear()
+                loaded[new] = load(new)
+            token_ids = tf.constant(make_sources(size, batch_size, source))
+            tokens = loaded[new].signatures["tokens"]
+            results = tokens(token_ids=token_ids, padding_mask=tf.ones_like(token_ids, tf.bool))
+            return int(np.sum(results["padding_mask"]))
+
+        return Contestant("float32", run)
+
+    return {
+        "generate, XLA": make_generate(True),
+        "generate, plain": make_generate(False),
+        "SavedModel": make_saved(False),
+        "SavedModel, XLA": make_saved(True),
+    }
+
+
+def open_kerashub(size, threads):
+    """KerasHub's T5 without a preprocessor, fed with dense ids."""
+    set_tensorflow_threads(threads)
+    import keras_hub
+
+    def make(dtype, jit_compile):
+        backbone = keras_hub.models.T5Backbone(
+            vocabulary_size=size.vocabulary_size,
+            num_layers=size.num_layers,
+            num_heads=size.num_heads,
+            hidden_dim=size.hidden_dim,
+            intermediate_dim=4 * size.hidden_dim,
+            activation="relu",
+            use_gated_activation=False,
+            tie_embedding_weights=True,
+            dtype=dtype,
+        )
+        lm = keras_hub.models.T5Seq2SeqLM(backbone, preprocessor=None)
+        lm.compile(sampler="greedy", jit_compile=jit_compile)
+
+        def run(batch_size, source, new):
+            token_ids = make_sources(size, batch_size, source)
+            started = np.broadcast_to(np.arange(new + 1) < 1, (batch_size, new + 1))
+            outputs = lm.generate(
+                {
+                    "encoder_token_ids": token_ids,
+                    "encoder_padding_mask": np.ones_like(token_ids),
+                    "decoder_token_ids": np.full((batch_size, new + 1), PAD, "int32"),
+                    "decoder_padding_mask": started.astype("int32"),
+                },
+                stop_token_ids=None,
+            )
+            return int(np.sum(outputs["decoder_padding_mask"])) - batch_size
+
+        return Contestant(dtype, run)
+
+    return {
+        "plain": make("float32", False),
+        "XLA": make("float32", True),
+        "plain, bfloat16": make("bfloat16", False),
+    }
+
+
+def open_transformers(size, threads):
+    """transformers' T5 on PyTorch."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    config = transformers.T5Config(
+        vocab_size=size.vocabulary_size,
+        d_model=size.hidden_dim,
+        d_kv=size.hidden_dim // size.num_heads,
+        d_ff=4 * size.hidden_dim,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        decoder_start_token_id=PAD,
+    )
+
+    def make(dtype):
+        model = transformers.T5ForConditionalGeneration(config).to(getattr(torch, dtype)).eval()
+
+        def run(batch_size, source, new):
+            token_ids = torch.tensor(make_sources(size, batch_size, source), dtype=torch.long)
+            outputs = model.generate(
+                token_ids,
+                attention_mask=torch.ones_like(token_ids),
+                min_new_tokens=new,
+                max_new_tokens=new,
+                do_sample=False,
+                eos_token_id=None,
+                pad_token_id=PAD,
+            )
+            return outputs.numel() - batch_size
+
+        return Contestant(dtype, run)
+
+    return {"float32": make("float32"), "bfloat16": make("bfloat16")}
+
+
+def open_ctranslate2(size, threads):
+    """CTranslate2, which converts a folder that transformers has written."""
+    import ctranslate2
+    import torch  # noqa: F401
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    config = transformers.T5Config(
+        vocab_size=size.vocabulary_size,
+        d_model=size.hidden_dim,
+        d_kv=size.hidden_dim // size.num_heads,
+        d_ff=4 * size.hidden_dim,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        decoder_start_token_id=PAD,
+    )
+    vocabulary = ["<pad>", "</s>", "<unk>"]
+    vocabulary += [f"t{index}" for index in range(len(vocabulary), size.vocabulary_size)]
+    with tempfile.TemporaryDirectory() as folder:
+        _write_ctranslate2(transformers.T5ForConditionalGeneration(config), vocabulary, folder)
+        translators = {
+            precision: ctranslate2.Translator(
+                folder, compute_type=precision, intra_threads=threads, inter_threads=1
+            )
+            for precision in ("float32", "int8")
+        }
+
+    def make(precision):
+        def run(batch_size, source, new):
+            results = translators[precision].translate_batch(
+                [
+                    [vocabulary[index] for index in row]
+                    for row in make_sources(size, batch_size, source)
+                ],
+                beam_size=1,
+                min_decoding_length=new,
+                max_decoding_length=new,
+            )
+            return sum(len(result.hypotheses[0]) for result in results)
+
+        return Contestant(precision, run)
+
+    return {precision: make(precision) for precision in translators}
+
+
+def _write_ctranslate2(model, vocabulary, folder):
+    from ctranslate2.converters.transformers import T5Loader
+
+    loader = T5Loader()
+    spec = loader.get_model_spec(model)
+    spec.register_source_vocabulary(vocabulary)
+    spec.register_target_vocabulary(vocabulary)
+    spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = "<pad>", "</s>", "<unk>"
+    spec.config.decoder_start_token = "<pad>"
+    spec.validate()
+    spec.optimize()
+    spec.save(folder)
+
+
+if __name__ == "__main__":
+    main()
