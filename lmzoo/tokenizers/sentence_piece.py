@@ -21,8 +21,10 @@ __all__ = ["SentencePieceTokenizer"]
 class SentencePieceTokenizer(Tokenizer):
     """Cuts text into the pieces of a SentencePiece model, inside or outside of a graph.
 
-    The ids are those of the sentencepiece library; invalid UTF-8 is read as Python's
-    `bytes.decode("utf-8", "replace")` reads it. No special token but the unknown one comes out of
+    The ids are those of the sentencepiece library, but where a unigram model finds two ways to cut
+    a word equally probable ("l", "ll" and "ll", "l"): then rounding decides, in each release of the
+    library in its own way. Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")`
+    reads it. No special token but the unknown one comes out of
     text unless `allow_special=True`. The model is checked before the op sees any of it. The
     tokenizer is saved with the graph that uses it; a process that loads this graph needs
     tensorflow-text's ops: TensorFlow Serving has them, others `import tensorflow_text` first.
@@ -125,7 +127,7 @@ class SentencePieceTokenizer(Tokenizer):
         if type(vocabulary_size) is not int or vocabulary_size < smallest:
             raise ValueError(
                 f"`vocabulary_size` must be an int of at least {smallest}: {num_sentinels} "
-                f"sentinels and as many pieces. Received: {vocabulary_size!r}."
+                f"sentinels and {smallest - num_sentinels} pieces. Received: {vocabulary_size!r}."
             )
         model = learn_sentence_pieces(
             files_or_iterator, vocabulary_size - num_sentinels, model_type, byte_fallback, verbose

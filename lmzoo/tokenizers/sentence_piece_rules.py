@@ -5,6 +5,8 @@ import numpy as np
 __all__ = ["check_rules"]
 
 _MAX_BYTES = 8 << 20
+# NFKC needs 33 for the longest; much more would blow up text.
+_MAX_REPLACEMENT_BYTES = 256
 _IS_VALUE = 1 << 31
 
 
@@ -46,6 +48,12 @@ def _check_texts(texts):
         ) from error
     if not texts.endswith(b"\0"):
         raise ValueError(f"its normaliser is broken: its texts end with {texts[-8:]!r}, not a NUL")
+    longest = max(map(len, texts.split(b"\0")))
+    if longest > _MAX_REPLACEMENT_BYTES:
+        raise ValueError(
+            f"its normaliser has a replacement of {longest} bytes, not at most "
+            f"{_MAX_REPLACEMENT_BYTES}"
+        )
     return np.frombuffer(texts, np.uint8) & 0xC0 != 0x80
 
 
