@@ -45,10 +45,10 @@ def learn_sentence_pieces(
             "Install lmzoo[train-tokenizer]."
         ) from error
 
-    written = io.BytesIO()
+    written, problems = io.BytesIO(), []
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_cut_lines(iterate_texts(files_or_iterator)),
+            sentence_iterator=_cut_lines(files_or_iterator, problems),
             model_writer=written,
             model_type=model_type,
             vocab_size=num_pieces,
@@ -62,6 +62,8 @@ def learn_sentence_pieces(
             minloglevel=0 if verbose else 2,
         )
     except (RuntimeError, OSError) as error:
+        if problems:
+            raise problems[0] from None
         raise ValueError(
             "`vocabulary_size` must fit the text. Received: "
             f"{num_pieces} pieces beside the sentinels, and sentencepiece says: {error!s:.300}"
@@ -69,8 +71,13 @@ def learn_sentence_pieces(
     return written.getvalue()
 
 
-def _cut_lines(texts):
-    for text in texts:
-        for line in text.split("\n"):
-            for start in range(0, len(line), _MAX_LINE_CHARACTERS):
-                yield line[start : start + _MAX_LINE_CHARACTERS]
+def _cut_lines(files_or_iterator, problems):
+    try:
+        for text in iterate_texts(files_or_iterator):
+            for line in text.split("\n"):
+                for start in range(0, len(line), _MAX_LINE_CHARACTERS):
+                    yield line[start : start + _MAX_LINE_CHARACTERS]
+    except Exception as error:
+        # The library would turn it into words of its own.
+        problems.append(error)
+        raise

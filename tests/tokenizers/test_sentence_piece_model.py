@@ -169,8 +169,8 @@ generator = np.random.default_rng(0)
 refused, used = 0, 0
 for round in range(int(sys.argv[2])):
     damaged = bytearray(data)
-    for place in generator.integers(len(data) if round % 2 else 4000, size=3):
-        damaged[place] = generator.integers(256)
+    place = generator.integers(len(data) if round % 2 else 4000)
+    damaged[place] = generator.integers(256)
     try:
         tokenizer = SentencePieceTokenizer(bytes(damaged), end_token=None, pad_token=None)
     except ValueError:
