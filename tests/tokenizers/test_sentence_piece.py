@@ -1,6 +1,5 @@
 import doctest
 import itertools
-import statistics
 import time
 
 import numpy as np
@@ -192,8 +191,9 @@ def test_cost_is_linear(unigram_tokenizer):
             return time.perf_counter() - start
 
         time_call(small)
-        ratios = [time_call(large) / time_call(small) for _ in range(3)]
-        assert statistics.median(ratios) < 15, (unit, ratios)
+        # The least of several, as nothing else makes a call faster than it is.
+        seconds = [min(time_call(text) for _ in range(2)) for text in (small, large)]
+        assert seconds[1] / seconds[0] < 15, (unit, seconds)
 
 
 def test_no_special_token_but_the_unknown_one_comes_out_of_text(learn_model, draw_texts):

@@ -98,15 +98,3 @@ def test_it_outlives_the_cache_of_kernels(unigram_model):
     context.context().clear_kernel_cache()
     assert tokenizer.tokenize("a new text").numpy().tolist() == expected
     assert tf.function(tokenizer.tokenize)("a new text").numpy().tolist() == expected
-
-
-def test_the_op_alone_is_loaded(unigram_model, tmp_path):
-    (tmp_path / "spiece.model").write_bytes(unigram_model)
-    code = f"""
-import sys
-from lmzoo.tokenizers import SentencePieceTokenizer
-SentencePieceTokenizer.load({str(tmp_path)!r}).tokenize("a")
-print(sorted({{"tensorflow_text", "keras_hub", "sentencepiece"}} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr[-2000:]
