@@ -48,6 +48,9 @@ def read_fields(data):
 
 
 def _read_varint(data, place):
+    # Nearly all numbers are of one byte, and a model has a million of them.
+    if place < len(data) and data[place] < 128:
+        return data[place], place + 1
     value = 0
     for index in range(10):
         if place + index >= len(data):

@@ -49,11 +49,11 @@ class SentencePieceVocabulary:
         """
         model = _parse(data)
         # The model may call them with a space before, as mT5's does; text has them without.
-        found = {index: _SENTINEL.fullmatch(piece) for index, piece in enumerate(model.pieces)}
-        found = {index: match for index, match in found.items() if match}
-        tokens = [
-            found[index][1] if index in found else piece for index, piece in enumerate(model.pieces)
-        ]
+        matches = ((index, _SENTINEL.fullmatch(piece)) for index, piece in enumerate(model.pieces))
+        found = {index: match for index, match in matches if match}
+        tokens = list(model.pieces)
+        for index, match in found.items():
+            tokens[index] = match[1]
         _check_sentinels(num_sentinels, len(tokens), sorted(int(m[2]) for m in found.values()))
         count = len(found) or num_sentinels
         sentinels = [f"<extra_id_{number}>" for number in range(count)]

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import pickle
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from lmzoo.tokenizers import SentencePieceTokenizer
+from lmzoo.tokenizers import SentencePieceTokenizer, sentence_piece_model
 from lmzoo.tokenizers.protobuf_wire import write_bytes, write_float, write_varint
 from lmzoo.tokenizers.sentence_piece_model import PieceType, SentencePieceModel
 
@@ -19,6 +20,8 @@ SMALL = SentencePieceModel(
     types=tuple(map(PieceType, (3, 3, 2, 1, 1, 1))),
 )
 TRAINER, NORMALIZER = write_bytes(2, write_varint(3, 1)), write_bytes(3, write_varint(3, 1))
+
+ENDS = TRAINER + NORMALIZER
 
 
 def make_piece(text=b"a", score=-1.0, piece_type=1):
@@ -88,13 +91,14 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(unigram_model):
         (write_bytes(1, write_bytes(2, b"x")), "another .*: its score is of kind 2"),
         (make_piece() + TRAINER, "no normalizer_spec"),
         (make_piece() + NORMALIZER, "no trainer_spec"),
-        (make_piece(b""), "piece 0 is not 1 to 1024 bytes without a NUL: ''"),
-        (make_piece() + make_piece(b"x" * 1025), "piece 1 is not 1 to 1024 bytes"),
-        (make_piece(b"a\0"), r"piece 0 is not .* NUL: 'a\\x00'"),
+        (make_piece(b""), "piece 0 is empty"),
+        (write_bytes(1, b""), "piece 0 is empty"),
+        (make_piece() + make_piece(b"x" * 1025) + ENDS, "piece 1 is not 1 to 1024 bytes"),
+        (make_piece(b"a\0") + ENDS, r"piece 0 is not .* NUL: 'a\\x00'"),
         (make_piece(b"\xff"), r"piece 0 is not UTF-8: b'\\xff'"),
-        (make_piece(score=float("nan")), "a score that is not .*: nan of 'a'"),
-        (make_piece(score=float("-inf")), "a score that is not .*: -inf of 'a'"),
-        (make_piece(score=1e30), "a score that is not .*: 1.* of 'a'"),
+        (make_piece(score=float("nan")) + ENDS, "a score that is not .*: nan of 'a'"),
+        (make_piece(score=float("-inf")) + ENDS, "a score that is not .*: -inf of 'a'"),
+        (make_piece(score=1e30) + ENDS, "a score that is not .*: 1.* of 'a'"),
         (make_piece(piece_type=0), "piece 0 is of the unknown type 0"),
         (make_piece(piece_type=7), "piece 0 is of the unknown type 7"),
         (make_piece() * 2 + TRAINER + NORMALIZER, "pieces 0 and 1 are the same: 'a'"),
@@ -133,7 +137,23 @@ def test_random_bytes_are_refused():
             SentencePieceModel.parse(generator.bytes(size))
 
 
-def test_too_many_pieces_are_refused():
+def test_fields_of_a_piece_may_stand_in_any_order():
+    fields = [write_bytes(1, b"x" * 200), write_float(2, -4.0), write_varint(3, 4)]
+    expected = (("<unk>", "a", "x" * 200), (0.0, -1.0, -4.0), (2, 1, 4))
+    start = make_piece(b"<unk>", 0.0, 2) + make_piece()
+    for order in itertools.permutations(fields):
+        model = SentencePieceModel.parse(start + write_bytes(1, b"".join(order)) + ENDS)
+        assert (model.pieces, model.scores, model.types) == expected
+    bare = write_bytes(1, write_bytes(1, b"y"))
+    model = SentencePieceModel.parse(start + bare + ENDS)
+    assert (model.pieces[2], model.scores[2], model.types[2]) == ("y", 0.0, PieceType.NORMAL)
+
+
+def test_too_many_pieces_are_refused(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_piece_model, "_MAX_PIECES", 5)
+        with pytest.raises(ValueError, match="it has more than 5 pieces"):
+            SentencePieceModel.parse(SMALL.serialize())
     with pytest.raises(ValueError, match="it has 1000001 pieces, not 1 to 1000000"):
         dataclasses.replace(SMALL, pieces=("a",) * 1_000_001)
 
@@ -162,7 +182,7 @@ def test_pieces_of_bytes_must_be_all_of_them(pieces, fallback, message):
 _DAMAGE = """
 import json, sys
 import numpy as np
-from lmzoo.tokenizers import SentencePieceTokenizer
+from lmzoo.tokenizers import SentencePieceTokenizer, sentence_piece_model
 
 data = open(sys.argv[1], "rb").read()
 generator = np.random.default_rng(0)
