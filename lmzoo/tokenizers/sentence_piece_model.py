@@ -104,12 +104,16 @@ class SentencePieceModel:
         """
         if not 0 < len(data) <= MAX_BYTES:
             raise ValueError(f"it has {len(data)} bytes, not 1 to {MAX_BYTES}")
-        parts, pieces = {}, []
+        # Three lists: a million tuples would keep the garbage collector busy.
+        parts, pieces, scores, types = {}, [], [], []
         for number, kind, value in read_fields(data):
             if kind != BYTES or not _PIECES <= number <= _DENORMALIZER or number in parts:
                 raise ValueError(f"it is another protocol buffer: field {number} is not expected")
             if number == _PIECES:
-                pieces.append(_read_piece(len(pieces), value))
+                piece, score, piece_type = _read_piece(len(pieces), value)
+                pieces.append(piece)
+                scores.append(score)
+                types.append(piece_type)
             else:
                 parts[number] = value
         for number, name in ((_TRAINER, "trainer_spec"), (_NORMALIZER, "normalizer_spec")):
@@ -117,10 +121,8 @@ class SentencePieceModel:
                 raise ValueError(f"it is cut off or another protocol buffer: it has no {name}")
         if _read_part(parts.get(_DENORMALIZER, b""), _NORMALIZER_FIELDS)["precompiled_charsmap"]:
             raise ValueError("it has a denormalizer_spec, which is not supported")
-        return cls(
-            *zip(*pieces, strict=True) if pieces else ((), (), ()),
-            **_read_specs(parts[_TRAINER], parts[_NORMALIZER]),
-        )
+        specs = _read_specs(parts[_TRAINER], parts[_NORMALIZER])
+        return cls(tuple(pieces), tuple(scores), tuple(types), **specs)
 
     def serialize(self, hidden=()):
         """Writes the model anew, with nothing in it but what is known here.

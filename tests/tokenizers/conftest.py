@@ -62,7 +62,7 @@ def word_piece_reference(word_piece_tokenizer, tmp_path_factory):
 @pytest.fixture(scope="session")
 def learn_model(library_text):
     """Learns a model with the sentencepiece library: `learn_model("bpe", **its options)`."""
-    lines = [*library_text[:80_000].splitlines(), *[_LANGUAGES] * 15]
+    lines = [*library_text[:50_000].splitlines(), *[_LANGUAGES] * 15]
 
     def learn(model_type, **options):
         written = io.BytesIO()

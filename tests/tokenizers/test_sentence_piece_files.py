@@ -133,7 +133,7 @@ def test_a_broken_model_is_refused_by_the_name_of_its_folder(folder):
     path = folder / "spiece.model"
     data = path.read_bytes()
     for broken, message in (
-        (data[:1000], "cut off: .* announced"),
+        (data[:1000], "cut off"),
         (b"{}", "no protocol buffer"),
         (np.random.default_rng(0).bytes(999), "`model` must be a whole SentencePiece model"),
     ):
