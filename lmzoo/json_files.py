@@ -1,13 +1,35 @@
-"""Small text files, read with suspicion and written whole."""
+"""Small files, read with suspicion and written whole."""
 
 import json
 import os
 import pathlib
 import tempfile
 
-__all__ = ["read_json", "read_text", "write_json", "write_text"]
+__all__ = ["read_bytes", "read_json", "read_text", "write_bytes", "write_json", "write_text"]
 
 MAX_BYTES = 64 << 20
+
+
+def read_bytes(path, max_bytes=MAX_BYTES):
+    """Reads a file of bounded size.
+
+    Args:
+        path: pathlib.Path.
+        max_bytes: int.
+    Returns:
+        bytes.
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is too large.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`folder` must hold {path.name}. Received: {str(path.parent)!r}.")
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ValueError(
+            f"{path.name} must have at most {max_bytes} bytes. Received: {str(path)!r} with {size}."
+        )
+    return path.read_bytes()
 
 
 def read_text(path):
@@ -21,15 +43,8 @@ def read_text(path):
         FileNotFoundError: if it is not there.
         ValueError: if it is too large or not UTF-8.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"`folder` must hold {path.name}. Received: {str(path.parent)!r}.")
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"{path.name} must have at most {MAX_BYTES} bytes. Received: {str(path)!r} with {size}."
-        )
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path.name} must be UTF-8. Received: {str(path)!r}, where byte {error.start} is not."
@@ -82,17 +97,27 @@ def write_json(path, content):
 
 
 def write_text(path, text):
-    """Writes a file so that a reader sees the old one or the new one, whole.
+    """Writes a UTF-8 file so that a reader sees the old one or the new one, whole.
 
     Args:
         path: pathlib.Path.
         text: str.
     """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path, data):
+    """Writes a file so that a reader sees the old one or the new one, whole.
+
+    Args:
+        path: pathlib.Path.
+        data: bytes.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     partial = pathlib.Path(name)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         partial.chmod(0o644)

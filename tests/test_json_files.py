@@ -1,7 +1,7 @@
 import pytest
 
 from lmzoo import json_files
-from lmzoo.json_files import read_json, read_text, write_json, write_text
+from lmzoo.json_files import read_bytes, read_json, read_text, write_bytes, write_json, write_text
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -10,6 +10,10 @@ def test_what_is_written_is_read(tmp_path):
     assert read_json(tmp_path / "a.json") == content
     write_text(tmp_path / "a.txt", "x\r\n\u0085y\n")
     assert read_text(tmp_path / "a.txt") == "x\r\n\u0085y\n"
+    write_bytes(tmp_path / "a.model", b"\xff\r\n\0")
+    assert read_bytes(tmp_path / "a.model", 4) == b"\xff\r\n\0"
+    with pytest.raises(ValueError, match="a.model must have at most 3 bytes. Received: .* with 4"):
+        read_bytes(tmp_path / "a.model", 3)
 
 
 @pytest.mark.parametrize(

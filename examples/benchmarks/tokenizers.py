@@ -2,12 +2,13 @@
 
 For each kind of tokenizer lmzoo takes part (an eager call of its graph), Hugging Face `tokenizers`
 (`encode_batch`, in Rust) and what TensorFlow's libraries have, in a tf.function: KerasHub's own
-tokenizers, and for WordPiece the two of tensorflow-text. All use one vocabulary, learned from one
-half of Python's standard library; the other half is timed. Every call gets new text, each contender
-the same, one after the other, and the medians are shown.
+tokenizers, and for WordPiece the two of tensorflow-text; for SentencePiece also the library of that
+name, in C++ with all threads. All use one vocabulary, learned from one half of Python's standard
+library; the other half is timed. Every call gets new text, each contender the same, one after the
+other, and the medians are shown.
 
     python examples/benchmarks/tokenizers.py
-    python examples/benchmarks/tokenizers.py --kind wordpiece
+    python examples/benchmarks/tokenizers.py --kind sentencepiece
     python examples/benchmarks/tokenizers.py --smoke
 """
 
@@ -33,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
 WORKLOADS = {"64 x 4 kB": (64, 4000), "1 x 1 MB": (1, 1_000_000)}
 
@@ -112,11 +113,11 @@ def make_contenders(tokenizer, make_peers):
         reference.encode_special_tokens = True
         check_ids(tokenizer, reference)
         peers, remarks = make_peers(folder)
-    contenders = {"lmzoo": tokenizer.tokenize, "tokenizers": encode_with(reference)}
-    for name, tokenize in peers.items():
-        signature = [tf.TensorSpec([None], tf.string)]
-        contenders[name] = tf.function(tokenize, input_signature=signature)
-    return contenders, remarks
+    return {"lmzoo": tokenizer.tokenize, "tokenizers": encode_with(reference), **peers}, remarks
+
+
+def put_in_graph(tokenize):
+    return tf.function(tokenize, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
 def make_byte_pair_peers(folder):
@@ -126,7 +127,7 @@ def make_byte_pair_peers(folder):
     import keras_hub
 
     hub = keras_hub.tokenizers.BytePairTokenizer(f"{folder}/vocab.json", f"{folder}/merges.txt")
-    return {"KerasHub (graph)": hub.tokenize}, []
+    return {"KerasHub (graph)": put_in_graph(hub.tokenize)}, []
 
 
 def make_word_piece_peers(folder):
@@ -139,19 +140,38 @@ def make_word_piece_peers(folder):
         tf.lookup.KeyValueTensorInitializer(tokens, tf.range(len(tokens), dtype=tf.int64)), 1
     )
     plain = tensorflow_text.BertTokenizer(ids, lower_case=True)
-    peers = {"tf-text FastBert": fast.tokenize, "tf-text Bert": plain.tokenize}
+    peers = {
+        "tf-text FastBert": put_in_graph(fast.tokenize),
+        "tf-text Bert": put_in_graph(plain.tokenize),
+    }
     if importlib.util.find_spec("keras_hub") is None:
         return peers, [MISSING_HUB]
     import keras_hub
 
     hub = keras_hub.tokenizers.WordPieceTokenizer(tokens, lowercase=True, strip_accents=True)
-    return {**peers, "KerasHub (graph)": hub.tokenize}, []
+    return {**peers, "KerasHub (graph)": put_in_graph(hub.tokenize)}, []
+
+
+def make_sentence_piece_peers(folder):
+    """The library itself and KerasHub's tokenizer, by name, and why one is missing."""
+    # It has learned the pieces, so it is there.
+    import sentencepiece
+
+    model = pathlib.Path(folder, "spiece.model").read_bytes()
+    library = sentencepiece.SentencePieceProcessor(model_proto=model)
+    if importlib.util.find_spec("keras_hub") is None:
+        return {"sentencepiece": library.encode}, [MISSING_HUB]
+    import keras_hub
+
+    hub = keras_hub.tokenizers.SentencePieceTokenizer(model)
+    return {"sentencepiece": library.encode, "KerasHub (graph)": put_in_graph(hub.tokenize)}, []
 
 
 # Their names, what learns them, and what makes the others that can read their files.
 KINDS = {
     "bytepair": ("Byte pairs", BytePairTokenizer, make_byte_pair_peers),
     "wordpiece": ("WordPiece", WordPieceTokenizer, make_word_piece_peers),
+    "sentencepiece": ("SentencePiece", SentencePieceTokenizer, make_sentence_piece_peers),
 }
 MISSING_HUB = "KerasHub is not installed, so it is left out."
 

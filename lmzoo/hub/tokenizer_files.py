@@ -1,13 +1,21 @@
 """Opening whatever tokenizer lies beside a model."""
 
 from lmzoo.json_files import read_json
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
 __all__ = ["load_tokenizer"]
 
 # What tokenizer.json calls the kind of a model, and the file that old folders have of it.
-_KINDS = {"BPE": BytePairTokenizer, "WordPiece": WordPieceTokenizer}
-_OLD_FILES = {"vocab.json": BytePairTokenizer, "vocab.txt": WordPieceTokenizer}
+_KINDS = {
+    "BPE": BytePairTokenizer,
+    "WordPiece": WordPieceTokenizer,
+    "Unigram": SentencePieceTokenizer,
+}
+_OLD_FILES = {
+    "vocab.json": BytePairTokenizer,
+    "vocab.txt": WordPieceTokenizer,
+    "spiece.model": SentencePieceTokenizer,
+}
 
 
 def load_tokenizer(folder, vocabulary_size):

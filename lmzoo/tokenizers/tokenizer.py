@@ -118,7 +118,7 @@ class Tokenizer(tf.Module):
             return self._encoder.encode_with_offsets(text)
         return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
-    def _join(self, ids, skip_special):
+    def _join(self, ids, skip_special, **options):
         """Decodes what `detokenize` takes: string (B,), or () for one row of ids."""
         if not isinstance(ids, tf.Tensor | tf.RaggedTensor):
             ids = (
@@ -129,8 +129,8 @@ class Tokenizer(tf.Module):
         if ids.shape.rank not in (1, 2):
             raise ValueError(f"`ids` must have one or two axes. Received: shape={ids.shape}.")
         if ids.shape.rank == 2:
-            return self._decoder.join(ids, skip_special)
-        return self._decoder.join(ids[None], skip_special)[0]
+            return self._decoder.join(ids, skip_special, **options)
+        return self._decoder.join(ids[None], skip_special, **options)[0]
 
     @property
     def _encoder(self):

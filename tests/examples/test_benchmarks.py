@@ -60,10 +60,12 @@ def test_training_measures_lmzoo_in_both_precisions(tmp_path):
 def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
     shown = run_script("tokenizers.py", "--smoke")
     byte_pairs, word_pieces = shown.split("WordPiece on unseen text")
+    word_pieces, sentence_pieces = word_pieces.split("SentencePiece on unseen text")
     assert "Byte pairs on unseen text" in byte_pairs
-    for table in (byte_pairs, word_pieces):
+    for table in (byte_pairs, word_pieces, sentence_pieces):
         assert table.count("lmzoo") >= 2 and table.count("tokenizers") >= 2 and "MB/s" in table
     assert word_pieces.count("tf-text FastBert") == word_pieces.count("tf-text Bert") == 2
+    assert sentence_pieces.count("sentencepiece") == 2
 
 
 def test_an_unknown_framework_is_named():

@@ -3,13 +3,17 @@ import json
 import pytest
 
 from lmzoo.hub.tokenizer_files import load_tokenizer
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
 TEXTS = ["a cat sat on the mat", "that hat"] * 9
 
 
-@pytest.fixture(scope="module", params=[BytePairTokenizer, WordPieceTokenizer])
+@pytest.fixture(
+    scope="module", params=[BytePairTokenizer, WordPieceTokenizer, SentencePieceTokenizer]
+)
 def tokenizer(request):
+    if request.param is SentencePieceTokenizer:
+        return SentencePieceTokenizer.train(iter(TEXTS), 40, num_sentinels=5)
     return request.param.train(iter(TEXTS), 262 if request.param is BytePairTokenizer else 60)
 
 
@@ -42,12 +46,12 @@ def test_more_words_than_the_model_has_are_refused(tokenizer, tmp_path):
         load_tokenizer(tmp_path, count - 1)
 
 
-@pytest.mark.parametrize("model", [{"type": "Unigram"}, {"type": ["BPE"]}, {"type": 3}])
+@pytest.mark.parametrize("model", [{"type": "WordLevel"}, {"type": ["BPE"]}, {"type": 3}])
 def test_a_kind_that_is_not_read_is_refused(model, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
     with pytest.raises(ValueError) as caught:
         load_tokenizer(tmp_path, 999)
-    assert "must hold a model of type BPE or WordPiece" in str(caught.value)
+    assert "must hold a model of type BPE or WordPiece or Unigram" in str(caught.value)
     assert f"with {model['type']!r}." in str(caught.value)
 
 

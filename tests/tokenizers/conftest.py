@@ -1,14 +1,16 @@
 """One learned tokenizer, the library it must agree with, and texts that are hard to get right."""
 
+import io
 import pathlib
 import sysconfig
 import unicodedata
 
 import numpy as np
 import pytest
+import sentencepiece
 from tokenizers import Tokenizer
 
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
 _LANGUAGES = (
     "Привет, мир! Как дела? 我喜欢编程。今天天气很好。 नमस्ते दुनिया १२३ 안녕하세요 세계 "
@@ -55,6 +57,36 @@ def word_piece_reference(word_piece_tokenizer, tmp_path_factory):
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     reference.encode_special_tokens = True
     return reference
+
+
+@pytest.fixture(scope="session")
+def learn_model(library_text):
+    """Learns a model with the sentencepiece library: `learn_model("bpe", **its options)`."""
+    lines = [*library_text[:50_000].splitlines(), *[_LANGUAGES] * 15]
+
+    def learn(model_type, **options):
+        written = io.BytesIO()
+        roles = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(filter(None, lines)),
+            model_writer=written,
+            model_type=model_type,
+            minloglevel=2,
+            **{"vocab_size": 700, **roles, **options},
+        )
+        return written.getvalue()
+
+    return learn
+
+
+@pytest.fixture(scope="session")
+def unigram_model(learn_model):
+    return learn_model("unigram")
+
+
+@pytest.fixture(scope="session")
+def unigram_tokenizer(unigram_model):
+    return SentencePieceTokenizer(unigram_model)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,150 @@
+import json
+
+import pytest
+from tokenizers import Tokenizer
+
+from lmzoo.tokenizers import SentencePieceTokenizer
+
+TEXTS = ["A cat's hat, 我 Ünïcödé", "½ ① \u00a0 x  y", "", "x <extra_id_3> y</s>"]
+SPACES = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
+
+
+@pytest.fixture
+def folder(unigram_tokenizer, tmp_path):
+    """One with nothing but `tokenizer.json`."""
+    unigram_tokenizer.save(tmp_path)
+    for path in tmp_path.iterdir():
+        if path.name != "tokenizer.json":
+            path.unlink()
+    return tmp_path
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_the_reference_reads_it(unigram_tokenizer, folder):
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ours = unigram_tokenizer.tokenize(TEXTS, allow_special=True).to_list()
+    assert [item.ids for item in reference.encode_batch(TEXTS)] == [[*ids, 1] for ids in ours]
+    assert reference.encode(*TEXTS[:2]).ids == [*ours[0], 1, *ours[1], 1]
+    assert reference.get_vocab_size() == 800
+    # Without the unknown token, which the reference leaves out.
+    known = [[index for index in ids if index != 2] for ids in ours]
+    decoded = [text.decode() for text in unigram_tokenizer.detokenize(known).numpy()]
+    assert reference.decode_batch(known) == decoded
+
+
+def test_it_opens_without_the_model_file(unigram_tokenizer, folder, nasty_texts, tmp_path_factory):
+    again = SentencePieceTokenizer.load(folder)
+    for name in ("ids", "special_tokens", "sentinel_ids"):
+        assert getattr(again._vocabulary, name) == getattr(unigram_tokenizer._vocabulary, name)
+    assert (
+        again.tokenize(nasty_texts).to_list() == unigram_tokenizer.tokenize(nasty_texts).to_list()
+    )
+    both = tmp_path_factory.mktemp("both")
+    again.save(both)
+    assert (both / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "splitter",
+    [SPACES, {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": True}],
+)
+def test_older_forms_of_the_same_open(unigram_tokenizer, folder, splitter):
+    edit(folder / "tokenizer.json", lambda content: content.update(pre_tokenizer=splitter))
+    again = SentencePieceTokenizer.load(folder)
+    assert again.tokenize(TEXTS).to_list() == unigram_tokenizer.tokenize(TEXTS).to_list()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"byte_fallback": True},
+        {"add_dummy_prefix": False},
+        {"remove_extra_whitespaces": False},
+        {"user_defined_symbols": ["<sep>"]},
+        {"normalization_rule_name": "identity"},
+        {"model_type": "bpe"},
+    ],
+)
+def test_what_it_cannot_say_is_not_written(learn_model, tmp_path, options):
+    model_type = options.pop("model_type", "unigram")
+    SentencePieceTokenizer(learn_model(model_type, vocab_size=500, **options)).save(tmp_path)
+    assert not (tmp_path / "tokenizer.json").exists()
+
+
+def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
+    SentencePieceTokenizer(unigram_model, end_token=None).save(tmp_path)
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert 1 not in reference.encode("a b").ids
+
+
+def _set(*path_and_value):
+    *path, last, value = path_and_value
+
+    def change(content):
+        for key in path:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("model", None), "`model`.* Received: None"),
+        (_set("model", "type", "BPE"), "`model.type`, the SentencePiece of T5. Received: 'BPE'"),
+        (_set("model", "byte_fallback", True), "`model.byte_fallback`.* Received: True"),
+        (_set("model", "vocab", {}), "`model.vocab`.* Received: {}"),
+        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (_set("model", "vocab", 5, ["a"]), r"scores as `model.vocab`.* Received: \['a'\]"),
+        (_set("model", "vocab", 5, ["a", "b"]), r"scores as `model.vocab`.*: \['a', 'b'\]"),
+        (_set("model", "vocab", 5, ["a", 1e99]), "score that is not from -1e9 to 1e9: 1e\\+99"),
+        (_set("model", "vocab", 5, ["twice", 0]), "pieces 5 and 6 are the same: 'twice'"),
+        (_set("model", "vocab", 5, ["\ud800", 0]), "ud800' .*surrogates not allowed"),
+        (_set("model", "vocab", 799, ["<x>", 0]), "sentinels at the end as `model.vocab`"),
+        (_set("model", "unk_id", None), "`model.unk_id`.* Received: None"),
+        (_set("model", "unk_id", 700), "`model.unk_id`.* Received: 700"),
+        (_set("normalizer", None), "`normalizer`.* Received: None"),
+        (_set("normalizer", {"type": "NFKC"}), "`normalizer.type`.* Received: 'NFKC'"),
+        (_set("normalizer", "precompiled_charsmap", "?"), "base64 as .* Received: '\\?'"),
+        (_set("normalizer", "precompiled_charsmap", 5), "base64 as .* Received: 5"),
+        (_set("normalizer", "precompiled_charsmap", "YWJj"), "an array of 6513249 bytes"),
+        (_set("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
+        (_set("pre_tokenizer", {"type": "BertPreTokenizer"}), "Received: \\['BertPreTokenizer'\\]"),
+        (_set("pre_tokenizer", "pretokenizers", 5), "`pre_tokenizer.pretokenizers`.*: 5"),
+        (_set("pre_tokenizer", {**SPACES, "replacement": "_"}), "replacement`.* Received: '_'"),
+        (_set("pre_tokenizer", {**SPACES, "prepend_scheme": "first"}), "Received: 'first'"),
+        (_set("pre_tokenizer", {**SPACES, "add_prefix_space": False}), "Received: False"),
+        (_set("added_tokens", 5), "`added_tokens`.* Received: 5"),
+        (_set("added_tokens", 0, "special", False), "pad.* Received: False"),
+    ],
+)
+def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
+    edit(folder / "tokenizer.json", _set("model", "vocab", 6, ["twice", -1]))
+    edit(folder / "tokenizer.json", change)
+    with pytest.raises(ValueError, match=message) as caught:
+        SentencePieceTokenizer.load(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_added_tokens_beside_the_pieces_are_refused(folder):
+    token = {"id": 800, "content": "<new>", "special": True}
+    edit(folder / "tokenizer.json", lambda content: content["added_tokens"].append(token))
+    with pytest.raises(ValueError, match="pieces and sentinels as `added_tokens`.*: '<new>'"):
+        SentencePieceTokenizer.load(folder)
+
+
+def test_sentinels_amid_the_pieces_are_refused(folder):
+    def swap(content):
+        vocabulary, added = content["model"]["vocab"], content["added_tokens"]
+        vocabulary[699], vocabulary[700] = vocabulary[700], vocabulary[699]
+        next(token for token in added if token["id"] == 700)["id"] = 699
+
+    edit(folder / "tokenizer.json", swap)
+    with pytest.raises(ValueError, match="sentinels at the end as `model.vocab`.*<extra_id_0>"):
+        SentencePieceTokenizer.load(folder)
