@@ -1,5 +1,7 @@
 """What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -101,6 +103,7 @@ class Task(keras.Model):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
         if not self.compiled:
             self.compile()
+        self._build_optimizer()
         if isinstance(x, tf.data.Dataset):
             # A dataset has its own order; Keras warns unless it is told so.
             kwargs.setdefault("shuffle", False)
@@ -108,6 +111,13 @@ class Task(keras.Model):
             if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
                 x = x.repeat()
         return super().fit(x, *args, **kwargs)
+
+    def _build_optimizer(self):
+        # Left to the first step, the new variables would make TensorFlow trace it a second time.
+        strategy = self._distribute_strategy
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
 
     def evaluate(self, *args, **kwargs):
         """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done."""

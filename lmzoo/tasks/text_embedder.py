@@ -205,7 +205,9 @@ class TextEmbedder(TextInput, Task):
 
     def _get_embed(self):
         specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph("embed", lambda: tf.function(self._embed, input_signature=specs))
+        return self._get_graph(
+            "embed", lambda: tf.function(self._embed, autograph=False, input_signature=specs)
+        )
 
     def _embed(self, text):
         inputs, _ = self.pack_texts(text)
