@@ -125,6 +125,14 @@ class Task(keras.Model):
             self.compile()
         return super().evaluate(*args, **kwargs)
 
+    def _get_metrics_result_or_logs(self, logs):
+        """The metrics that a step reports, over all replicas.
+
+        Keras 3.15 takes what one replica reports if that is not each and every metric.
+        """
+        results = self.get_metrics_result()
+        return {name: results.get(name, logs[name]) for name in logs}
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Shows Keras the shapes of a batch before it trains under a strategy.
 
