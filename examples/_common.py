@@ -36,7 +36,7 @@ def make_parser(description, epochs):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--epochs", type=int, default=epochs, metavar="N", help=f"{epochs} at first"
+        "--epochs", type=int, default=epochs, metavar="N", help=f"{epochs} by default"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument(
@@ -95,7 +95,7 @@ def read_docstrings(smoke=False):
 
 
 def is_held_out(name, share=5):
-    """Whether a text is one in `share` that is measured on, up to itself alone."""
+    """Whether a text is the one in `share` that is held out; its letters alone decide."""
     return zlib.crc32(name.encode("utf-8")) % share == 0
 
 

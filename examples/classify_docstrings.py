@@ -72,12 +72,8 @@ def main():
     texts, labels = [d.text for d in training], [d.package for d in training]
     print(f"{len(texts)} docstrings of {', '.join(names)}", flush=True)
     classifier = open_or_make(arguments, lambda: make_task(names, texts, arguments))
-    train(
-        classifier,
-        lmzoo.data.make_rows(text=texts, label=labels),
-        arguments,
-        learning_rate=5e-4 if arguments.backbone is None else 2e-4,
-    )
+    rows = lmzoo.data.make_rows(text=texts, label=labels)
+    train(classifier, rows, arguments, learning_rate=5e-4)
     compare(classifier, names, training, held_out)
     for question, found in zip(QUESTIONS, classifier.classify(list(QUESTIONS)), strict=True):
         print(question, "->", f"{found['label']} {found['score']:.2f}")

@@ -106,7 +106,7 @@ def compare(tagger, training, held_out):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=4))
+    arguments = parse(make_parser(__doc__, epochs=2))
     training, held_out = read_examples(arguments.smoke, arguments.seed)
     print(f"{len(training)} lines to train on, {len(held_out)} held out", flush=True)
     tagger = open_or_make(arguments, lambda: make_task(training, arguments.smoke))

@@ -30,10 +30,13 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
     specs = tf.nest.flatten(signature)
     window = _Window(initial_step)
 
+    # Nothing here needs AutoGraph, which would read and rewrite all that `encode` calls.
+    @tf.autograph.experimental.do_not_convert
     def steps_from(first):
         steps = tf.data.Dataset.range(first, first + num_steps)
         return steps.map(lambda step: (step, step == first + num_steps - 1))
 
+    @tf.autograph.experimental.do_not_convert
     def read(step, is_last):
         arrays = tf.numpy_function(fetch, [step], [spec.dtype for spec in specs], stateful=False)
         for array, spec in zip(arrays, specs, strict=True):
@@ -41,6 +44,7 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
         batch = tf.nest.pack_sequence_as(signature, arrays)
         return step, is_last, batch if encode is None else encode(batch, step)
 
+    @tf.autograph.experimental.do_not_convert
     def hand_out(step, is_last, batch):
         if not advances:
             return batch

@@ -163,7 +163,7 @@ def window_rows(rows, windows):
     """
     counts = []
     spec = tf.TensorSpec([None], tf.string)
-    count = tf.function(windows.count, input_signature=[spec, spec])
+    count = tf.function(windows.count, autograph=False, input_signature=[spec, spec])
     with progress_bar("Cutting contexts into windows", len(rows)) as advance:
         for start in range(0, len(rows), _COUNTED_TOGETHER):
             part = rows.select(range(start, min(start + _COUNTED_TOGETHER, len(rows))))

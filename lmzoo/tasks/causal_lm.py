@@ -131,7 +131,10 @@ class CausalLM(TextGeneration, Task):
         prompts, texts = (tf.ragged.constant(ids, tf.int32) for ids in zip(*rows, strict=True))
         spec = tf.RaggedTensorSpec([None, None], tf.int32)
         graph = self._get_graph(
-            "score", lambda: tf.function(self.compute_log_probs, input_signature=[spec, spec])
+            "score",
+            lambda: tf.function(
+                self.compute_log_probs, autograph=False, input_signature=[spec, spec]
+            ),
         )
         return [np.array(row, np.float32) for row in graph(prompts, texts).numpy()]
 

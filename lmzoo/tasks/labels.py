@@ -95,7 +95,8 @@ class LabelSet:
         known = tf.reduce_all((ids >= 0) & (ids < len(self.names)))
         message = f"A label must be one of {_shorten(self.names)} or its number. Received:"
         with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
-            return tf.cast(ids, tf.int32)
+            # A cast that has nothing to do would not wait for the check.
+            return tf.identity(tf.cast(ids, tf.int32))
 
 
 def to_float_rows(labels, size):

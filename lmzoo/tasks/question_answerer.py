@@ -276,7 +276,9 @@ class QuestionAnswerer(TextInput, Task):
 
     def _get_answer(self):
         specs = [tf.TensorSpec([None], tf.string, name) for name in ("question", "context")]
-        return self._get_graph("answer", lambda: tf.function(self._answer, input_signature=specs))
+        return self._get_graph(
+            "answer", lambda: tf.function(self._answer, autograph=False, input_signature=specs)
+        )
 
     def serving_functions(self):
         """What is exported.

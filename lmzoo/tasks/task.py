@@ -1,5 +1,7 @@
 """What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -101,6 +103,7 @@ class Task(keras.Model):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
         if not self.compiled:
             self.compile()
+        self._build_optimizer()
         if isinstance(x, tf.data.Dataset):
             # A dataset has its own order; Keras warns unless it is told so.
             kwargs.setdefault("shuffle", False)
@@ -109,11 +112,26 @@ class Task(keras.Model):
                 x = x.repeat()
         return super().fit(x, *args, **kwargs)
 
+    def _build_optimizer(self):
+        # Left to the first step, the new variables would make TensorFlow trace it a second time.
+        strategy = self._distribute_strategy
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+
     def evaluate(self, *args, **kwargs):
         """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done."""
         if not self.compiled:
             self.compile()
         return super().evaluate(*args, **kwargs)
+
+    def _get_metrics_result_or_logs(self, logs):
+        """The metrics that a step reports, over all replicas.
+
+        Keras 3.15 takes what one replica reports if that is not each and every metric.
+        """
+        results = self.get_metrics_result()
+        return {name: results.get(name, logs[name]) for name in logs}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Shows Keras the shapes of a batch before it trains under a strategy.

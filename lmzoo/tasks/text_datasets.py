@@ -35,9 +35,12 @@ def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, ini
     # A dataset of the caller's own has no step numbers that go on from epoch to epoch.
     seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=training)
     zipped = tf.data.Dataset.zip(rows.enumerate(), seeds)
-    batches = zipped.map(
-        lambda numbered, seed: encode(numbered[1], numbered[0], seed), tf.data.AUTOTUNE
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def encode_batch(numbered, seed):
+        return encode(numbered[1], numbered[0], seed)
+
+    batches = zipped.map(encode_batch, tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -51,7 +54,7 @@ def holds_text(x):
     if isinstance(x, dict):
         return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
     if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
+        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
     if isinstance(x, list | tuple) and x:
         return holds_text(x[0])
     return isinstance(x, str | bytes)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from lmzoo.layers import at_least_float32, pool
 from lmzoo.layers.checks import check_positive
 from lmzoo.layers.pooling import check_pooling
-from lmzoo.metrics import PearsonCorrelation, SpearmanCorrelation
+from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_input import Example, TextInput
@@ -82,7 +82,7 @@ class TextEmbedder(TextInput, Task):
         self.normalize = normalize
         self.scale = scale
         self.sequence_length = sequence_length
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        self.accuracy = Accuracy()
         self.pearson = PearsonCorrelation(name="pearson")
         self.spearman = SpearmanCorrelation(name="spearman")
 
@@ -115,8 +115,12 @@ class TextEmbedder(TextInput, Task):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, scores = self._compare(y, y_pred)
-        metric = self.accuracy if y is None else self.pearson
-        metric.update_state(labels, scores, sample_weight)
+        if y is None:
+            # One more candidate that is never the best: a replica may have no row, hence no other.
+            scores_of_all = tf.pad(scores, [[0, 0], [0, 1]], constant_values=scores.dtype.min)
+            self.accuracy.update_state(labels, scores_of_all, sample_weight)
+        else:
+            self.pearson.update_state(labels, scores, sample_weight)
         logs = super().compute_metrics(x, labels, scores, sample_weight)
         # Data of the other kind has other metrics.
         others = ("pearson", "spearman") if y is None else ("accuracy",)
@@ -205,7 +209,9 @@ class TextEmbedder(TextInput, Task):
 
     def _get_embed(self):
         specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph("embed", lambda: tf.function(self._embed, input_signature=specs))
+        return self._get_graph(
+            "embed", lambda: tf.function(self._embed, autograph=False, input_signature=specs)
+        )
 
     def _embed(self, text):
         inputs, _ = self.pack_texts(text)

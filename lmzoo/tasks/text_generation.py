@@ -160,7 +160,9 @@ class TextGeneration:
             encode = self._get_graph(
                 "encode",
                 lambda: tf.function(
-                    self.encode_prompts, input_signature=[tf.TensorSpec([None], tf.string)]
+                    self.encode_prompts,
+                    autograph=False,
+                    input_signature=[tf.TensorSpec([None], tf.string)],
                 ),
             )
             token_ids, mask = encode(tf.constant(batch))
@@ -229,7 +231,7 @@ class TextGeneration:
                 texts = generator.to_texts(results) if self.tokenizer is not None else None
                 return results, texts
 
-            return tf.function(generate, input_signature=_make_signature(options))
+            return tf.function(generate, autograph=False, input_signature=_make_signature(options))
 
         return self._get_graph(("generate", _graph_key(options), jit_compile), build)
 
@@ -242,11 +244,13 @@ class TextGeneration:
                 room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
                 return generator.start(token_ids, mask, parameters, room)
 
-            start = tf.function(start, input_signature=_make_signature(options))
+            start = tf.function(start, autograph=False, input_signature=_make_signature(options))
             outputs = start.get_concrete_function().structured_outputs
             specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
             slot = tf.TensorSpec([], tf.int32)
-            advance = tf.function(generator.advance, input_signature=[*specs, slot])
+            advance = tf.function(
+                generator.advance, autograph=False, input_signature=[*specs, slot]
+            )
             return start, advance
 
         return self._get_graph(("stream", _graph_key(options)), build)

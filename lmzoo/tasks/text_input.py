@@ -303,7 +303,9 @@ class TextInput:
 
         return self._get_graph(
             (name, num_texts, served),
-            lambda: tf.function(serve if served else function, input_signature=specs),
+            lambda: tf.function(
+                serve if served else function, autograph=False, input_signature=specs
+            ),
         )
 
     def get_tokens_function(self, output="logits"):
@@ -329,7 +331,9 @@ class TextInput:
                 }
             return {output: self(inputs, training=False)}
 
-        return self._get_graph("tokens", lambda: tf.function(tokens, input_signature=specs))
+        return self._get_graph(
+            "tokens", lambda: tf.function(tokens, autograph=False, input_signature=specs)
+        )
 
     def _need_tokenizer(self):
         if self.tokenizer is None:

@@ -87,6 +87,15 @@ class TextRegressor(TextInput, Task):
             return [PearsonCorrelation()]
         return [keras.metrics.MeanAbsoluteError()]
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        # Keras may hand out the arrays of a caller without telling their shape.
+        y = tf.reshape(y, tf.shape(y_pred))
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y = tf.reshape(y, tf.shape(y_pred))
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
     def columns_of(self, x, y=None, sample_weight=None):
         return super().columns_of(x, widen_numbers(y), sample_weight)
 

@@ -214,7 +214,8 @@ class TokenClassifier(TextInput, Task):
         rows = [self.read_texts(words, "words")[0] for words in rows]
         specs = [tf.TensorSpec([None], tf.string, "text")]
         graph = self._get_graph(
-            "tag_pieces", lambda: tf.function(self._tag_pieces, input_signature=specs)
+            "tag_pieces",
+            lambda: tf.function(self._tag_pieces, autograph=False, input_signature=specs),
         )
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
         nothing = "O" if "O" in self.labels.names else self.labels.names[0]
@@ -276,7 +277,9 @@ class TokenClassifier(TextInput, Task):
 
     def _get_tag(self):
         specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph("tag", lambda: tf.function(self._tag, input_signature=specs))
+        return self._get_graph(
+            "tag", lambda: tf.function(self._tag, autograph=False, input_signature=specs)
+        )
 
     def serving_functions(self):
         """What is exported.

@@ -148,7 +148,9 @@ class ZeroShotClassifier:
                 scores, order = tf.math.top_k(scores, tf.shape(labels)[0])
                 return {"labels": tf.gather(labels, order), "scores": scores}
 
-            self._graphs[multi_label] = tf.function(classify, input_signature=specs)
+            self._graphs[multi_label] = tf.function(
+                classify, autograph=False, input_signature=specs
+            )
         return self._graphs[multi_label]
 
     def serving_functions(self):

@@ -51,7 +51,9 @@ def test_a_folder_is_refused(tmp_path):
         check_files([tmp_path])
 
 
-@pytest.mark.parametrize(("name", "content"), [("e.txt", b""), ("e.gz", gzip.compress(b"", mtime=0))])
+@pytest.mark.parametrize(
+    ("name", "content"), [("e.txt", b""), ("e.gz", gzip.compress(b"", mtime=0))]
+)
 def test_an_empty_file_is_named(tmp_path, name, content):
     with pytest.raises(ValueError, match=rf"must not be empty. Received: '.*{name}'"):
         check_files(write(tmp_path / name, content))

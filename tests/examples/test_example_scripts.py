@@ -54,10 +54,10 @@ json.dump(results, sys.stdout)
 """
 
 
-def run_child(code, *arguments):
+def run_child(*arguments):
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -71,7 +71,7 @@ def run_child(code, *arguments):
 def results(tmp_path_factory):
     """What each example printed in its first and its second run, and the error that ended it."""
     kept = tmp_path_factory.mktemp("examples")
-    return json.loads(run_child(RUNNER, FOLDER, kept, *FIGURES))
+    return json.loads(run_child("-c", RUNNER, FOLDER, kept, *FIGURES))
 
 
 def read_figures(shown):
@@ -112,6 +112,14 @@ def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_fol
     assert second[second.index("\n\n") :] == first[first.index("\n\n") :]
 
 
+@pytest.mark.slow
+def test_a_longer_run_begins_where_the_shorter_one_ended(tmp_path):
+    script = FOLDER / "sentiment.py"
+    run_child(script, "--epochs", 1, "--folder", tmp_path)
+    shown = run_child(script, "--epochs", 2, "--folder", tmp_path)
+    assert "Opened" in shown and "Epoch 2/2" in shown and "Epoch 1/2" not in shown
+
+
 TWO_WORDS = """
 import sys
 
@@ -128,7 +136,7 @@ _common.print_figures("Few words", ["accuracy"], {"words": None, "guessing": [0.
 
 
 def test_without_scikit_learn_the_baseline_is_said_to_be_missing():
-    shown = run_child(TWO_WORDS, FOLDER, "sklearn")
+    shown = run_child("-c", TWO_WORDS, FOLDER, "sklearn")
     assert shown.startswith("None None\n")
     (table,) = read_figures(shown)
     assert table == {"words": ["scikit-learn is not installed"], "guessing": ["0.500"]}
@@ -136,7 +144,7 @@ def test_without_scikit_learn_the_baseline_is_said_to_be_missing():
 
 def test_with_scikit_learn_words_decide():
     pytest.importorskip("sklearn")
-    assert run_child(TWO_WORDS, FOLDER).startswith("[1, 0] [[1, 0]]\n")
+    assert run_child("-c", TWO_WORDS, FOLDER).startswith("[1, 0] [[1, 0]]\n")
 
 
 def test_the_number_of_epochs_is_checked():

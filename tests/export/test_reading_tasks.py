@@ -16,6 +16,8 @@ from lmzoo.export import check
 from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
 from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
 
+# One of the texts is too long on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:.*were cut to that")
 LONGEST = 24
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TASKS = {
@@ -292,7 +294,8 @@ def test_every_artefact_passes_its_check_and_another_ones_fails(tasks, folder_of
     embeddings = task.backbone.weights[0]
     before = embeddings.numpy()
     try:
-        embeddings.assign(before + np.linspace(-1, 1, before.size).reshape(before.shape))
+        # Backwards, since a little more or less of each changes no choice that a threshold makes.
+        embeddings.assign(before[::-1])
         assert not check(folder_of(name), task, verbose=False)["passed"]
         embeddings.assign(np.full(before.shape, np.nan))
     finally:
