@@ -32,7 +32,7 @@ SIZES = {
 
 
 def make_lm(**options):
-    backbone = lmzoo.models.T5Backbone(19, **SMALL, intermediate_dim=7, num_buckets=8, **options)
+    backbone = lmzoo.models.T5Backbone(41, **SMALL, intermediate_dim=7, num_buckets=8, **options)
     return lmzoo.tasks.Seq2SeqLM(backbone, prefix="a: ", z_loss=1e-4, start_token_id=2)
 
 
@@ -63,7 +63,7 @@ def copy_shared(*names, factor=1.0):
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
 
 
-@pytest.mark.parametrize("names", [COPIES[:1], COPIES[2:], COPIES], ids=str)
+@pytest.mark.parametrize("names", [COPIES[1:2], COPIES], ids=str)
 def test_equal_copies_of_tied_embeddings_are_read(folder, names):
     wanted = compute(folder)
     np.testing.assert_array_equal(compute(folder, copy_shared(*names)), wanted)
