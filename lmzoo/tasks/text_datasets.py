@@ -51,7 +51,7 @@ def holds_text(x):
     if isinstance(x, dict):
         return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
     if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in "OUST"
+        return x.dtype == tf.string or getattr(x.dtype, "kind", None) in ("O", "U", "S", "T")
     if isinstance(x, list | tuple) and x:
         return holds_text(x[0])
     return isinstance(x, str | bytes)

@@ -389,8 +389,8 @@ def test_wrong_arguments_are_refused(arguments, error, received):
 
 @pytest.mark.slow
 def test_training_in_half_precision_follows_float32():
-    # More than 200 steps learn by heart: the losses of such a model differ by chance.
-    source, target = some_ids(128, 12), some_ids(128, 9)
+    # Slowly enough not to learn by heart: the losses of such a model differ by chance.
+    source, target = some_ids(24, 12), some_ids(24, 9)
     inputs = pair(source, np.pad(target[:, :-1], [(0, 0), (1, 0)]))
     curves = {}
     for policy in ("float32", "mixed_bfloat16", "mixed_float16"):
@@ -406,7 +406,7 @@ def test_training_in_half_precision_follows_float32():
 
 
 def train(model, inputs, labels, num_steps):
-    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer = keras.optimizers.Adam(2e-4)
     if model.compute_dtype == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
