@@ -70,7 +70,8 @@ class ZeroShotClassifier:
             make_scorer, options, others = EntailmentScorer, names, rules
         else:
             raise TypeError(
-                f"`model` must be a TextClassifier, a CausalLM or a Seq2SeqLM. Received: {type(model).__name__}."
+                "`model` must be a TextClassifier, a CausalLM or a Seq2SeqLM. Received: "
+                f"{type(model).__name__}."
             )
         for name, value in others.items():
             if value:
