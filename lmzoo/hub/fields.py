@@ -1,6 +1,6 @@
 """Reading the fields of a foreign config: type and range are checked before anything is built."""
 
-__all__ = ["read_choice", "read_flag", "read_number", "read_size"]
+__all__ = ["read_choice", "read_flag", "read_number", "read_size", "read_text"]
 
 
 def read_size(config, name, default, highest, optional=False, lowest=1):
@@ -48,6 +48,14 @@ def read_choice(config, name, default, choices):
     value = config.get(name, default)
     if not isinstance(value, str) or value not in choices:
         _refuse(name, value, f"one of {', '.join(choices)}")
+    return value
+
+
+def read_text(config, name, default, longest):
+    """A string of at most `longest` characters; otherwise as `read_size`."""
+    value = config.get(name, default)
+    if not isinstance(value, str) or len(value) > longest:
+        _refuse(name, value, f"a string of at most {longest} characters")
     return value
 
 

@@ -10,7 +10,7 @@ from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.plans import MODEL_TYPES, make_plan
 from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
-from lmzoo.models import BertBackbone, GPTBackbone
+from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
 
@@ -23,8 +23,8 @@ def load(source, dtype=None):
             files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
     Returns:
-        A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for BERT, RoBERTa and DistilBERT what the
-        first of the config's `architectures` says.
+        A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`; for BERT,
+        RoBERTa and DistilBERT what the first of the config's `architectures` says.
     Raises:
         FileNotFoundError: if `source` is not such a folder.
         ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
@@ -80,7 +80,9 @@ def _make_plan(folder, config, header):
 
 def _build_empty(plan, policy):
     """A backbone of zeros: random ones would be drawn only to be overwritten."""
-    kind = GPTBackbone if plan.task == "CausalLM" else BertBackbone
-    backbone = kind(**{**plan.arguments, "initializer_range": 0.0}, dtype=policy)
-    backbone.initializer_range = plan.arguments["initializer_range"]
+    kinds = {"CausalLM": GPTBackbone, "Seq2SeqLM": T5Backbone}
+    kind = kinds.get(plan.task, BertBackbone)
+    name = "initializer_factor" if kind is T5Backbone else "initializer_range"
+    backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
+    setattr(backbone, name, plan.arguments[name])
     return backbone

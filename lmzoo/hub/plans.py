@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
-from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert
+from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert, t5, t5_tensors
 from lmzoo.hub.bert_variables import head_shapes, variable_shapes
 from lmzoo.hub.families import DECODERS
 from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
+from lmzoo.hub.t5_variables import variable_shapes as t5_shapes
 from lmzoo.hub.task_options import read_task_options
 
 __all__ = ["MODEL_TYPES", "Plan", "make_plan"]
 
-MODEL_TYPES = (*DECODERS, *bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE)
+MODEL_TYPES = (*DECODERS, *bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE, *t5.MODEL_TYPES)
 
 
 class Plan(NamedTuple):
@@ -50,6 +51,8 @@ def make_plan(config, header=(), pooler=None):
         shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
         found = family.read_names(header, arguments)
         return Plan("CausalLM", arguments, {}, shapes, recipes, found)
+    if model_type in t5.MODEL_TYPES:
+        return _make_t5_plan(config, header)
     if model_type == lmzoo_bert.MODEL_TYPE:
         task, arguments, head = lmzoo_bert.read_config(config)
     else:
@@ -69,3 +72,15 @@ def make_plan(config, header=(), pooler=None):
         task = "TextRegressor"
     options |= read_task_options(config, task, arguments["max_sequence_length"])
     return Plan(task, arguments, options, shapes, recipes, found)
+
+
+def _make_t5_plan(config, header):
+    arguments = t5.make_arguments(config)
+    shapes = t5_shapes(arguments)
+    options = {
+        "start_token_id": t5.read_start_token_id(config, arguments["vocabulary_size"]),
+        **read_task_options(config, "Seq2SeqLM", arguments["max_sequence_length"]),
+    }
+    recipes = t5_tensors.make_t5_recipes(arguments, shapes, header)
+    found = t5_tensors.read_names(header, arguments["tied"])
+    return Plan("Seq2SeqLM", arguments, options, shapes, recipes, found)

@@ -3,11 +3,11 @@
 import json
 
 from lmzoo.files import atomic_folder, check_new_folder
-from lmzoo.hub import bert, bert_heads, families, lmzoo_bert
+from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, t5
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.task_options import make_task_options
 from lmzoo.hub.weight_files import write_weights
-from lmzoo.models import BertBackbone
+from lmzoo.models import BertBackbone, T5Backbone
 
 __all__ = ["save_pretrained"]
 
@@ -15,10 +15,10 @@ __all__ = ["save_pretrained"]
 def save_pretrained(task, folder, overwrite=False):
     """Writes config.json, model.safetensors and the tokenizer's files, atomically.
 
-    The same task always gives the same bytes. What GPT-2, BERT, RoBERTa or DistilBERT can express
-    is written in transformers' own names, so that its `from_pretrained` opens the folder; other
-    options are written under the model types "lmzoo_gpt" and "lmzoo_bert", which only lmzoo opens.
-    A pooler that the class of transformers does not have is left out.
+    The same task always gives the same bytes. What GPT-2, BERT, RoBERTa, DistilBERT or T5 can
+    express is written in transformers' own names, so that its `from_pretrained` opens the folder;
+    other options of the first four are written under the model types "lmzoo_gpt" and "lmzoo_bert",
+    which only lmzoo opens. A pooler that the class of transformers does not have is left out.
 
     Args:
         task: a task of `lmzoo.tasks`.
@@ -31,7 +31,10 @@ def save_pretrained(task, folder, overwrite=False):
     """
     check_new_folder(folder, overwrite)
     is_encoder = isinstance(task.backbone, BertBackbone)
-    config = _describe_encoder(task) if is_encoder else _describe_decoder(task)
+    if isinstance(task.backbone, T5Backbone):
+        config = _describe_seq2seq(task)
+    else:
+        config = _describe_encoder(task) if is_encoder else _describe_decoder(task)
     config["dtype"] = task.backbone.variable_dtype
     # What could not be read again is not written.
     plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
@@ -53,6 +56,15 @@ def _describe_decoder(task):
         config["eos_token_id"] = tokenizer.end_token_id
         config["pad_token_id"] = tokenizer.pad_token_id
     return config
+
+
+def _describe_seq2seq(task):
+    config = t5.make_config(task.backbone)
+    config["decoder_start_token_id"] = task.start_token_id
+    if task.tokenizer is not None:
+        config["eos_token_id"] = task.tokenizer.end_token_id
+        config["pad_token_id"] = task.tokenizer.pad_token_id
+    return {**config, **make_task_options(task)}
 
 
 def _describe_encoder(task):

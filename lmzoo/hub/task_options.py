@@ -1,11 +1,12 @@
 """What config.json says of a task here, beside what transformers knows of it."""
 
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size, read_text
 
 __all__ = ["make_task_options", "read_task_options"]
 
 _KEY = "lmzoo_task"
 _MOST_TOKENS = 2**24
+_MOST_CHARACTERS = 2**16
 # task -> option -> how it is read, with the class's own default for a file of transformers. A size
 # of None is what the class makes of it.
 _OPTIONS = {
@@ -23,6 +24,12 @@ _OPTIONS = {
         "stride": ("size", None, 0),
         "max_question_tokens": ("size", None, 1),
         "max_answer_tokens": ("size", 30, 1),
+        "sequence_length": ("length",),
+    },
+    "Seq2SeqLM": {
+        "prefix": ("text", ""),
+        "label_smoothing": ("number", 0.0, 0, 1 - 1e-6),
+        "z_loss": ("number", 0.0, 0, 1e6),
         "sequence_length": ("length",),
     },
     "TextEmbedder": {
@@ -64,6 +71,8 @@ def _read_option(found, name, kind, default=None, *limits, longest):
         return read_flag(found, name, default)
     if kind == "number":
         return read_number(found, name, default, *limits)
+    if kind == "text":
+        return read_text(found, name, default, _MOST_CHARACTERS)
     if kind == "length":
         return read_size(found, name, default, longest, optional=True)
     return read_size(found, name, default, _MOST_TOKENS, default is None, *limits)

@@ -1,10 +1,12 @@
 """A transformer block: attention, then feed-forward, each beside a residual path."""
 
 import keras
+from keras import ops
 
 from lmzoo.layers.attention import CrossAttention, SelfAttention
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.norms import make_norm
+from lmzoo.layers.precision import widen_policy
 
 __all__ = ["TransformerBlock"]
 
@@ -31,7 +33,7 @@ class TransformerBlock(keras.layers.Layer):
         initializer: Keras initializer of the kernels.
         output_initializer: that of kernels which write to the residual path; None for the same.
         float32_residual: bool. If True, the residual path, its norms and what the feed-forward adds
-            to it are float32 whatever the policy.
+            to it are float32 at least.
     Call arguments:
         hidden: float (B, T, D).
         attention_mask: bool (B or 1, T or 1, S) or None.
@@ -81,8 +83,7 @@ class TransformerBlock(keras.layers.Layer):
         float32_residual=False,
         **kwargs,
     ):
-        # A float32 path must not be cast to the compute dtype on its way in.
-        super().__init__(autocast=not float32_residual, **kwargs)
+        super().__init__(**kwargs)
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.head_dim = head_dim
@@ -99,7 +100,11 @@ class TransformerBlock(keras.layers.Layer):
         self.use_attention_bias = use_attention_bias
         self.dropout = dropout
         self.float32_residual = float32_residual
-        self._residual_policy = "float32" if float32_residual else self.dtype_policy
+        self._residual_policy = self.dtype_policy
+        if float32_residual:
+            self._residual_policy = widen_policy(self.dtype_policy)
+            # The path must not be cast to the compute dtype on its way in.
+            self.autocast = False
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
         shared = {
@@ -164,6 +169,7 @@ class TransformerBlock(keras.layers.Layer):
         training=None,
     ):
         self._check_context(context)
+        hidden = ops.cast(hidden, self._residual_policy.compute_dtype)
         entering = self.self_attention_norm(hidden) if self.norm_first else hidden
         mixed, *own_cache, weights = self.self_attention(
             entering,
@@ -225,8 +231,10 @@ class TransformerBlock(keras.layers.Layer):
                 f"shape {tuple(context.shape)}. Make the block with cross_attention=True."
             )
 
-    def compute_output_shape(self, hidden_shape):
-        return hidden_shape
+    def compute_output_spec(self, hidden, *args, **kwargs):
+        # Not `compute_output_shape`, for which Keras takes the compute dtype. What comes with the
+        # hidden states has no symbol.
+        return keras.KerasTensor(hidden.shape, self._residual_policy.compute_dtype)
 
     def get_config(self):
         names = (

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
+from lmzoo.layers.precision import widen_policy
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
 __all__ = ["FeedForward", "find_activation"]
@@ -24,11 +25,11 @@ class FeedForward(keras.layers.Layer):
         initializer: Keras initializer of the first kernels.
         output_initializer: the last kernel's; None for `initializer`.
         float32_output: bool. If True, the gate's product and the last projection are computed in
-            float32 whatever the policy: published T5s exceed what float16 holds there.
+            float32 at least: published T5s exceed what float16 holds there.
     Call arguments:
         hidden: float (B, T, D).
     Returns:
-        float (B, T, D) in the compute dtype, or in float32 with `float32_output`.
+        float (B, T, D) in the compute dtype; with `float32_output` in float32 at least.
     Raises:
         TypeError: if `intermediate_dim` is not an int.
         ValueError: if `intermediate_dim` is not positive, or `activation` is unknown.
@@ -86,13 +87,13 @@ class FeedForward(keras.layers.Layer):
             "output",
             hidden_dim,
             self.output_initializer,
-            "float32" if self.float32_output else None,
+            self._output_policy,
         )
         self.output_dense.build((None, self.intermediate_dim))
 
     @property
-    def _wide_dtype(self):
-        return "float32" if self.float32_output else self.compute_dtype
+    def _output_policy(self):
+        return widen_policy(self.dtype_policy) if self.float32_output else self.dtype_policy
 
     def call(self, hidden):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
@@ -100,14 +101,16 @@ class FeedForward(keras.layers.Layer):
         wide = self.intermediate(flat)
         if self.gated:
             gate = self._activation_function(self.gate(flat))
-            wide = ops.cast(gate, self._wide_dtype) * ops.cast(wide, self._wide_dtype)
+            dtype = self._output_policy.compute_dtype
+            wide = ops.cast(gate, dtype) * ops.cast(wide, dtype)
         else:
             wide = self._activation_function(wide)
         # (B * T, F) -> (B, T, D)
         return restore_positions(self.output_dense(wide), like=hidden)
 
-    def compute_output_shape(self, hidden_shape):
-        return hidden_shape
+    def compute_output_spec(self, hidden):
+        # Not `compute_output_shape`, for which Keras takes the compute dtype.
+        return keras.KerasTensor(hidden.shape, self._output_policy.compute_dtype)
 
     def get_config(self):
         return {

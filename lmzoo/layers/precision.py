@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-__all__ = ["at_least_float32"]
+__all__ = ["at_least_float32", "widen_policy"]
 
 
 def at_least_float32(x):
@@ -19,3 +19,15 @@ def at_least_float32(x):
     """
     dtype = keras.backend.standardize_dtype(x.dtype)
     return ops.cast(x, "float32") if dtype in ("float16", "bfloat16") else x
+
+
+def widen_policy(policy):
+    """The Keras dtype policy of a part that must not compute in half precision.
+
+    Args:
+        policy: the `keras.DTypePolicy` of the layer around it.
+    Returns:
+        The policy "float32" where `policy` computes in float16 or bfloat16, else `policy`.
+    """
+    is_half = policy.compute_dtype in ("float16", "bfloat16")
+    return keras.DTypePolicy("float32") if is_half else policy

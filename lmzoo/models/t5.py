@@ -183,11 +183,17 @@ class T5Backbone(keras.Model):
             block.build(hidden_shape, hidden_shape)
         for norm in (self.encoder_norm, self.decoder_norm):
             norm.build(hidden_shape)
-        self._shrink_queries()
+        self._shrink_weights()
         self.built = True
 
-    def _shrink_queries(self):
-        """Divides the initial query weights by sqrt(H), which the scores are not."""
+    def _shrink_weights(self):
+        """Makes smaller what starts smaller: queries by sqrt(H), a head of its own by sqrt(D).
+
+        Scores are not divided by the one, logits of such a head not by the other.
+        """
+        if not self.tied:
+            table = self.token_embedding.output_embeddings
+            table.assign(table * self.hidden_dim**-0.5)
         for block in [*self.encoder_blocks, *self.decoder_blocks]:
             fused = block.self_attention.query_key_value.kernel
             width = self.num_heads * self.head_dim
@@ -283,8 +289,8 @@ class T5Backbone(keras.Model):
         return hidden, {"padding_mask": slots, "context_mask": context_mask, "blocks": new_caches}
 
     def _embed(self, token_ids, training):
-        hidden = self.dropout_layer(self.token_embedding(token_ids), training=training)
-        return ops.cast(hidden, "float32") if self._wide else hidden
+        # The blocks cast it to what their residual path is in.
+        return self.dropout_layer(self.token_embedding(token_ids), training=training)
 
     def _finish(self, hidden, norm, training):
         return self.dropout_layer(norm(hidden), training=training)

@@ -64,8 +64,15 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
         self.sequence_length = sequence_length
+        if tokenizer is not None and tokenizer.end_token_id is None:
+            raise ValueError("`tokenizer` must have an end token. Received: end_token_id=None.")
         if start_token_id is None:
             start_token_id = 0 if tokenizer is None else tokenizer.pad_token_id
+        if not 0 <= start_token_id < backbone.vocabulary_size:
+            raise ValueError(
+                f"`start_token_id` must be from 0 to {backbone.vocabulary_size - 1}. Received: "
+                f"start_token_id={start_token_id}."
+            )
         self.start_token_id = start_token_id
         self.perplexity = Perplexity(name="perplexity")
         self._make_loss()
@@ -98,18 +105,14 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
     def label_rows(self, rows):
-        for name in ("source", "target"):
-            if name not in rows.columns:
-                raise ValueError(
-                    "Training must have a target for each source. Received: rows with columns "
-                    f"{', '.join(rows.columns)}, without `{name}`."
-                )
+        _check_columns(rows.columns)
         return rows
 
     def encode_inputs(self, columns):
         raise ValueError("`predict` takes token batches. Use `generate` or `score` for texts.")
 
     def encode(self, columns, seed):
+        _check_columns(columns)
         source, source_mask, source_is_cut = self._encode_side(self._add_prefix(columns["source"]))
         labels, mask, target_is_cut = self._encode_side(columns["target"])
         inputs = {
@@ -205,7 +208,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         graph = self._get_graph("score", lambda: tf.function(self._score, input_signature=specs))
         results = self.run_graph(graph, [sources, targets], batch_size)
         for index, result in enumerate(results):
-            if result["is_cut"]:
+            if result["is_too_long"]:
                 raise ValueError(
                     f"A text must have at most {self.sequence_length} tokens. Received: a longer "
                     f"source or target at index {index}."
@@ -220,8 +223,28 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         return {
             "log_probs": -losses,
             "mask": inputs["decoder_padding_mask"],
-            "is_cut": is_cut,
+            "is_too_long": is_cut,
         }
+
+    def compute_log_probs(self, prompts, texts):
+        """In the graph: the log-probability of each token of some texts, without an end token.
+
+        Args:
+            prompts: tf.RaggedTensor int32 (B, None). The sources, to which their end token is added
+                but no `prefix`.
+            texts: tf.RaggedTensor int32 (B, None). The targets.
+        Returns:
+            tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
+        """
+        sources, labels = self._add_end(prompts), texts.to_tensor()
+        inputs = {
+            "encoder_token_ids": sources.to_tensor(),
+            "encoder_padding_mask": tf.sequence_mask(sources.row_lengths()),
+            **self.shift_right(labels, tf.sequence_mask(texts.row_lengths())),
+        }
+        logits = self(inputs, training=False)
+        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
 
     def get_config(self):
         names = "prefix label_smoothing z_loss start_token_id"
@@ -230,3 +253,12 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             **{name: getattr(self, name) for name in names.split()},
             "sequence_length": self._sequence_length,
         }
+
+
+def _check_columns(columns):
+    for name in ("source", "target"):
+        if name not in columns:
+            raise ValueError(
+                "Training must have a target for each source. Received: columns "
+                f"{', '.join(columns)}, without `{name}`."
+            )

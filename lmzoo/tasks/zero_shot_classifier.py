@@ -16,11 +16,12 @@ class ZeroShotClassifier:
 
     A `TextClassifier` that was trained on entailment is asked whether the text entails a sentence
     with the label in it. A `CausalLM` is asked how likely the label is behind the text and the
-    beginning of a sentence. Nothing is trained here, and the model stays as it is.
+    beginning of a sentence, a `Seq2SeqLM` how likely it is as the answer to them. Nothing is
+    trained here, and the model stays as it is.
 
     Args:
-        model: `TextClassifier` of pairs with a label that means entailment, or `CausalLM`; with a
-            tokenizer.
+        model: `TextClassifier` of pairs with a label that means entailment, `CausalLM` or
+            `Seq2SeqLM`; with a tokenizer.
         template: str with one `{}`, which the label replaces. None for "This example is {}." with a
             classifier; for "\\nThis is about {}", which follows the text and must end with the
             label, with a language model.
@@ -69,7 +70,8 @@ class ZeroShotClassifier:
             make_scorer, options, others = EntailmentScorer, names, rules
         else:
             raise TypeError(
-                f"`model` must be a TextClassifier or a CausalLM. Received: {type(model).__name__}."
+                "`model` must be a TextClassifier, a CausalLM or a Seq2SeqLM. Received: "
+                f"{type(model).__name__}."
             )
         for name, value in others.items():
             if value:

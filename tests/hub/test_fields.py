@@ -1,6 +1,6 @@
 import pytest
 
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size, read_text
 
 
 def test_what_is_in_its_range_is_read_and_what_is_missing_is_the_default():
@@ -16,6 +16,8 @@ def test_what_is_in_its_range_is_read_and_what_is_missing_is_the_default():
     assert read_flag(config, "nothing", True, optional=True) is None
     assert read_choice(config, "choice", "a", ("a", "b")) == "b"
     assert read_choice(config, "absent", "a", ("a", "b")) == "a"
+    assert read_text(config, "choice", "", 1) == "b"
+    assert read_text(config, "absent", "c", 1) == "c"
 
 
 @pytest.mark.parametrize("value", [0, 4, -1, 1.0, True, "1", None, [1], {"a": 1}, 10**4000])
@@ -45,6 +47,15 @@ def test_a_choice_is_one_of_the_names(value):
     with pytest.raises(ValueError) as caught:
         read_choice({"x": value}, "x", "a", ("a", "b"))
     assert str(caught.value) == f"`x` must be one of a, b. Received: x={value!r:.80}."
+
+
+@pytest.mark.parametrize("value", ["abc", 1, None, ["a"], {"a": "b"}])
+def test_a_text_is_a_string_and_not_too_long(value):
+    with pytest.raises(ValueError) as caught:
+        read_text({"x": value}, "x", "", 2)
+    assert str(caught.value) == (
+        f"`x` must be a string of at most 2 characters. Received: x={value!r}."
+    )
 
 
 def test_a_missing_field_without_a_default_is_refused():

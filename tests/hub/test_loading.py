@@ -272,11 +272,14 @@ def test_a_pickle_under_the_right_name_is_refused(edit_golden, no_backbone):
         lmzoo.load(folder)
 
 
-@pytest.mark.parametrize("model_type", ["t5", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])
+@pytest.mark.parametrize("model_type", ["bart", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])
 def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, model_type):
     with pytest.raises(ValueError) as caught:
         lmzoo.load(edit_golden(model_type=model_type))
-    wanted = "`model_type` must be one of gpt2, lmzoo_gpt, bert, roberta, distilbert, lmzoo_bert."
+    wanted = (
+        "`model_type` must be one of gpt2, lmzoo_gpt, bert, roberta, distilbert, lmzoo_bert, t5, "
+        "mt5."
+    )
     assert wanted in str(caught.value)
     assert f"Received: model_type={model_type!r} in" in str(caught.value)
 

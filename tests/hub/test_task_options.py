@@ -1,8 +1,15 @@
 import pytest
 
 from lmzoo.hub.task_options import make_task_options, read_task_options
-from lmzoo.models import BertBackbone, GPTBackbone
-from lmzoo.tasks import CausalLM, MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
+from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
+from lmzoo.tasks import (
+    CausalLM,
+    MaskedLM,
+    QuestionAnswerer,
+    Seq2SeqLM,
+    TextClassifier,
+    TokenClassifier,
+)
 
 
 def make_backbone():
@@ -16,6 +23,13 @@ TASKS = [
     lambda: TokenClassifier(make_backbone(), labels=["O", "B-A"]),
     lambda: QuestionAnswerer(
         make_backbone(), no_answer=True, no_answer_threshold=-2.5, stride=0, max_question_tokens=5
+    ),
+    lambda: Seq2SeqLM(
+        T5Backbone(23, 1, 1, 2, 8, 4, 11, 40),
+        prefix="to digits: ",
+        label_smoothing=0.1,
+        z_loss=1e-4,
+        sequence_length=9,
     ),
 ]
 
@@ -32,6 +46,8 @@ def test_each_option_is_kept(make):
     assert left <= {
         *("backbone", "tokenizer", "name", "labels", "multi_label"),
         *("head_activation", "dropout"),
+        # T5 has a name of its own for it.
+        "start_token_id",
     }
 
 

@@ -156,12 +156,12 @@ def self_attention(
 
 
 def cross_attention(
-    hidden, context, weights, num_heads, num_key_value_heads=None, mask=None, name=""
+    hidden, context, weights, num_heads, num_key_value_heads=None, mask=None, name="", scale=None
 ):
     kv_heads = num_key_value_heads or num_heads
     query = heads_of(dense(hidden, weights, f"{name}query"), num_heads)
     key, value = np.split(dense(context, weights, f"{name}key_value"), 2, axis=-1)
-    mixed = attend(query, heads_of(key, kv_heads), heads_of(value, kv_heads), mask)
+    mixed = attend(query, heads_of(key, kv_heads), heads_of(value, kv_heads), mask, scale=scale)
     return dense(merge(mixed), weights, f"{name}output")
 
 
@@ -172,3 +172,23 @@ def feed_forward(hidden, weights, activation="gelu", name=""):
     else:
         wide = ACTIVATIONS[activation](wide)
     return dense(wide, weights, f"{name}output")
+
+
+def distance_bucket(distance, bidirectional, num_buckets, max_distance):
+    """T5's bucket of a key `distance` behind its query, in whole numbers and so exactly.
+
+    A side of n buckets has s = n // 2 for single distances; the k-th one after them begins where
+    (d / s) ** (n - s) reaches (max_distance / s) ** k.
+    """
+    first, side = 0, num_buckets
+    if bidirectional:
+        side = num_buckets // 2
+        first = side if distance > 0 else 0
+    elif distance > 0:
+        distance = 0
+    far, single = abs(distance), side // 2
+    if far < single:
+        return first + far
+    wide = side - single
+    reached = [k for k in range(wide) if far**wide * single**k >= max_distance**k * single**wide]
+    return first + single + reached[-1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers import init_cache, update_cache
+from lmzoo.layers import init_cache, update_cache, write_mask
 
 RANDOM = np.random.default_rng(2)
 
@@ -61,3 +61,13 @@ def test_sizes_may_be_unknown_when_the_graph_is_made(jit_compile):
 def test_positions_that_do_not_fit_are_refused(position):
     with pytest.raises(ValueError, match=f"position={position}, 3 new positions, 7 slots"):
         update_cache(filled_cache(), *new_values(3), position)
+
+
+@pytest.mark.parametrize(("position", "length"), [(0, 1), (0, 5), (2, 3), (4, 1)])
+@pytest.mark.parametrize("kind", [int, tf.constant])
+def test_a_mask_is_written_into_its_slots_and_nowhere_else(position, length, kind):
+    generator = np.random.default_rng(1)
+    slots, new = generator.random((3, 5)) < 0.5, generator.random((3, length)) < 0.5
+    expected = slots.copy()
+    expected[:, position : position + length] = new
+    np.testing.assert_array_equal(write_mask(slots, new, kind(position)), expected)

@@ -62,6 +62,11 @@ CASES = {
         },
         ["hidden"],
     ),
+    "feed-forward with a float32 output": (
+        FeedForward,
+        {"intermediate_dim": 12, "gated": True, "float32_output": True},
+        ["hidden"],
+    ),
     "self-attention": (SelfAttention, {"num_heads": 4}, ["hidden", "attention_mask"]),
     "rotary self-attention": (
         SelfAttention,
@@ -124,6 +129,17 @@ CASES = {
         },
         ["hidden", "attention_mask", "positions", "context", "context_mask"],
     ),
+    "block with a float32 residual path": (
+        TransformerBlock,
+        {
+            "num_heads": 4,
+            "intermediate_dim": 12,
+            "norm": "rms_norm",
+            "cross_attention": True,
+            "float32_residual": True,
+        },
+        ["hidden", "attention_mask", "context"],
+    ),
     "classification head": (ClassificationHead, {"num_classes": 3}, ["hidden"]),
     "deep classification head": (
         ClassificationHead,
@@ -181,9 +197,11 @@ def make_model(case, dtype="float32"):
 
 
 def output_dtype(layer):
-    """Heads give logits, which are in float32 at least."""
-    precise = isinstance(layer, HEADS) and layer.compute_dtype != "float64"
-    return "float32" if precise else layer.compute_dtype
+    """Heads give logits, which are in float32 at least, and so is what is asked to be."""
+    wide = isinstance(layer, HEADS) or any(
+        getattr(layer, name, False) for name in ("float32_output", "float32_residual")
+    )
+    return "float32" if wide and layer.compute_dtype != "float64" else layer.compute_dtype
 
 
 def all_arguments(kind):

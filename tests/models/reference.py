@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from tests.layers.reference import dense, feed_forward, norm, self_attention, weights_of
+from tests.layers.reference import (
+    cross_attention,
+    dense,
+    distance_bucket,
+    feed_forward,
+    norm,
+    self_attention,
+    weights_of,
+)
 
 EVERYTHING = {
     "intermediate_dim": 37,
@@ -102,3 +110,65 @@ def bert(model, token_ids, padding_mask=None, segment_ids=None):
         chosen = states[-1][np.arange(len(first)), first]
         pooled = np.tanh(dense(chosen, weights, "pooler"))
     return states, pooled, attention
+
+
+def t5(model, source, target, source_mask=None, target_mask=None):
+    """The forward pass of `T5Backbone`: source (B, S), target (B, T).
+
+    Returns:
+        the encoder's last states (B, S, D), the decoder's (B, T, D), and logits (B, T, V).
+    """
+    weights, length = weights_of(model), target.shape[1]
+    source_mask = np.ones(source.shape, bool) if source_mask is None else source_mask
+    target_mask = np.ones(target.shape, bool) if target_mask is None else target_mask
+    before = np.tril(np.ones((length, length), bool))
+    context = _t5_stack(model, weights, "encoder", source, source_mask[:, None])
+    mask = before[None] & target_mask[:, None]
+    hidden = _t5_stack(model, weights, "decoder", target, mask, context, source_mask[:, None])
+    table = "embeddings" if model.tied else "output_embeddings"
+    scale = model.hidden_dim**-0.5 if model.tied else 1.0
+    return context, hidden, scale * hidden @ weights[f"token_embedding/{table}"].T
+
+
+def _t5_stack(model, weights, stack, token_ids, mask, context=None, context_mask=None):
+    length = token_ids.shape[1]
+    buckets = [
+        [
+            distance_bucket(s - t, context is None, model.num_buckets, model.max_distance)
+            for s in range(length)
+        ]
+        for t in range(length)
+    ]
+    # (T, T, N) -> (1, N, T, T)
+    bias = weights[f"{stack}_bias/embeddings"][buckets].transpose(2, 0, 1)[None]
+    hidden = weights["token_embedding/embeddings"][token_ids]
+    count = model.num_layers if context is None else model.num_decoder_layers
+    heads = model.num_heads
+    for index in range(count):
+        block = f"{stack}_block_{index}/"
+
+        def normalise(hidden, name, block=block):
+            return norm(hidden, weights, block + name, "rms_norm", model.norm_epsilon)
+
+        hidden = hidden + self_attention(
+            normalise(hidden, "self_attention_norm"),
+            weights,
+            heads,
+            mask=mask,
+            bias=bias,
+            scale=1.0,
+            name=block + "self_attention/",
+        )
+        if context is not None:
+            hidden = hidden + cross_attention(
+                normalise(hidden, "cross_attention_norm"),
+                context,
+                weights,
+                heads,
+                mask=context_mask,
+                name=block + "cross_attention/",
+                scale=1.0,
+            )
+        entering = normalise(hidden, "feed_forward_norm")
+        hidden = hidden + feed_forward(entering, weights, model.activation, block + "feed_forward/")
+    return norm(hidden, weights, f"{stack}_norm", "rms_norm", model.norm_epsilon)

@@ -1,0 +1,102 @@
+"""A Seq2SeqLM as one SavedModel, run where there is TensorFlow alone."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import lmzoo
+
+# An export with text takes as long as all the rest here.
+slow = pytest.mark.slow
+SOURCES = ["a cat", "", "the rat ate", "naïve 猫 🙂", "that hat on"]
+SAMPLED = {"temperature": 0.8, "top_k": 20, "top_p": 0.95}
+SPECIAL = ["<pad>", "</s>"]
+
+
+@pytest.fixture(scope="module")
+def seq2seq(tokenizer):
+    vocabulary = {tokenizer.id_to_token(n): n + 1 for n in range(1, tokenizer.vocabulary_size)}
+    vocabulary |= {name: index for index, name in enumerate(SPECIAL)}
+    tokenizer = lmzoo.tokenizers.BytePairTokenizer(
+        vocabulary, tokenizer._vocabulary.merges, SPECIAL, "</s>", pad_token="<pad>"
+    )
+    backbone = lmzoo.models.T5Backbone(
+        286, 1, 1, 2, 16, 6, 24, 32, num_buckets=8, max_distance=16, dropout=0.0
+    )
+    generator = np.random.default_rng(0)
+    for variable in backbone.weights:
+        shift = 1.0 if variable.path.endswith("scale") else 0.0
+        variable.assign(shift + 0.4 * generator.normal(size=variable.shape))
+    return lmzoo.tasks.Seq2SeqLM(backbone, tokenizer, prefix="on: ")
+
+
+@pytest.fixture(scope="module")
+def bare(seq2seq):
+    return lmzoo.tasks.Seq2SeqLM(seq2seq.backbone)
+
+
+@pytest.fixture(scope="module")
+def bare_folder(bare, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bare") / "1"
+    bare.export(folder, max_new_tokens=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(seq2seq, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seq2seq") / "1"
+    seq2seq.export(folder, max_new_tokens=8)
+    return folder
+
+
+def to_text(texts):
+    return [text.decode("utf-8", "replace") for text in texts]
+
+
+@slow
+def test_a_process_with_tensorflow_alone_answers_text(server, seq2seq, folder):
+    wanted, scores = seq2seq.generate(SOURCES, max_new_tokens=8, return_scores=True)
+    assert len(set(wanted)) > 3
+    got = server.call(folder, "serving_default", text=SOURCES)
+    assert to_text(got["text"]) == wanted
+    np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
+    assert set(server.ask("describe", folder=str(folder))) == {
+        *("serving_default", "generate", "tokens")
+    }
+    # A longer source beside it pads it, and changes nothing.
+    for index, source in enumerate(SOURCES[:2]):
+        alone = server.call(folder, "serving_default", text=[source])
+        assert to_text(alone["text"]) == wanted[index : index + 1]
+
+
+@slow
+def test_a_request_may_choose_how_it_is_answered(server, seq2seq, folder):
+    chosen = {"max_new_tokens": np.int32(5), "seed": np.int32(3)}
+    chosen |= {
+        name: np.asarray(value, "int32" if name == "top_k" else "float32")
+        for name, value in SAMPLED.items()
+    }
+    got = server.call(folder, "generate", text=SOURCES, **chosen)
+    wanted = seq2seq.generate(SOURCES, max_new_tokens=5, seed=3, **SAMPLED)
+    assert to_text(got["text"]) == wanted
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_of_the_source_changes_no_token(server, bare, bare_folder, side):
+    rows = [[5, 9, 30, 1], [7, 1], [40, 41, 42, 43, 44, 1]]
+    ids, mask = np.zeros((3, 9), "int32"), np.zeros((3, 9), bool)
+    for index, row in enumerate(rows):
+        place = slice(len(row)) if side == "right" else slice(9 - len(row), None)
+        ids[index, place], mask[index, place] = row, True
+    got = server.call(bare_folder, "tokens", token_ids=ids, padding_mask=mask)
+    for index, row in enumerate(rows):
+        alone = {"token_ids": np.array([row]), "padding_mask": np.ones([1, len(row)], bool)}
+        alone["token_ids"] = alone["token_ids"].astype("int32")
+        alone = server.call(bare_folder, "tokens", **alone)
+        np.testing.assert_array_equal(got["token_ids"][index], alone["token_ids"][0])
+    tf.config.run_functions_eagerly(True)
+    try:
+        wanted = bare.generate(rows, max_new_tokens=8)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_array_equal(got["token_ids"], wanted)
