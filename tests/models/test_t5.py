@@ -171,6 +171,7 @@ def test_cached_is_uncached_under_padding(models, pieces):
     np.testing.assert_array_equal(cache["padding_mask"][:, :8], mask)
 
 
+@slow
 def test_sizes_may_be_unknown_in_a_graph(models):
     model, source, target = models["t5"], some_ids(2, 9), some_ids(2, 8)
     plain = model(pair(source, target))["decoder_sequence_output"]
@@ -195,9 +196,16 @@ def test_compiled_by_xla_is_the_same(models):
     np.testing.assert_allclose(got, plain, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("t5", marks=slow), "t5 1.1"])
+# A part of the largest logit. The gated model's bfloat16 errors are 0.9 to 1.2 % over five seeds,
+# eight times float16's (0.09 to 0.18 %), as many as its three bits less make: beyond 1 %.
 @pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
+    ("kind", "policy", "tolerance"),
+    [
+        ("t5", "mixed_bfloat16", 1e-2),
+        ("t5", "mixed_float16", 5e-3),
+        ("t5 1.1", "mixed_bfloat16", 2e-2),
+        ("t5 1.1", "mixed_float16", 5e-3),
+    ],
 )
 def test_half_precision_stays_near_float32(kind, policy, tolerance):
     keras.utils.set_random_seed(1)
