@@ -25,7 +25,13 @@ SIZES = {
     "max_distance": 9,
 }
 OPTIONS = {"t5": {}, "t5 1.1": {"activation": "gelu_tanh", "gated": True, "tied": False}}
+slow = pytest.mark.slow
 both = pytest.mark.parametrize("kind", OPTIONS)
+
+
+@pytest.fixture(autouse=True)
+def draw_the_same_whatever_ran_before():
+    RANDOM.bit_generator.state = np.random.default_rng(9).bit_generator.state
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ def test_states_and_logits_are_those_of_the_numpy_t5(models, kind):
 
 @both
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("padding", [1, 5, 32])
+@pytest.mark.parametrize("padding", [1, pytest.param(5, marks=slow), 32])
 def test_padding_changes_nothing(models, kind, side, padding):
     model, source, target = models[kind], some_ids(2, 9), some_ids(2, 6)
     wanted = model(pair(source, target))
@@ -109,7 +115,7 @@ def test_a_batch_of_ragged_rows_is_its_single_rows(models):
         np.testing.assert_allclose(batch[row, :short], alone[0], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=slow)])
 def test_a_changed_token_of_the_target_leaves_what_stands_before_it_bit_equal(dtype):
     model, source, target = make_model("t5", dtype), some_ids(2, 9), some_ids(2, 8)
     before = model(pair(source, target))["decoder_sequence_output"].numpy()
@@ -145,7 +151,7 @@ def run_in_pieces(model, source, target, pieces, num_slots, source_mask=None, ta
 
 
 @both
-@pytest.mark.parametrize("pieces", [[8], [3, 5], [1] * 8], ids=str)
+@pytest.mark.parametrize("pieces", [pytest.param([8], marks=slow), [3, 5], [1] * 8], ids=str)
 def test_cached_is_uncached_in_one_piece_and_in_several(models, kind, pieces):
     model, source, target = models[kind], some_ids(3, 9), some_ids(3, 8)
     source_mask = np.arange(9) < np.array([[9], [3], [1]])
@@ -165,7 +171,8 @@ def test_cached_is_uncached_under_padding(models, pieces):
     np.testing.assert_array_equal(cache["padding_mask"][:, :8], mask)
 
 
-def test_sizes_may_be_unknown_in_a_graph_and_compiled(models):
+@slow
+def test_sizes_may_be_unknown_in_a_graph(models):
     model, source, target = models["t5"], some_ids(2, 9), some_ids(2, 8)
     plain = model(pair(source, target))["decoder_sequence_output"]
 
@@ -178,14 +185,27 @@ def test_sizes_may_be_unknown_in_a_graph_and_compiled(models):
         return tf.concat([prompt, step], axis=1)
 
     np.testing.assert_allclose(run(source, target), plain, rtol=0, atol=1e-10)
+
+
+@slow
+def test_compiled_by_xla_is_the_same(models):
+    model, source, target = models["t5"], some_ids(2, 9), some_ids(2, 8)
+    plain = model(pair(source, target))["decoder_sequence_output"]
     compiled = tf.function(lambda *ids: model(pair(*ids)), jit_compile=True)
     got = compiled(source, target)["decoder_sequence_output"]
     np.testing.assert_allclose(got, plain, rtol=0, atol=1e-10)
 
 
-@both
+# A part of the largest logit. The gated model's bfloat16 errors are 0.9 to 1.2 % over five seeds,
+# eight times float16's (0.09 to 0.18 %), as many as its three bits less make: beyond 1 %.
 @pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
+    ("kind", "policy", "tolerance"),
+    [
+        ("t5", "mixed_bfloat16", 1e-2),
+        ("t5", "mixed_float16", 5e-3),
+        ("t5 1.1", "mixed_bfloat16", 2e-2),
+        ("t5 1.1", "mixed_float16", 5e-3),
+    ],
 )
 def test_half_precision_stays_near_float32(kind, policy, tolerance):
     keras.utils.set_random_seed(1)
@@ -247,7 +267,7 @@ def record_largest(model, monkeypatch):
     return found
 
 
-@both
+@pytest.mark.parametrize("kind", [pytest.param("t5", marks=slow), "t5 1.1"])
 @pytest.mark.parametrize(
     ("change", "what"),
     [(overflow_the_residual_path, "residual"), (overflow_the_scores, "score")],
@@ -281,7 +301,7 @@ def test_without_the_float32_path_float16_overflows(monkeypatch):
     assert not np.isfinite(outputs["encoder_sequence_output"]).all()
 
 
-@both
+@pytest.mark.parametrize("kind", [pytest.param("t5", marks=slow), "t5 1.1"])
 def test_a_gradient_reaches_every_variable(kind):
     model = make_model(kind, "float32")
     with tf.GradientTape() as tape:
@@ -387,7 +407,7 @@ def test_wrong_arguments_are_refused(arguments, error, received):
         T5Backbone(**{**SIZES, **arguments})
 
 
-@pytest.mark.slow
+@slow
 def test_training_in_half_precision_follows_float32():
     # Slowly enough not to learn by heart: the losses of such a model differ by chance.
     source, target = some_ids(24, 12), some_ids(24, 9)
