@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--length", type=int, default=128, metavar="N", help="tokens a text")
     parser.add_argument("--masked", type=int, default=20, metavar="N", help="masked tokens a text")
     parser.add_argument("--work", choices=list(PRECISIONS), help="one of the two tables")
+    parser.add_argument("--precision", metavar="NAME", help="one precision, such as bfloat16")
     arguments = common.parse(parser, families)
     arguments.size = arguments.size._replace(max_sequence_length=512)
     if arguments.smoke:
@@ -39,6 +40,8 @@ def main():
     data = {"size": arguments.size._asdict(), "threads": arguments.threads, "rows": []}
     for work in [arguments.work] if arguments.work else PRECISIONS:
         for precision in PRECISIONS[work]:
+            if arguments.precision not in (None, precision):
+                continue
             call = (arguments.size, arguments.threads, shape, work, precision)
             with common.open_workers(arguments.families, *call) as workers:
                 rows = _make_rows(common.measure(workers, arguments.repeats), work, shape)

@@ -57,6 +57,25 @@ def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     assert "lmzoo same optimizer" in shown
 
 
+def test_an_encoder_is_measured_at_both_kinds_of_work(tmp_path):
+    file = tmp_path / "numbers.json"
+    shown = run_script("encoder.py", "--smoke", "--only", "lmzoo", "--json", file)
+    works = [("forward", "plain"), ("forward", "XLA")] * 2 + [("training", "MaskedLM")] * 2
+    assert [(row["work"], row["name"]) for row in read_rows(file)] == works
+    assert all(row["tokens_per_second"] > 0 for row in read_rows(file))
+    assert "lmzoo MaskedLM" in shown
+
+
+def test_seq2seq_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("seq2seq.py", "--smoke", "--only", "lmzoo", "--json", file)
+    names = ["generate, XLA", "generate, plain", "SavedModel", "SavedModel, XLA"]
+    assert [(row["name"], row["batch_size"]) for row in read_rows(file)] == [
+        (name, batch_size) for batch_size in (1, 8) for name in names
+    ]
+    assert [cost["sources"] for cost in read_rows(file, "sources")] == [[8, 32]] * 4
+
+
 def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
     shown = run_script("tokenizers.py", "--smoke")
     byte_pairs, word_pieces = shown.split("WordPiece on unseen text")

@@ -40,7 +40,9 @@ print(json.dumps([one, again, two]))
 """
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_two_devices_learn_what_one_learns(policy):
     child = subprocess.run(
         [sys.executable, "-c", TRAIN, policy],

@@ -120,6 +120,7 @@ def test_all_answers_and_none_together_are_certain(answerer):
     assert empty["score"] == empty["no_answer_score"] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_threshold_moves_answers_to_none_and_back(text_tokenizer, answerer):
     contexts = draw_contexts(12)[1:]
     questions = ["who?"] * len(contexts)
@@ -175,6 +176,7 @@ def squad_file(path, answers):
     return read_squad(path)
 
 
+@pytest.mark.slow
 def test_every_way_in_gives_the_same_loss(answerer, tmp_path):
     rows = squad_file(tmp_path / "dev.json", [[each] if each else [] for each in SOME])
     wanted = answerer.evaluate((QUESTIONS, CONTEXTS), SOME, return_dict=True, verbose=0)

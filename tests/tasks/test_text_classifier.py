@@ -48,6 +48,7 @@ def sgd(model, rate=0.05):
 # Reading
 
 
+@pytest.mark.slow
 def test_every_way_to_give_texts_is_read_alike(still, tmp_path):
     path = tmp_path / "train.tsv"
     lines = [f"{text}\t{name}" for text, name in zip(TEXTS, NAMES, strict=True)]
@@ -73,6 +74,7 @@ def test_every_way_to_give_texts_is_read_alike(still, tmp_path):
         np.testing.assert_allclose(logits, still(tokens), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_pairs_are_read_alike_from_lists_columns_and_rows(still):
     pairs, model = (GOOD, BAD), still
     wanted = model.predict(pairs, verbose=0)

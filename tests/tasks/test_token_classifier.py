@@ -218,6 +218,7 @@ def test_a_row_of_weight_nothing_counts_nothing(tagger):
     assert weighed == pytest.approx(half, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_every_way_in_gives_the_same_loss(tagger, tmp_path):
     file = tmp_path / "train.txt"
     lines = [
@@ -332,6 +333,7 @@ def test_logits_have_the_shape_that_is_told(tagger):
     np.testing.assert_allclose(predicted, same, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_finite(text_tokenizer):
     backbone = make_backbone(text_tokenizer, scale=3.0, dtype="mixed_bfloat16")
     tagger = TokenClassifier(backbone, text_tokenizer, LABELS)
@@ -341,6 +343,7 @@ def test_bfloat16_stays_finite(text_tokenizer):
     assert tagger(tagger.encode_inputs({"text": tf.constant(["EU"])})[0]).dtype == "float32"
 
 
+@pytest.mark.slow
 def test_a_keras_file_gives_the_same_tagger(text_tokenizer, tmp_path):
     tagger = make_tagger(text_tokenizer)
     tagger.save(tmp_path / "tagger.keras")
