@@ -66,6 +66,7 @@ def test_an_encoder_is_measured_at_both_kinds_of_work(tmp_path):
     assert "lmzoo MaskedLM" in shown
 
 
+@pytest.mark.slow
 def test_seq2seq_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     file = tmp_path / "numbers.json"
     run_script("seq2seq.py", "--smoke", "--only", "lmzoo", "--json", file)
