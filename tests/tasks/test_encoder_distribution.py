@@ -49,6 +49,11 @@ print(json.dumps([one, again, two]))
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True,
+    reason="The loss is the mean of the replicas' means, so replicas with fewer tokens or windows "
+    "count as much as those with more.",
+)
 @pytest.mark.parametrize("kind", ["tagger", "answerer"])
 def test_two_devices_learn_what_one_learns_of_text(kind):
     root = str(pathlib.Path(__file__).parents[2])
