@@ -48,7 +48,6 @@ class TextClassifier(TextInput, Task):
         classifier.classify("good")  # {"label": "good", "score": 0.93}
     """
 
-    uses_pooler = True
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
 
     def __init__(

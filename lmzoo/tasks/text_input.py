@@ -38,24 +38,6 @@ class TextInput:
     """
 
     batch_size = 32
-    # Whether the scores depend on the backbone's `pooled_output`.
-    uses_pooler = False
-
-    @property
-    def trainable_variables(self):
-        return self._leave_out_pooler(super().trainable_variables)
-
-    @property
-    def trainable_weights(self):
-        return self._leave_out_pooler(super().trainable_weights)
-
-    def _leave_out_pooler(self, variables):
-        # No gradient reaches a pooler that nobody asks, of which Keras would warn.
-        pooler = getattr(self.backbone, "pooler_dense", None)
-        if self.uses_pooler or pooler is None:
-            return variables
-        unused = {id(variable) for variable in pooler.variables}
-        return [variable for variable in variables if id(variable) not in unused]
 
     # Keras's three methods
 

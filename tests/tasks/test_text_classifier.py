@@ -508,3 +508,12 @@ def test_long_texts_are_cut_and_counted_once(still):
         assert len(caught) == 1
     with pytest.warns(UserWarning, match="^1 of 1 texts"):
         assert model.classify(LONG) == model.classify(words)
+
+
+def test_training_moves_every_weight_that_the_scores_depend_on():
+    model = sgd(make_classifier())
+    tokens, _ = model.pack_texts(tf.constant(TEXTS))
+    before = [weight.numpy() for weight in model.backbone.pooler_dense.weights]
+    model.fit(tokens, np.array([1, 0] * 4), verbose=0)
+    after = [weight.numpy() for weight in model.backbone.pooler_dense.weights]
+    assert all((old != new).any() for old, new in zip(before, after, strict=True))

@@ -134,3 +134,12 @@ def test_wrong_labels_are_refused(regressor, double):
 def test_the_number_of_targets_is_a_positive_int(num_targets, error):
     with pytest.raises(error, match=f"Received: num_targets={num_targets}"):
         TextRegressor(make_encoder(), word_pieces(), num_targets=num_targets)
+
+
+def test_training_moves_every_weight_that_the_scores_depend_on():
+    model = make_regressor(rate=0.05)
+    inputs, _ = model.pack_texts(tf.constant(TEXTS))
+    before = [weight.numpy() for weight in model.backbone.pooler_dense.weights]
+    model.fit(tf.data.Dataset.from_tensors((inputs, tf.constant(NUMBERS))), verbose=0)
+    after = [weight.numpy() for weight in model.backbone.pooler_dense.weights]
+    assert all((old != new).any() for old, new in zip(before, after, strict=True))
