@@ -1,10 +1,9 @@
 """Text files to batches for a model that predicts the next token, without one padded position."""
 
-from lmzoo.data.checks import check_seed, check_sizes, check_start
-from lmzoo.data.corpus import Corpus
+import functools
+
 from lmzoo.data.examples import CausalLMExamples
-from lmzoo.data.splits import check_validation_split, split_stream
-from lmzoo.data.token_stream import stream_tokens
+from lmzoo.data.file_examples import make_datasets
 
 __all__ = ["causal_lm"]
 
@@ -84,22 +83,20 @@ def causal_lm(
     >>> inputs["token_ids"].shape, labels.dtype
     (TensorShape([2, 8]), tf.int32)
     """
-    check_sizes(sequence_length, batch_size)
-    check_start(initial_epoch, initial_step)
-    check_seed(seed)
-    if validation_split is not None:
-        check_validation_split(validation_split)
-    corpus = Corpus(files, field, document_separator, clean)
-    stream = stream_tokens(corpus, tokenizer, cache_dir, verbose)
-    sizes = {"sequence_length": sequence_length, "batch_size": batch_size}
-    validation = None
-    if validation_split is not None:
-        stream, held_out = split_stream(stream, validation_split, seed)
-        validation = CausalLMExamples(
-            held_out, **sizes, shuffle=False, document_mask=document_mask, drop_remainder=False
-        )
-    training = CausalLMExamples(
-        stream, **sizes, seed=seed, shuffle=shuffle, document_mask=document_mask
+    return make_datasets(
+        functools.partial(CausalLMExamples, document_mask=document_mask),
+        files,
+        tokenizer,
+        sequence_length=sequence_length,
+        batch_size=batch_size,
+        seed=seed,
+        shuffle=shuffle,
+        validation_split=validation_split,
+        field=field,
+        document_separator=document_separator,
+        clean=clean,
+        initial_epoch=initial_epoch,
+        initial_step=initial_step,
+        cache_dir=cache_dir,
+        verbose=verbose,
     )
-    dataset = training.dataset(initial_epoch, initial_step)
-    return dataset if validation is None else (dataset, validation.dataset())

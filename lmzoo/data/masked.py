@@ -1,12 +1,12 @@
 """Text files to batches for a model that guesses hidden tokens."""
 
-from lmzoo.data.checks import check_seed, check_sizes, check_start
-from lmzoo.data.corpus import Corpus
+import functools
+
+from lmzoo.data.checks import check_sizes
+from lmzoo.data.file_examples import make_datasets
 from lmzoo.data.masked_examples import MaskedLMExamples
 from lmzoo.data.masking import Masking
 from lmzoo.data.packing import find_room
-from lmzoo.data.splits import check_validation_split, split_stream
-from lmzoo.data.token_stream import stream_tokens
 
 __all__ = ["masked_lm"]
 
@@ -93,28 +93,24 @@ def masked_lm(
     (TensorShape([2, 16]), TensorShape([2, 2]))
     """
     check_sizes(sequence_length, batch_size)
-    check_start(initial_epoch, initial_step)
-    check_seed(seed)
-    if validation_split is not None:
-        check_validation_split(validation_split)
     find_room(tokenizer, sequence_length, num_texts=1)
-    Masking(tokenizer, mask_rate, whole_word)
-    corpus = Corpus(files, field, document_separator, clean)
-    stream = stream_tokens(corpus, tokenizer, cache_dir, verbose)
-    options = {
-        "tokenizer": tokenizer,
-        "sequence_length": sequence_length,
-        "batch_size": batch_size,
-        "mask_rate": mask_rate,
-        "whole_word": whole_word,
-        "seed": seed,
-    }
-    validation = None
-    if validation_split is not None:
-        stream, held_out = split_stream(stream, validation_split, seed)
-        validation = MaskedLMExamples(
-            held_out, **options, shuffle=False, drop_remainder=False, fixed_masks=True
-        )
-    training = MaskedLMExamples(stream, **options, shuffle=shuffle)
-    dataset = training.dataset(initial_epoch, initial_step)
-    return dataset if validation is None else (dataset, validation.dataset())
+    masking = {"tokenizer": tokenizer, "mask_rate": mask_rate, "whole_word": whole_word}
+    Masking(**masking)
+    return make_datasets(
+        functools.partial(MaskedLMExamples, **masking),
+        files,
+        tokenizer,
+        {"fixed_masks": True},
+        sequence_length=sequence_length,
+        batch_size=batch_size,
+        seed=seed,
+        shuffle=shuffle,
+        validation_split=validation_split,
+        field=field,
+        document_separator=document_separator,
+        clean=clean,
+        initial_epoch=initial_epoch,
+        initial_step=initial_step,
+        cache_dir=cache_dir,
+        verbose=verbose,
+    )

@@ -1,8 +1,11 @@
 """Text files to batches for a model that goes on with a text from a random place."""
 
+import functools
+
 import numpy as np
 
-from lmzoo.data.seq2seq_examples import Seq2SeqExamples, make_datasets
+from lmzoo.data.file_examples import make_datasets
+from lmzoo.data.seq2seq_examples import Seq2SeqExamples, check_tokens
 
 __all__ = ["PrefixLMExamples", "prefix_lm"]
 
@@ -51,10 +54,12 @@ def prefix_lm(
     (TensorShape([2, 32]), TensorShape([2, 32]))
     """
     check_can_be_split(sequence_length)
+    check_tokens(tokenizer)
     return make_datasets(
-        PrefixLMExamples,
+        functools.partial(PrefixLMExamples, tokenizer=tokenizer),
         files,
         tokenizer,
+        {"fixed_noise": True},
         sequence_length=sequence_length,
         batch_size=batch_size,
         seed=seed,

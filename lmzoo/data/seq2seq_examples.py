@@ -7,14 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.data.borderless import without_borders
-from lmzoo.data.checks import check_seed, check_sizes, check_start
-from lmzoo.data.corpus import Corpus
+from lmzoo.data.checks import check_sizes
 from lmzoo.data.order import unit_noise
-from lmzoo.data.splits import check_validation_split, split_stream
 from lmzoo.data.stream_examples import StreamExamples
-from lmzoo.data.token_stream import stream_tokens
 
-__all__ = ["Seq2SeqExamples", "make_datasets"]
+__all__ = ["Seq2SeqExamples", "check_tokens"]
 
 
 class Seq2SeqExamples(StreamExamples):
@@ -184,48 +181,11 @@ def find_token(tokenizer, name):
     return int(token_id)
 
 
-def make_datasets(
-    make_examples,
-    files,
-    tokenizer,
-    *,
-    sequence_length,
-    batch_size,
-    seed,
-    shuffle,
-    validation_split,
-    field,
-    document_separator,
-    clean,
-    initial_epoch,
-    initial_step,
-    cache_dir,
-    verbose,
-):
-    """Makes the datasets of an objective out of text files; see `span_corruption`.
+def check_tokens(tokenizer):
+    """Refuses a tokenizer without a padding or an end token, before a corpus is read.
 
-    Args:
-        make_examples: callable. Takes a stream, a tokenizer, a sequence length and a batch size,
-            and the options of `Seq2SeqExamples` by name; returns Seq2SeqExamples.
-    Returns:
-        tf.data.Dataset, or a pair (training, validation) of them.
+    Raises:
+        ValueError: if it lacks one.
     """
-    check_sizes(sequence_length, batch_size)
-    check_start(initial_epoch, initial_step)
-    check_seed(seed)
-    if validation_split is not None:
-        check_validation_split(validation_split)
     for name in ("pad_token_id", "end_token_id"):
         find_token(tokenizer, name)
-    corpus = Corpus(files, field, document_separator, clean)
-    stream = stream_tokens(corpus, tokenizer, cache_dir, verbose)
-    sizes = (tokenizer, sequence_length, batch_size)
-    validation = None
-    if validation_split is not None:
-        stream, held_out = split_stream(stream, validation_split, seed)
-        validation = make_examples(
-            held_out, *sizes, seed=seed, shuffle=False, drop_remainder=False, fixed_noise=True
-        )
-    training = make_examples(stream, *sizes, seed=seed, shuffle=shuffle)
-    dataset = training.dataset(initial_epoch, initial_step)
-    return dataset if validation is None else (dataset, validation.dataset())

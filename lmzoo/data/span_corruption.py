@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
+from lmzoo.data.file_examples import make_datasets
 from lmzoo.data.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
-from lmzoo.data.seq2seq_examples import Seq2SeqExamples, make_datasets
+from lmzoo.data.seq2seq_examples import Seq2SeqExamples, check_tokens
 
 __all__ = ["SpanCorruptionExamples", "span_corruption"]
 
@@ -95,10 +96,12 @@ def span_corruption(
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
     find_sentinels(tokenizer, NoiseSpans.of(length, **noise).num_spans)
+    check_tokens(tokenizer)
     return make_datasets(
-        functools.partial(SpanCorruptionExamples, **noise),
+        functools.partial(SpanCorruptionExamples, tokenizer=tokenizer, **noise),
         files,
         tokenizer,
+        {"fixed_noise": True},
         sequence_length=sequence_length,
         batch_size=batch_size,
         seed=seed,

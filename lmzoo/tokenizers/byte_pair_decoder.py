@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.id_checks import check_ids
 from lmzoo.tokenizers.segments import find_segments
-from lmzoo.tokenizers.token_gathering import gather_tokens
 
 __all__ = ["BytePairDecoder"]
 
@@ -33,8 +33,8 @@ class BytePairDecoder(tf.Module):
             string (B,).
         """
         table = self._plain_pieces if skip_special else self._pieces
+        size = table.shape[0]
         if not isinstance(ids, tf.RaggedTensor):
-            return tf.strings.reduce_join(gather_tokens(table, ids), axis=-1)
-        return tf.strings.unsorted_segment_join(
-            gather_tokens(table, ids.values), find_segments(ids.row_splits), ids.nrows()
-        )
+            return tf.strings.reduce_join(tf.gather(table, check_ids(ids, size)), axis=-1)
+        texts = tf.gather(table, check_ids(ids.values, size))
+        return tf.strings.unsorted_segment_join(texts, find_segments(ids.row_splits), ids.nrows())

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.encoder import Encoder
 from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
 from lmzoo.tokenizers.segments import find_segments
@@ -13,7 +14,7 @@ __all__ = ["BytePairEncoder"]
 _UNKNOWN = -1
 
 
-class BytePairEncoder(tf.Module):
+class BytePairEncoder(Encoder):
     """Turns text into ids; its tables never change once they are built.
 
     Args:
@@ -54,56 +55,26 @@ class BytePairEncoder(tf.Module):
             tf.lookup.KeyValueTensorInitializer(words[whole], expected[whole]), _UNKNOWN
         )
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def encode(self, text):
-        """Encodes each row; what looks like a special token stays text.
+    def _encode_with_offsets(self, text):
+        row_splits, points = _decode(text)
+        ids = self._encode_points(row_splits, points)
+        # The tokens of all rows are all of their bytes, in this order.
+        lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
+        sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
+        characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
+        byte_ends = tf.cumsum(lengths)
+        before = tf.gather(row_splits, find_segments(ids.row_splits))
+        before = tf.cast(before, tf.int32)
+        starts = tf.gather(characters, byte_ends - lengths) - before
+        ends = tf.gather(characters, byte_ends - 1) + 1 - before
+        starts = tf.minimum(starts + leading, ends)
+        ends = tf.maximum(ends - trailing, starts)
+        return ids, ids.with_values(starts), ids.with_values(ends)
 
-        Args:
-            text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._encode(*_decode(text))
+    def _encode(self, text):
+        return self._encode_points(*_decode(text))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def encode_with_special(self, text):
-        """Encodes each row; special tokens in it become theirs.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._special.encode(text, lambda pieces: self._encode(*_decode(pieces)))
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode_with_offsets(self, text):
-        """Encodes each row and says where its tokens stand, without the spaces at their ends.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            row_splits, points = _decode(text)
-            ids = self._encode(row_splits, points)
-            # The tokens of all rows are all of their bytes, in this order.
-            lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
-            sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
-            characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
-            byte_ends = tf.cumsum(lengths)
-            before = tf.gather(row_splits, find_segments(ids.row_splits))
-            before = tf.cast(before, tf.int32)
-            starts = tf.gather(characters, byte_ends - lengths) - before
-            ends = tf.gather(characters, byte_ends - 1) + 1 - before
-            starts = tf.minimum(starts + leading, ends)
-            ends = tf.maximum(ends - trailing, starts)
-            return ids, ids.with_values(starts), ids.with_values(ends)
-
-    def _encode(self, row_splits, code_points):
+    def _encode_points(self, row_splits, code_points):
         word_splits, row_words = self._splitter.split(code_points, row_splits)
         words = tf.raw_ops.UnicodeEncode(
             input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"

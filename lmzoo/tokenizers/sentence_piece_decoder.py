@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.id_checks import check_ids
 from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.sentence_piece_model import PieceType
-from lmzoo.tokenizers.token_gathering import gather_tokens
 
 __all__ = ["SentencePieceDecoder"]
 
@@ -38,13 +38,14 @@ class SentencePieceDecoder(tf.Module):
             ids = tf.RaggedTensor.from_tensor(ids)
         tables = self._plain if skip_special else self._named
         rows = find_segments(ids.row_splits)
-        texts = gather_tokens(tables.texts, ids.values)
+        values = check_ids(ids.values, tables.texts.shape[0])
+        texts = tf.gather(tables.texts, values)
         if not keeps_space:
-            filled = tf.cast(tf.gather(tables.fills, ids.values), tf.int32)
+            filled = tf.cast(tf.gather(tables.fills, values), tf.int32)
             before = tf.cumsum(filled, exclusive=True)
             first = tf.gather(tf.concat([before, [0]], 0), ids.row_splits[:-1])
             leads = before == tf.gather(first, rows)
-            texts = tf.where(leads, tf.gather(tables.leading, ids.values), texts)
+            texts = tf.where(leads, tf.gather(tables.leading, values), texts)
         return tf.strings.unsorted_segment_join(texts, rows, ids.nrows())
 
 

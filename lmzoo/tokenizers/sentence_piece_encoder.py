@@ -7,6 +7,7 @@ import pathlib
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.encoder import Encoder
 from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
@@ -16,7 +17,7 @@ _WHITE_SPACE = [*range(0x9, 0xE), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200
 _WHITE_SPACE += [0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
 
 
-class SentencePieceEncoder(tf.Module):
+class SentencePieceEncoder(Encoder):
     """Turns text into ids; the model never changes once it is built.
 
     Args:
@@ -31,47 +32,14 @@ class SentencePieceEncoder(tf.Module):
             self._model = _Model(vocabulary.model.serialize(hidden))
             self._special = SpecialTokenFinder(special)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode(self, text):
-        """Encodes each row; what looks like a special token stays text.
-
-        Args:
-            text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._encode(text)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode_with_special(self, text):
-        """Encodes each row; special tokens in it become theirs.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._special.encode(text, self._encode)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode_with_offsets(self, text):
-        """Encodes each row and says where its pieces stand, without white space at their ends.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            text = _replace_invalid(text)
-            values, splits, starts, ends = _load_ops().sentencepiece_tokenize_with_offsets_op(
-                self._model.resource_handle, text, **_PLAIN
-            )
-            ids = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
-            starts, ends = _find_characters(text, find_segments(splits), starts, ends)
-            return ids, ids.with_values(starts), ids.with_values(ends)
+    def _encode_with_offsets(self, text):
+        text = _replace_invalid(text)
+        values, splits, starts, ends = _load_ops().sentencepiece_tokenize_with_offsets_op(
+            self._model.resource_handle, text, **_PLAIN
+        )
+        ids = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+        starts, ends = _find_characters(text, find_segments(splits), starts, ends)
+        return ids, ids.with_values(starts), ids.with_values(ends)
 
     def _encode(self, text):
         values, splits = _load_ops().sentencepiece_tokenize_op(

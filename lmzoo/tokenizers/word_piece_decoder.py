@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.id_checks import check_ids
 from lmzoo.tokenizers.segments import find_segments
-from lmzoo.tokenizers.token_gathering import gather_tokens
 
 __all__ = ["WordPieceDecoder"]
 
@@ -55,9 +55,9 @@ class WordPieceDecoder(tf.Module):
         """
         if not isinstance(ids, tf.RaggedTensor):
             ids = tf.RaggedTensor.from_tensor(ids)
-        special, rows = gather_tokens(self._special, ids.values), find_segments(ids.row_splits)
-        kept = tf.where(~special | (not skip_special))[:, 0]
-        rows, values = tf.gather(rows, kept), tf.gather(ids.values, kept)
+        values, rows = check_ids(ids.values, self._special.shape[0]), find_segments(ids.row_splits)
+        kept = tf.where(~tf.gather(self._special, values) | (not skip_special))[:, 0]
+        rows, values = tf.gather(rows, kept), tf.gather(values, kept)
         first = tf.concat([[True], rows[1:] != rows[:-1]], 0)[: tf.size(rows)]
         texts = tf.where(first, tf.gather(self._first, values), tf.gather(self._behind, values))
         return tf.strings.unsorted_segment_join(texts, rows, ids.nrows())

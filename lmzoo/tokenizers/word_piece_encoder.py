@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from lmzoo.tokenizers.bert_splitting import BertSplitter
+from lmzoo.tokenizers.encoder import Encoder
 from lmzoo.tokenizers.piece_matching import PieceMatcher
 from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
@@ -12,7 +13,7 @@ __all__ = ["WordPieceEncoder"]
 _UNKNOWN = -1
 
 
-class WordPieceEncoder(tf.Module):
+class WordPieceEncoder(Encoder):
     """Turns text into ids; its tables never change once they are built.
 
     Args:
@@ -45,54 +46,20 @@ class WordPieceEncoder(tf.Module):
             )
             self._special = SpecialTokenFinder(special) if special else None
 
-    # Nothing here is Python to be turned into a graph; to look for it takes half the first call.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode(self, text):
-        """Encodes each row; what looks like a special token stays text.
-
-        Args:
-            text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._encode(text)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode_with_special(self, text):
-        """Encodes each row; special tokens in it become theirs.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            return self._special.encode(text, self._encode)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def encode_with_offsets(self, text):
-        """Encodes each row and says where its pieces stand.
-
-        Args:
-            text: as for `encode`.
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None).
-        """
-        with tf.device("/CPU:0"):
-            points, word_splits, row_words, sources, row_starts = self._splitter.split(text)
-            pieces = self._encode_words(points, word_splits)
-            splits = tf.gather(pieces.row_splits, row_words)
-            # From a place in the word to one in `points`, in the text, and in the row.
-            words = tf.gather(word_splits, find_segments(pieces.row_splits))
-            rows = tf.cast(tf.gather(row_starts, find_segments(splits)), tf.int32)
-            ids, starts, ends = tf.unstack(pieces.values, axis=1)
-            starts = tf.gather(sources, tf.cast(words, tf.int32) + starts) - rows
-            ends = tf.gather(sources, tf.cast(words, tf.int32) + ends - 1) + 1 - rows
-            return tuple(
-                tf.RaggedTensor.from_row_splits(column, splits, validate=False)
-                for column in (ids, starts, ends)
-            )
+    def _encode_with_offsets(self, text):
+        points, word_splits, row_words, sources, row_starts = self._splitter.split(text)
+        pieces = self._encode_words(points, word_splits)
+        splits = tf.gather(pieces.row_splits, row_words)
+        # From a place in the word to one in `points`, in the text, and in the row.
+        words = tf.gather(word_splits, find_segments(pieces.row_splits))
+        rows = tf.cast(tf.gather(row_starts, find_segments(splits)), tf.int32)
+        ids, starts, ends = tf.unstack(pieces.values, axis=1)
+        starts = tf.gather(sources, tf.cast(words, tf.int32) + starts) - rows
+        ends = tf.gather(sources, tf.cast(words, tf.int32) + ends - 1) + 1 - rows
+        return tuple(
+            tf.RaggedTensor.from_row_splits(column, splits, validate=False)
+            for column in (ids, starts, ends)
+        )
 
     def _encode(self, text):
         points, word_splits, row_words, *_ = self._splitter.split(text)

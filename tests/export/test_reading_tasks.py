@@ -81,7 +81,7 @@ def as_texts(values):
     return [value.decode() for value in values]
 
 
-def compare(task, inputs, got):
+def assert_answers_alike(task, inputs, got):
     """Holds what is served against what the task's own methods say."""
     columns = list(inputs.values())
     if isinstance(task, TextClassifier):
@@ -123,7 +123,7 @@ def compare(task, inputs, got):
 def test_text_is_answered_as_by_the_task_itself(server, tasks, folder_of, name):
     task, folder = tasks(name), folder_of(name)
     for texts in (TEXTS, TEXTS[:1], TEXTS[:3], (TEXTS * 2)[:8]):
-        compare(task, *ask(server, folder, task, texts))
+        assert_answers_alike(task, *ask(server, folder, task, texts))
     assert server.ask("imported") == []
 
 
@@ -134,7 +134,7 @@ def test_every_length_of_text_is_served(server, tasks, folder_of, name, length):
     task = tasks(name)
     letters = "ACG"
     text = " ".join(letters[index % 3] for index in range(length))
-    compare(task, *ask(server, folder_of(name), task, [text]))
+    assert_answers_alike(task, *ask(server, folder_of(name), task, [text]))
 
 
 def test_pairs_are_served_beside_single_texts(server, tasks, folder_of):
@@ -263,7 +263,7 @@ def test_text_that_is_not_utf8_is_read_with_replacements(server, tasks, folder_o
     key = "context" if "context" in inputs else "text"
     got = server.call(folder_of(name), "serving_default", **{**inputs, key: broken})
     mended = [text.decode("utf-8", "replace") for text in broken]
-    compare(task, {**inputs, key: mended}, got)
+    assert_answers_alike(task, {**inputs, key: mended}, got)
 
 
 @every_task

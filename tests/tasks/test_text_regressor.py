@@ -82,11 +82,11 @@ def test_several_targets_have_a_number_each(double):
 
 def test_eight_sentences_are_learned():
     model = make_regressor(head_activation="tanh")
-    model.compile(keras.optimizers.Adam(0.003))
+    model.compile(keras.optimizers.SGD(0.02))
     inputs, _ = model.pack_texts(tf.constant(TEXTS))
     batch = tf.data.Dataset.from_tensors((inputs, tf.constant(NUMBERS)))
     model.fit(batch.repeat(300), verbose=0)
-    np.testing.assert_allclose(model.score(TEXTS), NUMBERS, atol=0.5)
+    np.testing.assert_allclose(model.score(TEXTS), NUMBERS, atol=0.2)
 
 
 def test_a_keras_file_brings_back_the_scores(tmp_path, double):
