@@ -51,16 +51,17 @@ def read_text(path):
         ) from error
 
 
-def read_json(path):
-    """Reads a JSON object of bounded size, in which no key stands twice.
+def read_json(path, kind=dict):
+    """Reads JSON of bounded size, in which no key stands twice.
 
     Args:
         path: pathlib.Path.
+        kind: dict or list. What it must hold.
     Returns:
-        dict.
+        dict, or what `kind` is.
     Raises:
         FileNotFoundError: if it is not there.
-        ValueError: if it is too large, not UTF-8, not JSON, or no object.
+        ValueError: if it is too large, not UTF-8, not JSON, or of another kind.
     """
     text = read_text(path)
     try:
@@ -69,9 +70,10 @@ def read_json(path):
         raise ValueError(
             f"{path.name} must be JSON. Received: {str(path)!r} ({error!s:.120})."
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(found, kind):
+        name = "object" if kind is dict else "array"
         raise ValueError(
-            f"{path.name} must hold a JSON object. Received: {str(path)!r} with "
+            f"{path.name} must hold a JSON {name}. Received: {str(path)!r} with "
             f"a {type(found).__name__}."
         )
     return found
@@ -91,7 +93,7 @@ def write_json(path, content):
 
     Args:
         path: pathlib.Path.
-        content: dict, written in its order.
+        content: dict, written in its order, or list.
     """
     write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 

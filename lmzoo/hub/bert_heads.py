@@ -3,6 +3,8 @@
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 
 __all__ = [
+    "HIDDEN_ACTIVATIONS",
+    "find_plain_architecture",
     "find_task",
     "fits_head",
     "make_architecture",
@@ -25,7 +27,7 @@ _TASKS = {
     "Model": "TextEmbedder",
 }
 # What transformers has between the hidden states and the last layer of a text's classifier.
-_HIDDEN_ACTIVATIONS = {"bert": None, "roberta": "tanh", "distilbert": "relu"}
+HIDDEN_ACTIVATIONS = {"bert": None, "roberta": "tanh", "distilbert": "relu"}
 # The last dropout of (model type, task); where there is no key, or null in it, the backbone's.
 _DROPOUTS = {
     ("bert", "TextClassifier"): "classifier_dropout",
@@ -54,6 +56,11 @@ def find_task(config):
             f"architectures={names!r:.80}."
         )
     return known[name]
+
+
+def find_plain_architecture(model_type):
+    """What config.json calls a backbone without a head."""
+    return _CLASSES[model_type] + "Model" if model_type in _CLASSES else "TextEmbedder"
 
 
 def make_architecture(model_type, task):
@@ -93,7 +100,7 @@ def read_head(config, task, arguments):
         return {"num_classes": 2, "hidden_activation": None, "dropout": 0.0}
     return {
         "num_classes": len(read_labels(config)),
-        "hidden_activation": _HIDDEN_ACTIVATIONS[model_type] if task == "TextClassifier" else None,
+        "hidden_activation": HIDDEN_ACTIVATIONS[model_type] if task == "TextClassifier" else None,
         "dropout": _read_dropout(config, model_type, task, arguments["dropout"]),
     }
 
@@ -173,7 +180,7 @@ def fits_head(model_type, task):
         return model_type != "roberta" or backbone.activation == "gelu"
     if name == "TextClassifier":
         is_pooled = backbone.pooler == (model_type == "bert")
-        return is_pooled and task.head.hidden_activation == _HIDDEN_ACTIVATIONS[model_type]
+        return is_pooled and task.head.hidden_activation == HIDDEN_ACTIVATIONS[model_type]
     return True
 
 

@@ -4,7 +4,13 @@ import re
 
 from lmzoo.hub.recipes import make_recipes
 
-__all__ = ["HEAD_TENSORS", "find_pooler", "make_encoder_recipes", "read_names"]
+__all__ = [
+    "HEAD_TENSORS",
+    "find_pooler",
+    "is_head_tensor",
+    "make_encoder_recipes",
+    "read_names",
+]
 
 _BERT = {
     "token_embedding": ("embeddings.word_embeddings",),
@@ -118,6 +124,15 @@ def find_pooler(model_type, task, header):
     if task == "TextEmbedder":
         return any(_strip(model_type, name).startswith(_POOLER) for name in header)
     return (model_type, task) == ("bert", "TextClassifier")
+
+
+def is_head_tensor(model_type, name):
+    """Whether a tensor of a file belongs to one of the heads that are known of a model type."""
+    if model_type not in _BODIES:
+        return name.startswith("head.")
+    heads = [HEAD_TENSORS[key] for key in HEAD_TENSORS if key[0] == model_type]
+    modules = {module for head in heads for modules in head.values() for module in modules}
+    return name in _TIED or name.rpartition(".")[0] in modules
 
 
 def read_names(model_type, task, header, recipes):

@@ -1,13 +1,16 @@
 """Opening a Hugging Face folder as a task."""
 
 import pathlib
+import warnings
 
 import keras
 
 from lmzoo import tasks
 from lmzoo.hub.config_files import read_config
 from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.other_tasks import make_plan_for
+from lmzoo.hub.plans import MODEL_TYPES
+from lmzoo.hub.sentence_transformers import read_embedding
 from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
@@ -15,35 +18,49 @@ from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 __all__ = ["load"]
 
 
-def load(source, dtype=None):
+def load(source, dtype=None, task=None, **options):
     """Opens a task that `save_pretrained`, of lmzoo or of transformers, has written.
+
+    With `task` an encoder becomes another task: what it has learnt stays, and a head that the
+    folder lacks is a fresh one, of which a warning says so in one line.
 
     Args:
         source: str or path. A folder with config.json and model.safetensors; without tokenizer
             files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
+        task: str or None. The name of a class of `lmzoo.tasks`, such as "TextClassifier"; None for
+            the folder's own.
+        **options: arguments of that class, such as `labels`. They go before the folder's.
     Returns:
-        A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`; for BERT,
-        RoBERTa and DistilBERT what the first of the config's `architectures` says.
+        A task of `lmzoo.tasks`. Its own is for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`;
+        for BERT, RoBERTa and DistilBERT what the first of the config's `architectures` says; for a
+        folder of sentence-transformers a `TextEmbedder`.
     Raises:
         FileNotFoundError: if `source` is not such a folder.
         ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
             missing, superfluous or of the wrong shape, or the tokenizer has more words than the
-            model. Nothing has been allocated then. Also if a weight is too large for `dtype`.
+            model. Nothing has been allocated then. Also if the family has no such `task`, an option
+            asks for another head than the folder has, or a weight is too large for `dtype`.
+
+    Example:
+        lm = lmzoo.load("runs/gpt")
+        classifier = lmzoo.load("runs/bert", task="TextClassifier", labels=["bad", "good"])
     """
     folder = pathlib.Path(source)
     policy = _make_policy(dtype)
     config = read_config(folder)
     _check_model_type(folder, config)
     path, header = find_weights(folder)
-    plan = _make_plan(folder, config, header)
+    plan = _make_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
     backbone = _build_empty(plan, policy)
-    task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
-    variables = variables_by_path(backbone, getattr(task, "head", None))
+    opened = getattr(tasks, plan.task)(backbone, tokenizer, **{**plan.options, **options})
+    variables = variables_by_path(backbone, getattr(opened, "head", None))
+    _check_head(folder, plan, variables)
     read_weights(path, header, plan.found, plan.recipes, variables)
-    return task
+    _draw_fresh(folder, plan, backbone, variables)
+    return opened
 
 
 def _make_policy(dtype):
@@ -65,9 +82,12 @@ def _check_model_type(folder, config):
         )
 
 
-def _make_plan(folder, config, header):
+def _make_plan(folder, config, header, task):
+    embedding = read_embedding(folder)
+    if embedding is not None:
+        task = task or "TextEmbedder"
     try:
-        plan = make_plan(config, header)
+        plan = make_plan_for(config, header, task)
         if plan.task not in tasks.__all__:
             raise ValueError(
                 "`architectures` must name a model with a head. Received: "
@@ -75,6 +95,8 @@ def _make_plan(folder, config, header):
             )
     except ValueError as error:
         raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
+    if embedding is not None and plan.task == "TextEmbedder":
+        plan = plan._replace(options=plan.options | embedding.fit(plan.arguments))
     return plan
 
 
@@ -86,3 +108,31 @@ def _build_empty(plan, policy):
     backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
     setattr(backbone, name, plan.arguments[name])
     return backbone
+
+
+def _check_head(folder, plan, variables):
+    """Options may not ask for another head than the one that is about to be read."""
+    for path in plan.recipes:
+        found = tuple(variables[path].shape) if path in variables else None
+        if found != plan.shapes[path]:
+            raise ValueError(
+                f"`options` must ask for the head that the folder has. Received: options for which "
+                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}."
+            )
+
+
+def _draw_fresh(folder, plan, backbone, variables):
+    """Says which variables no file has given, and draws those that are in the empty backbone."""
+    fresh = [path for path in variables if path not in plan.recipes]
+    if not fresh:
+        return
+    for path in fresh:
+        if not path.startswith("head/") and len(variables[path].shape) == 2:
+            draw = keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02)
+            variables[path].assign(draw(variables[path].shape, variables[path].dtype))
+    layers = sorted({path.rpartition("/")[0] for path in fresh})
+    warnings.warn(
+        f"{str(folder)!r} has no weights for {', '.join(layers)} of {plan.task}. They are random; "
+        "train it before use.",
+        stacklevel=3,
+    )

@@ -5,6 +5,7 @@ import json
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, t5
 from lmzoo.hub.plans import make_plan
+from lmzoo.hub.sentence_transformers import write_embedding
 from lmzoo.hub.task_options import make_task_options
 from lmzoo.hub.weight_files import write_weights
 from lmzoo.models import BertBackbone, T5Backbone
@@ -45,6 +46,8 @@ def save_pretrained(task, folder, overwrite=False):
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         if task.tokenizer is not None:
             task.tokenizer.save(new)
+        if "TextEmbedder" == type(task).__name__ and config["model_type"] in bert.MODEL_TYPES:
+            write_embedding(new, task)
 
 
 def _describe_decoder(task):

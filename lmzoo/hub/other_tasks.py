@@ -1,0 +1,79 @@
+"""Opening a folder as another task than it was written for: the same backbone, a fresh head."""
+
+from lmzoo.hub import bert, lmzoo_bert
+from lmzoo.hub.bert_heads import HIDDEN_ACTIVATIONS, find_plain_architecture
+from lmzoo.hub.bert_tensors import is_head_tensor
+from lmzoo.hub.plans import make_plan
+
+__all__ = ["ENCODER_TASKS", "make_plan_for"]
+
+ENCODER_TASKS = (
+    *("MaskedLM", "TextClassifier", "TextRegressor", "TokenClassifier"),
+    *("QuestionAnswerer", "TextEmbedder"),
+)
+_POOLED = ("TextClassifier", "TextRegressor")
+
+
+def make_plan_for(config, header, task):
+    """The plan for a folder as a task that its config need not name.
+
+    Args:
+        config: dict, the content of config.json.
+        header: dict of tensor name -> TensorInfo.
+        task: str, the name of a class of `lmzoo.tasks`; None for the folder's own.
+    Returns:
+        Plan. Where the folder has no head for `task`, no recipe speaks of one.
+    Raises:
+        ValueError: if the family has no such task, or as `make_plan`.
+    """
+    model_type = config["model_type"]
+    is_encoder = model_type in (*bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE)
+    try:
+        plan, refused = make_plan(config, header), None
+    except ValueError as error:
+        # An encoder whose class is unknown still has a backbone.
+        plan, refused = None, error
+    if plan is not None and task in (None, plan.task):
+        return plan
+    if task is None:
+        raise refused
+    known = ENCODER_TASKS if is_encoder else (plan.task,) if plan is not None else ()
+    if task not in known:
+        if refused is not None:
+            raise refused
+        raise ValueError(
+            f"`task` must be one of {', '.join(known)} for model type {model_type}. "
+            f"Received: task={task!r:.80}."
+        )
+    return _make_plan_of_backbone(config, header, task)
+
+
+def _make_plan_of_backbone(config, header, task):
+    model_type = config["model_type"]
+    plain = {name: value for name, value in config.items() if name != "lmzoo_task"}
+    plain["architectures"] = [find_plain_architecture(model_type)]
+    body = {name: info for name, info in header.items() if not is_head_tensor(model_type, name)}
+    plan = make_plan(plain, body)
+    if model_type == lmzoo_bert.MODEL_TYPE:
+        return plan._replace(task=task, options={})
+    options = {}
+    if task in _POOLED:
+        # What transformers has there, so that it opens what is saved.
+        options["head_activation"] = HIDDEN_ACTIVATIONS[model_type]
+    wants_pooler = task == "TextEmbedder" and plan.arguments["pooler"]
+    wants_pooler |= model_type == "bert" and task in _POOLED
+    plan = plan._replace(
+        task=task, options=options, arguments={**plan.arguments, "pooler": wants_pooler}
+    )
+    return plan if wants_pooler else _without_pooler(plan)
+
+
+def _without_pooler(plan):
+    kept = {path: plan.recipes[path] for path in plan.recipes if not path.startswith("pooler/")}
+    names = {name for recipe in kept.values() for name in recipe.names}
+    left_out = {name for recipe in plan.recipes.values() for name in recipe.names} - names
+    return plan._replace(
+        shapes={path: plan.shapes[path] for path in kept},
+        recipes=kept,
+        found={name: place for name, place in plan.found.items() if place not in left_out},
+    )

@@ -1,0 +1,173 @@
+"""An encoder's folder opened as another task: the backbone stays, the head is fresh and said so."""
+
+import numpy as np
+import pytest
+from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
+
+import lmzoo
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+LABELS = ["a", "b", "c", "d"]
+OPTIONS = {"TextClassifier": {"labels": LABELS}, "TokenClassifier": {"labels": ["O", "B-x"]}}
+FRESH = {
+    "MaskedLM": "head, head/dense, head/norm",
+    "TextClassifier": "head/output",
+    "TextRegressor": "head/output",
+    "TokenClassifier": "head/output",
+    "QuestionAnswerer": "head/output",
+}
+
+
+def make_inputs(family):
+    expected = read_expected(family)
+    names = [name for name in ("token_ids", "segment_ids") if name in expected]
+    inputs = {name: expected[name] for name in names}
+    return {**inputs, "padding_mask": expected["middle/mask"]}, expected
+
+
+def open_as(folder, task, **options):
+    with pytest.warns(UserWarning, match=rf"{folder.name}' has no weights for .* of {task}. They"):
+        return lmzoo.load(folder, task=task, **options)
+
+
+@every_family
+@pytest.mark.parametrize("task", FRESH)
+def test_the_backbone_stays_and_the_head_is_fresh(family, task, tmp_path):
+    # Each comes from another head, so that what belongs to that one must be left out.
+    head = "ForTokenClassification" if task == "QuestionAnswerer" else "ForQuestionAnswering"
+    folder = write_folder(tmp_path / "a", family, head)
+    opened = open_as(folder, task, **OPTIONS.get(task, {}))
+    assert type(opened).__name__ == task
+    inputs, _ = make_inputs(family)
+    found = opened.backbone(inputs)["sequence_output"].numpy()
+    wanted = lmzoo.load(folder).backbone(inputs)["sequence_output"].numpy()
+    mask = inputs["padding_mask"]
+    np.testing.assert_array_equal(found[mask], wanted[mask])
+    kernels = [weight for weight in opened.head.weights if len(weight.shape) == 2]
+    assert kernels and all(np.std(kernel.numpy()) > 0.001 for kernel in kernels)
+    assert np.all(np.isfinite(opened(inputs).numpy()))
+
+
+@every_family
+def test_what_is_fresh_is_named_in_one_line(family, tmp_path):
+    folder = write_folder(tmp_path / "a", family, "ForQuestionAnswering")
+    with pytest.warns(UserWarning) as caught:
+        lmzoo.load(folder, task="TextClassifier", labels=LABELS)
+    layers = "head/output, pooler" if family == "bert" else "head/hidden, head/output"
+    message = str(caught[0].message)
+    assert len(caught) == 1 and "\n" not in message
+    assert message == (
+        f"{str(folder)!r} has no weights for {layers} of TextClassifier. They are random; train it "
+        "before use."
+    )
+
+
+def test_a_pooler_that_the_file_has_is_kept(tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "Model")
+    with pytest.warns(UserWarning, match="no weights for head/output of TextClassifier"):
+        opened = lmzoo.load(folder, task="TextClassifier", labels=LABELS)
+    kernel = read_folder("bert", "Model")[1]["pooler.dense.weight"]
+    np.testing.assert_array_equal(opened.backbone.pooler_dense.kernel.numpy(), kernel.T)
+
+
+def test_a_fresh_pooler_is_drawn(tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "ForMaskedLM")
+    kernel = open_as(folder, "TextRegressor").backbone.pooler_dense.kernel.numpy()
+    assert 0.01 < np.std(kernel) < 0.03
+
+
+@every_family
+def test_an_embedder_needs_no_head(family, tmp_path, recwarn):
+    folder = write_folder(tmp_path / "a", family, "ForMaskedLM")
+    embedder = lmzoo.load(folder, task="TextEmbedder", pooling="cls", normalize=False)
+    assert not recwarn.list
+    inputs, _ = make_inputs(family)
+    hidden = embedder.backbone(inputs)["sequence_output"].numpy()
+    first = inputs["padding_mask"].argmax(axis=1)
+    np.testing.assert_allclose(embedder(inputs).numpy(), hidden[np.arange(len(first)), first])
+
+
+@every_family
+@pytest.mark.parametrize("task", ["TextClassifier", "TextRegressor", "MaskedLM"])
+def test_what_was_opened_so_is_saved_as_its_family(family, task, tmp_path):
+    folder = write_folder(tmp_path / "a", family, "ForQuestionAnswering")
+    opened = open_as(folder, task, **OPTIONS.get(task, {}))
+    opened.save_pretrained(tmp_path / "b")
+    again = lmzoo.load(tmp_path / "b")
+    assert type(again).__name__ == task
+    assert f'"model_type": "{family}"' in (tmp_path / "b" / "config.json").read_text()
+    inputs, _ = make_inputs(family)
+    np.testing.assert_array_equal(again(inputs).numpy(), opened(inputs).numpy())
+
+
+def test_the_folders_own_task_takes_options_too(tmp_path, recwarn):
+    folder = write_folder(tmp_path / "a", "bert", "ForQuestionAnswering")
+    opened = lmzoo.load(folder, task="QuestionAnswerer", no_answer=True, max_answer_tokens=3)
+    assert opened.no_answer and opened.max_answer_tokens == 3 and not recwarn.list
+
+
+def test_options_for_another_head_than_the_folders_are_refused(tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "ForSequenceClassification")
+    message = r"`options` must .* has.*head/output/kernel' has shape \(48, 4\).* \(48, 3\)"
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(folder, labels=LABELS)
+
+
+@pytest.mark.parametrize("architectures", [None, ["BertForMultipleChoice"], "x", 5])
+def test_a_folder_of_an_unknown_class_still_has_a_backbone(architectures, tmp_path):
+    folder = write_folder(
+        tmp_path / "a", "bert", "ForTokenClassification", architectures=architectures
+    )
+    with pytest.raises(ValueError, match="`architectures` must begin with one of BertForMaskedLM"):
+        lmzoo.load(folder)
+    opened = open_as(folder, "QuestionAnswerer")
+    inputs, _ = make_inputs("bert")
+    wanted = lmzoo.load(write_folder(tmp_path / "b", "bert", "ForTokenClassification"))
+    np.testing.assert_array_equal(
+        opened.backbone(inputs)["sequence_output"].numpy(),
+        wanted.backbone(inputs)["sequence_output"].numpy(),
+    )
+
+
+def test_a_tensor_that_no_head_has_is_refused(tmp_path):
+    def add(tensors):
+        tensors["bert.encoder.layer.0.atention.self.query.weight"] = np.zeros([48, 48], "float32")
+
+    folder = write_folder(tmp_path / "a", "bert", "ForQuestionAnswering", add)
+    with pytest.raises(ValueError, match="not expected: 'bert.encoder.layer.0.atention"):
+        lmzoo.load(folder, task="TextEmbedder")
+
+
+@pytest.mark.parametrize("task", ["CausalLM", "Seq2SeqLM", "nonsense", "Task", 3])
+def test_a_task_of_another_family_is_refused(task, tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "ForQuestionAnswering")
+    message = rf"`task` must be one of MaskedLM, .* for model type bert. Received: task={task!r}"
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(folder, task=task)
+
+
+def test_a_decoder_has_one_task(golden):
+    assert type(lmzoo.load(golden, task="CausalLM")).__name__ == "CausalLM"
+    with pytest.raises(
+        ValueError, match="must be one of CausalLM for model type gpt2. Received: t"
+    ):
+        lmzoo.load(golden, task="TextClassifier")
+
+
+def test_an_encoder_of_our_own_layout_takes_a_fresh_head(tmp_path):
+    tanh = lmzoo.models.BertBackbone(
+        *(23, 1, 2, 8, 11), max_sequence_length=12, activation="tanh", pooler=True
+    )
+    lmzoo.tasks.MaskedLM(tanh).save_pretrained(tmp_path / "a")
+    assert '"model_type": "lmzoo_bert"' in (tmp_path / "a" / "config.json").read_text()
+    opened = open_as(tmp_path / "a", "TextClassifier", labels=LABELS)
+    inputs = {"token_ids": np.arange(18).reshape(2, 9)}
+    np.testing.assert_array_equal(
+        opened.backbone(inputs)["pooled_output"], tanh(inputs)["pooled_output"]
+    )
+    opened.save_pretrained(tmp_path / "b")
+    np.testing.assert_array_equal(lmzoo.load(tmp_path / "b")(inputs), opened(inputs))
+
+
+def test_every_head_is_in_the_table_of_tasks():
+    assert set(HEADS.values()) <= set(lmzoo.hub.other_tasks.ENCODER_TASKS)
