@@ -20,9 +20,11 @@ __all__ = [
     "training",
     "export",
     "load",
+    "from_keras_hub",
+    "to_keras_hub",
 ]
 
-_FUNCTIONS = {"load": "lmzoo.hub"}
+_FUNCTIONS = dict.fromkeys(("load", "from_keras_hub", "to_keras_hub"), "lmzoo.hub")
 
 
 def __getattr__(name):

@@ -5,12 +5,14 @@ The names are imported at their first use: `describe` needs no TensorFlow.
 
 import importlib
 
-__all__ = ["describe", "load", "save_pretrained"]
+__all__ = ["describe", "from_keras_hub", "load", "save_pretrained", "to_keras_hub"]
 
 _HOMES = {
     "describe": "lmzoo.hub.describing",
+    "from_keras_hub": "lmzoo.hub.keras_hub",
     "load": "lmzoo.hub.loading",
     "save_pretrained": "lmzoo.hub.saving",
+    "to_keras_hub": "lmzoo.hub.keras_hub",
 }
 
 
