@@ -28,6 +28,7 @@ def read_rows(path, key="rows"):
     return json.loads(path.read_text(encoding="utf-8"))[key]
 
 
+@pytest.mark.slow
 def test_generation_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("generation.py", "--smoke", "--only", "lmzoo", "--json", file)
@@ -45,6 +46,7 @@ def test_generation_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     assert [cost["contexts"] for cost in costs] == [[16, 64]] * 2
 
 
+@pytest.mark.slow
 def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("training.py", "--smoke", "--only", "lmzoo", "--json", file)
@@ -57,6 +59,7 @@ def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     assert "lmzoo same optimizer" in shown
 
 
+@pytest.mark.slow
 def test_an_encoder_is_measured_at_both_kinds_of_work(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("encoder.py", "--smoke", "--only", "lmzoo", "--json", file)
