@@ -1,16 +1,18 @@
-"""Hugging Face's layout: opening it, writing it, and saying what it holds.
+"""Hugging Face's layout: finding it, opening it, writing it, and saying what it holds.
 
-The names are imported at their first use: `describe` needs no TensorFlow.
+The names are imported at their first use: only `load` and `save_pretrained` need TensorFlow.
 """
 
 import importlib
 
-__all__ = ["describe", "load", "save_pretrained"]
+__all__ = ["describe", "find_folder", "load", "save_pretrained", "verify"]
 
 _HOMES = {
     "describe": "lmzoo.hub.describing",
+    "find_folder": "lmzoo.hub.sources",
     "load": "lmzoo.hub.loading",
     "save_pretrained": "lmzoo.hub.saving",
+    "verify": "lmzoo.hub.verifying",
 }
 
 
