@@ -112,6 +112,7 @@ def _download(name, source, revision):
             allow_patterns=list(_FILES),
             library_name="lmzoo",
             library_version=__version__,
+            tqdm_class=_make_bar_class(),
         )
     # What the HTTP library below raises has another name from one version to the next.
     except Exception as error:
@@ -119,11 +120,26 @@ def _download(name, source, revision):
     return _check_snapshot(pathlib.Path(folder), received)
 
 
+def _make_bar_class():
+    """The library's own bar, which it would also write into a file of logs."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args, **options):
+            # None is tqdm's word for "unless on a terminal".
+            options["disable"] = options.get("disable") or None
+            super().__init__(*args, **options)
+
+    return Bar
+
+
 def _explain(error, received):
     """Our own error for one of huggingface_hub, in one line with its remedy."""
     from huggingface_hub import constants, errors
 
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    # What went wrong is said by the error that the library wraps.
+    first = error.__cause__ or error
+    said = f"{type(first).__name__}: {' '.join(str(first).split())}"[:300]
     if isinstance(error, errors.GatedRepoError):
         return PermissionError(
             f"`source` must be a model that you may read. Received: {received}, which is gated. "
