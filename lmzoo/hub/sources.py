@@ -32,8 +32,9 @@ def find_folder(source, revision=None):
 
     A folder that has the name of a published model wins over that model. What is on the hub goes
     through huggingface_hub, which keeps it in the cache below `HF_HOME`, asks the hub only for what
-    has changed, shows a bar on a terminal, and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and
-    `HF_ENDPOINT`. Only files that lmzoo reads are fetched, never pickled weights.
+    has changed, takes what is in the cache where the hub is not reached, shows a bar on a terminal,
+    and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files that lmzoo reads are
+    fetched, never pickled weights.
 
     Args:
         source: str or path. A folder, "hf://org/name", or one of `lmzoo.zoo.names()`.
