@@ -121,13 +121,23 @@ def test_the_version_is_the_packages(capsys):
         (["info", "x", "--colour"], "--colour"),
         (["generate", "x", "y", "--top-k", "many"], "many"),
         (["demo", "--steps", "0"], "--steps 0"),
+        (["list", "--verify"], "--verify"),
+        (["convert", "x"], "OUT"),
+        (["convert", "x", "y", "--shard-size", "2X"], "'2X'"),
+        (["convert", "x", "y", "--shard-size", "0GB"], "'0GB'"),
+        (["info", "hf://x"], "source='hf://x'"),
+        (["generate", "hf://../x", "a"], "source='hf://../x'"),
+        (["info", ".", "--revision", "main"], "revision='main'"),
+        (["export", ".", "out", "--revision", "main"], "revision='main'"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(arguments, wrong, capsys):
     assert wrong in fails(capsys, *arguments)
 
 
-@pytest.mark.parametrize("command", [["info"], ["generate", "a"], ["export", "out"]])
+@pytest.mark.parametrize(
+    "command", [["info"], ["generate", "a"], ["export", "out"], ["convert", "out"]]
+)
 def test_a_folder_that_is_no_model_is_told_without_tensorflow(command, tmp_path):
     code, modules, child = run_child(command[0], tmp_path, *command[1:])
     assert code == 2
