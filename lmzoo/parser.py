@@ -4,7 +4,6 @@ Nothing here imports TensorFlow, so that `--help` and a mistyped option are answ
 """
 
 import argparse
-import re
 import sys
 
 import lmzoo
@@ -172,7 +171,6 @@ def _add_convert(commands):
     )
     convert.add_argument(
         "--shard-size",
-        type=_read_bytes,
         metavar="SIZE",
         help="at most so many bytes in one file of weights, such as 2GB",
     )
@@ -230,14 +228,6 @@ def _add_dtype(parser):
     parser.add_argument(
         "--dtype", metavar="POLICY", help="a Keras dtype policy, such as mixed_bfloat16"
     )
-
-
-def _read_bytes(text):
-    """The bytes that "300MB" or "300000000" stands for."""
-    found = re.fullmatch(r"(\d{1,15})\s*([kMG]?)B?", text.strip())
-    if not found or not int(found[1]):
-        raise argparse.ArgumentTypeError(f"must be a size such as 2GB. Received: {text!r}")
-    return int(found[1]) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[found[2]]
 
 
 class _Parser(argparse.ArgumentParser):

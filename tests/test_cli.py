@@ -123,8 +123,6 @@ def test_the_version_is_the_packages(capsys):
         (["demo", "--steps", "0"], "--steps 0"),
         (["list", "--verify"], "--verify"),
         (["convert", "x"], "OUT"),
-        (["convert", "x", "y", "--shard-size", "2X"], "'2X'"),
-        (["convert", "x", "y", "--shard-size", "0GB"], "'0GB'"),
         (["info", "hf://x"], "source='hf://x'"),
         (["generate", "hf://../x", "a"], "source='hf://../x'"),
         (["info", ".", "--revision", "main"], "revision='main'"),

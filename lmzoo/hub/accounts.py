@@ -21,6 +21,10 @@ _CROSS_DISTANCES = {
         r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
     ),
 }
+# Old files carry the frequencies by which rotary positions turn.
+_ROTARY = {
+    "frequencies of the angles": (r"(model\.)?(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq"),
+}
 # model type -> name of a list -> the tensors on it, without the model type before their names
 IGNORED = {
     # Old files carry the masks beside the weights.
@@ -28,6 +32,7 @@ IGNORED = {
     "bert": _ENCODERS,
     "roberta": _ENCODERS,
     "distilbert": _ENCODERS,
+    **dict.fromkeys(("llama", "mistral", "qwen2"), _ROTARY),
     "t5": _CROSS_DISTANCES,
     "mt5": _CROSS_DISTANCES,
 }
@@ -36,7 +41,7 @@ _STACKS = dict.fromkeys(
     ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"), "shared.weight"
 )
 # model type -> a tensor that may stand beside what it is tied to, or in its place -> that. Where
-# `tie_word_embeddings` is false, a head of a GPT-2 or a T5 is a weight of its own.
+# `tie_word_embeddings` is false, a decoder's or a T5's head is a weight of its own.
 TIED = {
     "gpt2": {"lm_head.weight": "transformer.wte.weight"},
     "bert": {
@@ -45,6 +50,7 @@ TIED = {
     },
     "roberta": {"lm_head.decoder.weight": _EMBEDDINGS, "lm_head.decoder.bias": "lm_head.bias"},
     "distilbert": {"vocab_projector.weight": _EMBEDDINGS},
+    **dict.fromkeys(("llama", "mistral", "qwen2"), {"lm_head.weight": "model.embed_tokens.weight"}),
     "t5": {**_STACKS, "lm_head.weight": "shared.weight"},
     "mt5": _STACKS,
 }

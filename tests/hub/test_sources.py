@@ -7,14 +7,14 @@ import pathlib
 import re
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
-from fake_hub import NAME, serve
+from fake_hub import NAME
 from safetensors.numpy import save
 
 from lmzoo.hub import sources
+from lmzoo.hub.describing import describe
 from lmzoo.hub.sources import find_folder
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -40,25 +40,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub with FILES, which huggingface_hub takes for the only one, and an empty cache."""
-    from huggingface_hub import constants, file_download, utils
-
-    with serve() as fake:
-        fake.publish(FILES)
-        template = fake.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", fake.endpoint)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        # It waits a second before each of five new tries.
-        quick = types.SimpleNamespace(**vars(file_download.time))
-        quick.sleep = lambda seconds: None
-        monkeypatch.setattr(file_download, "time", quick)
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
-        yield fake
-        getattr(utils, "close_session", lambda: None)()
+def hub(hub):
+    hub.publish(FILES)
+    return hub
 
 
 def read_folder(folder):
@@ -111,6 +95,19 @@ def test_a_pinned_commit_stays_and_no_pin_moves(hub):
     assert json.loads((newest / "config.json").read_text()) == {"model_type": "bert"}
     # The weights are the same ones, which are not fetched again.
     assert hub.count("GET", "model.safetensors") == 1
+
+
+def test_weights_that_models_share_in_the_cache_are_read(hub, tmp_path):
+    """As the library keeps what comes by Xet: the blob is a link into a store for all models."""
+    weights = find_folder(SOURCE) / "model.safetensors"
+    blob = weights.parent / os.readlink(weights)
+    store = tmp_path / "cache" / "blobs" / "ab"
+    store.mkdir(parents=True)
+    blob.rename(store / "ab12")
+    blob.symlink_to(os.path.relpath(store / "ab12", blob.parent))
+    found = describe(SOURCE)
+    assert (found["num_parameters"], found["licence"]) == (2000, "mit")
+    assert found["files"]["model.safetensors"] == len(WEIGHTS)
 
 
 def test_a_branch_with_slashes_is_a_revision(hub):
