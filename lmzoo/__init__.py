@@ -19,6 +19,7 @@ __all__ = [
     "hub",
     "training",
     "export",
+    "zoo",
     "load",
     "from_keras_hub",
     "to_keras_hub",

@@ -1,12 +1,12 @@
-"""What `lmzoo generate`, `lmzoo export` and `lmzoo info` do."""
+"""What `lmzoo generate` and `lmzoo export` do."""
 
-import json
 import pathlib
 import sys
 
+from lmzoo.printing import format_bytes, print_json
 from lmzoo.quiet import import_tensorflow
 
-__all__ = ["export", "generate", "info"]
+__all__ = ["export", "generate"]
 
 _OPTIONS = (
     "max_new_tokens temperature top_k top_p min_p repetition_penalty num_beams seed "
@@ -34,17 +34,17 @@ def generate(arguments):
     lm = _load(arguments, options)
     if not hasattr(lm, "generate"):
         raise ValueError(
-            "`MODEL` must be one that generates. Received: "
-            f"{arguments.model!r}, a {type(lm).__name__}."
+            "`SOURCE` must be one that generates. Received: "
+            f"{arguments.source!r}, a {type(lm).__name__}."
         )
     if lm.tokenizer is None:
         raise ValueError(
-            "`MODEL` must have a tokenizer to read texts. Received: "
-            f"{arguments.model!r}, which has no tokenizer.json and no vocab.json."
+            "`SOURCE` must have a tokenizer to read texts. Received: "
+            f"{arguments.source!r}, which has no tokenizer.json and no vocab.json."
         )
     if arguments.json:
         results, scores = lm.generate(prompts, return_prompt=False, return_scores=True, **options)
-        _print_json([_as_record(*row) for row in zip(prompts, results, scores, strict=True)])
+        print_json([_as_record(*row) for row in zip(prompts, results, scores, strict=True)])
     elif streamable and (sys.stdout.isatty() if arguments.stream is None else arguments.stream):
         for piece in lm.stream(prompts[0], return_prompt=True, **options):
             print(piece, end="", flush=True)
@@ -81,50 +81,13 @@ def export(arguments):
     if arguments.check:
         report["check"] = _check(arguments, lm, options)
     if arguments.json:
-        _print_json(report)
+        print_json(report)
     else:
-        print(f"{report['folder']}: {report['num_files']} files, {_megabytes(report['bytes'])}")
+        print(f"{report['folder']}: {report['num_files']} files, {format_bytes(report['bytes'])}")
         print(f"signatures: {', '.join(report['signatures'])}")
         if arguments.check:
             _print_check(report["check"], hasattr(lm, "generate"))
     return 0 if report.get("check", {"passed": True})["passed"] else 1
-
-
-def info(arguments):
-    """Prints what a model's folder holds.
-
-    Args:
-        arguments: argparse.Namespace of `lmzoo info`.
-    """
-    from lmzoo.hub import describe
-
-    found = describe(arguments.model)
-    if arguments.json:
-        _print_json(found)
-        return
-    memory = ", ".join(
-        f"{_megabytes(size)} in {dtype}" for dtype, size in found["memory_bytes"].items()
-    )
-    tokenizer = found["tokenizer"]
-    lines = {
-        "folder": found["folder"],
-        "model type": found["model_type"],
-        "architecture": ", ".join(map(str, found["architectures"])) or None,
-        "layers": found["num_layers"],
-        "heads": found["num_heads"],
-        "hidden size": found["hidden_dim"],
-        "feed-forward size": found["intermediate_dim"],
-        "context": found["max_sequence_length"] and f"{found['max_sequence_length']} tokens",
-        "vocabulary": found["vocabulary_size"],
-        "parameters": f"{found['num_parameters']:,} in {found['num_tensors']} tensors",
-        "stored as": ", ".join(found["dtypes"]),
-        "memory": memory,
-        "tokenizer": tokenizer and f"{tokenizer['kind']}, {tokenizer['vocabulary_size']} tokens",
-    }
-    for name, value in lines.items():
-        print(f"{name:18} {'none' if value is None else value}")
-    for name, size in found["files"].items():
-        print(f"{'file':18} {name}, {_megabytes(size)}")
 
 
 def _generation_options(arguments):
@@ -154,15 +117,16 @@ def _as_unicode(argument):
 
 def _load(arguments, options):
     """Opens the model; what can be refused without TensorFlow or weights is refused before."""
-    from lmzoo.hub import describe
+    from lmzoo.hub import describe, find_folder
 
-    describe(arguments.model)
+    folder = find_folder(arguments.source, arguments.revision)
+    describe(folder)
     import_tensorflow()
     from lmzoo.generation import GenerationOptions
     from lmzoo.hub import load
 
     GenerationOptions(**options)
-    return load(arguments.model, dtype=arguments.dtype)
+    return load(folder, dtype=arguments.dtype)
 
 
 def _as_list(result):
@@ -211,11 +175,3 @@ def _print_check(found, generates):
         print(f"check: failed, other {answers} for {found['different_texts']}")
     if found["largest_difference"] is not None:
         print(f"largest difference of a {number}: {found['largest_difference']:.2g}{unit}")
-
-
-def _megabytes(size):
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-
-
-def _print_json(value):
-    print(json.dumps(value, ensure_ascii=False, indent=2))

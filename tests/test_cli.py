@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo import commands
+from lmzoo import commands, model_commands
 from lmzoo.cli import main
 from lmzoo.files import check_new_folder
 
@@ -89,7 +89,10 @@ def fails(capsys, *arguments):
     return printed.err
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["generate"], ["export"], ["info"]])
+COMMANDS = ["demo", "generate", "export", "list", "info", "convert"]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_answers_within_half_a_second_without_tensorflow(command):
     seconds = []
     while len(seconds) < 5 and not any(second < 0.5 for second in seconds):
@@ -114,17 +117,25 @@ def test_the_version_is_the_packages(capsys):
     [
         ([], "COMMAND"),
         (["dance"], "dance"),
-        (["info"], "MODEL"),
+        (["info"], "SOURCE"),
         (["info", "x", "--colour"], "--colour"),
         (["generate", "x", "y", "--top-k", "many"], "many"),
         (["demo", "--steps", "0"], "--steps 0"),
+        (["list", "--verify"], "--verify"),
+        (["convert", "x"], "OUT"),
+        (["info", "hf://x"], "source='hf://x'"),
+        (["generate", "hf://../x", "a"], "source='hf://../x'"),
+        (["info", ".", "--revision", "main"], "revision='main'"),
+        (["export", ".", "out", "--revision", "main"], "revision='main'"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(arguments, wrong, capsys):
     assert wrong in fails(capsys, *arguments)
 
 
-@pytest.mark.parametrize("command", [["info"], ["generate", "a"], ["export", "out"]])
+@pytest.mark.parametrize(
+    "command", [["info"], ["generate", "a"], ["export", "out"], ["convert", "out"]]
+)
 def test_a_folder_that_is_no_model_is_told_without_tensorflow(command, tmp_path):
     code, modules, child = run_child(command[0], tmp_path, *command[1:])
     assert code == 2
@@ -143,7 +154,7 @@ def test_a_fault_of_the_program_is_one_line_and_exit_code_1(monkeypatch, capsys)
     def fail(arguments):
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr(commands, "info", fail)
+    monkeypatch.setattr(model_commands, "info", fail)
     assert main(["info", "x"]) == 1
     assert capsys.readouterr().err == "lmzoo: error: ZeroDivisionError: by zero\n"
 
@@ -152,7 +163,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
     def interrupt(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "info", interrupt)
+    monkeypatch.setattr(model_commands, "info", interrupt)
     assert main(["info", "x"]) == 130
     assert capsys.readouterr().err == "lmzoo: interrupted\n"
 

@@ -1,18 +1,28 @@
-"""Hugging Face's layout: opening it, writing it, and saying what it holds.
+"""Hugging Face's layout: finding it, opening it, writing it, and saying what it holds.
 
-The names are imported at their first use: `describe` needs no TensorFlow.
+The names are imported at their first use: only `load` and `save_pretrained` need TensorFlow.
 """
 
 import importlib
 
-__all__ = ["describe", "from_keras_hub", "load", "save_pretrained", "to_keras_hub"]
+__all__ = [
+    "describe",
+    "find_folder",
+    "from_keras_hub",
+    "load",
+    "save_pretrained",
+    "to_keras_hub",
+    "verify",
+]
 
 _HOMES = {
     "describe": "lmzoo.hub.describing",
+    "find_folder": "lmzoo.hub.sources",
     "from_keras_hub": "lmzoo.hub.keras_hub",
     "load": "lmzoo.hub.loading",
     "save_pretrained": "lmzoo.hub.saving",
     "to_keras_hub": "lmzoo.hub.keras_hub",
+    "verify": "lmzoo.hub.verifying",
 }
 
 

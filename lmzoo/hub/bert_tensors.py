@@ -2,6 +2,7 @@
 
 import re
 
+from lmzoo.hub.accounts import TIED, find_ignored
 from lmzoo.hub.recipes import make_recipes
 
 __all__ = [
@@ -77,16 +78,6 @@ HEAD_TENSORS = {
     },
     **{(model_type, "TextEmbedder"): {} for model_type in _BODIES},
 }
-# A tied head may stand in a file beside what it is tied to, or in its place.
-_TIED = {
-    "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
-    "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-    "lm_head.decoder.bias": "lm_head.bias",
-    "vocab_projector.weight": "embeddings.word_embeddings.weight",
-}
-# Counters that old files carry, and the head that guesses whether a sentence follows another.
-_IGNORED = re.compile(r"embeddings\.(position_ids|token_type_ids)|cls\.seq_relationship\..*")
 _POOLER = "pooler.dense."
 
 
@@ -139,8 +130,7 @@ def read_names(model_type, task, header, recipes):
     """What each tensor of a file is: dict of name in the file -> name in the recipes.
 
     Files are read with or without the model type before the backbone's names, and with the old
-    names of a norm's weights. Position counters, the next-sentence head and a pooler that the task
-    does not have are left out.
+    names of a norm's weights. What is on a list of `accounts.IGNORED` and not wanted is left out.
     """
     wanted = {name for recipe in recipes.values() for name in recipe.names}
     names = {}
@@ -148,12 +138,10 @@ def read_names(model_type, task, header, recipes):
         bare = _strip(model_type, name)
         bare = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", bare)
         bare = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", bare)
-        if _IGNORED.fullmatch(bare):
-            continue
         if task == "MaskedLM":
-            bare = _TIED.get(bare, bare)
+            bare = TIED[model_type].get(bare, bare)
         places = {bare, f"{model_type}.{bare}"} & wanted
-        if not places and bare.startswith(_POOLER):
+        if not places and find_ignored(model_type, bare):
             continue
         names[name] = places.pop() if places else name
     return names

@@ -2,7 +2,7 @@
 
 from lmzoo.json_files import read_json
 
-__all__ = ["read_config"]
+__all__ = ["check_model_type", "read_config"]
 
 _LARGEST_CONFIG = 2**20
 
@@ -31,3 +31,21 @@ def read_config(folder):
             f"Received: {str(path)!r} with {size}."
         )
     return read_json(path)
+
+
+def check_model_type(folder, config, known):
+    """Refuses a config of a model type that is not read here.
+
+    Args:
+        folder: pathlib.Path. Where it was read.
+        config: dict.
+        known: tuple of str.
+    Raises:
+        ValueError: if its `model_type` is none of them; it lists them.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in known:
+        raise ValueError(
+            f"`model_type` must be one of {', '.join(known)}. Received: "
+            f"model_type={model_type!r:.80} in {str(folder / 'config.json')!r}."
+        )

@@ -2,10 +2,12 @@
 
 import json
 import math
-import pathlib
 
-from lmzoo.hub.config_files import read_config
+from lmzoo.hub.cards import read_licence
+from lmzoo.hub.config_files import check_model_type, read_config
+from lmzoo.hub.plans import MODEL_TYPES, make_plan
 from lmzoo.hub.safetensors_files import read_header
+from lmzoo.hub.sources import find_folder
 
 __all__ = ["describe"]
 
@@ -23,36 +25,45 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 _LARGEST_TOKENIZER = 64 << 20
 
 
-def describe(folder):
-    """Says what a model's folder holds, from its config and the headers of its weights.
+def describe(source, revision=None):
+    """Says what a model holds, from its config and the headers of its weights.
 
     Args:
-        folder: str or path. A folder with config.json and .safetensors files.
+        source: str or path. A folder with config.json and .safetensors files, "hf://org/name", or
+            one of `lmzoo.zoo.names()`, as for `lmzoo.load`.
+        revision: str or None, as for `lmzoo.load`.
     Returns:
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
-        str), the sizes (int or None), `num_parameters` (int), `num_tensors` (int), `dtypes` (list
-        of str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
-        `kind` and `vocabulary_size`, or None), `files` (dict of name to bytes).
+        str), `family` ("BERT", "GPT", "T5" or None), `task` (str or None: the class of
+        `lmzoo.tasks` that it opens as), `num_labels` (int or None), `problem` (str or None: why its
+        config cannot be opened), the sizes (int or None), `num_parameters` (int), `num_tensors`
+        (int), `dtypes` (list of str), `memory_bytes` (dict of dtype to int: the weights alone),
+        `tokenizer` (dict with `kind` and `vocabulary_size`, or None), `licence` (str or None: what
+        its card says), `files` (dict of name to bytes).
     Raises:
-        FileNotFoundError: if `folder` has no config.json or no .safetensors file.
-        ValueError: if one of them is broken.
+        FileNotFoundError: if there is no such model, or it has no config.json or no .safetensors
+            file.
+        PermissionError, ConnectionError, ImportError: as `lmzoo.hub.find_folder`.
+        ValueError: if a file is broken.
     """
-    folder = pathlib.Path(folder)
+    folder = find_folder(source, revision)
     config = read_config(folder)
     tensors = _read_tensors(folder)
-    num_parameters = sum(math.prod(info.shape) for info in tensors)
+    num_parameters = sum(math.prod(info.shape) for info in tensors.values())
     return {
         "folder": str(folder),
         "model_type": config.get("model_type"),
         "architectures": config.get("architectures") or [],
+        **_find_task(folder, config, tensors),
         **_find_sizes(config),
         "num_parameters": num_parameters,
         "num_tensors": len(tensors),
-        "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in tensors}),
+        "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in tensors.values()}),
         "memory_bytes": {
             dtype: num_parameters * size for dtype, size in _BYTES_A_PARAMETER.items()
         },
         "tokenizer": _describe_tokenizer(folder),
+        "licence": read_licence(folder),
         "files": {
             path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
         },
@@ -60,13 +71,26 @@ def describe(folder):
 
 
 def _read_tensors(folder):
-    """list of TensorInfo over all weights' files of a folder."""
+    """dict of name -> TensorInfo over all weights' files of a folder."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(
             f"`source` has no model.safetensors. Received: source={str(folder)!r}."
         )
-    return [info for path in paths for info in read_header(path).values()]
+    return {name: info for path in paths for name, info in read_header(path).items()}
+
+
+def _find_task(folder, config, tensors):
+    """What the config opens as, or why it does not."""
+    try:
+        check_model_type(folder, config, MODEL_TYPES)
+        plan = make_plan(config, tensors)
+    except ValueError as error:
+        return {"family": None, "task": None, "num_labels": None, "problem": str(error)}
+    family = {"CausalLM": "GPT", "Seq2SeqLM": "T5"}.get(plan.task, "BERT")
+    labels = plan.options.get("labels")
+    count = plan.options.get("num_targets") if labels is None else len(labels)
+    return {"family": family, "task": plan.task, "num_labels": count, "problem": None}
 
 
 def _find_sizes(config):

@@ -1,6 +1,7 @@
 """GPT-2 in Hugging Face's words: its config keys and its tensor names."""
 
 from lmzoo.hub import recipes
+from lmzoo.hub.accounts import TIED, find_ignored
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 
@@ -29,7 +30,7 @@ _MODULES = {
     "position_embedding": ("transformer.wpe",),
     "final_norm": ("transformer.ln_f",),
 }
-_EMBEDDINGS, _HEAD = "transformer.wte.weight", "lm_head.weight"
+_HEAD = "lm_head.weight"
 
 
 def fits(backbone):
@@ -123,9 +124,8 @@ def read_names(header, arguments):
     bare = not any(name.startswith("transformer.") for name in header)
     names = {}
     for name in header:
-        # Causal masks that old files carry beside the weights.
-        if name.endswith((".attn.bias", ".attn.masked_bias")):
+        if find_ignored("gpt2", name):
             continue
         whole = f"transformer.{name}" if bare and name != _HEAD else name
-        names[name] = _EMBEDDINGS if arguments["tied"] and whole == _HEAD else whole
+        names[name] = TIED["gpt2"].get(whole, whole) if arguments["tied"] else whole
     return names

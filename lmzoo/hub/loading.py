@@ -1,16 +1,16 @@
-"""Opening a Hugging Face folder as a task."""
+"""Opening a model in Hugging Face's layout as a task."""
 
-import pathlib
 import warnings
 
 import keras
 
 from lmzoo import tasks
-from lmzoo.hub.config_files import read_config
+from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.other_tasks import make_plan_for
 from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.sentence_transformers import read_embedding
+from lmzoo.hub.sources import find_folder
 from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
@@ -18,25 +18,30 @@ from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 __all__ = ["load"]
 
 
-def load(source, dtype=None, task=None, **options):
+def load(source, dtype=None, task=None, revision=None, **options):
     """Opens a task that `save_pretrained`, of lmzoo or of transformers, has written.
 
     With `task` an encoder becomes another task: what it has learnt stays, and a head that the
     folder lacks is a fresh one, of which a warning says so in one line.
 
     Args:
-        source: str or path. A folder with config.json and model.safetensors; without tokenizer
-            files the task works on ids.
+        source: str or path. A folder with config.json and model.safetensors; "hf://org/name", which
+            is downloaded once; or one of `lmzoo.zoo.names()`, unless a folder has that name.
+            Without tokenizer files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
         task: str or None. The name of a class of `lmzoo.tasks`, such as "TextClassifier"; None for
             the folder's own.
+        revision: str or None. A branch, a tag or a commit of a model on the hub; a commit never
+            changes.
         **options: arguments of that class, such as `labels`. They go before the folder's.
     Returns:
         A task of `lmzoo.tasks`. Its own is for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`;
         for BERT, RoBERTa and DistilBERT what the first of the config's `architectures` says; for a
         folder of sentence-transformers a `TextEmbedder`.
     Raises:
-        FileNotFoundError: if `source` is not such a folder.
+        FileNotFoundError, PermissionError, ConnectionError: if `source` is not such a folder, or
+            is not to be had from the hub, as `lmzoo.hub.find_folder` tells it.
+        ImportError: if it must be downloaded and huggingface_hub is not installed.
         ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
             missing, superfluous or of the wrong shape, or the tokenizer has more words than the
             model. Nothing has been allocated then. Also if the family has no such `task`, an option
@@ -46,10 +51,10 @@ def load(source, dtype=None, task=None, **options):
         lm = lmzoo.load("runs/gpt")
         classifier = lmzoo.load("runs/bert", task="TextClassifier", labels=["bad", "good"])
     """
-    folder = pathlib.Path(source)
     policy = _make_policy(dtype)
+    folder = find_folder(source, revision)
     config = read_config(folder)
-    _check_model_type(folder, config)
+    check_model_type(folder, config, MODEL_TYPES)
     path, header = find_weights(folder)
     plan = _make_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
@@ -71,15 +76,6 @@ def _make_policy(dtype):
             "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
             f"'mixed_float16'. Received: dtype={dtype!r}."
         ) from error
-
-
-def _check_model_type(folder, config):
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
-        raise ValueError(
-            f"`model_type` must be one of {', '.join(MODEL_TYPES)}. Received: "
-            f"model_type={model_type!r:.80} in {str(folder / 'config.json')!r}."
-        )
 
 
 def _make_plan(folder, config, header, task):

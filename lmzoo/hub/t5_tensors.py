@@ -1,14 +1,11 @@
 """What transformers calls the tensors of a T5."""
 
+from lmzoo.hub.accounts import TIED, find_ignored
 from lmzoo.hub.recipes import make_recipes
 
 __all__ = ["make_t5_recipes", "read_names"]
 
-_SHARED, _HEAD = "shared.weight", "lm_head.weight"
-# Each stack of a file may carry the embeddings again.
-_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-# A table that old files have and nobody ever read: cross-attention knows no distances.
-_IGNORED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+_HEAD = "lm_head.weight"
 _SELF_ATTENTION = {
     "self_attention/query_key_value": ("SelfAttention.q", "SelfAttention.k", "SelfAttention.v"),
     "self_attention/output": ("SelfAttention.o",),
@@ -74,5 +71,5 @@ def read_names(header, tied):
     The embeddings may stand under the names of both stacks, and those of a tied head, beside
     `shared` or in its place; they are then compared.
     """
-    same = (*_COPIES, _HEAD) if tied else _COPIES
-    return {name: _SHARED if name in same else name for name in header if name != _IGNORED}
+    same = {name: place for name, place in TIED["t5"].items() if tied or name != _HEAD}
+    return {name: same.get(name, name) for name in header if not find_ignored("t5", name)}

@@ -1,9 +1,11 @@
 import json
 import pathlib
 import shutil
+import types
 
 import pytest
 import safetensors.numpy
+from fake_hub import serve
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "gpt2"
 
@@ -36,3 +38,26 @@ def edit_golden(tmp_path):
         return folder
 
     return edit
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A FakeHub, which huggingface_hub takes for the only one, and an empty cache."""
+    pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants, file_download, utils
+
+    with serve() as fake:
+        template = fake.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", fake.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        # It waits a second before each of five new tries.
+        quick = types.SimpleNamespace(**vars(file_download.time))
+        quick.sleep = lambda seconds: None
+        monkeypatch.setattr(file_download, "time", quick)
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        yield fake
+        # Its connections would outlive the hub.
+        getattr(utils, "close_session", lambda: None)()

@@ -2,9 +2,10 @@
 
 import json
 
+import golden_t5
 import numpy as np
 import pytest
-from golden_encoders import FAMILIES, write_folder
+from golden_encoders import FAMILIES, GOLDEN, HEADS, write_folder
 
 from lmzoo.hub.describing import describe
 from lmzoo.hub.safetensors_files import write_tensors
@@ -77,6 +78,43 @@ def test_missing_and_cut_weights_are_refused(folder):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=str(folder)):
         describe(folder)
+
+
+def test_the_task_the_family_and_the_labels_are_told(tmp_path):
+    def find(source):
+        found = describe(source)
+        return [found[name] for name in ("family", "task", "num_labels", "problem")]
+
+    for head, task in HEADS.items():
+        folder = write_folder(tmp_path / head, "roberta", head)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        labels = len(config["id2label"]) if "Classification" in head else None
+        assert find(folder) == ["BERT", task, labels, None]
+    assert find(GOLDEN / "gpt2") == ["GPT", "CausalLM", None, None]
+    assert find(golden_t5.write_folder(tmp_path / "t5", "flan_t5")) == [
+        "T5",
+        "Seq2SeqLM",
+        None,
+        None,
+    ]
+    numbers = {"problem_type": "regression", "id2label": {"0": "a"}}
+    folder = write_folder(tmp_path / "n", "bert", "ForSequenceClassification", **numbers)
+    assert find(folder) == ["BERT", "TextRegressor", 1, None]
+
+
+@pytest.mark.parametrize("fields", [{"model_type": "bart"}, {"n_layer": -3}, {"n_layer": None}])
+def test_what_cannot_be_opened_is_described_with_the_reason(tmp_path, edit_golden, fields):
+    found = describe(edit_golden(**fields))
+    assert (found["family"], found["task"]) == (None, None)
+    [[name, value]] = fields.items()
+    assert f"`{name}` must be" in found["problem"]
+    assert f"Received: {name}={value!r}" in found["problem"]
+
+
+def test_the_licence_of_the_card_is_told(folder):
+    assert describe(folder)["licence"] is None
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert describe(folder)["licence"] == "mit"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

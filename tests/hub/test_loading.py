@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
+from fake_hub import NAME
 
 import lmzoo
 from lmzoo.hub import loading
@@ -270,6 +271,18 @@ def test_a_pickle_under_the_right_name_is_refused(edit_golden, no_backbone):
     (folder / "model.safetensors").write_bytes(b"\x80\x04cposix\nsystem\n(S'true'\ntR." * 9)
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         lmzoo.load(folder)
+
+
+def test_a_model_on_the_hub_is_opened_at_its_revision(hub, golden):
+    files = {name: (golden / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    commit = hub.publish(files)
+    hub.publish({**files, "config.json": b'{"model_type": "bart"}'})
+    lm = lmzoo.load(f"hf://{NAME}", revision=commit)
+    assert digest_of(lm) == digest_of(lmzoo.load(golden))
+    with pytest.raises(ValueError, match="Received: model_type='bart'"):
+        lmzoo.load(f"hf://{NAME}")
+    with pytest.raises(FileNotFoundError, match="revision='v2'"):
+        lmzoo.load(f"hf://{NAME}", revision="v2")
 
 
 @pytest.mark.parametrize("model_type", ["bart", "", None, 3, ["gpt2"], {"gpt2": 1}, "os.path"])

@@ -1,0 +1,145 @@
+"""The account of a model's file: what each tensor is for, and whether anything is left over."""
+
+import numpy as np
+
+from lmzoo.hub.accounts import TIED, find_ignored
+from lmzoo.hub.config_files import check_model_type, read_config
+from lmzoo.hub.describing import describe
+from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.recipes import tensor_shapes
+from lmzoo.hub.safetensors_files import FLOATS, read_header, read_tensor
+from lmzoo.hub.sources import find_folder
+
+__all__ = ["verify"]
+
+# So many values at a time are looked at: their answers need memory too.
+_CHUNK = 2**22
+
+
+def verify(source, revision=None):
+    """Reads a whole model without building it and accounts for every tensor and every variable.
+
+    It passes if each tensor is used, tied to one that is, or on a named list of what is ignored,
+    each variable is set exactly once, in its shape, and every value is finite. It needs no
+    TensorFlow, and memory for two tensors.
+
+    Args:
+        source: str or path, as for `lmzoo.load`.
+        revision: str or None, as for `lmzoo.load`.
+    Returns:
+        dict, as JSON keeps it: `folder`; `model_type`; `task`; `num_tensors`, `num_variables`
+        (int); `variables` (dict of a variable's path -> list of the tensors that make it); `tied`
+        (dict of a tensor that repeats another, stands in its place, or makes two variables -> that
+        other, or the other variable); `ignored` (dict of tensor -> the name of a list); `missing`,
+        `unexpected` (lists of tensors); `problems` (list of str, each a sentence; those two are
+        told there too); `passed` (bool).
+    Raises:
+        FileNotFoundError, PermissionError, ConnectionError: as `find_folder` and `describe`.
+        ValueError: if config.json, a tokenizer's file or a header is broken, or asks for what lmzoo
+            does not do.
+    """
+    folder = find_folder(source, revision)
+    config = read_config(folder)
+    check_model_type(folder, config, MODEL_TYPES)
+    described = describe(folder)
+    header, read = _open_weights(folder)
+    try:
+        plan = make_plan(config, header)
+    except ValueError as error:
+        raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
+    report = _account(config["model_type"], header, plan)
+    report["problems"] += [
+        *_check_tensors(header, plan, read),
+        *_check_tokenizer(described["tokenizer"], plan),
+    ]
+    head = {"folder": str(folder), "model_type": config["model_type"], "task": plan.task}
+    counts = {"num_tensors": len(header), "num_variables": len(plan.shapes)}
+    return {**head, **counts, **report, "passed": not report["problems"]}
+
+
+def _open_weights(folder):
+    """The header of a folder's weights, and a function that reads a tensor by its name."""
+    path = folder / "model.safetensors"
+    header = read_header(path)
+    return header, lambda name: read_tensor(path, header[name])
+
+
+def _account(model_type, header, plan):
+    """Which tensor makes which variable, by their names alone."""
+    wanted = {name for recipe in plan.recipes.values() for name in recipe.names}
+    ignored, unexpected, places = {}, [], {}
+    for name in header:
+        words = find_ignored(model_type, name)
+        if plan.found.get(name) in wanted:
+            places.setdefault(plan.found[name], []).append(name)
+        elif name not in plan.found and words:
+            ignored[name] = words
+        else:
+            unexpected.append(name)
+    # The one that has the place's own name comes first, a copy behind it.
+    for place, names in places.items():
+        names.sort(key=lambda name: (_is_tied(model_type, name), name != place, name))
+    variables, tied, makers = {}, {}, {}
+    for path, recipe in plan.recipes.items():
+        variables[path] = [places[name][0] for name in recipe.names if name in places]
+        first = makers.setdefault(recipe.names, path)
+        if first != path:
+            tied[path] = first
+    for place, names in places.items():
+        others = [name for name in names if name != names[0] or _is_tied(model_type, name)]
+        tied |= dict.fromkeys(others, place)
+    missing = sorted(wanted - places.keys())
+    unset = sorted(plan.shapes.keys() ^ plan.recipes.keys())
+    return {
+        "variables": variables,
+        "tied": tied,
+        "ignored": ignored,
+        "missing": missing,
+        "unexpected": sorted(unexpected),
+        "problems": [
+            *(f"{name!r} is missing" for name in missing),
+            *(f"{name!r} is not expected and on no list" for name in sorted(unexpected)),
+            *(f"no tensor is known for the variable {path!r}" for path in unset),
+        ],
+    }
+
+
+def _is_tied(model_type, name):
+    table = TIED.get(model_type, {})
+    return name in table or name.removeprefix(f"{model_type}.") in table
+
+
+def _check_tensors(header, plan, read):
+    """What is wrong with the tensors that are used: shapes, dtypes, values, copies that differ."""
+    shapes, first, problems = tensor_shapes(plan.recipes, plan.shapes), {}, []
+    for name, place in plan.found.items():
+        info = header[name]
+        if place not in shapes:
+            continue
+        if info.shape != shapes[place]:
+            problems.append(f"{name!r} has shape {info.shape}, its config says {shapes[place]}")
+            continue
+        if info.dtype not in FLOATS:
+            problems.append(f"{name!r} holds {info.dtype}, which is none of {', '.join(FLOATS)}")
+            continue
+        values = read(name)
+        wrong = _count_not_finite(values)
+        if wrong:
+            problems.append(f"{name!r} has {wrong} values that are not finite")
+        other = first.setdefault(place, name)
+        if other != name and not np.array_equal(read(other), values):
+            problems.append(f"{other!r} and {name!r} differ and are one weight by the config")
+    return problems
+
+
+def _count_not_finite(values):
+    values = values.reshape(-1)
+    chunks = (values[start : start + _CHUNK] for start in range(0, values.size, _CHUNK))
+    return int(sum(chunk.size - np.count_nonzero(np.isfinite(chunk)) for chunk in chunks))
+
+
+def _check_tokenizer(tokenizer, plan):
+    words, highest = tokenizer and tokenizer["vocabulary_size"], plan.arguments["vocabulary_size"]
+    if words and words > highest:
+        return [f"the tokenizer has {words} words and the model {highest}"]
+    return []

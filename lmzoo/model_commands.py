@@ -1,0 +1,142 @@
+"""What `lmzoo list`, `lmzoo info` and `lmzoo convert` do."""
+
+import collections
+
+from lmzoo.printing import format_bytes, print_json, print_rows
+from lmzoo.quiet import import_tensorflow
+
+__all__ = ["convert", "info", "list_models"]
+
+_CLEAN = "clean: each tensor has its place, each variable is set once, all values are finite"
+
+
+def list_models(arguments):
+    """Prints the published models by name.
+
+    Args:
+        arguments: argparse.Namespace of `lmzoo list`.
+    """
+    from lmzoo import zoo
+
+    entries = [(name, zoo.find_entry(name)) for name in zoo.names()]
+    if arguments.json:
+        print_json([_describe_entry(name, entry) for name, entry in entries])
+        return
+    print(f"{'name':24} {'type':11} {'parameters':>13} {'float32':>8}  {'task':10} source")
+    for name, entry in entries:
+        size = format_bytes(4 * entry.num_parameters)
+        note = f" ({entry.note})" if entry.note else ""
+        print(
+            f"{name:24} {entry.model_type:11} {entry.num_parameters:13,} {size:>8}  "
+            f"{entry.task:10} {entry.source}{note}"
+        )
+
+
+def _describe_entry(name, entry):
+    widths = {"float32": 4, "bfloat16": 2, "int8": 1}
+    memory = {dtype: width * entry.num_parameters for dtype, width in widths.items()}
+    return {"name": name, **entry._asdict(), "memory_bytes": memory}
+
+
+def info(arguments):
+    """Prints what a model holds, and with `--verify` what each tensor of it is for.
+
+    Args:
+        arguments: argparse.Namespace of `lmzoo info`.
+    Returns:
+        int. 1 if `--verify` found something wrong, else 0.
+    """
+    from lmzoo.hub import describe, find_folder, verify
+
+    folder = find_folder(arguments.source, arguments.revision)
+    found = describe(folder)
+    report = verify(folder) if arguments.verify else None
+    if arguments.json:
+        print_json(found if report is None else {**found, "verification": report})
+    else:
+        print_rows(_list_description(found))
+        if report is not None:
+            print_rows(_list_account(report))
+    return 0 if report is None or report["passed"] else 1
+
+
+def _list_description(found):
+    """The rows of `lmzoo info`."""
+    memory = ", ".join(
+        f"{format_bytes(size)} in {dtype}" for dtype, size in found["memory_bytes"].items()
+    )
+    tokenizer = found["tokenizer"]
+    rows = {
+        "folder": found["folder"],
+        "family": found["family"],
+        "model type": found["model_type"],
+        "architecture": ", ".join(map(str, found["architectures"])) or None,
+        "opens as": found["task"] or f"nothing: {found['problem']}",
+        "labels": found["num_labels"],
+        "layers": found["num_layers"],
+        "heads": found["num_heads"],
+        "hidden size": found["hidden_dim"],
+        "feed-forward size": found["intermediate_dim"],
+        "context": found["max_sequence_length"] and f"{found['max_sequence_length']} tokens",
+        "vocabulary": found["vocabulary_size"],
+        "parameters": f"{found['num_parameters']:,} in {found['num_tensors']} tensors",
+        "stored as": ", ".join(found["dtypes"]),
+        "memory": memory,
+        "tokenizer": tokenizer and f"{tokenizer['kind']}, {tokenizer['vocabulary_size']} tokens",
+        "licence": found["licence"],
+    }
+    files = [("file", f"{name}, {format_bytes(size)}") for name, size in found["files"].items()]
+    return [*rows.items(), *files]
+
+
+def _list_account(report):
+    """The rows of `lmzoo info --verify`."""
+    used = report["num_tensors"] - len(report["ignored"]) - len(report["unexpected"])
+    rows = [
+        ("used", f"{used} tensors for {report['num_variables']} variables"),
+        *(("tied", f"{name} is {other}") for name, other in report["tied"].items()),
+    ]
+    lists = collections.Counter(report["ignored"].values())
+    rows += [("ignored", f"{count} tensors: {words}") for words, count in lists.items()]
+    rows += [("problem", problem) for problem in report["problems"]]
+    return [*rows, ("account", _CLEAN if report["passed"] else "failed")]
+
+
+def convert(arguments):
+    """Opens a model and writes it as `save_pretrained` does.
+
+    Args:
+        arguments: argparse.Namespace of `lmzoo convert`.
+    Raises:
+        FileExistsError: if the folder has files and `--overwrite` is not given.
+        ValueError: if the model's account is not clean, or an option is out of its range.
+    """
+    from lmzoo.files import check_new_folder
+    from lmzoo.hub import describe, find_folder
+
+    out = check_new_folder(arguments.folder, arguments.overwrite)
+    folder = find_folder(arguments.source, arguments.revision)
+    describe(folder)
+    import_tensorflow()
+    from lmzoo.hub import load, save_pretrained, verify
+
+    # A wrong option is refused by `load` before a weight is read.
+    chosen = {} if arguments.task is None else {"task": arguments.task}
+    task = load(folder, dtype=arguments.dtype, **chosen)
+    account = verify(folder)
+    if not account["passed"]:
+        raise ValueError(
+            f"`SOURCE` must have a clean account. Received: {arguments.source!r}, where "
+            f"{'; '.join(account['problems'][:5])}. `lmzoo info --verify` tells all."
+        )
+    chosen = {} if arguments.shard_size is None else {"shard_size": arguments.shard_size}
+    save_pretrained(task, out, overwrite=arguments.overwrite, **chosen)
+    written = describe(out)
+    if arguments.json:
+        print_json({"written": written, "verification": account})
+        return
+    size = sum(written["files"].values())
+    print(f"{written['folder']}: {written['task']}, {len(written['files'])} files, ", end="")
+    print(f"{written['num_parameters']:,} parameters as {', '.join(written['dtypes'])}, ", end="")
+    print(format_bytes(size))
+    print_rows(_list_account(account))

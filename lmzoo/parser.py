@@ -1,0 +1,283 @@
+"""What may be asked on the command line. A command's work is elsewhere.
+
+Nothing here imports TensorFlow, so that `--help` and a mistyped option are answered at once.
+"""
+
+import argparse
+import sys
+
+import lmzoo
+
+__all__ = ["EXIT_USAGE", "make_parser"]
+
+EXIT_USAGE = 2
+_DESCRIPTION = """\
+Language models for Keras: from text files to one file that takes text and gives text.
+
+A SOURCE is a model: a folder in Hugging Face's layout, hf://org/name, or a name that
+`lmzoo list` prints."""
+
+
+def make_parser():
+    """The parser of the command line; its options have the function to `run`."""
+    parser = _Parser(
+        prog="lmzoo",
+        description=_DESCRIPTION,
+        epilog="example:\n  lmzoo demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lmzoo {lmzoo.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_generate(commands)
+    _add_export(commands)
+    _add_list(commands)
+    _add_info(commands)
+    _add_convert(commands)
+    return parser
+
+
+def _add_demo(commands):
+    demo = _add_command(
+        commands,
+        "demo",
+        _run_demo,
+        "train a small model on this Python's own library and export it, in a few minutes",
+        "Trains a small GPT on the source code of Python's standard library, measures it on files "
+        "that it has not seen, completes three prompts, exports a SavedModel, and shows that a "
+        "process with TensorFlow alone gives the same text.",
+        "lmzoo demo --output saved_models/demo",
+    )
+    demo.add_argument("--steps", type=int, metavar="N", help="training steps (default: 350)")
+    demo.add_argument(
+        "--output",
+        default="saved_models/demo",
+        metavar="FOLDER",
+        help="where model and SavedModel go (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--seed", type=int, default=0, help="another seed, another model (default: 0)"
+    )
+    demo.add_argument("--overwrite", action="store_true", help="replace FOLDER if it is there")
+
+
+def _add_generate(commands):
+    generate = _add_command(
+        commands,
+        "generate",
+        _run_generate,
+        "complete texts",
+        "Completes each prompt and prints prompt and completion.",
+        'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
+    )
+    _add_source(generate)
+    generate.add_argument(
+        "prompts", metavar="PROMPT", nargs="+", help="a text; - reads one from standard input"
+    )
+    _add_options(generate)
+    generate.add_argument(
+        "--num-return-sequences", type=int, metavar="N", help="results for each prompt (default: 1)"
+    )
+    generate.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="print the text as it grows (default: for one result on a terminal)",
+    )
+    generate.add_argument("--json", action="store_true", help="print JSON, completions alone")
+    _add_dtype(generate)
+
+
+def _add_export(commands):
+    export = _add_command(
+        commands,
+        "export",
+        _run_export,
+        "write a SavedModel: text in, text out",
+        "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
+        "lmzoo. The options for choosing tokens become its defaults.",
+        "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check",
+    )
+    _add_source(export)
+    export.add_argument(
+        "folder",
+        metavar="OUT",
+        help="the SavedModel's folder; TensorFlow Serving wants a number as its last part",
+    )
+    _add_options(export)
+    export.add_argument(
+        "--jit-compile",
+        action="store_true",
+        help="compile decoding with XLA: faster, but not every server runs it",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    export.add_argument(
+        "--check",
+        action="store_true",
+        help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",
+    )
+    export.add_argument("--json", action="store_true", help="print what was written as JSON")
+    _add_dtype(export)
+
+
+def _add_list(commands):
+    models = _add_command(
+        commands,
+        "list",
+        _run_list,
+        "name the published models",
+        "Names the published models with their parameters, memory, task and place on the hub. "
+        "Each name is a SOURCE for the other commands, and its size is to be had without the "
+        "weights from lmzoo.zoo.make_backbone.",
+        "lmzoo list --json",
+    )
+    models.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_info(commands):
+    info = _add_command(
+        commands,
+        "info",
+        _run_info,
+        "say what a model holds",
+        "Reads the configuration and the headers of the weights: family, sizes, parameters, "
+        "memory, task, tokenizer, licence, files. It is quick, because no weight is read.",
+        "lmzoo info hf://openai-community/gpt2 --verify",
+    )
+    _add_source(info)
+    info.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every weight and account for it; exit code 1 if something is missing, "
+        "superfluous, misshapen or not finite",
+    )
+    info.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_convert(commands):
+    convert = _add_command(
+        commands,
+        "convert",
+        _run_convert,
+        "write a model in another width or as another task",
+        "Opens a model, accounts for every weight, and writes config, weights and tokenizer as a "
+        "folder that lmzoo and Hugging Face's tools open.",
+        "lmzoo convert gpt2 runs/gpt2 --dtype bfloat16",
+    )
+    _add_source(convert)
+    convert.add_argument("folder", metavar="OUT", help="the folder to write")
+    convert.add_argument(
+        "--task", metavar="CLASS", help="another class of lmzoo.tasks, with a fresh head"
+    )
+    convert.add_argument(
+        "--shard-size",
+        metavar="SIZE",
+        help="at most so many bytes in one file of weights, such as 2GB",
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    convert.add_argument("--json", action="store_true", help="print what was written as JSON")
+    _add_dtype(convert)
+
+
+def _add_command(commands, name, run, summary, description, example):
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=_HelpFormatter,
+    )
+    command.set_defaults(run=run)
+    # Left out here, it must not undo the one before the command.
+    command.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+    return command
+
+
+def _add_source(parser):
+    parser.add_argument("source", metavar="SOURCE", help="a folder, hf://org/name or a name")
+    parser.add_argument(
+        "--revision", metavar="NAME", help="a branch, tag or commit of a SOURCE on the hub"
+    )
+
+
+def _add_options(parser):
+    """How tokens are chosen; what is left out is as in `lmzoo.generation.GenerationOptions`."""
+    group = parser.add_argument_group("choosing tokens")
+    for name, kind, metavar, text in (
+        ("max-new-tokens", int, "N", "at most so many new tokens (default: 64)"),
+        ("temperature", float, "T", "0 takes the likeliest token (default: 0; 1 if sampling)"),
+        ("top-k", int, "K", "sample among the K likeliest tokens"),
+        ("top-p", float, "P", "sample among the likeliest tokens that together reach P"),
+        ("min-p", float, "P", "leave out tokens below this share of the likeliest"),
+        ("repetition-penalty", float, "X", "divide the logits of tokens seen by X"),
+        ("num-beams", int, "N", "beam search with N beams"),
+        ("seed", int, "SEED", "the same seed gives the same text"),
+    ):
+        group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    group.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given again"
+    )
+
+
+def _add_dtype(parser):
+    parser.add_argument(
+        "--dtype", metavar="POLICY", help="a Keras dtype policy, such as mixed_bfloat16"
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong use in the one line that all errors have, and names the remedy."""
+
+    def error(self, message):
+        print(f"lmzoo: error: {message}. See `{self.prog} --help`.", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Wraps a description and leaves an example's lines as they are."""
+
+    def _fill_text(self, text, width, indent):
+        if text.startswith("example:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _run_demo(options):
+    from lmzoo import demo
+
+    return demo.run(options)
+
+
+def _run_generate(options):
+    from lmzoo import commands
+
+    return commands.generate(options)
+
+
+def _run_export(options):
+    from lmzoo import commands
+
+    return commands.export(options)
+
+
+def _run_list(options):
+    from lmzoo import model_commands
+
+    return model_commands.list_models(options)
+
+
+def _run_info(options):
+    from lmzoo import model_commands
+
+    return model_commands.info(options)
+
+
+def _run_convert(options):
+    from lmzoo import model_commands
+
+    return model_commands.convert(options)

@@ -1,0 +1,210 @@
+"""lmzoo list, info and convert, as they are typed."""
+
+import inspect
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import lmzoo
+from lmzoo import zoo
+from lmzoo.cli import main
+
+ROOT = pathlib.Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "gpt2"
+HEAVY = {"tensorflow", "keras", "tensorflow_text", "huggingface_hub"}
+CODE = """
+import json, sys
+from lmzoo.cli import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The folder of a small GPT-2, which a test may spoil."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / name, folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    return folder
+
+
+def change(folder, edit):
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    edit(tensors)
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def run(capsys, *arguments):
+    """The exit code and what was printed, which is JSON if it was asked for."""
+    code = main(list(map(str, arguments)))
+    printed = capsys.readouterr().out
+    return code, json.loads(printed) if "--json" in arguments else printed
+
+
+def fails(capsys, *arguments):
+    """The one line on stderr of a command that ends with exit code 2."""
+    assert main(list(map(str, arguments))) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["info", GOLDEN, "--verify"]])
+def test_neither_tensorflow_nor_the_hub_is_needed(arguments):
+    child = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CODE, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    code, modules = json.loads(child.stdout.splitlines()[-1])
+    assert (code, child.stderr) == (0, "")
+    assert not HEAVY & set(modules)
+
+
+def test_the_list_has_every_name_with_its_figures(capsys):
+    code, printed = run(capsys, "list")
+    lines = printed.splitlines()[1:]
+    assert code == 0
+    assert [line.split()[0] for line in lines] == zoo.names()
+    for line in lines:
+        entry = zoo.find_entry(line.split()[0])
+        assert f" {entry.num_parameters:,} " in line
+        assert f" {entry.task} " in line and entry.source in line
+
+
+def test_the_list_as_json_has_the_memory_too(capsys):
+    _, found = run(capsys, "list", "--json")
+    [entry] = [entry for entry in found if entry["name"] == "gpt2"]
+    assert entry["memory_bytes"] == {
+        "float32": 4 * 124439808,
+        "bfloat16": 2 * 124439808,
+        "int8": 124439808,
+    }
+    assert (entry["licence"], entry["model_type"]) == ("mit", "gpt2")
+
+
+def test_info_tells_family_task_memory_and_licence(model, capsys):
+    code, printed = run(capsys, "info", model)
+    values = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert code == 0
+    assert (values["family"], values["opens as"], values["licence"]) == ("GPT", "CausalLM", "mit")
+    assert values["memory"] == "0.2 MB in float32, 95.5 kB in bfloat16, 47.7 kB in int8"
+    assert "account" not in values
+
+
+def test_info_tells_why_a_model_is_not_opened(model, capsys):
+    (model / "config.json").write_text('{"model_type": "bart"}')
+    code, printed = run(capsys, "info", model)
+    assert code == 0
+    assert "nothing: `model_type` must be one of gpt2, " in printed
+    message = fails(capsys, "info", model, "--verify")
+    assert "model_type='bart'" in message and "roberta" in message
+
+
+def add_mask_and_head(tensors):
+    tensors["transformer.h.0.attn.bias"] = np.ones((1, 1, 4, 4), np.uint8)
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].copy()
+
+
+def test_verify_tells_what_is_tied_and_ignored_and_passes(model, capsys):
+    change(model, add_mask_and_head)
+    code, printed = run(capsys, "info", model, "--verify")
+    assert code == 0
+    assert "lm_head.weight is transformer.wte.weight" in printed
+    assert "1 tensors: causal masks" in printed
+    assert "account            clean" in printed
+
+
+def spoil(tensors):
+    tensors["transformer.ln_f.bias"][0] = np.nan
+    tensors["x"] = np.zeros(1, np.float32)
+
+
+def test_verify_tells_every_problem_and_fails(model, capsys):
+    change(model, spoil)
+    code, printed = run(capsys, "info", model, "--verify")
+    assert code == 1
+    assert "problem            'x' is not expected and on no list" in printed
+    assert "problem            'transformer.ln_f.bias' has 1 values that are not finite" in printed
+    assert "account            failed" in printed
+    code, found = run(capsys, "info", model, "--verify", "--json")
+    assert code == 1
+    assert not found["verification"]["passed"] and found["num_layers"] == 3
+
+
+def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys):
+    change(model, add_mask_and_head)
+    out = tmp_path / "out"
+    code, found = run(capsys, "convert", model, out, "--dtype", "bfloat16", "--json")
+    assert code == 0
+    assert found["written"]["dtypes"] == ["bfloat16"] and found["verification"]["passed"]
+    wanted = safetensors.numpy.load_file(GOLDEN / "model.safetensors")
+    written = safetensors.numpy.load_file(out / "model.safetensors")
+    # Neither the mask nor the second copy of the embeddings.
+    assert written.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(written[name], array.astype(written[name].dtype))
+    code, printed = run(capsys, "convert", model, out, "--overwrite")
+    assert code == 0
+    assert f"{out}: CausalLM, 2 files, 47,727 parameters as float32" in printed
+    assert "account            clean" in printed
+
+
+def test_convert_refuses_before_it_writes(model, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert "Pass --overwrite to replace it" in fails(capsys, "convert", model, out)
+    assert "dtype='float7'" in fails(capsys, "convert", model, tmp_path / "a", "--dtype", "float7")
+
+    def make_infinite(tensors):
+        tensors["transformer.ln_f.bias"][0] = np.inf
+
+    change(model, make_infinite)
+    message = fails(capsys, "convert", model, out, "--overwrite")
+    assert f"'{model}', where 'transformer.ln_f.bias' has 1 values that are not finite" in message
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_convert_hands_on_task_and_shard_size(model, tmp_path, monkeypatch, capsys):
+    """What they do is proved where they are made; here, that they arrive."""
+    got = {}
+    load, save = lmzoo.hub.load, lmzoo.hub.save_pretrained
+
+    def open_model(source, task=None, **options):
+        got["task"] = task
+        return load(source, **options)
+
+    def write(task, folder, shard_size=None, **options):
+        got["shard_size"] = shard_size
+        save(task, folder, **options)
+
+    monkeypatch.setattr(lmzoo.hub, "load", open_model, raising=False)
+    monkeypatch.setattr(lmzoo.hub, "save_pretrained", write, raising=False)
+    options = ["--task", "CausalLM", "--shard-size", "100KB"]
+    assert run(capsys, "convert", model, tmp_path / "out", *options)[0] == 0
+    assert got == {"task": "CausalLM", "shard_size": "100KB"}
+
+
+@pytest.mark.skipif(
+    "task" not in inspect.signature(lmzoo.hub.load).parameters
+    or "shard_size" not in inspect.signature(lmzoo.hub.save_pretrained).parameters,
+    reason="`task` and `shard_size` are not there yet",
+)
+def test_convert_writes_shards(model, tmp_path, capsys):
+    options = ["--task", "CausalLM", "--shard-size", "100KB"]
+    assert run(capsys, "convert", model, tmp_path / "out", *options)[0] == 0
+    assert len(list((tmp_path / "out").glob("model-*.safetensors"))) > 1
