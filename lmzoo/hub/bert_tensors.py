@@ -123,7 +123,8 @@ def is_head_tensor(model_type, name):
         return name.startswith("head.")
     heads = [HEAD_TENSORS[key] for key in HEAD_TENSORS if key[0] == model_type]
     modules = {module for head in heads for modules in head.values() for module in modules}
-    return name in _TIED or name.rpartition(".")[0] in modules
+    tied = TIED.get(model_type, {})
+    return name in tied or name.rpartition(".")[0] in modules
 
 
 def read_names(model_type, task, header, recipes):

@@ -5,7 +5,8 @@ import math
 
 from lmzoo.hub.cards import read_licence
 from lmzoo.hub.config_files import check_model_type, read_config
-from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.other_tasks import make_folder_plan
+from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.safetensors_files import read_header
 from lmzoo.hub.sources import find_folder
 
@@ -84,7 +85,7 @@ def _find_task(folder, config, tensors):
     """What the config opens as, or why it does not."""
     try:
         check_model_type(folder, config, MODEL_TYPES)
-        plan = make_plan(config, tensors)
+        plan = make_folder_plan(folder, config, tensors)
     except ValueError as error:
         return {"family": None, "task": None, "num_labels": None, "problem": str(error)}
     family = {"CausalLM": "GPT", "Seq2SeqLM": "T5"}.get(plan.task, "BERT")

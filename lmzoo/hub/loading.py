@@ -7,9 +7,8 @@ import keras
 from lmzoo import tasks
 from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.other_tasks import make_plan_for
+from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.sentence_transformers import read_embedding
 from lmzoo.hub.sources import find_folder
 from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
@@ -56,7 +55,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     config = read_config(folder)
     check_model_type(folder, config, MODEL_TYPES)
     path, header = find_weights(folder)
-    plan = _make_plan(folder, config, header, task)
+    plan = make_folder_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
     backbone = _build_empty(plan, policy)
@@ -76,24 +75,6 @@ def _make_policy(dtype):
             "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
             f"'mixed_float16'. Received: dtype={dtype!r}."
         ) from error
-
-
-def _make_plan(folder, config, header, task):
-    embedding = read_embedding(folder)
-    if embedding is not None:
-        task = task or "TextEmbedder"
-    try:
-        plan = make_plan_for(config, header, task)
-        if plan.task not in tasks.__all__:
-            raise ValueError(
-                "`architectures` must name a model with a head. Received: "
-                f"architectures={config['architectures']!r:.80}."
-            )
-    except ValueError as error:
-        raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
-    if embedding is not None and plan.task == "TextEmbedder":
-        plan = plan._replace(options=plan.options | embedding.fit(plan.arguments))
-    return plan
 
 
 def _build_empty(plan, policy):

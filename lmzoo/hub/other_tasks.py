@@ -4,8 +4,9 @@ from lmzoo.hub import bert, lmzoo_bert
 from lmzoo.hub.bert_heads import HIDDEN_ACTIVATIONS, find_plain_architecture
 from lmzoo.hub.bert_tensors import is_head_tensor
 from lmzoo.hub.plans import make_plan
+from lmzoo.hub.sentence_transformers import read_embedding
 
-__all__ = ["ENCODER_TASKS", "make_plan_for"]
+__all__ = ["ENCODER_TASKS", "make_folder_plan"]
 
 ENCODER_TASKS = (
     *("MaskedLM", "TextClassifier", "TextRegressor", "TokenClassifier"),
@@ -14,18 +15,32 @@ ENCODER_TASKS = (
 _POOLED = ("TextClassifier", "TextRegressor")
 
 
-def make_plan_for(config, header, task):
+def make_folder_plan(folder, config, header, task=None):
     """The plan for a folder as a task that its config need not name.
 
     Args:
-        config: dict, the content of config.json.
+        folder: pathlib.Path. Whose modules.json, if there is one, makes it a `TextEmbedder`.
+        config: dict, the content of its config.json.
         header: dict of tensor name -> TensorInfo.
         task: str, the name of a class of `lmzoo.tasks`; None for the folder's own.
     Returns:
         Plan. Where the folder has no head for `task`, no recipe speaks of one.
     Raises:
-        ValueError: if the family has no such task, or as `make_plan`.
+        ValueError: if the family has no such task, or as `make_plan`; it names the folder.
     """
+    embedding = read_embedding(folder)
+    if embedding is not None:
+        task = task or "TextEmbedder"
+    try:
+        plan = _make_plan_for(config, header, task)
+        if embedding is not None and plan.task == "TextEmbedder":
+            plan = plan._replace(options=plan.options | embedding.fit(plan.arguments))
+    except ValueError as error:
+        raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
+    return plan
+
+
+def _make_plan_for(config, header, task):
     model_type = config["model_type"]
     is_encoder = model_type in (*bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE)
     try:

@@ -5,7 +5,8 @@ import numpy as np
 from lmzoo.hub.accounts import TIED, find_ignored
 from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.describing import describe
-from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.other_tasks import make_folder_plan
+from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.recipes import tensor_shapes
 from lmzoo.hub.safetensors_files import FLOATS, read_header, read_tensor
 from lmzoo.hub.sources import find_folder
@@ -43,10 +44,7 @@ def verify(source, revision=None):
     check_model_type(folder, config, MODEL_TYPES)
     described = describe(folder)
     header, read = _open_weights(folder)
-    try:
-        plan = make_plan(config, header)
-    except ValueError as error:
-        raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
+    plan = make_folder_plan(folder, config, header)
     report = _account(config["model_type"], header, plan)
     report["problems"] += [
         *_check_tensors(header, plan, read),

@@ -208,3 +208,11 @@ def test_sentence_transformers_opens_what_is_saved(pooling, normalize, tmp_path)
     wanted = model.encode(texts)
     np.testing.assert_allclose(embedder.embed(texts), wanted, rtol=1e-5, atol=1e-6)
     assert model.max_seq_length == 5
+
+
+def test_an_account_knows_what_the_folder_opens_as(tmp_path):
+    folder = write_folder(tmp_path / "a", "roberta", "Model", architectures=["RobertaForMaskedLM"])
+    add_files(folder, make_modules("Transformer", "Pooling"))
+    report = lmzoo.hub.verify(folder)
+    assert report["passed"] and report["task"] == "TextEmbedder"
+    assert lmzoo.hub.describe(folder)["task"] == "TextEmbedder"

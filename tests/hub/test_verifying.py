@@ -202,8 +202,8 @@ def test_a_variable_that_nothing_sets_is_told(golden, monkeypatch):
         del plan.recipes["final_norm/beta"]
         return plan
 
-    make_plan = verifying.make_plan
-    monkeypatch.setattr(verifying, "make_plan", forget)
+    make_plan = verifying.make_folder_plan
+    monkeypatch.setattr(verifying, "make_folder_plan", forget)
     assert "no tensor is known for the variable 'final_norm/beta'" in verify(golden)["problems"]
 
 
