@@ -141,7 +141,8 @@ def _add_info(commands):
         _run_info,
         "say what a model holds",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
-        "memory, task, tokenizer, licence, files. It is quick, because no weight is read.",
+        "memory, task, tokenizer, licence, files. It is quick, because no weight is read; a "
+        "model on the hub is downloaded first.",
         "lmzoo info hf://openai-community/gpt2 --verify",
     )
     _add_source(info)

@@ -1,5 +1,6 @@
 """From what a caller names to a folder on this machine, downloaded first where it must be."""
 
+import difflib
 import pathlib
 import re
 
@@ -61,9 +62,11 @@ def find_folder(source, revision=None):
         )
     folder = pathlib.Path(source)
     if not folder.is_dir():
+        near = difflib.get_close_matches(str(source), ENTRIES, n=3)
         raise FileNotFoundError(
             f'`source` must be a folder with a config.json, "{_SCHEME}org/name", or one of '
-            f"lmzoo.zoo.names(). Received: source={str(source)!r}."
+            f"lmzoo.zoo.names(){f', such as {near}' if near else ''}. Received: "
+            f"source={str(source)!r}."
         )
     return folder
 
@@ -81,7 +84,8 @@ def _find_name(source):
     if wrong or not _NAME.fullmatch(name):
         raise ValueError(
             f'`source` must be "{_SCHEME}org/name" of letters, digits, single dots, dashes and '
-            f"underscores, at most {_LONGEST_NAME}. Received: source={source!r:.200}."
+            f"underscores, at most {_LONGEST_NAME}. Received: source={source!r:.200}. A branch, a "
+            "tag or a commit goes into `revision`."
         )
     return name
 

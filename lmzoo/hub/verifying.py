@@ -84,8 +84,9 @@ def _account(model_type, header, plan):
         if first != path:
             tied[path] = first
     for place, names in places.items():
-        others = [name for name in names if name != names[0] or _is_tied(model_type, name)]
-        tied |= dict.fromkeys(others, place)
+        # A head of its own has its own place.
+        alone = names[0] == place or not _is_tied(model_type, names[0])
+        tied |= dict.fromkeys(names[1 if alone else 0 :], place)
     missing = sorted(wanted - places.keys())
     unset = sorted(plan.shapes.keys() ^ plan.recipes.keys())
     return {

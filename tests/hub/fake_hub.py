@@ -25,7 +25,7 @@ class FakeHub:
         self.endpoint = endpoint
         self.commits, self.branches, self.requests = {}, {}, []
         self.cut, self.grown, self.gone = {}, {}, set()
-        self.status, self.delay = None, 0
+        self.next, self.status, self.delay = None, None, 0
 
     def publish(self, files, branch="main"):
         """Puts a dict of path -> bytes on a branch and gives the commit's name."""
@@ -100,6 +100,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if commit not in hub.commits:
             return self._refuse(404, "RevisionNotFound")
         files = hub.commits[commit]
+        if hub.next is not None:
+            hub.publish(hub.next)
+            hub.next = None
         if kind == "tree":
             entries = [
                 {"type": "file", "path": path, "size": len(data), "oid": _digest(data)}

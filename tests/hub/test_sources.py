@@ -97,6 +97,14 @@ def test_a_pinned_commit_stays_and_no_pin_moves(hub):
     assert hub.count("GET", "model.safetensors") == 1
 
 
+def test_a_branch_that_moves_during_the_download_mixes_nothing(hub):
+    old = hub.branches["main"]
+    hub.next = {name: data + b" " for name, data in FILES.items()}
+    folder = find_folder(SOURCE)
+    assert (folder.name, hub.branches["main"] == old) == (old, False)
+    assert all(data == FILES[name] for name, data in read_folder(folder).items())
+
+
 def test_weights_that_models_share_in_the_cache_are_read(hub, tmp_path):
     """As the library keeps what comes by Xet: the blob is a link into a store for all models."""
     weights = find_folder(SOURCE) / "model.safetensors"
@@ -228,7 +236,7 @@ def test_a_bar_is_shown_on_a_terminal_only(hub, monkeypatch, on_terminal):
     ],
 )
 def test_a_name_that_is_none_is_refused_before_any_request(hub, name):
-    with pytest.raises(ValueError, match=re.escape(f"Received: source={'hf://' + name!r:.200}.")):
+    with pytest.raises(ValueError, match=re.escape(f"Received: source={'hf://' + name!r:.200}. A")):
         find_folder(f"hf://{name}")
     assert hub.count() == 0
 
@@ -258,9 +266,11 @@ def test_a_folder_is_itself_and_has_no_revision(tmp_path):
         find_folder(tmp_path, revision="main")
 
 
-@pytest.mark.parametrize("source", ["gpt3", "org/name", "/absent/folder"])
-def test_what_is_nowhere_is_told_with_what_may_be_named(source):
-    words = f'"hf://org/name", or one of lmzoo.zoo.names.*Received: source={source!r}'
+@pytest.mark.parametrize(
+    "source, near", [("gpt3", ", such as .'gpt2"), ("org/name", "[(][)][.]"), ("/no/folder", "")]
+)
+def test_what_is_nowhere_is_told_with_what_may_be_named(source, near):
+    words = f'"hf://org/name", or one of lmzoo.zoo.names.*{near}.* Received: source={source!r}'
     with pytest.raises(FileNotFoundError, match=words):
         find_folder(source)
 

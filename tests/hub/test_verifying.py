@@ -33,7 +33,7 @@ def test_each_tensor_of_an_encoder_makes_one_variable(tmp_path, family, head):
 @pytest.mark.parametrize("family", golden_t5.FAMILIES)
 def test_each_tensor_of_a_t5_makes_one_variable(tmp_path, family):
     report = verify(golden_t5.write_folder(tmp_path / "a", family))
-    assert report["passed"]
+    assert (report["passed"], report["tied"], report["ignored"]) == (True, {}, {})
     assert uses_of(report) == dict.fromkeys(golden_t5.read_tensors(family), 1)
 
 
@@ -98,6 +98,9 @@ def test_what_is_tied_is_told_beside_it_and_in_its_place(edit_golden, tmp_path):
     report = verify(edit_golden(add_head))
     assert (report["passed"], report["tied"]) == (True, {HEAD: WTE})
     assert report["variables"]["token_embedding/embeddings"] == [WTE]
+    report = verify(edit_golden(add_head, tie_word_embeddings=False))
+    assert (report["passed"], report["tied"]) == (True, {})
+    assert report["variables"]["token_embedding/output_embeddings"] == [HEAD]
     report = verify(edit_golden(head_alone))
     assert (report["passed"], report["tied"]) == (True, {HEAD: WTE})
     assert report["variables"]["token_embedding/embeddings"] == [HEAD]
