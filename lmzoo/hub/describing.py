@@ -5,7 +5,8 @@ import math
 import pathlib
 
 from lmzoo.hub.config_files import read_config
-from lmzoo.hub.safetensors_files import read_header
+from lmzoo.hub.folders import check_folder
+from lmzoo.hub.shards import find_weights
 
 __all__ = ["describe"]
 
@@ -27,19 +28,20 @@ def describe(folder):
     """Says what a model's folder holds, from its config and the headers of its weights.
 
     Args:
-        folder: str or path. A folder with config.json and .safetensors files.
+        folder: str or path. A folder with config.json and its weights in safetensors.
     Returns:
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
         str), the sizes (int or None), `num_parameters` (int), `num_tensors` (int), `dtypes` (list
         of str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
         `kind` and `vocabulary_size`, or None), `files` (dict of name to bytes).
     Raises:
-        FileNotFoundError: if `folder` has no config.json or no .safetensors file.
-        ValueError: if one of them is broken.
+        FileNotFoundError: if `folder` has no config.json or no weights.
+        ValueError: if one of them is broken or leads out of the folder.
     """
     folder = pathlib.Path(folder)
+    check_folder(folder)
     config = read_config(folder)
-    tensors = _read_tensors(folder)
+    tensors = find_weights(folder)[1].values()
     num_parameters = sum(math.prod(info.shape) for info in tensors)
     return {
         "folder": str(folder),
@@ -57,16 +59,6 @@ def describe(folder):
             path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
         },
     }
-
-
-def _read_tensors(folder):
-    """list of TensorInfo over all weights' files of a folder."""
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise FileNotFoundError(
-            f"`source` has no model.safetensors. Received: source={str(folder)!r}."
-        )
-    return [info for path in paths for info in read_header(path).values()]
 
 
 def _find_sizes(config):

@@ -3,24 +3,30 @@
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from lmzoo import tasks
 from lmzoo.hub.config_files import read_config
 from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.folders import check_folder
 from lmzoo.hub.plans import MODEL_TYPES, make_plan
+from lmzoo.hub.shards import find_weights
 from lmzoo.hub.tokenizer_files import load_tokenizer
-from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
+from lmzoo.hub.weight_files import check_weights, read_weights
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
+
+# The variables in which nearly all of a model's memory is, by their last names.
+_LARGE = ("kernel", "embeddings", "output_embeddings")
 
 
 def load(source, dtype=None):
     """Opens a task that `save_pretrained`, of lmzoo or of transformers, has written.
 
     Args:
-        source: str or path. A folder with config.json and model.safetensors; without tokenizer
-            files the task works on ids.
+        source: str or path. A folder with config.json and model.safetensors, or its shards and
+            their index; without tokenizer files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
     Returns:
         A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`; for BERT,
@@ -33,6 +39,7 @@ def load(source, dtype=None):
     """
     folder = pathlib.Path(source)
     policy = _make_policy(dtype)
+    check_folder(folder)
     config = read_config(folder)
     _check_model_type(folder, config)
     path, header = find_weights(folder)
@@ -42,7 +49,7 @@ def load(source, dtype=None):
     backbone = _build_empty(plan, policy)
     task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
     variables = variables_by_path(backbone, getattr(task, "head", None))
-    read_weights(path, header, plan.found, plan.recipes, variables)
+    read_weights(header, plan.found, plan.recipes, variables)
     return task
 
 
@@ -79,10 +86,25 @@ def _make_plan(folder, config, header):
 
 
 def _build_empty(plan, policy):
-    """A backbone of zeros: random ones would be drawn only to be overwritten."""
+    """A backbone without values: those that are drawn, or zeros, would only be overwritten."""
     kinds = {"CausalLM": GPTBackbone, "Seq2SeqLM": T5Backbone}
     kind = kinds.get(plan.task, BertBackbone)
     name = "initializer_factor" if kind is T5Backbone else "initializer_range"
-    backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
+    with tf.variable_creator_scope(_leave_empty):
+        backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
     setattr(backbone, name, plan.arguments[name])
     return backbone
+
+
+def _leave_empty(next_creator, **arguments):
+    if arguments["name"] not in _LARGE:
+        return next_creator(**arguments)
+    # In a graph nothing is computed: this asks for the shape alone.
+    with tf.Graph().as_default():
+        wanted = arguments.pop("initial_value")()
+
+    def make_empty():
+        # Memory that nobody has written to yet takes neither time nor space.
+        return tf.raw_ops.Empty(shape=wanted.shape, dtype=wanted.dtype, init=False)
+
+    return next_creator(initial_value=make_empty, **arguments)
