@@ -64,3 +64,35 @@ def test_a_part_that_overflows_the_variables_is_refused_by_its_name(folder):
     found = {name: name for name in header}
     with pytest.raises(ValueError, match="'v3.k' in .* must fit `dtype`. Received: 1e.06 for flo"):
         read_weights(header, found, RECIPES, make_variables("float16"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda variables: variables.pop("v3"), lambda variables: variables.update(v3x=None)],
+)
+def test_a_variable_that_no_tensor_would_set_is_refused(folder, change):
+    _, header = find_weights(folder)
+    variables = make_variables()
+    change(variables)
+    with pytest.raises(ValueError, match="each set exactly once. Received: 'v3x?' in one of them"):
+        read_weights(header, {name: name for name in header}, RECIPES, variables)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_a_variable_owns_what_it_was_given(folder, dtype):
+    _, header = find_weights(folder)
+    variables = make_variables(dtype)
+    read_weights(header, {name: name for name in header}, RECIPES, variables)
+    variable = variables["v0"]
+    before = variable.numpy().astype("float64")
+    for _ in range(3):
+        variable.assign_add(keras.ops.ones_like(variable))
+    np.testing.assert_allclose(variable.numpy().astype("float64"), before + 3, rtol=0.02, atol=0.02)
+    assert np.array_equal(variables["v1"].numpy()[0], make_one(header, dtype))
+
+
+def make_one(header, dtype):
+    """The first row of v1: query, key and value beside each other."""
+    tensors = safetensors.numpy.load_file(header["v1.q"].path)
+    row = np.concatenate([tensors[f"v1.{part}"][:, 0] for part in "qkv"])
+    return row.astype(keras.ops.zeros((), dtype).numpy().dtype)
