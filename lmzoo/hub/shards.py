@@ -10,8 +10,8 @@ __all__ = ["INDEX", "WEIGHTS", "find_weights", "make_index", "plan_shards", "rea
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-# As for a header: 20,000 tensors fit.
-_LARGEST_INDEX = 2 * 2**20
+# As for a header, some 5,000 tensors fit.
+_LARGEST_INDEX = 2**19
 _SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.safetensors")
 # What others keep weights in. None of it is opened; it is only named in an error.
 _FOREIGN = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".hdf5", ".keras", ".msgpack"}

@@ -292,7 +292,7 @@ def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, mo
         (b'"gpt2"', "must hold a JSON object"),
         (b'{"n_layer": 1, "n_layer": 2}', "'n_layer' stands twice"),
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "must be JSON"),
-        (b" " * (2**20 + 1), "at most 1048576 bytes. Received: .*with 1048577"),
+        (b" " * (2**19 + 1), "at most 524288 bytes. Received: .*with 524289"),
     ],
     ids=range(9),
 )
