@@ -1,11 +1,17 @@
 import json
+import pathlib
 import resource
+import shutil
 
+import golden_encoders
+import golden_t5
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import lmzoo
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 
 TEXTS = ["a cat sat on the mat", "that hat", "", "naïve 猫 🙂", "  two  spaces\n\n"]
 
@@ -79,6 +85,57 @@ def test_shards_hold_what_one_file_holds_and_are_saved_again_byte_for_byte(tmp_p
     again.save_pretrained(tmp_path / "one again")
     assert read_all(tmp_path / "again") == read_all(tmp_path / "many")
     assert read_all(tmp_path / "one again") == read_all(tmp_path / "one")
+
+
+FAMILIES = {
+    "gpt2": lambda folder: shutil.copytree(GOLDEN / "gpt2", folder),
+    "bert": lambda folder: golden_encoders.write_folder(folder, "bert", "ForMaskedLM"),
+    "roberta": lambda folder: golden_encoders.write_folder(
+        folder, "roberta", "ForSequenceClassification"
+    ),
+    "distilbert": lambda folder: golden_encoders.write_folder(
+        folder, "distilbert", "ForQuestionAnswering"
+    ),
+    "embedder": lambda folder: golden_encoders.write_folder(folder, "bert", "Model"),
+    "t5": lambda folder: golden_t5.write_folder(folder, "t5"),
+    "flan_t5": lambda folder: golden_t5.write_folder(folder, "flan_t5"),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_saved_in_shards_twice_the_same(tmp_path, family):
+    FAMILIES[family](tmp_path / "given")
+    task = lmzoo.load(tmp_path / "given")
+    task.save_pretrained(tmp_path / "a", shard_size="25KB")
+    files = read_all(tmp_path / "a")
+    assert len(files) > 4
+    given = safetensors.numpy.load_file(tmp_path / "given" / "model.safetensors")
+    for name in files:
+        if name.endswith(".safetensors"):
+            for key, array in safetensors.numpy.load(files[name]).items():
+                np.testing.assert_array_equal(array, given[key])
+    lmzoo.load(tmp_path / "a").save_pretrained(tmp_path / "b", shard_size="25KB")
+    assert read_all(tmp_path / "b") == files
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_opens_the_shards_of_every_family(tmp_path, family):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    FAMILIES[family](tmp_path / "given")
+    lmzoo.load(tmp_path / "given").save_pretrained(tmp_path / "a", shard_size="25KB")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    kind = getattr(transformers, config["architectures"][0])
+    model, report = kind.from_pretrained(tmp_path / "a", output_loading_info=True)
+    wanted = kind.from_pretrained(tmp_path / "given").state_dict()
+    assert not report["unexpected_keys"] and not report["mismatched_keys"]
+    # A pooler that the class does not have is drawn anew on each side.
+    missing = set(report["missing_keys"])
+    assert all("pooler" in name for name in missing)
+    found = model.state_dict()
+    assert found.keys() == wanted.keys()
+    for name in found.keys() - missing:
+        assert torch.equal(found[name], wanted[name]), name
 
 
 def read_all(folder):
