@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import pathlib
 import secrets
@@ -9,6 +10,9 @@ import shutil
 import sys
 
 __all__ = ["atomic_folder", "check_new_folder"]
+
+# No space, no quota, over the largest size of a file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_new_folder(folder, overwrite=False):
@@ -48,6 +52,7 @@ def atomic_folder(folder, overwrite=False):
         pathlib.Path of the temporary sibling, empty.
     Raises:
         FileExistsError: as `check_new_folder`, also if somebody else writes to `folder` meanwhile.
+        OSError: if the disk is full; it names `folder`.
     """
     # Resolved, since "." has no siblings, and a link would be renamed instead of what it names.
     folder = check_new_folder(folder, overwrite).resolve()
@@ -65,6 +70,12 @@ def atomic_folder(folder, overwrite=False):
         else:
             _rename_new(sibling, folder)
         _flush(folder.parent)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # What was written is not where the caller asked for it, and is gone by now.
+        reason = f"{os.strerror(error.errno)}; nothing was changed"
+        raise OSError(error.errno, reason, str(folder)) from error
     finally:
         shutil.rmtree(sibling, ignore_errors=True)
 

@@ -32,11 +32,12 @@ def read_bytes(path, max_bytes=MAX_BYTES):
     return path.read_bytes()
 
 
-def read_text(path):
+def read_text(path, max_bytes=MAX_BYTES):
     """Reads a UTF-8 file of bounded size.
 
     Args:
         path: pathlib.Path.
+        max_bytes: int.
     Returns:
         str.
     Raises:
@@ -44,18 +45,19 @@ def read_text(path):
         ValueError: if it is too large or not UTF-8.
     """
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path, max_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path.name} must be UTF-8. Received: {str(path)!r}, where byte {error.start} is not."
         ) from error
 
 
-def read_json(path, kind=dict):
+def read_json(path, max_bytes=MAX_BYTES, kind=dict):
     """Reads JSON of bounded size, in which no key stands twice.
 
     Args:
         path: pathlib.Path.
+        max_bytes: int.
         kind: dict or list. What it must hold.
     Returns:
         dict, or what `kind` is.
@@ -63,7 +65,7 @@ def read_json(path, kind=dict):
         FileNotFoundError: if it is not there.
         ValueError: if it is too large, not UTF-8, not JSON, or of another kind.
     """
-    text = read_text(path)
+    text = read_text(path, max_bytes)
     try:
         found = json.loads(text, object_pairs_hook=_make_object)
     except (ValueError, RecursionError) as error:

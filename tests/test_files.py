@@ -154,7 +154,7 @@ def test_a_full_disk_keeps_the_old_folder(old, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device; nothing was changed: '{old}'"):
         write(old, overwrite=True)
     assert read_all(old) == {"old.txt": "old"}
     assert list(old.parent.iterdir()) == [old]

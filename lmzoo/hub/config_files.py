@@ -4,7 +4,7 @@ from lmzoo.json_files import read_json
 
 __all__ = ["check_model_type", "read_config"]
 
-_LARGEST_CONFIG = 2**20
+_LARGEST_CONFIG = 2**19
 
 
 def read_config(folder):

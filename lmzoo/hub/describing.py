@@ -5,9 +5,10 @@ import math
 
 from lmzoo.hub.cards import read_licence
 from lmzoo.hub.config_files import check_model_type, read_config
+from lmzoo.hub.folders import check_folder
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.safetensors_files import read_header
+from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
 
 __all__ = ["describe"]
@@ -30,8 +31,8 @@ def describe(source, revision=None):
     """Says what a model holds, from its config and the headers of its weights.
 
     Args:
-        source: str or path. A folder with config.json and .safetensors files, "hf://org/name", or
-            one of `lmzoo.zoo.names()`, as for `lmzoo.load`.
+        source: str or path. A folder with config.json and its weights in safetensors,
+            "hf://org/name", or one of `lmzoo.zoo.names()`, as for `lmzoo.load`.
         revision: str or None, as for `lmzoo.load`.
     Returns:
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
@@ -42,14 +43,14 @@ def describe(source, revision=None):
         `tokenizer` (dict with `kind` and `vocabulary_size`, or None), `licence` (str or None: what
         its card says), `files` (dict of name to bytes).
     Raises:
-        FileNotFoundError: if there is no such model, or it has no config.json or no .safetensors
-            file.
+        FileNotFoundError: if there is no such model, or it has no config.json or no weights.
         PermissionError, ConnectionError, ImportError: as `lmzoo.hub.find_folder`.
-        ValueError: if a file is broken.
+        ValueError: if a file is broken or leads out of the folder.
     """
     folder = find_folder(source, revision)
+    check_folder(folder)
     config = read_config(folder)
-    tensors = _read_tensors(folder)
+    tensors = find_weights(folder)[1]
     num_parameters = sum(math.prod(info.shape) for info in tensors.values())
     return {
         "folder": str(folder),
@@ -69,16 +70,6 @@ def describe(source, revision=None):
             path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
         },
     }
-
-
-def _read_tensors(folder):
-    """dict of name -> TensorInfo over all weights' files of a folder."""
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise FileNotFoundError(
-            f"`source` has no model.safetensors. Received: source={str(folder)!r}."
-        )
-    return {name: info for path in paths for name, info in read_header(path).items()}
 
 
 def _find_task(folder, config, tensors):

@@ -3,18 +3,24 @@
 import warnings
 
 import keras
+import tensorflow as tf
 
 from lmzoo import tasks
 from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.folders import check_folder
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
+from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
 from lmzoo.hub.tokenizer_files import load_tokenizer
-from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
+from lmzoo.hub.weight_files import check_weights, read_weights
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
+
+# The variables in which nearly all of a model's memory is, by their last names.
+_LARGE = ("kernel", "embeddings", "output_embeddings")
 
 
 def load(source, dtype=None, task=None, revision=None, **options):
@@ -24,9 +30,9 @@ def load(source, dtype=None, task=None, revision=None, **options):
     folder lacks is a fresh one, of which a warning says so in one line.
 
     Args:
-        source: str or path. A folder with config.json and model.safetensors; "hf://org/name", which
-            is downloaded once; or one of `lmzoo.zoo.names()`, unless a folder has that name.
-            Without tokenizer files the task works on ids.
+        source: str or path. A folder with config.json and model.safetensors, or its shards and
+            their index; "hf://org/name", which is downloaded once; or one of `lmzoo.zoo.names()`,
+            unless a folder has that name. Without tokenizer files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
         task: str or None. The name of a class of `lmzoo.tasks`, such as "TextClassifier"; None for
             the folder's own.
@@ -52,6 +58,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     """
     policy = _make_policy(dtype)
     folder = find_folder(source, revision)
+    check_folder(folder)
     config = read_config(folder)
     check_model_type(folder, config, MODEL_TYPES)
     path, header = find_weights(folder)
@@ -62,7 +69,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     opened = getattr(tasks, plan.task)(backbone, tokenizer, **{**plan.options, **options})
     variables = variables_by_path(backbone, getattr(opened, "head", None))
     _check_head(folder, plan, variables)
-    read_weights(path, header, plan.found, plan.recipes, variables)
+    read_weights(header, plan.found, plan.recipes, variables)
     _draw_fresh(folder, plan, backbone, variables)
     return opened
 
@@ -78,11 +85,12 @@ def _make_policy(dtype):
 
 
 def _build_empty(plan, policy):
-    """A backbone of zeros: random ones would be drawn only to be overwritten."""
+    """A backbone without values: those that are drawn, or zeros, would only be overwritten."""
     kinds = {"CausalLM": GPTBackbone, "Seq2SeqLM": T5Backbone}
     kind = kinds.get(plan.task, BertBackbone)
     name = "initializer_factor" if kind is T5Backbone else "initializer_range"
-    backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
+    with tf.variable_creator_scope(_leave_empty):
+        backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
     setattr(backbone, name, plan.arguments[name])
     return backbone
 
@@ -113,3 +121,17 @@ def _draw_fresh(folder, plan, backbone, variables):
         "train it before use.",
         stacklevel=3,
     )
+
+
+def _leave_empty(next_creator, **arguments):
+    if arguments["name"] not in _LARGE:
+        return next_creator(**arguments)
+    # In a graph nothing is computed: this asks for the shape alone.
+    with tf.Graph().as_default():
+        wanted = arguments.pop("initial_value")()
+
+    def make_empty():
+        # Memory that nobody has written to yet takes neither time nor space.
+        return tf.raw_ops.Empty(shape=wanted.shape, dtype=wanted.dtype, init=False)
+
+    return next_creator(initial_value=make_empty, **arguments)

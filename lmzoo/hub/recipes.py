@@ -70,26 +70,20 @@ def tensor_shapes(recipes, shapes):
     return found
 
 
-def join_tensors(recipe, shape, read):
-    """The values of a variable, as a NumPy array.
+def join_tensors(recipe, values, read):
+    """Fills the values of a variable from its tensors.
 
     Args:
         recipe: Recipe.
-        shape: tuple of int. The variable's.
-        read: callable. Gives a tensor of the file by its name, in the dtype of the variable.
+        values: NumPy array of the variable's shape. What it holds is overwritten.
+        read: callable `(name, part)`. Writes a tensor of the file into `part`, which has its shape
+            and is a view of `values`: so no tensor lies beside the whole but where it is converted.
     """
-    if len(recipe.names) == 1:
-        array = read(recipe.names[0])
-        return array.T if recipe.transposed else array
-    joined, start = None, 0
-    for name, width in zip(recipe.names, _find_widths(recipe, shape[-1]), strict=True):
-        array = read(name)
-        if joined is None:
-            joined = np.empty(shape, array.dtype)
-        # Part by part: at no time are all parts and the whole in memory.
-        joined[..., start : start + width] = array.T if recipe.transposed else array
+    start = 0
+    for name, width in zip(recipe.names, _find_widths(recipe, values.shape[-1]), strict=True):
+        part = values[..., start : start + width]
+        read(name, part.T if recipe.transposed else part)
         start += width
-    return joined
 
 
 def split_variable(recipe, array):

@@ -6,6 +6,7 @@ from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, t5
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
+from lmzoo.hub.shards import read_shard_size
 from lmzoo.hub.task_options import make_task_options
 from lmzoo.hub.weight_files import write_weights
 from lmzoo.models import BertBackbone, T5Backbone
@@ -13,8 +14,8 @@ from lmzoo.models import BertBackbone, T5Backbone
 __all__ = ["save_pretrained"]
 
 
-def save_pretrained(task, folder, overwrite=False):
-    """Writes config.json, model.safetensors and the tokenizer's files, atomically.
+def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
+    """Writes config.json, the weights and the tokenizer's files, atomically.
 
     The same task always gives the same bytes. What GPT-2, BERT, RoBERTa, DistilBERT or T5 can
     express is written in transformers' own names, so that its `from_pretrained` opens the folder;
@@ -25,12 +26,17 @@ def save_pretrained(task, folder, overwrite=False):
         task: a task of `lmzoo.tasks`.
         folder: str or path. New or empty, unless `overwrite`.
         overwrite: bool. If True, an existing folder is replaced.
+        shard_size: int, in bytes, or str such as "500MB" or "5GB". Larger weights are written as
+            shards and an index instead of one model.safetensors.
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
-        ValueError: if the backbone has an option that no file expresses, such as a function of the
-            caller's as its activation.
+        OSError: if the disk is full. `folder` is then as it was.
+        TypeError: if `shard_size` is neither.
+        ValueError: if `shard_size` is no size, or if the backbone has an option that no file
+            expresses, such as a function of the caller's as its activation.
     """
     check_new_folder(folder, overwrite)
+    limit = read_shard_size(shard_size)
     is_encoder = isinstance(task.backbone, BertBackbone)
     if isinstance(task.backbone, T5Backbone):
         config = _describe_seq2seq(task)
@@ -42,7 +48,7 @@ def save_pretrained(task, folder, overwrite=False):
     variables = families.variables_by_path(task.backbone, getattr(task, "head", None))
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     with atomic_folder(folder, overwrite) as new:
-        write_weights(new, plan.recipes, variables)
+        write_weights(new, plan.recipes, variables, limit)
         (new / "config.json").write_text(text + "\n", encoding="utf-8")
         if task.tokenizer is not None:
             task.tokenizer.save(new)

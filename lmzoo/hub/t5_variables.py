@@ -5,8 +5,8 @@ __all__ = ["MAX_SIZES", "variable_shapes"]
 # What a config may ask for, far above every published model. The file must hold the tensors too.
 MAX_SIZES = {
     "vocabulary_size": 2**24,
-    "num_layers": 2**10,
-    "num_decoder_layers": 2**10,
+    "num_layers": 2**9,
+    "num_decoder_layers": 2**9,
     "num_heads": 2**12,
     "hidden_dim": 2**18,
     "head_dim": 2**16,

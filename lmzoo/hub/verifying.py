@@ -8,7 +8,8 @@ from lmzoo.hub.describing import describe
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.recipes import tensor_shapes
-from lmzoo.hub.safetensors_files import FLOATS, read_header, read_tensor
+from lmzoo.hub.safetensors_files import FLOATS, read_tensor
+from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
 
 __all__ = ["verify"]
@@ -43,23 +44,16 @@ def verify(source, revision=None):
     config = read_config(folder)
     check_model_type(folder, config, MODEL_TYPES)
     described = describe(folder)
-    header, read = _open_weights(folder)
+    header = find_weights(folder)[1]
     plan = make_folder_plan(folder, config, header)
     report = _account(config["model_type"], header, plan)
     report["problems"] += [
-        *_check_tensors(header, plan, read),
+        *_check_tensors(header, plan),
         *_check_tokenizer(described["tokenizer"], plan),
     ]
     head = {"folder": str(folder), "model_type": config["model_type"], "task": plan.task}
     counts = {"num_tensors": len(header), "num_variables": len(plan.shapes)}
     return {**head, **counts, **report, "passed": not report["problems"]}
-
-
-def _open_weights(folder):
-    """The header of a folder's weights, and a function that reads a tensor by its name."""
-    path = folder / "model.safetensors"
-    header = read_header(path)
-    return header, lambda name: read_tensor(path, header[name])
 
 
 def _account(model_type, header, plan):
@@ -108,7 +102,7 @@ def _is_tied(model_type, name):
     return name in table or name.removeprefix(f"{model_type}.") in table
 
 
-def _check_tensors(header, plan, read):
+def _check_tensors(header, plan):
     """What is wrong with the tensors that are used: shapes, dtypes, values, copies that differ."""
     shapes, first, problems = tensor_shapes(plan.recipes, plan.shapes), {}, []
     for name, place in plan.found.items():
@@ -121,12 +115,12 @@ def _check_tensors(header, plan, read):
         if info.dtype not in FLOATS:
             problems.append(f"{name!r} holds {info.dtype}, which is none of {', '.join(FLOATS)}")
             continue
-        values = read(name)
+        values = read_tensor(info)
         wrong = _count_not_finite(values)
         if wrong:
             problems.append(f"{name!r} has {wrong} values that are not finite")
         other = first.setdefault(place, name)
-        if other != name and not np.array_equal(read(other), values):
+        if other != name and not np.array_equal(read_tensor(header[other]), values):
             problems.append(f"{other!r} and {name!r} differ and are one weight by the config")
     return problems
 

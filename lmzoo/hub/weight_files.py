@@ -1,38 +1,26 @@
-"""From a file of weights to the variables of a model and back, checked before a model is built."""
+"""From the files of weights to the variables of a model and back, checked before one is built."""
+
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from lmzoo.hub.recipes import join_tensors, split_variable, tensor_shapes
-from lmzoo.hub.safetensors_files import FLOATS, read_header, read_tensor, write_tensors
+from lmzoo.hub.safetensors_files import FLOATS, read_into, read_tensor, write_tensors
+from lmzoo.hub.shards import INDEX, make_index, plan_shards
+from lmzoo.json_files import write_json
 
-__all__ = ["WEIGHTS", "check_weights", "find_weights", "read_weights", "write_weights"]
+__all__ = ["check_weights", "read_weights", "write_weights"]
 
-WEIGHTS = "model.safetensors"
-
-
-def find_weights(folder):
-    """The path and the header of a folder's weights.
-
-    Raises:
-        FileNotFoundError: if there are none.
-        ValueError: if the file is broken.
-    """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`source` must hold {WEIGHTS}; pickled and sharded weights are not read. "
-            f"Received: source={str(folder)!r}. Save it again as one file of safetensors."
-        )
-    return path, read_header(path)
+# What TensorFlow asks of memory that it does not copy.
+_ALIGNMENT = 64
 
 
 def check_weights(path, header, found, recipes, shapes):
     """Refuses a file that does not hold each tensor once, in its shape and in a float dtype.
 
     Args:
-        path: path of the file.
-        header: dict, as `read_header` gives it.
+        path, header: as `find_weights` gives them.
         found: dict of name in the file -> name in the recipes; what is not in it is ignored.
         recipes: dict of variable path -> Recipe.
         shapes: dict of variable path -> shape.
@@ -46,12 +34,12 @@ def check_weights(path, header, found, recipes, shapes):
         info = header[name]
         if info.shape != wanted[place]:
             raise ValueError(
-                f"{name!r} in {str(path)!r} must have shape {wanted[place]} by its config. "
+                f"{name!r} in {str(info.path)!r} must have shape {wanted[place]} by its config. "
                 f"Received: {info.shape}."
             )
         if info.dtype not in FLOATS:
             raise ValueError(
-                f"{name!r} in {str(path)!r} must have one of the dtypes {', '.join(FLOATS)}. "
+                f"{name!r} in {str(info.path)!r} must have one of the dtypes {', '.join(FLOATS)}. "
                 f"Received: {info.dtype}."
             )
     _check_copies(path, header, found)
@@ -79,7 +67,7 @@ def _check_copies(path, header, found):
         other = first.setdefault(place, name)
         if other == name:
             continue
-        one, two = (read_tensor(path, header[each]) for each in (other, name))
+        one, two = (read_tensor(header[each]) for each in (other, name))
         if not np.array_equal(one, two):
             raise ValueError(
                 f"{other!r} and {name!r} in {str(path)!r} must be equal where "
@@ -88,47 +76,83 @@ def _check_copies(path, header, found):
             )
 
 
-def read_weights(path, header, found, recipes, variables):
+def read_weights(header, found, recipes, variables):
     """Gives each variable its values, one variable after another.
 
     Args:
-        path, header, found, recipes: as for `check_weights`, which has let them through.
+        header, found, recipes: as for `check_weights`, which has let them through.
         variables: dict of variable path -> Keras variable.
     Raises:
-        ValueError: if a weight is too large for the variables' dtype.
+        ValueError: if the variables are not those of the recipes, or a weight is too large for the
+            variables' dtype.
     """
+    if variables.keys() != recipes.keys():
+        raise ValueError(
+            "`variables` must be those of `recipes`, each set exactly once. Received: "
+            f"{_shorten(sorted(variables.keys() ^ recipes.keys()))} in one of them alone."
+        )
     names = {place: name for name, place in found.items()}
     for place, recipe in recipes.items():
         variable = variables[place]
+        dtype = tf.as_dtype(variable.dtype)
+        values = _make_aligned(tuple(variable.shape), dtype.as_numpy_dtype)
+        join_tensors(recipe, values, lambda name, part: _read_as(header, names[name], part))
+        variable.assign(_to_tensor(values, dtype))
 
-        def read(name, variable=variable):
-            return _read_as(path, names[name], header[names[name]], variable.dtype)
 
-        variable.assign(join_tensors(recipe, tuple(variable.shape), read))
+def _make_aligned(shape, dtype):
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def _read_as(path, name, info, dtype):
-    array = read_tensor(path, info)
+def _to_tensor(values, dtype):
+    """A tensor of the same memory: `tf.constant` would copy it twice."""
+    # DLPack has no bfloat16.
+    bits = values.view(f"u{values.dtype.itemsize}")
+    return tf.bitcast(tf.experimental.dlpack.from_dlpack(bits.__dlpack__()), dtype)
+
+
+def _read_as(header, name, part):
+    """Reads a tensor into a part of a variable's values, in their dtype."""
+    info, dtype = header[name], part.dtype
+    if part.flags.c_contiguous and dtype == FLOATS[info.dtype]:
+        read_into(info, part)
+        return
+    array = read_tensor(info)
     with np.errstate(over="ignore"):
-        values = array.astype(tf.as_dtype(dtype).as_numpy_dtype, copy=False)
-    if values.dtype.itemsize < array.dtype.itemsize and _has_overflown(array, values):
+        part[...] = array
+    if dtype.itemsize < array.dtype.itemsize and _has_overflown(array, part):
         largest = np.max(np.abs(array[np.isfinite(array)]))
         raise ValueError(
-            f"{name!r} in {str(path)!r} must fit `dtype`. Received: {largest:.4g} for {dtype}. "
-            f"Load it as 'mixed_{dtype}', which keeps float32 weights."
+            f"{name!r} in {str(info.path)!r} must fit `dtype`. Received: {largest:.4g} for "
+            f"{dtype}. Load it as 'mixed_{dtype}', which keeps float32 weights."
         )
-    return values
 
 
 def _has_overflown(array, values):
     return not np.array_equal(np.isfinite(array), np.isfinite(values))
 
 
-def write_weights(folder, recipes, variables):
-    """Writes the tensors of all recipes from the variables of the same paths."""
+def write_weights(folder, recipes, variables, shard_size):
+    """Writes the tensors of all recipes from the variables of the same paths.
+
+    Args:
+        folder: pathlib.Path.
+        recipes: dict of variable path -> Recipe.
+        variables: dict of variable path -> Keras variable.
+        shard_size: int. How many bytes the tensors of one file may take. Where one file does not
+            do, an index names the shards.
+    """
     tensors = {}
     for place, recipe in recipes.items():
-        parts = split_variable(recipe, np.asarray(variables[place].value))
-        # Copied now, so that no transposed view keeps the whole variable beside its copy.
-        tensors |= {name: np.ascontiguousarray(part) for name, part in parts.items()}
-    write_tensors(folder / WEIGHTS, tensors)
+        # The array of a tensor is a view of it; that of a variable would be a copy.
+        values = np.asarray(tf.convert_to_tensor(variables[place]))
+        tensors |= split_variable(recipe, values)
+    sizes = {name: array.nbytes for name, array in tensors.items()}
+    files = plan_shards(sizes, shard_size)
+    for file, names in files.items():
+        write_tensors(folder / file, {name: tensors[name] for name in names})
+    if len(files) > 1:
+        write_json(folder / INDEX, make_index(sizes, files))

@@ -155,18 +155,22 @@ class Task(keras.Model):
             self._graphs[key] = build()
         return self._graphs[key]
 
-    def save_pretrained(self, folder, overwrite=False):
+    def save_pretrained(self, folder, overwrite=False, shard_size="50GB"):
         """Writes the task in Hugging Face's layout, atomically.
 
         Args:
             folder: str or path. New or empty, unless `overwrite`.
             overwrite: bool. If True, an existing folder is replaced.
+            shard_size: int, in bytes, or str such as "500MB" or "5GB". Larger weights are written
+                as several files and an index.
         Raises:
             FileExistsError: if `folder` has files and `overwrite` is False.
+            OSError: if the disk is full. `folder` is then as it was.
+            TypeError, ValueError: if `shard_size` is not such a size.
         """
         from lmzoo.hub import save_pretrained
 
-        save_pretrained(self, folder, overwrite=overwrite)
+        save_pretrained(self, folder, overwrite=overwrite, shard_size=shard_size)
 
     def export(self, folder, format="tf_saved_model", **kwargs):
         """Writes one artefact that takes text and gives text, without any Python of ours.

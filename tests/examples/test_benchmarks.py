@@ -91,6 +91,17 @@ def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
     assert sentence_pieces.count("sentencepiece") == 2
 
 
+@pytest.mark.slow
+def test_loading_is_measured_beside_the_library_that_reads_its_files(tmp_path):
+    file = tmp_path / "numbers.json"
+    shown = run_script("loading.py", "--smoke", "--json", file)
+    rows = read_rows(file)
+    assert [row["family"] for row in rows] == ["safetensors", "lmzoo"]
+    assert rows[0]["to_reference"] == 1 and rows[1]["to_reference"] > 0
+    assert read_rows(file, "num_bytes") == 4 * (2 * (12 * 32**2 + 13 * 32) + (320 + 2 + 1024) * 32)
+    assert "lmzoo load" in shown and "safetensors read and copy" in shown
+
+
 def test_an_unknown_framework_is_named():
     done = subprocess.run(
         [sys.executable, str(FOLDER / "training.py"), "--only", "nobody"],

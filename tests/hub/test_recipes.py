@@ -29,6 +29,14 @@ CASES = {
     ),
     "vectors of different widths": ((12,), Recipe(("a", "b", "c"), (8, 2, 2)), [(8,), (2,), (2,)]),
 }
+
+
+def join(recipe, shape, tensors):
+    values = np.full(shape, np.nan)
+    join_tensors(recipe, values, lambda name, part: np.copyto(part, tensors[name]))
+    return values
+
+
 every_case = pytest.mark.parametrize(("shape", "recipe", "wanted"), CASES.values(), ids=CASES)
 
 
@@ -38,10 +46,9 @@ def test_tensors_are_joined_as_the_recipe_says(shape, recipe, wanted):
         name: RANDOM.normal(size=part) for name, part in zip(recipe.names, wanted, strict=True)
     }
     assert tensor_shapes({"v": recipe}, {"v": shape}) == {n: t.shape for n, t in tensors.items()}
-    joined = join_tensors(recipe, shape, tensors.__getitem__)
+    joined = join(recipe, shape, tensors)
     parts = [tensors[name].T if recipe.transposed else tensors[name] for name in recipe.names]
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis=-1))
-    assert joined.shape == shape
 
 
 @every_case
@@ -49,15 +56,8 @@ def test_splitting_is_the_way_back(shape, recipe, wanted):
     variable = RANDOM.normal(size=shape)
     tensors = split_variable(recipe, variable)
     assert [tensors[name].shape for name in recipe.names] == wanted
-    again = join_tensors(recipe, shape, tensors.__getitem__)
+    again = join(recipe, shape, tensors)
     np.testing.assert_array_equal(again, variable)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_the_parts_keep_their_dtype(dtype):
-    recipe = Recipe(("a", "b"), transposed=True)
-    joined = join_tensors(recipe, (5, 6), lambda name: np.ones((3, 5), dtype))
-    assert joined.dtype == dtype
 
 
 def test_recipes_are_named_by_the_modules_of_a_file():

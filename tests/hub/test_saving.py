@@ -1,10 +1,17 @@
 import json
+import pathlib
+import resource
+import shutil
 
+import golden_encoders
+import golden_t5
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import lmzoo
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 
 TEXTS = ["a cat sat on the mat", "that hat", "", "naïve 猫 🙂", "  two  spaces\n\n"]
 
@@ -58,6 +65,109 @@ def test_a_second_save_writes_the_same_files(tmp_path, lm):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+def test_shards_hold_what_one_file_holds_and_are_saved_again_byte_for_byte(tmp_path, lm):
+    for name, size in (("one", "50GB"), ("many", "20KB")):
+        lm.save_pretrained(tmp_path / name, shard_size=size)
+    index = json.loads((tmp_path / "many" / "model.safetensors.index.json").read_text())
+    one = safetensors.numpy.load_file(tmp_path / "one" / "model.safetensors")
+    assert index["metadata"] == {"total_size": sum(array.nbytes for array in one.values())}
+    many = {}
+    for path in sorted((tmp_path / "many").glob("model-*.safetensors")):
+        shard = safetensors.numpy.load_file(path)
+        assert set(shard) == {n for n, file in index["weight_map"].items() if file == path.name}
+        assert len(shard) == 1 or sum(array.nbytes for array in shard.values()) <= 20_000
+        assert not many.keys() & shard.keys()
+        many |= shard
+    assert many.keys() == one.keys()
+    assert all(np.array_equal(many[name], one[name]) for name in one)
+    again = lmzoo.load(tmp_path / "many")
+    again.save_pretrained(tmp_path / "again", shard_size=20_000)
+    again.save_pretrained(tmp_path / "one again")
+    assert read_all(tmp_path / "again") == read_all(tmp_path / "many")
+    assert read_all(tmp_path / "one again") == read_all(tmp_path / "one")
+
+
+FAMILIES = {
+    "gpt2": lambda folder: shutil.copytree(GOLDEN / "gpt2", folder),
+    "bert": lambda folder: golden_encoders.write_folder(folder, "bert", "ForMaskedLM"),
+    "roberta": lambda folder: golden_encoders.write_folder(
+        folder, "roberta", "ForSequenceClassification"
+    ),
+    "distilbert": lambda folder: golden_encoders.write_folder(
+        folder, "distilbert", "ForQuestionAnswering"
+    ),
+    "embedder": lambda folder: golden_encoders.write_folder(folder, "bert", "Model"),
+    "t5": lambda folder: golden_t5.write_folder(folder, "t5"),
+    "flan_t5": lambda folder: golden_t5.write_folder(folder, "flan_t5"),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_saved_in_shards_twice_the_same(tmp_path, family):
+    FAMILIES[family](tmp_path / "given")
+    task = lmzoo.load(tmp_path / "given")
+    task.save_pretrained(tmp_path / "a", shard_size="25KB")
+    files = read_all(tmp_path / "a")
+    assert len(files) > 4
+    given = safetensors.numpy.load_file(tmp_path / "given" / "model.safetensors")
+    for name in files:
+        if name.endswith(".safetensors"):
+            for key, array in safetensors.numpy.load(files[name]).items():
+                np.testing.assert_array_equal(array, given[key])
+    lmzoo.load(tmp_path / "a").save_pretrained(tmp_path / "b", shard_size="25KB")
+    assert read_all(tmp_path / "b") == files
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_transformers_opens_the_shards_of_every_family(tmp_path, family):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    FAMILIES[family](tmp_path / "given")
+    lmzoo.load(tmp_path / "given").save_pretrained(tmp_path / "a", shard_size="25KB")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    kind = getattr(transformers, config["architectures"][0])
+    model, report = kind.from_pretrained(tmp_path / "a", output_loading_info=True)
+    wanted = kind.from_pretrained(tmp_path / "given").state_dict()
+    assert not report["unexpected_keys"] and not report["mismatched_keys"]
+    # A pooler that the class does not have is drawn anew on each side.
+    missing = set(report["missing_keys"])
+    assert all("pooler" in name for name in missing)
+    found = model.state_dict()
+    assert found.keys() == wanted.keys()
+    for name in found.keys() - missing:
+        assert torch.equal(found[name], wanted[name]), name
+
+
+def read_all(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("given", [0, "5 things"])
+def test_a_wrong_shard_size_leaves_the_folder_alone(tmp_path, lm, given):
+    with pytest.raises(ValueError, match=f"`shard_size` must .*Received: shard_size={given!r}"):
+        lm.save_pretrained(tmp_path / "a", shard_size=given)
+    with pytest.raises(TypeError, match="`shard_size` must .*Received: shard_size=2.5 of type"):
+        lm.save_pretrained(tmp_path / "a", shard_size=2.5)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", ["50GB", "30KB"])
+def test_a_disk_that_is_full_in_the_middle_keeps_the_old_folder(tmp_path, lm, size):
+    folder = tmp_path / "a"
+    lm.save_pretrained(folder)
+    before = read_all(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system itself refuses a file's bytes from here on, wherever they come from.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=f"File too large; nothing was changed: '{folder}'"):
+            lm.save_pretrained(folder, overwrite=True, shard_size=size)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_all(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16", "mixed_bfloat16"])
 def test_weights_are_saved_in_the_dtype_they_have(tmp_path, golden, dtype):
     lm = lmzoo.load(golden, dtype=dtype)
@@ -84,10 +194,12 @@ def test_an_existing_folder_is_refused_unless_it_may_be_replaced(tmp_path, lm, g
     assert not (tmp_path / "a" / "tokenizer.json").exists()
 
 
-def test_transformers_opens_what_is_saved(tmp_path, lm):
+@pytest.mark.parametrize("size", ["50GB", "30KB"])
+def test_transformers_opens_what_is_saved(tmp_path, lm, size):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    lm.save_pretrained(tmp_path / "a")
+    lm.save_pretrained(tmp_path / "a", shard_size=size)
+    assert (tmp_path / "a" / "model.safetensors").exists() == (size == "50GB")
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "a", output_loading_info=True
     )

@@ -23,7 +23,7 @@ SIZES = {
     "d_model": 2**18,
     "d_kv": 2**16,
     "d_ff": 2**20,
-    "num_layers": 2**10,
+    "num_layers": 2**9,
     "num_heads": 2**12,
     "n_positions": 2**24,
     "relative_attention_num_buckets": 2**16,

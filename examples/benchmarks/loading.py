@@ -1,0 +1,160 @@
+"""How long lmzoo takes to open a folder of GPT-2's size and what memory, beside safetensors alone.
+
+The reference reads every tensor by the safetensors library and assigns it to a Keras variable of
+its shape that is already there. lmzoo reads the config, checks the header, builds the model and
+fills it. Both take turns, each in a process of its own; the file is one that was just written, so
+the system has it in memory. The peak is what a process's memory grew by while it loaded for the
+first time, and is known on Linux only.
+
+    python examples/benchmarks/loading.py --repeats 7 --json loading.json
+"""
+
+import gc
+import json
+import pathlib
+import re
+import statistics
+import tempfile
+import time
+
+import _common as common
+import numpy as np
+from _common import Contestant, set_tensorflow_threads
+
+REFERENCE = "safetensors"
+WEIGHTS = "model.safetensors"
+
+
+def main():
+    families = {REFERENCE: open_safetensors, "lmzoo": open_lmzoo}
+    arguments = common.parse(common.make_parser(__doc__.partition("\n")[0]), families)
+    common.prepare_environment(arguments.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        num_bytes = write_folder(folder, arguments.size)
+        call = (folder, arguments.threads)
+        with common.open_workers(arguments.families, *call) as workers:
+            rows = _make_rows(common.measure(workers, arguments.repeats), num_bytes)
+    common.print_table(
+        f"Opening {num_bytes / 1e6:.3g} MB of float32 weights",
+        ["contestant", "seconds", "x safetensors", "first s", "peak MB", "x weights"],
+        [
+            (
+                f"{row['family']} {row['name']}",
+                row["seconds"],
+                row["to_reference"],
+                row["first_seconds"],
+                row["peak_bytes"] and row["peak_bytes"] / 1e6,
+                row["to_weights"],
+            )
+            for row in rows
+        ],
+    )
+    common.write_json(arguments.json, {"num_bytes": num_bytes, "rows": rows})
+
+
+def _make_rows(measured, num_bytes):
+    rows = []
+    for (family, name), row in measured.items():
+        (first, peak), *others = row["results"]
+        rows.append(
+            {
+                "family": family,
+                "name": name,
+                "seconds": statistics.median(seconds for seconds, _ in others),
+                "all_seconds": [seconds for seconds, _ in others],
+                "first_seconds": first,
+                "peak_bytes": peak,
+                "to_weights": None if peak is None else peak / num_bytes,
+            }
+        )
+    reference = [row["seconds"] for row in rows if row["family"] == REFERENCE]
+    for row in rows:
+        row["to_reference"] = row["seconds"] / reference[0] if reference else None
+    return rows
+
+
+def write_folder(folder, size):
+    """Writes a GPT-2 with random weights as transformers does; how many bytes they are."""
+    from safetensors.numpy import save_file
+
+    dim = size.hidden_dim
+    shapes = {"wte.weight": (size.vocabulary_size, dim), "ln_f.weight": (dim,), "ln_f.bias": (dim,)}
+    shapes["wpe.weight"] = (size.max_sequence_length, dim)
+    dense = {"attn.c_attn": (1, 3), "attn.c_proj": (1, 1), "mlp.c_fc": (1, 4), "mlp.c_proj": (4, 1)}
+    for index in range(size.num_layers):
+        for name, (inputs, outputs) in dense.items():
+            shapes[f"h.{index}.{name}.weight"] = (inputs * dim, outputs * dim)
+            shapes[f"h.{index}.{name}.bias"] = (outputs * dim,)
+        for name in ("ln_1.weight", "ln_1.bias", "ln_2.weight", "ln_2.bias"):
+            shapes[f"h.{index}.{name}"] = (dim,)
+    random = np.random.default_rng(0)
+    tensors = {
+        f"transformer.{name}": random.standard_normal(shape, np.float32)
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    config = {
+        "model_type": "gpt2",
+        "vocab_size": size.vocabulary_size,
+        "n_positions": size.max_sequence_length,
+        "n_embd": dim,
+        "n_layer": size.num_layers,
+        "n_head": size.num_heads,
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return sum(array.nbytes for array in tensors.values())
+
+
+def measure_once(work):
+    """The seconds that `work` takes, and by how many bytes it raises the process's memory."""
+    gc.collect()
+    before = _read_memory("VmRSS")
+    if before is not None:
+        # From here on the peak is counted anew.
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    start = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    peak = None if before is None else _read_memory("VmHWM") - before
+    del result
+    return seconds, peak
+
+
+def _read_memory(name):
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return None
+    return int(re.search(rf"{name}:\s+(\d+) kB", status.read_text())[1]) * 1024
+
+
+def open_safetensors(folder, threads):
+    """The library's own reader, and a copy into variables."""
+    set_tensorflow_threads(threads)
+    import keras
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, framework="np") as file:
+        variables = {
+            name: keras.Variable(np.zeros(file.get_slice(name).get_shape(), np.float32))
+            for name in file.keys()
+        }
+
+    def copy():
+        with safe_open(folder / WEIGHTS, framework="np") as file:
+            for name, variable in variables.items():
+                variable.assign(file.get_tensor(name))
+
+    return {"read and copy": Contestant("float32", lambda: measure_once(copy))}
+
+
+def open_lmzoo(folder, threads):
+    """All that a user waits for."""
+    set_tensorflow_threads(threads)
+    import lmzoo
+
+    return {"load": Contestant("float32", lambda: measure_once(lambda: lmzoo.load(folder)))}
+
+
+if __name__ == "__main__":
+    main()
