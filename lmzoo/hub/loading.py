@@ -7,6 +7,7 @@ import keras
 from lmzoo import tasks
 from lmzoo.hub.config_files import read_config
 from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.generation_files import read_generation
 from lmzoo.hub.plans import MODEL_TYPES, make_plan
 from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, find_weights, read_weights
@@ -23,8 +24,10 @@ def load(source, dtype=None):
             files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
     Returns:
-        A task of `lmzoo.tasks`: for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`; for BERT,
-        RoBERTa and DistilBERT what the first of the config's `architectures` says.
+        A task of `lmzoo.tasks`: for GPT-2, Llama, Qwen2 and Mistral a `CausalLM`; for T5 and mT5 a
+        `Seq2SeqLM`; for BERT, RoBERTa and DistilBERT what the first of the config's `architectures`
+        says. One that generates has what a generation_config.json says as its
+        `generation_defaults` and `end_token_ids`.
     Raises:
         FileNotFoundError: if `source` is not such a folder.
         ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
@@ -39,8 +42,9 @@ def load(source, dtype=None):
     plan = _make_plan(folder, config, header)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
+    options = {**plan.options, **_read_generation(folder, plan, tokenizer)}
     backbone = _build_empty(plan, policy)
-    task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
+    task = getattr(tasks, plan.task)(backbone, tokenizer, **options)
     variables = variables_by_path(backbone, getattr(task, "head", None))
     read_weights(path, header, plan.found, plan.recipes, variables)
     return task
@@ -76,6 +80,13 @@ def _make_plan(folder, config, header):
     except ValueError as error:
         raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
     return plan
+
+
+def _read_generation(folder, plan, tokenizer):
+    if plan.task not in ("CausalLM", "Seq2SeqLM"):
+        return {}
+    start = plan.options.get("start_token_id")
+    return read_generation(folder, plan.arguments["vocabulary_size"], tokenizer, start)
 
 
 def _build_empty(plan, policy):
