@@ -45,11 +45,11 @@ CASES = [
     (
         "t5",
         {
-            **{"eos_token_id": [1, 7], "max_length": 9, "min_length": 5, "num_beams": 2},
+            **{"eos_token_id": [1, 82, 29, 26], "max_length": 9, "min_length": 5, "num_beams": 2},
             "decoder_start_token_id": 0,
         },
     ),
-    ("flan_t5", {"eos_token_id": 1, "max_new_tokens": 7, "decoder_start_token_id": 5}),
+    ("flan_t5", {"eos_token_id": 72, "max_new_tokens": 7, "decoder_start_token_id": 5}),
 ]
 T5 = (transformers.T5Config, transformers.T5ForConditionalGeneration)
 
