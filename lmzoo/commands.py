@@ -42,6 +42,8 @@ def generate(arguments):
             "`SOURCE` must have a tokenizer to read texts. Received: "
             f"{arguments.source!r}, which has no tokenizer.json and no vocab.json."
         )
+    # The model's own defaults may ask for beams, which do not stream.
+    streamable &= not {"num_beams", "num_return_sequences"} & lm.merge_options(options).keys()
     if arguments.json:
         results, scores = lm.generate(prompts, return_prompt=False, return_scores=True, **options)
         print_json([_as_record(*row) for row in zip(prompts, results, scores, strict=True)])

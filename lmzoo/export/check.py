@@ -86,7 +86,7 @@ def _compare_completions(folder, task, texts, max_new_tokens, options):
         # The artefact may have been exported to leave the prompt out.
         if got not in (whole, whole[len(prompt) :])
     ]
-    if options.get("num_beams", 1) > 1:
+    if task.merge_options(options).get("num_beams", 1) > 1:
         return different, None
     return different, float(np.max(np.abs(got_log_probs - log_probs)))
 

@@ -38,8 +38,8 @@ def export_saved_model(
             TensorFlow Serving refuses it unless started with `--xla_cpu_compilation_enabled`.
         overwrite: bool. If True, an existing folder is replaced.
         return_prompt: bool. For a task that generates. Whether a text begins with its prompt.
-        **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. Without a
-            `seed` it is 0.
+        **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. One that is
+            not given is that of its `generation_defaults`. Without a `seed` it is 0.
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
         TypeError: if a task that does not generate gets an option of generation.
@@ -72,7 +72,7 @@ def _make_reader(task, jit_compile, options):
 
 def _make_writer(task, jit_compile, return_prompt, options):
     """A tf.Module with the functions of a task that generates."""
-    options = GenerationOptions(**{"seed": 0, **options})
+    options = GenerationOptions(**{"seed": 0, **task.merge_options(options)})
     if options.num_return_sequences > 1:
         raise ValueError(
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "

@@ -1,18 +1,24 @@
 """Which decoder is read and written by which module, and where a model keeps its weights."""
 
-from lmzoo.hub import gpt2, lmzoo_gpt
+from lmzoo.hub import gpt2, llama, lmzoo_gpt
 
 __all__ = ["ARCHITECTURES", "DECODERS", "family_of", "variables_by_path"]
 
 # model_type in config.json -> the module that knows its keys and tensors
-DECODERS = {"gpt2": gpt2, "lmzoo_gpt": lmzoo_gpt}
-# model_type -> what config.json calls the class; for GPT-2 it is the one transformers opens.
-ARCHITECTURES = {"gpt2": "GPT2LMHeadModel", "lmzoo_gpt": "CausalLM"}
+DECODERS = {"gpt2": gpt2, **dict.fromkeys(llama.MODEL_TYPES, llama), "lmzoo_gpt": lmzoo_gpt}
+# model_type -> what config.json calls the class: the one that transformers opens, or else ours.
+ARCHITECTURES = {
+    "gpt2": "GPT2LMHeadModel",
+    "llama": "LlamaForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "lmzoo_gpt": "CausalLM",
+}
 
 
 def family_of(backbone):
     """The module that can write a decoder's backbone."""
-    return gpt2 if gpt2.fits(backbone) else lmzoo_gpt
+    return next((family for family in (gpt2, llama) if family.fits(backbone)), lmzoo_gpt)
 
 
 def variables_by_path(backbone, head=None):

@@ -44,6 +44,7 @@ def fits(backbone):
         and backbone.head_dim in (None, backbone.hidden_dim / backbone.num_heads)
         and backbone.use_bias
         and backbone.use_attention_bias in (None, True)
+        and backbone.use_output_bias in (None, True)
         and backbone.sliding_window is None
     )
 

@@ -56,6 +56,7 @@ def _block_shapes(arguments):
         raise ValueError(f"`head_dim` must be even. Received: head_dim={head_dim}.")
     use_bias = arguments.get("use_bias", True)
     attention_bias = arguments.get("use_attention_bias")
+    output_bias = arguments.get("use_output_bias")
     wide = arguments.get("intermediate_dim") or 4 * dim
     dense = {
         "self_attention/query_key_value": (
@@ -63,7 +64,11 @@ def _block_shapes(arguments):
             (heads + 2 * shared) * head_dim,
             use_bias if attention_bias is None else attention_bias,
         ),
-        "self_attention/output": (heads * head_dim, dim, use_bias),
+        "self_attention/output": (
+            heads * head_dim,
+            dim,
+            use_bias if output_bias is None else output_bias,
+        ),
         "feed_forward/intermediate": (dim, wide, use_bias),
         "feed_forward/output": (wide, dim, use_bias),
     }

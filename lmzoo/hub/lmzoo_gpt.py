@@ -3,6 +3,7 @@
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 from lmzoo.hub.recipes import Recipe
+from lmzoo.hub.rotary_fields import read_scaling
 
 __all__ = ["ACTIVATIONS", "make_arguments", "make_config", "make_recipes", "read_names"]
 
@@ -27,6 +28,9 @@ _NUMBERS = {
     "initializer_range": (0, 1000),
 }
 _FLAGS = ("gated", "use_bias", "tied")
+_OPTIONAL_FLAGS = ("use_attention_bias", "use_output_bias")
+# Arguments that a folder of the first version does not have.
+_ADDED = {"rotary_scaling": None, "use_output_bias": None}
 _CHOICES = {
     "positions": ("learned", "rotary"),
     "norm": ("layer_norm", "rms_norm"),
@@ -52,6 +56,7 @@ def make_arguments(config):
     found = config.get(_OURS)
     if not isinstance(found, dict):
         raise ValueError(f"`{_OURS}` must be an object. Received: {found!r:.80}.")
+    found = {**_ADDED, **found}
     arguments = {name: read_size(found, name, None, MAX_SIZES[name]) for name in _SIZES}
     for name in _OPTIONAL_SIZES:
         arguments[name] = read_size(found, name, None, MAX_SIZES[name], optional=True)
@@ -59,7 +64,9 @@ def make_arguments(config):
         arguments[name] = read_number(found, name, None, lowest, highest)
     for name in _FLAGS:
         arguments[name] = read_flag(found, name, None)
-    arguments["use_attention_bias"] = read_flag(found, "use_attention_bias", None, optional=True)
+    for name in _OPTIONAL_FLAGS:
+        arguments[name] = read_flag(found, name, None, optional=True)
+    arguments["rotary_scaling"] = read_scaling(found, "rotary_scaling")
     for name, choices in _CHOICES.items():
         arguments[name] = read_choice(found, name, None, choices)
     wrong = sorted(found.keys() ^ arguments.keys())

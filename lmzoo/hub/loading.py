@@ -9,6 +9,7 @@ from lmzoo import tasks
 from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.folders import check_folder
+from lmzoo.hub.generation_files import read_generation
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.shards import find_weights
@@ -40,9 +41,11 @@ def load(source, dtype=None, task=None, revision=None, **options):
             changes.
         **options: arguments of that class, such as `labels`. They go before the folder's.
     Returns:
-        A task of `lmzoo.tasks`. Its own is for GPT-2 a `CausalLM`; for T5 and mT5 a `Seq2SeqLM`;
-        for BERT, RoBERTa and DistilBERT what the first of the config's `architectures` says; for a
-        folder of sentence-transformers a `TextEmbedder`.
+        A task of `lmzoo.tasks`. Its own is for GPT-2, Llama, Qwen2 and Mistral a `CausalLM`; for T5
+        and mT5 a `Seq2SeqLM`; for BERT, RoBERTa and DistilBERT what the first of the config's
+        `architectures` says; for a folder of sentence-transformers a `TextEmbedder`. One that
+        generates has what a generation_config.json says as its `generation_defaults` and
+        `end_token_ids`.
     Raises:
         FileNotFoundError, PermissionError, ConnectionError: if `source` is not such a folder, or
             is not to be had from the hub, as `lmzoo.hub.find_folder` tells it.
@@ -65,8 +68,9 @@ def load(source, dtype=None, task=None, revision=None, **options):
     plan = make_folder_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
+    options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
     backbone = _build_empty(plan, policy)
-    opened = getattr(tasks, plan.task)(backbone, tokenizer, **{**plan.options, **options})
+    opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
     variables = variables_by_path(backbone, getattr(opened, "head", None))
     _check_head(folder, plan, variables)
     read_weights(header, plan.found, plan.recipes, variables)
@@ -82,6 +86,13 @@ def _make_policy(dtype):
             "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
             f"'mixed_float16'. Received: dtype={dtype!r}."
         ) from error
+
+
+def _read_generation(folder, plan, tokenizer):
+    if plan.task not in ("CausalLM", "Seq2SeqLM"):
+        return {}
+    start = plan.options.get("start_token_id")
+    return read_generation(folder, plan.arguments["vocabulary_size"], tokenizer, start)
 
 
 def _build_empty(plan, policy):

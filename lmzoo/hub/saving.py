@@ -4,6 +4,7 @@ import json
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, t5
+from lmzoo.hub.generation_files import GENERATION, make_generation_config
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
 from lmzoo.hub.shards import read_shard_size
@@ -17,10 +18,13 @@ __all__ = ["save_pretrained"]
 def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     """Writes config.json, the weights and the tokenizer's files, atomically.
 
-    The same task always gives the same bytes. What GPT-2, BERT, RoBERTa, DistilBERT or T5 can
-    express is written in transformers' own names, so that its `from_pretrained` opens the folder;
-    other options of the first four are written under the model types "lmzoo_gpt" and "lmzoo_bert",
-    which only lmzoo opens. A pooler that the class of transformers does not have is left out.
+    The same task always gives the same bytes. What GPT-2, Llama, Qwen2, Mistral, BERT, RoBERTa,
+    DistilBERT or T5 can express is written in transformers' own names, so that its
+    `from_pretrained` opens the folder; other options of decoders and encoders are written under the
+    model types "lmzoo_gpt" and "lmzoo_bert", which only lmzoo opens. A decoder is written as the
+    first of the four that has its options. A pooler that the class of transformers does not have is
+    left out. A task that generates has a generation_config.json too, where it has defaults or an
+    end token.
 
     Args:
         task: a task of `lmzoo.tasks`.
@@ -46,14 +50,21 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     # What could not be read again is not written.
     plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
     variables = families.variables_by_path(task.backbone, getattr(task, "head", None))
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+    generation = make_generation_config(task) if hasattr(task, "generate") else None
     with atomic_folder(folder, overwrite) as new:
         write_weights(new, plan.recipes, variables, limit)
-        (new / "config.json").write_text(text + "\n", encoding="utf-8")
+        _write_json(new / "config.json", config)
+        if generation is not None:
+            _write_json(new / GENERATION, generation)
         if task.tokenizer is not None:
             task.tokenizer.save(new)
         if "TextEmbedder" == type(task).__name__ and config["model_type"] in bert.MODEL_TYPES:
             write_embedding(new, task)
+
+
+def _write_json(path, content):
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _describe_decoder(task):

@@ -12,6 +12,7 @@ from lmzoo.layers.pooling import find_first, pool
 from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.relative_positions import RelativePositionBias
+from lmzoo.layers.rotary_scaling import check_rotary_scaling, scale_frequencies
 
 __all__ = [
     "make_causal_mask",
@@ -27,6 +28,8 @@ __all__ = [
     "LearnedPositions",
     "SinusoidalPositions",
     "rotate_by_position",
+    "check_rotary_scaling",
+    "scale_frequencies",
     "RelativePositionBias",
     "FeedForward",
     "make_norm",

@@ -12,6 +12,7 @@ from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.rotary_scaling import check_rotary_scaling
 from lmzoo.layers.shapes import (
     find_size,
     flatten_positions,
@@ -198,6 +199,7 @@ class SelfAttention(_Attention):
         scale: float or None. Multiplies the scores; None for H ** -0.5.
         rotary: bool. If True, queries and keys are turned by their position.
         max_wavelength: float. The base of the rotary angles.
+        rotary_scaling: dict or None, as `check_rotary_scaling` explains it.
         dropout: float in [0, 1). Applied to the attention weights.
         initializer: Keras initializer of the projections.
         output_initializer: the output kernel's; None for `initializer`.
@@ -227,11 +229,15 @@ class SelfAttention(_Attention):
         (1, 2, 8, 4)
     """
 
-    def __init__(self, num_heads, rotary=False, max_wavelength=10000.0, **kwargs):
+    def __init__(
+        self, num_heads, rotary=False, max_wavelength=10000.0, rotary_scaling=None, **kwargs
+    ):
         super().__init__(num_heads, **kwargs)
         check_positive(max_wavelength=max_wavelength)
+        check_rotary_scaling(rotary_scaling)
         self.rotary = rotary
         self.max_wavelength = max_wavelength
+        self.rotary_scaling = rotary_scaling
 
     def build(self, hidden_shape):
         hidden_dim = hidden_shape[-1]
@@ -265,7 +271,9 @@ class SelfAttention(_Attention):
             if positions is None:
                 positions = ops.arange(find_size(hidden, axis=1), dtype="int32")
                 positions = ops.expand_dims(positions + ops.cast(position, "int32"), 0)
-            query_key = rotate_by_position(query_key, positions, self.max_wavelength)
+            query_key = rotate_by_position(
+                query_key, positions, self.max_wavelength, self.rotary_scaling
+            )
         # (B, N + K, T, H) -> (B, N, T, H), (B, K, T, H)
         query, key = ops.split(query_key, [self.num_heads], axis=1)
         if cache is not None:
@@ -290,6 +298,7 @@ class SelfAttention(_Attention):
             **super().get_config(),
             "rotary": self.rotary,
             "max_wavelength": self.max_wavelength,
+            "rotary_scaling": self.rotary_scaling,
         }
 
 

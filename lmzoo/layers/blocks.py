@@ -21,13 +21,15 @@ class TransformerBlock(keras.layers.Layer):
     Args:
         num_heads: int. N.
         intermediate_dim: int. F, the feed-forward width.
-        head_dim, num_key_value_heads, rotary, max_wavelength, scale: as for `SelfAttention`.
+        head_dim, num_key_value_heads, rotary, max_wavelength, rotary_scaling, scale: as for
+            `SelfAttention`.
         norm: "layer_norm" or "rms_norm".
         norm_epsilon: float.
         norm_first: bool. Pre-norm if True, post-norm if False.
         activation, gated: as for `FeedForward`.
         use_bias: bool. Whether every projection has a bias.
         use_attention_bias: bool or None. Overrides it for query, key and value alone.
+        use_output_bias: bool or None. Overrides it for the output of attention alone.
         cross_attention: bool. If True, a second attention over `context` follows the first.
         dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
         initializer: Keras initializer of the kernels.
@@ -68,6 +70,7 @@ class TransformerBlock(keras.layers.Layer):
         num_key_value_heads=None,
         rotary=False,
         max_wavelength=10000.0,
+        rotary_scaling=None,
         scale=None,
         norm="layer_norm",
         norm_epsilon=1e-5,
@@ -76,6 +79,7 @@ class TransformerBlock(keras.layers.Layer):
         gated=False,
         use_bias=True,
         use_attention_bias=None,
+        use_output_bias=None,
         cross_attention=False,
         dropout=0.0,
         initializer="glorot_uniform",
@@ -90,6 +94,7 @@ class TransformerBlock(keras.layers.Layer):
         self.num_key_value_heads = num_key_value_heads
         self.rotary = rotary
         self.max_wavelength = max_wavelength
+        self.rotary_scaling = rotary_scaling
         self.scale = scale
         self.norm = norm
         self.norm_epsilon = norm_epsilon
@@ -98,6 +103,7 @@ class TransformerBlock(keras.layers.Layer):
         self.gated = gated
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
+        self.use_output_bias = use_output_bias
         self.dropout = dropout
         self.float32_residual = float32_residual
         self._residual_policy = self.dtype_policy
@@ -119,10 +125,15 @@ class TransformerBlock(keras.layers.Layer):
             "scale": scale,
             "dropout": dropout,
             "use_bias": use_bias if use_attention_bias is None else use_attention_bias,
-            "use_output_bias": use_bias,
+            "use_output_bias": use_bias if use_output_bias is None else use_output_bias,
         }
         self.self_attention = SelfAttention(
-            **heads, **shared, rotary=rotary, max_wavelength=max_wavelength, name="self_attention"
+            **heads,
+            **shared,
+            rotary=rotary,
+            max_wavelength=max_wavelength,
+            rotary_scaling=rotary_scaling,
+            name="self_attention",
         )
         self.self_attention_norm = self._make_norm("self_attention_norm")
         self.cross_attention = None
@@ -238,9 +249,9 @@ class TransformerBlock(keras.layers.Layer):
 
     def get_config(self):
         names = (
-            "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength scale "
-            "norm norm_epsilon norm_first activation gated use_bias use_attention_bias dropout "
-            "float32_residual"
+            "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
+            "rotary_scaling scale norm norm_epsilon norm_first activation gated use_bias "
+            "use_attention_bias use_output_bias dropout float32_residual"
         )
         return {
             **super().get_config(),

@@ -6,6 +6,7 @@ from keras import ops
 
 from lmzoo.layers.checks import check_even, check_length, check_positive, check_size
 from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.rotary_scaling import scale_frequencies
 
 __all__ = ["LearnedPositions", "SinusoidalPositions", "rotate_by_position"]
 
@@ -114,7 +115,7 @@ class SinusoidalPositions(keras.layers.Layer):
         return {**super().get_config(), "max_wavelength": self.max_wavelength}
 
 
-def rotate_by_position(heads, positions, max_wavelength=10000.0):
+def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):
     """Turns each pair of features by an angle that grows with the position (rotary positions).
 
     Feature i is paired with feature i + H/2, as GPT-NeoX and Llama checkpoints have it; the paper
@@ -124,6 +125,7 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
         heads: float (B, N, T, H), queries or keys, H even.
         positions: int (B or 1, T).
         max_wavelength: float. The base of the angles (theta).
+        scaling: dict or None, as `check_rotary_scaling` explains it.
     Returns:
         float (B, N, T, H) in the dtype of `heads`.
     Raises:
@@ -134,7 +136,7 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
     check_even(head_dim=head_dim)
     # Angles in float32 at least: bfloat16 cannot tell position 257 from 256.
     precise = at_least_float32(heads)
-    angles = _compute_angles(positions, head_dim, max_wavelength, precise.dtype)
+    angles = _compute_angles(positions, head_dim, max_wavelength, precise.dtype, scaling)
     # (B, T, H/2) -> (B, 1, T, H)
     angles = ops.expand_dims(ops.concatenate([angles, angles], axis=-1), 1)
     low, high = ops.split(precise, 2, axis=-1)
@@ -142,8 +144,9 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0):
     return ops.cast(precise * ops.cos(angles) + turned * ops.sin(angles), heads.dtype)
 
 
-def _compute_angles(positions, features, max_wavelength, dtype):
+def _compute_angles(positions, features, max_wavelength, dtype, scaling=None):
     # (..., T) -> (..., T, features / 2)
     exponents = np.arange(0, features, 2, dtype="float64") / features
-    frequencies = ops.convert_to_tensor(max_wavelength**-exponents, dtype)
+    frequencies = scale_frequencies(max_wavelength**-exponents, scaling)
+    frequencies = ops.convert_to_tensor(frequencies, dtype)
     return ops.expand_dims(ops.cast(positions, dtype), -1) * frequencies

@@ -24,7 +24,7 @@ class GPTBackbone(keras.Model):
 
     The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With
     `positions="rotary", norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a
-    Llama, with `num_key_value_heads` and `sliding_window` also a Mistral.
+    Llama, with `sliding_window` also a Mistral, with `use_attention_bias=True` a Qwen2.
 
     One forward pass serves training, prefill and step: without a cache the T tokens see each other;
     with one they are written to its slots from `position` on and see all that is there.
@@ -38,6 +38,8 @@ class GPTBackbone(keras.Model):
         max_sequence_length: int. The longest context, in tokens.
         positions: "learned" or "rotary".
         max_wavelength: float. The base of the rotary angles.
+        rotary_scaling: dict or None. Slows them down for longer texts, as
+            `lmzoo.layers.check_rotary_scaling` explains it.
         norm: "layer_norm" or "rms_norm".
         norm_epsilon: float.
         activation: str. The feed-forward's activation.
@@ -46,6 +48,7 @@ class GPTBackbone(keras.Model):
         head_dim: int or None. H; None for D / N.
         use_bias: bool. Whether every projection has a bias.
         use_attention_bias: bool or None. Overrides it for query, key and value.
+        use_output_bias: bool or None. Overrides it for the output of attention.
         tied: bool. Whether the head uses the token embeddings.
         sliding_window: int or None. How many tokens back each token sees, itself included.
         dropout: float in [0, 1). On embeddings, attention weights and sub-layers.
@@ -88,6 +91,7 @@ class GPTBackbone(keras.Model):
         max_sequence_length=1024,
         positions="learned",
         max_wavelength=10000.0,
+        rotary_scaling=None,
         norm="layer_norm",
         norm_epsilon=1e-5,
         activation="gelu_tanh",
@@ -96,6 +100,7 @@ class GPTBackbone(keras.Model):
         head_dim=None,
         use_bias=True,
         use_attention_bias=None,
+        use_output_bias=None,
         tied=True,
         sliding_window=None,
         dropout=0.0,
@@ -106,6 +111,11 @@ class GPTBackbone(keras.Model):
         if positions not in ("learned", "rotary"):
             raise ValueError(
                 f"`positions` must be 'learned' or 'rotary'. Received: positions={positions!r}."
+            )
+        if rotary_scaling is not None and positions != "rotary":
+            raise ValueError(
+                "`rotary_scaling` must be None where positions are not 'rotary'. Received: "
+                f"rotary_scaling={rotary_scaling!r:.80}, positions={positions!r}."
             )
         check_size(
             num_layers=num_layers,
@@ -124,6 +134,7 @@ class GPTBackbone(keras.Model):
         self.max_sequence_length = max_sequence_length
         self.positions = positions
         self.max_wavelength = max_wavelength
+        self.rotary_scaling = rotary_scaling
         self.norm = norm
         self.norm_epsilon = norm_epsilon
         self.activation = activation
@@ -132,6 +143,7 @@ class GPTBackbone(keras.Model):
         self.head_dim = head_dim
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
+        self.use_output_bias = use_output_bias
         self.tied = tied
         self.sliding_window = sliding_window
         self.dropout = dropout
@@ -156,12 +168,14 @@ class GPTBackbone(keras.Model):
                 num_key_value_heads=num_key_value_heads,
                 rotary=positions == "rotary",
                 max_wavelength=max_wavelength,
+                rotary_scaling=rotary_scaling,
                 norm=norm,
                 norm_epsilon=norm_epsilon,
                 activation=activation,
                 gated=gated,
                 use_bias=use_bias,
                 use_attention_bias=use_attention_bias,
+                use_output_bias=use_output_bias,
                 dropout=dropout,
                 initializer=normal,
                 output_initializer=_make_normal(initializer_range / (2 * num_layers) ** 0.5),
@@ -265,8 +279,9 @@ class GPTBackbone(keras.Model):
     def get_config(self):
         names = (
             "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
-            "positions max_wavelength norm norm_epsilon activation gated num_key_value_heads "
-            "head_dim use_bias use_attention_bias tied sliding_window dropout initializer_range"
+            "positions max_wavelength rotary_scaling norm norm_epsilon activation gated "
+            "num_key_value_heads head_dim use_bias use_attention_bias use_output_bias tied "
+            "sliding_window dropout initializer_range"
         )
         own = {name: getattr(self, name) for name in names.split()}
         return {**super().get_config(), **own}

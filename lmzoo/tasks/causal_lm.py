@@ -19,13 +19,18 @@ class CausalLM(TextGeneration, Task):
     Args:
         backbone: `lmzoo.models.GPTBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+        generation_defaults: dict of options of `lmzoo.generation.GenerationOptions`, or None. What
+            `generate`, `stream` and `export` begin with where they are not given an option.
+        end_token_ids: ints, or None for the tokenizer's. The tokens that end a text.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `document_ids` int (B, T).
     Returns:
         Logits, float (B, T, V).
     Raises:
-        ValueError: if the tokenizer does not fit the backbone.
+        TypeError: if a default is unknown or of the wrong type.
+        ValueError: if the tokenizer does not fit the backbone, or a default or an id is out of its
+            range.
 
     Example:
         >>> backbone = lmzoo.models.GPTBackbone(100, num_layers=1, num_heads=2, hidden_dim=8)
@@ -34,8 +39,12 @@ class CausalLM(TextGeneration, Task):
         TensorShape([1, 3, 100])
     """
 
-    def __init__(self, backbone, tokenizer=None, **kwargs):
+    def __init__(
+        self, backbone, tokenizer=None, generation_defaults=None, end_token_ids=None, **kwargs
+    ):
         super().__init__(backbone, tokenizer, **kwargs)
+        self.generation_defaults = generation_defaults
+        self.end_token_ids = end_token_ids
         self.perplexity = Perplexity(name="perplexity")
 
     def call(self, inputs, training=None):

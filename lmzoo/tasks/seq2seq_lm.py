@@ -32,11 +32,15 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             what the backbone takes.
         start_token_id: int or None. What the decoder begins with; None for the tokenizer's padding
             token, as T5 has it, or 0 without a tokenizer.
+        generation_defaults: dict of options of `lmzoo.generation.GenerationOptions`, or None. What
+            `generate`, `stream` and `export` begin with where they are not given an option.
+        end_token_ids: ints, or None for the tokenizer's. The tokens that end a generated text.
     Call arguments:
         inputs: dict as `T5Backbone` takes it.
     Returns:
         Logits, float (B, T, V), of the token that follows each one of the target.
     Raises:
+        TypeError: if a default is unknown or of the wrong type.
         ValueError: if the tokenizer does not fit the backbone or a number is out of its range.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.
 
@@ -57,6 +61,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         z_loss=0.0,
         sequence_length=None,
         start_token_id=None,
+        generation_defaults=None,
+        end_token_ids=None,
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
@@ -74,6 +80,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
                 f"start_token_id={start_token_id}."
             )
         self.start_token_id = start_token_id
+        self.generation_defaults = generation_defaults
+        self.end_token_ids = end_token_ids
         self.perplexity = Perplexity(name="perplexity")
         self._make_loss()
 

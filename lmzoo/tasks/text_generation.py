@@ -1,11 +1,13 @@
 """The generating half of a task: `generate` and `stream`, the same for decoders and seq2seq."""
 
 import codecs
+import types
 
 import numpy as np
 import tensorflow as tf
 
 from lmzoo.generation import GenerationOptions
+from lmzoo.tasks.generation_defaults import check_defaults, check_end_token_ids, merge_options
 from lmzoo.tasks.generator import Generator, left_pad
 
 __all__ = ["TextGeneration"]
@@ -22,6 +24,8 @@ class TextGeneration:
 
     # Whether a result goes on with its prompt, or answers it.
     prompt_is_text = True
+    _generation_defaults = types.MappingProxyType({})
+    _end_token_ids = None
 
     def make_prompt(self, token_ids, padding_mask):
         """The ids that new ones are written behind, and their mask, both (B, P)."""
@@ -41,7 +45,8 @@ class TextGeneration:
                 first call for each batch size and pair of length buckets (powers of two) and makes
                 the rest faster; "auto" does so from 50 million parameters on.
             **options: `max_new_tokens`, `temperature`, `top_p`, ... as
-                `lmzoo.generation.GenerationOptions` explains them.
+                `lmzoo.generation.GenerationOptions` explains them. One that is not given is that of
+                `generation_defaults`.
         Returns:
             str for a str, list for a list; with `num_return_sequences` above 1 a list for each
             prompt. With `return_scores` the pair of that and a float32 array (B,) or (B, n).
@@ -53,7 +58,7 @@ class TextGeneration:
             lm.generate(["def main("], max_new_tokens=32, temperature=0.8, top_p=0.95, seed=1)
         """
         batch, is_single = self._as_batch(prompts)
-        options = GenerationOptions(**options)
+        options = self.make_options(options)
         parameters = self._make_parameters(options, len(batch))
         if not batch:
             return ([], np.zeros([0], np.float32)) if return_scores else []
@@ -85,12 +90,13 @@ class TextGeneration:
         Raises:
             ValueError: as `generate`, and if more than one result is asked for.
         """
-        options = GenerationOptions(**options)
+        options = self.make_options(options)
         if options.num_beams > 1 or options.num_return_sequences > 1:
             raise ValueError(
                 "`stream` gives one text as it grows. Received: "
                 f"num_beams={options.num_beams}, "
-                f"num_return_sequences={options.num_return_sequences}. Use `generate`."
+                f"num_return_sequences={options.num_return_sequences}. Use `generate`, or pass "
+                "num_beams=1, num_return_sequences=1 where they are defaults."
             )
         if not isinstance(prompt, str):
             raise TypeError(f"`prompt` must be a string. Received: {type(prompt).__name__}.")
@@ -125,6 +131,51 @@ class TextGeneration:
                 return
             last = count
             state = advance(state, parameters, tf.constant(last + 1))
+
+    # What holds where a caller says nothing
+
+    @property
+    def generation_defaults(self):
+        """Mapping of option -> value that `generate`, `stream` and `export` begin with.
+
+        Assigned as a whole: `lm.generation_defaults = {"num_beams": 4}`. An option that a call is
+        given wins.
+        """
+        return types.MappingProxyType(self._generation_defaults)
+
+    @generation_defaults.setter
+    def generation_defaults(self, defaults):
+        self._generation_defaults = check_defaults(defaults)
+
+    def merge_options(self, options):
+        """dict. The options of a call that is given `options`, with the task's defaults."""
+        return merge_options(self._generation_defaults, options)
+
+    def make_options(self, options):
+        """`merge_options`, checked, as `GenerationOptions`."""
+        return GenerationOptions(**self.merge_options(options))
+
+    @property
+    def end_token_ids(self):
+        """tuple of int. The tokens that end a text; the tokenizer's where none are set."""
+        if self._end_token_ids is not None:
+            return self._end_token_ids
+        if self.tokenizer is None or self.tokenizer.end_token_id is None:
+            return ()
+        return (self.tokenizer.end_token_id,)
+
+    @end_token_ids.setter
+    def end_token_ids(self, ids):
+        self._end_token_ids = check_end_token_ids(ids, self.backbone.vocabulary_size)
+
+    def get_config(self):
+        config = super().get_config()
+        # Left out where nothing is set, as in files of the first version.
+        if self._generation_defaults:
+            config["generation_defaults"] = dict(self._generation_defaults)
+        if self._end_token_ids is not None:
+            config["end_token_ids"] = list(self._end_token_ids)
+        return config
 
     # Inputs
 
@@ -208,13 +259,6 @@ class TextGeneration:
         if self.tokenizer is None:
             raise ValueError(f"`{name}` needs a task with a tokenizer. Received: tokenizer=None.")
 
-    @property
-    def end_token_ids(self):
-        """tuple of int. The tokens that end a text."""
-        if self.tokenizer is None or self.tokenizer.end_token_id is None:
-            return ()
-        return (self.tokenizer.end_token_id,)
-
     # Graphs, each traced once: lengths and batch sizes are left open.
 
     def _wants_xla(self, jit_compile):
@@ -233,7 +277,7 @@ class TextGeneration:
 
             return tf.function(generate, autograph=False, input_signature=_make_signature(options))
 
-        return self._get_graph(("generate", _graph_key(options), jit_compile), build)
+        return self._get_graph(("generate", self._graph_key(options), jit_compile), build)
 
     def _get_stream(self, options):
         def build():
@@ -253,7 +297,17 @@ class TextGeneration:
             )
             return start, advance
 
-        return self._get_graph(("stream", _graph_key(options)), build)
+        return self._get_graph(("stream", self._graph_key(options)), build)
+
+    def _graph_key(self, options):
+        """What a traced graph depends on; everything else in the options is a tensor."""
+        return (
+            options.make_rules(self.end_token_ids),
+            options.stops,
+            options.num_beams,
+            options.num_return_sequences,
+            options.early_stopping,
+        )
 
     def _to_outputs(self, results, texts):
         if self.tokenizer is not None:
@@ -263,17 +317,6 @@ class TextGeneration:
             [row[mask].tolist() for row, mask in zip(rows, row_masks, strict=True)]
             for rows, row_masks in zip(token_ids, masks, strict=True)
         ]
-
-
-def _graph_key(options):
-    """What a traced graph depends on; everything else in the options is a tensor."""
-    return (
-        options.make_rules(()),
-        options.stops,
-        options.num_beams,
-        options.num_return_sequences,
-        options.early_stopping,
-    )
 
 
 def _make_signature(options):

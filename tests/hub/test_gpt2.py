@@ -176,6 +176,7 @@ def test_every_variable_has_one_name_and_its_shape(arguments):
         {"head_dim": 2},
         {"use_bias": False},
         {"use_attention_bias": False},
+        {"use_output_bias": False},
         {"sliding_window": 3},
     ],
     ids=str,

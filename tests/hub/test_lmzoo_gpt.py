@@ -17,9 +17,15 @@ LLAMA = {
     "tied": False,
 }
 OPTIONS = {
-    "llama": LLAMA,
-    "mistral": {**LLAMA, "num_key_value_heads": 2, "sliding_window": 3, "max_wavelength": 5e5},
-    "qwen": {**LLAMA, "use_attention_bias": True, "head_dim": 6, "intermediate_dim": 11},
+    "llama with layer norm": {**LLAMA, "norm": "layer_norm"},
+    "mistral with biases": {
+        **{**LLAMA, "num_key_value_heads": 2, "sliding_window": 3, "max_wavelength": 5e5},
+        **{"use_bias": True, "rotary_scaling": {"kind": "linear", "factor": 2.0}},
+    },
+    "qwen with small heads": {
+        **{**LLAMA, "use_attention_bias": True, "head_dim": 6, "intermediate_dim": 11},
+    },
+    "output bias alone": {**LLAMA, "use_output_bias": True},
     "learned and shared": {"num_key_value_heads": 1, "dropout": 0.5},
     "no bias in attention": {"use_attention_bias": False, "activation": "tanh"},
     "wide heads": {"head_dim": 5, "norm_epsilon": 1e-7, "initializer_range": 0.5},
@@ -33,7 +39,7 @@ def make_backbone(**options):
 
 @pytest.fixture
 def config():
-    return lmzoo_gpt.make_config(make_backbone(**OPTIONS["mistral"]))
+    return lmzoo_gpt.make_config(make_backbone(**OPTIONS["mistral with biases"]))
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -65,10 +71,11 @@ def test_shapes_are_known_without_a_backbone(options):
 
 
 def test_transformers_is_not_promised_what_it_cannot_open(tmp_path):
-    lmzoo.tasks.CausalLM(make_backbone(**LLAMA)).save_pretrained(tmp_path / "a")
+    options = OPTIONS["mistral with biases"]
+    lmzoo.tasks.CausalLM(make_backbone(**options)).save_pretrained(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
     assert config["model_type"] == "lmzoo_gpt" and config["architectures"] == ["CausalLM"]
-    assert gpt2.fits(make_backbone()) and not gpt2.fits(make_backbone(**LLAMA))
+    assert gpt2.fits(make_backbone()) and not gpt2.fits(make_backbone(**options))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,8 @@ def test_transformers_is_not_promised_what_it_cannot_open(tmp_path):
         ("use_bias", None),
         ("tied", 0),
         ("use_attention_bias", 1),
+        ("use_output_bias", "no"),
+        ("rotary_scaling", [2.0]),
         ("positions", "alibi"),
         ("norm", None),
         ("activation", {"module": "builtins", "class_name": "eval", "config": {}}),
@@ -106,11 +115,18 @@ def test_an_argument_that_cannot_be_is_refused_by_its_name(config, name, value):
 
 
 def test_every_argument_must_be_there(config):
-    for name in list(config["lmzoo_backbone"]):
+    for name in config["lmzoo_backbone"].keys() - {"rotary_scaling", "use_output_bias"}:
         found = {**config["lmzoo_backbone"]}
         del found[name]
         with pytest.raises(ValueError, match=f"Received: .*{name}(=None|'. is missing)"):
             lmzoo_gpt.make_arguments({"lmzoo_backbone": found})
+
+
+def test_a_folder_of_the_first_version_lacks_what_came_later(config):
+    found = {**config["lmzoo_backbone"], "rotary_scaling": None}
+    old = {name: found[name] for name in found.keys() - {"rotary_scaling", "use_output_bias"}}
+    wanted = lmzoo_gpt.make_arguments({"lmzoo_backbone": found})
+    assert lmzoo_gpt.make_arguments({"lmzoo_backbone": old}) == wanted
 
 
 @pytest.mark.parametrize("name", ["name", "dtype", "trainable", "x" * 500])
