@@ -94,6 +94,20 @@ def read_docstrings(smoke=False):
     return list(found.values())[:: 3 if smoke else 1]
 
 
+def read_pairs(smoke=False):
+    """First lines of docstrings and what follows, list of (str, str): to train on, held out."""
+    pairs = {}
+    for _, text in read_docstrings(smoke):
+        first, _, body = text.partition("\n")
+        if len(body.split()) >= 8 and first.strip():
+            # Of several with one first line, none could tell which body is its own.
+            pairs.setdefault(first.strip(), (body.strip(), is_held_out(text)))
+    halves = [], []
+    for first, (body, held_out) in pairs.items():
+        halves[held_out].append((first, body))
+    return halves
+
+
 def is_held_out(name, share=5):
     """Whether a text is the one in `share` that is held out; its letters alone decide."""
     return zlib.crc32(name.encode("utf-8")) % share == 0

@@ -19,7 +19,7 @@ from _common import (
     read_docstrings,
     train,
 )
-from _text_to_text import learn_pieces, make_t5, write_answers
+from _text_to_text import learn_pieces, make_t5
 
 import lmzoo
 
@@ -45,7 +45,7 @@ def hide_spans(texts, name, tokenizer, folder, **options):
     path = pathlib.Path(folder) / f"{name}.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     return lmzoo.data.span_corruption(
-        path, tokenizer, sequence_length=128, batch_size=32, cache_dir=folder, **options
+        path, tokenizer, sequence_length=128, cache_dir=folder, verbose=False, **options
     )
 
 
@@ -128,11 +128,12 @@ def main():
     print(f"{len(texts)} docstrings to train on, {len(held_out)} held out", flush=True)
     lm = open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
     with tempfile.TemporaryDirectory() as folder:
-        data = hide_spans(texts, "training", lm.tokenizer, folder)
+        options = {"tokenizer": lm.tokenizer, "folder": folder}
+        data = hide_spans(texts, "training", **options, batch_size=32)
         epoch = count_epochs(lm, len(data))
-        data = hide_spans(texts, "training", lm.tokenizer, folder, initial_epoch=epoch)
+        data = hide_spans(texts, "training", **options, batch_size=32, initial_epoch=epoch)
         train(lm, data, arguments, learning_rate=3e-3, warmup=len(data))
-        compare(lm, texts, hide_spans(held_out, "held_out", lm.tokenizer, folder, shuffle=False))
+        compare(lm, texts, hide_spans(held_out, "held_out", **options, batch_size=8))
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
         print(prompt, "->", answer)
 

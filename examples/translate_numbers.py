@@ -104,7 +104,7 @@ def compare(lm, count, seed):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=6))
+    arguments = parse(make_parser(__doc__, epochs=2))
     sizes, count = ((40, 10), 5) if arguments.smoke else ((12_000, 4_000), 100)
     generator = random.Random(arguments.seed)
     values = [
