@@ -68,7 +68,12 @@ def learn_words():
     Were it learnt from the pairs, "2024" could be one piece and "2025" three of them; the model
     would have to learn how to spell each. Here every word stands alone, so nothing is joined.
     """
-    words = [*ONES, *TENS, *MONTHS, *"hundred thousand and the of English Chinese digits to".split()]
+    words = [
+        *ONES,
+        *TENS,
+        *MONTHS,
+        *"hundred thousand and the of English Chinese digits to".split(),
+    ]
     signs = [*"0123456789-:", *CHARACTERS, *"〇两十百千万年月日", "st", "nd", "rd", "th"]
     return lmzoo.tokenizers.SentencePieceTokenizer.train(
         iter([*words, *signs]), 400, "bpe", num_sentinels=0
