@@ -37,7 +37,7 @@ LAST_LINES = {
     "pretrain_t5.py": r"If the argument is <extra_id_0>, .* -> .*",
     "summarize_docstrings.py": r"Returns a list of .* -> .*",
     "translate_numbers.py": r"digits to English: 1999-12-31 -> .*",
-    "answer_questions.py": r"question: What is the trade of Zuneba\? context: .* -> .*",
+    "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
 }
 
 # Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
