@@ -94,6 +94,20 @@ def read_docstrings(smoke=False):
     return list(found.values())[:: 3 if smoke else 1]
 
 
+def read_pairs(smoke=False):
+    """First lines of docstrings and what follows, list of (str, str): to train on, held out."""
+    pairs = {}
+    for _, text in read_docstrings(smoke):
+        first, _, body = text.partition("\n")
+        if len(body.split()) >= 8 and first.strip():
+            # Of several with one first line, none could tell which body is its own.
+            pairs.setdefault(first.strip(), (body.strip(), is_held_out(text)))
+    halves = [], []
+    for first, (body, held_out) in pairs.items():
+        halves[held_out].append((first, body))
+    return halves
+
+
 def is_held_out(name, share=5):
     """Whether a text is the one in `share` that is held out; its letters alone decide."""
     return zlib.crc32(name.encode("utf-8")) % share == 0
@@ -143,21 +157,41 @@ def open_model(folder):
     return keras.saving.load_model(folder / "model.keras")
 
 
-def train(task, rows, arguments, learning_rate):
-    """Fits a task for the epochs that it has not seen, and keeps it after each of them."""
-    import keras
-
+def count_epochs(task, num_steps):
+    """How many epochs of so many steps a task has been trained for: int."""
     if not task.compiled:
         task.compile()
-    done = int(task.optimizer.iterations) // -(-len(rows) // BATCH_SIZE)
+    return int(task.optimizer.iterations) // num_steps
+
+
+def train(task, rows, arguments, learning_rate, batch_size=BATCH_SIZE, warmup=0):
+    """Fits a task for the epochs that it has not seen, and keeps it after each of them.
+
+    Args:
+        task: a task of `lmzoo.tasks`.
+        rows: `lmzoo.data.Rows`, or a tf.data.Dataset of token batches that begins with the first
+            epoch that the task has not seen.
+        arguments: what `parse` gave.
+        learning_rate: float. It falls in a line, to 0 at the end of the last epoch.
+        batch_size: int. Of rows; a dataset has its own.
+        warmup: int. The first steps, in which the rate rises in a line from 0.
+    """
+    import keras
+
+    is_rows = isinstance(rows, lmzoo.data.Rows)
+    num_steps = -(-len(rows) // batch_size) if is_rows else len(rows)
+    done = count_epochs(task, num_steps)
     if done >= arguments.epochs:
         print(f"Trained for {done} epochs already", flush=True)
         return
 
-    def choose_rate(epoch):
-        return learning_rate * (1 - epoch / arguments.epochs)
+    def set_rate(batch, logs=None):
+        step = int(task.optimizer.iterations)
+        rise = min(1, (step + 1) / max(warmup, 1))
+        fall = 1 - step / (num_steps * arguments.epochs)
+        task.optimizer.learning_rate = learning_rate * rise * fall
 
-    callbacks = [keras.callbacks.LearningRateScheduler(choose_rate)]
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_begin=set_rate)]
     if arguments.folder is not None:
         arguments.folder.mkdir(parents=True, exist_ok=True)
         callbacks.append(
@@ -165,7 +199,7 @@ def train(task, rows, arguments, learning_rate):
         )
     task.fit(
         rows,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size if is_rows else None,
         initial_epoch=done,
         epochs=arguments.epochs,
         callbacks=callbacks,

@@ -9,33 +9,18 @@ of the held-out docstrings.
 import pathlib
 
 from _common import (
-    is_held_out,
     make_encoder,
     make_parser,
     open_or_make,
     parse,
     print_figures,
-    read_docstrings,
+    read_pairs,
     train,
 )
 
 import lmzoo
 
 QUESTION = "send a message to a server"
-
-
-def read_pairs(smoke):
-    """First lines and bodies, list of (str, str): those to train on and those held out."""
-    pairs = {}
-    for _, text in read_docstrings(smoke):
-        first, _, body = text.partition("\n")
-        if len(body.split()) >= 8 and first.strip():
-            # Of several with one first line, none could tell which body is its own.
-            pairs.setdefault(first.strip(), (body.strip(), is_held_out(text)))
-    halves = [], []
-    for first, (body, held_out) in pairs.items():
-        halves[held_out].append((first, body))
-    return halves
 
 
 def make_task(pairs, arguments):

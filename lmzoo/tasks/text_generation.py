@@ -1,6 +1,5 @@
 """The generating half of a task: `generate` and `stream`, the same for decoders and seq2seq."""
 
-import codecs
 import types
 
 import numpy as np
@@ -111,22 +110,24 @@ class TextGeneration:
         token_ids, mask = self._encode_batch([prompt])
         parameters = self._make_parameters(options, 1)
         state, parameters = start(token_ids, mask, parameters)
-        last = int(state.prompt_length)
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        held = ""
+        first = last = int(state.prompt_length)
+        given = 0
         while True:
             count = int(state.slot)
-            new = tf.boolean_mask(state.token_ids[0, last:count], state.mask[0, last:count])
-            data = self.tokenizer.detokenize_bytes(tf.expand_dims(new, 0))[0].numpy()
-            is_last = bool(state.finished[0]) or new.shape[0] == 0
-            held += decoder.decode(data, final=is_last)
-            ended = min((held.find(stop) for stop in options.stops if stop in held), default=-1)
+            new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
+            is_last = bool(state.finished[0]) or count == last
+            # All of it each time: what a token stands for is up to those before it.
+            text = self.tokenizer.detokenize(new).numpy().decode("utf-8")
+            # The end may be a character of which more bytes are to come.
+            text = text if is_last else text.removesuffix("\ufffd")
+            ends = [text.find(stop, given) for stop in options.stops]
+            ended = min((end for end in ends if end >= 0), default=-1)
             if ended >= 0:
-                held, is_last = held[:ended], True
-            ready = len(held) if is_last else len(held) - _count_held(held, options.stops)
-            if ready:
-                yield held[:ready]
-                held = held[ready:]
+                text, is_last = text[:ended], True
+            ready = len(text) if is_last else len(text) - _count_held(text[given:], options.stops)
+            if ready > given:
+                yield text[given:ready]
+                given = ready
             if is_last:
                 return
             last = count

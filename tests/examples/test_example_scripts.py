@@ -21,6 +21,10 @@ FIGURES = {
     "tag_source.py": [(7, ["BERT", "most frequent tag of the word"])],
     "sentiment.py": [(2, ["BERT", "bag of words", "most frequent label"])] * 2,
     "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
+    "pretrain_t5.py": [(1, ["T5", "likeliest after the token before", "most frequent token"])],
+    "summarize_docstrings.py": [(3, ["T5", "lead sentence", "one line for all"])],
+    "translate_numbers.py": [(7, ["T5", "word for word"])] * 2,
+    "answer_questions.py": [(5, ["T5", "last word about the person", "most frequent answer"])],
 }
 # Their baselines that scikit-learn computes.
 LEARNED_ELSEWHERE = {"bag of words", "TF-IDF"}
@@ -30,6 +34,10 @@ LAST_LINES = {
     "tag_source.py": r"x = 1  # one -> x [A-Z]+, = [A-Z]+, 1 [A-Z]+, # [A-Z]+, one [A-Z]+",
     "sentiment.py": r"太好吃了！ -> (positive|negative) [01]\.\d\d",
     "search_docstrings.py": r"  -?[01]\.\d\d  \S.*",
+    "pretrain_t5.py": r"If the argument is <extra_id_0>, .* -> .*",
+    "summarize_docstrings.py": r"Returns a list of .* -> .*",
+    "translate_numbers.py": r"digits to English: 1999-12-31 -> .*",
+    "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
 }
 
 # Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.

@@ -9,7 +9,7 @@ from tiny_t5 import make_lm as make
 
 from lmzoo.data import make_rows
 from lmzoo.tasks import Seq2SeqLM, ZeroShotClassifier
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer
 
 LONG = "a cat " * 30
 
@@ -188,6 +188,18 @@ def test_a_stream_gives_the_greedy_text_piece_by_piece(lm):
     pieces = list(lm.stream(SOURCES[2], max_new_tokens=10, return_prompt=True))
     assert "".join(pieces) == greedy_by_hand(lm, SOURCES[2], 10)
     assert len(pieces) > 1
+
+
+@pytest.mark.slow
+def test_a_stream_of_sentence_pieces_has_no_space_before_its_first_word():
+    texts = SOURCES + ["\u2047 x y z"]
+    pieces = SentencePieceTokenizer.train(iter(texts * 9), 60, "bpe", num_sentinels=0)
+    lm = make(pieces, vocabulary_size=pieces.vocabulary_size)
+    streamed = ["".join(lm.stream(source, max_new_tokens=10)) for source in SOURCES]
+    assert streamed == lm.generate(SOURCES, max_new_tokens=10)
+    ids = [pieces.tokenize(text).numpy()[0] for text in streamed if text]
+    # Else it would prove nothing.
+    assert any(pieces.id_to_token(int(token))[0] == "\u2581" for token in ids)
 
 
 def test_beams_are_ranked_and_scored_as_the_model_scores_them(lm, eagerly):

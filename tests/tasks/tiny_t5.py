@@ -28,10 +28,10 @@ def make_tokenizer():
     return BytePairTokenizer(vocabulary, merges, SPECIAL, "</s>", pad_token="<pad>")
 
 
-def make_lm(tokenizer, seed=0, deviation=0.3, **options):
+def make_lm(tokenizer, seed=0, deviation=0.3, vocabulary_size=290, **options):
     """With a deviation of 0, the weights it begins with."""
     backbone = T5Backbone(
-        290,
+        vocabulary_size,
         num_layers=1,
         num_heads=2,
         hidden_dim=32,

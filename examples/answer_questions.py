@@ -1,0 +1,145 @@
+"""Answers questions about people that never were, from a few sentences about them.
+
+Who does what and comes from where is drawn anew for each text, so that an answer can only be read
+off; each fact can be told in two ways and asked for in two, and the same is told of another person.
+One pair of a person and an answer in five is held out: it is in no text that the model learns from.
+"""
+
+import collections
+import itertools
+import random
+import re
+import time
+
+from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
+from _text_to_text import make_t5, write_answers
+
+import lmzoo
+
+SYLLABLES = "ba fe go hi ku la me no pi su".split()
+PEOPLE = [f"{one}{other}".capitalize() for one in SYLLABLES for other in SYLLABLES if one != other]
+TRADES = (
+    "baker barber carpenter cook dentist farmer fisher gardener glazier judge lawyer mason miller "
+    "nurse painter pilot plumber potter sailor singer surgeon tailor teacher weaver"
+).split()
+ANSWERS = {
+    "place": [f"{name}{ending}" for name in PEOPLE[::3] for ending in ("ton", "burg")],
+    "year": [str(year) for year in range(1920, 2000)],
+    "trade": TRADES,
+}
+# How each fact may be told, and how it may be asked for.
+FACTS = {
+    "place": (
+        ["{person} comes from {answer}.", "{answer} is the home town of {person}."],
+        ["Where does {person} come from?", "What is the home town of {person}?"],
+    ),
+    "year": (
+        ["{person} was born in {answer}.", "It was in {answer} that {person} was born."],
+        ["When was {person} born?", "What is the year of birth of {person}?"],
+    ),
+    "trade": (
+        ["{person} works as a {answer}.", "The trade of a {answer} is that of {person}."],
+        ["What does {person} work as?", "What is the trade of {person}?"],
+    ),
+}
+EXAMPLE = (
+    "question: What is the trade of Nola? context: Nola comes from Meguton. Kufe works as a "
+    "dentist. Gobaburg is the home town of Kufe. The trade of a glazier is that of Nola."
+)
+MAX_NEW_TOKENS = 8
+BATCH_SIZE = 64
+
+
+def draw_row(generator, held_out):
+    """A question with its context, the answer, and who and what is asked for: dict of str.
+
+    What is held out is what is asked for; the rest of the text is of the side to train on.
+    """
+    people, facts = generator.sample(PEOPLE, 2), generator.sample(list(FACTS), 2)
+    asked = generator.choice(people), generator.choice(facts)
+    told = {}
+    for person, fact in itertools.product(people, facts):
+        wanted = held_out and (person, fact) == asked
+        told[person, fact] = draw_answer(person, fact, generator, wanted)
+    sentences = [
+        generator.choice(FACTS[fact][0]).format(person=person, answer=answer)
+        for (person, fact), answer in told.items()
+    ]
+    generator.shuffle(sentences)
+    person, fact = asked
+    question = generator.choice(FACTS[fact][1]).format(person=person)
+    source = f"question: {question} context: {' '.join(sentences)}"
+    return {"source": source, "target": told[asked], "person": person, "fact": fact}
+
+
+def draw_answer(person, fact, generator, held_out):
+    while True:
+        answer = generator.choice(ANSWERS[fact])
+        if is_held_out(f"{person} {answer}") == held_out:
+            return answer
+
+
+def draw_rows(count, seed, held_out=False):
+    generator = random.Random(seed)
+    rows = [draw_row(generator, held_out) for _ in range(count)]
+    return lmzoo.data.make_rows(**{name: [row[name] for row in rows] for name in rows[0]})
+
+
+def learn_words(rows):
+    """A vocabulary of whole words: each stands alone, so that only its own letters are joined."""
+    words = {word for row in rows for word in re.findall(r"\w+|[^\w\s]", row["source"])}
+    train = lmzoo.tokenizers.SentencePieceTokenizer.train
+    return train(iter(sorted(words)), 2000, "bpe", num_sentinels=0)
+
+
+def make_task(rows, arguments):
+    encoder = make_t5(lambda: learn_words(rows), arguments.smoke)
+    return lmzoo.tasks.Seq2SeqLM(*encoder)
+
+
+def take_last_word(source, person):
+    """The last word of the first sentence about a person."""
+    context = source.partition(" context: ")[2]
+    return next(text for text in context.split(".") if person in text).split()[-1]
+
+
+def compare(lm, training, held_out):
+    """Exact match, by what is asked for and of all, and F1, as SQuAD has them."""
+    common = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
+    sources = [row["source"] for row in held_out]
+    answers = {
+        "T5": write_answers(lm, sources, MAX_NEW_TOKENS),
+        "last word about the person": [
+            take_last_word(row["source"], row["person"]) for row in held_out
+        ],
+        "most frequent answer": [common] * len(sources),
+    }
+    rows = {}
+    for name, found in answers.items():
+        metrics = {fact: lmzoo.metrics.ExactMatch() for fact in (*FACTS, "all")}
+        f1 = lmzoo.metrics.SquadF1()
+        for row, answer in zip(held_out, found, strict=True):
+            for metric in (metrics[row["fact"]], metrics["all"], f1):
+                metric.update_state([[row["target"]]], [answer])
+        rows[name] = [float(metric.result()) / 100 for metric in (*metrics.values(), f1)]
+    title = f"Exact match on {len(sources)} questions whose answers were held out"
+    print_figures(title, [*FACTS, "all", "F1 of all"], rows)
+
+
+def main():
+    arguments = parse(make_parser(__doc__, epochs=3))
+    sizes = (300, 30) if arguments.smoke else (40_000, 600)
+    training = draw_rows(sizes[0], arguments.seed)
+    held_out = draw_rows(sizes[1], arguments.seed + 1, held_out=True)
+    lm = open_or_make(arguments, lambda: make_task(training, arguments))
+    started = time.perf_counter()
+    train(lm, training, arguments, learning_rate=3e-3, batch_size=BATCH_SIZE, warmup=300)
+    print(f"{lm.optimizer.iterations.numpy()} steps, {time.perf_counter() - started:.0f} seconds")
+    compare(lm, training, held_out)
+    for row in held_out.select(range(3)):
+        print(row["source"], "->", lm.generate(row["source"], max_new_tokens=MAX_NEW_TOKENS))
+    print(EXAMPLE, "->", lm.generate(EXAMPLE, max_new_tokens=MAX_NEW_TOKENS))
+
+
+if __name__ == "__main__":
+    main()

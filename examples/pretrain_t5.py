@@ -1,0 +1,142 @@
+"""Pretrains a small T5 on the standard library's docstrings: a vocabulary, then hidden spans.
+
+Whole packages are held out. So are the docstrings that `summarize_docstrings.py` is measured on,
+so that a backbone from here has not seen them.
+"""
+
+import collections
+import json
+import pathlib
+import tempfile
+
+from _common import (
+    count_epochs,
+    is_held_out,
+    make_parser,
+    open_or_make,
+    parse,
+    print_figures,
+    read_docstrings,
+    train,
+)
+from _text_to_text import learn_pieces, make_t5
+
+import lmzoo
+
+PROMPTS = (
+    "Return the <extra_id_0> of the list.",
+    "Raise an error if the file <extra_id_0> exist.",
+    "If the argument is <extra_id_0>, the default value is used.",
+)
+
+
+def read_texts(smoke):
+    """Docstrings to train on, and those of held-out packages."""
+    halves = [], []
+    for docstring in read_docstrings(smoke):
+        held_out = is_held_out(docstring.package, share=8)
+        if held_out or not is_held_out(docstring.text):
+            halves[held_out].append(docstring.text)
+    return halves
+
+
+def hide_spans(texts, name, tokenizer, folder, **options):
+    """Batches of texts with hidden spans, out of a file as `span_corruption` reads it."""
+    path = pathlib.Path(folder) / f"{name}.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return lmzoo.data.span_corruption(
+        path, tokenizer, sequence_length=128, cache_dir=folder, verbose=False, **options
+    )
+
+
+def make_task(texts, smoke):
+    # Where there is so little text, weights that are dropped now and then keep it from learning
+    # the texts by heart.
+    encoder = make_t5(lambda: learn_pieces(texts, smoke), smoke, dropout=0.1)
+    return lmzoo.tasks.Seq2SeqLM(*encoder)
+
+
+def count_tokens(texts, tokenizer):
+    """The most frequent token, and which token is likeliest after each one."""
+    counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
+    for ids in tokenizer.tokenize(texts).to_list():
+        counts.update(ids)
+        for before, after in zip(ids, ids[1:], strict=False):
+            followers[before][after] += 1
+    after = {before: following.most_common(1)[0][0] for before, following in followers.items()}
+    return counts.most_common(1)[0][0], after
+
+
+def compare(lm, texts, data):
+    """Perplexity of the held-out targets, and accuracy on their hidden tokens.
+
+    The model and the counts are shown the target up to the token that they guess; what stands
+    before the first token of a span is the token before its gap.
+    """
+    import numpy as np
+
+    common, after = count_tokens(texts, lm.tokenizer)
+    sentinels = lm.tokenizer.sentinel_ids
+    right, total = np.zeros(3, int), 0
+    for inputs, labels, _ in data:
+        labels, source = labels.numpy(), inputs["encoder_token_ids"].numpy()
+        guesses = lm(inputs, training=False).numpy().argmax(-1)
+        before = find_tokens_before(source, labels, sentinels)
+        hidden = ~np.isin(labels, [*sentinels, lm.tokenizer.end_token_id])
+        followed = np.array([after.get(token, common) for token in before[hidden].tolist()])
+        truth = labels[hidden]
+        right += [(answer == truth).sum() for answer in (guesses[hidden], followed, common)]
+        total += truth.size
+    names = ("T5", "likeliest after the token before", "most frequent token")
+    print(f"Perplexity of held-out targets: {lm.evaluate(data, verbose=0)[1]:.1f}", flush=True)
+    print_figures(
+        f"{total} hidden tokens of packages that were held out",
+        ["accuracy"],
+        {name: [count / total] for name, count in zip(names, right, strict=True)},
+    )
+
+
+def find_tokens_before(source, labels, sentinels):
+    """What stands before each token of a target in the whole text: int (B, T)."""
+    import numpy as np
+
+    before = np.pad(labels[:, :-1], [(0, 0), (1, 0)])
+    for row, column in np.argwhere(np.isin(before, sentinels)):
+        place = np.flatnonzero(source[row] == before[row, column])[0]
+        before[row, column] = source[row, place - 1]
+    return before
+
+
+def fill(lm, prompts):
+    """What a model writes for <extra_id_0> in each prompt: list of str."""
+    # Only where it is asked to does a tokenizer take the name of a sentinel for the sentinel.
+    tokenizer = lm.tokenizer
+    ids = tokenizer.tokenize(prompts, allow_special=True).to_list()
+    ids = [[*row, tokenizer.end_token_id] for row in ids]
+    writer = lmzoo.tasks.Seq2SeqLM(lm.backbone, start_token_id=lm.start_token_id)
+    answers = []
+    for written in writer.generate(ids, max_new_tokens=12):
+        ends = [tokenizer.end_token_id, *tokenizer.sentinel_ids[1:]]
+        stop = next((place for place, token in enumerate(written) if token in ends), len(written))
+        answers.append(tokenizer.detokenize(written[:stop]).numpy().decode())
+    return answers
+
+
+def main():
+    arguments = parse(make_parser(__doc__, epochs=30))
+    texts, held_out = read_texts(arguments.smoke)
+    print(f"{len(texts)} docstrings to train on, {len(held_out)} held out", flush=True)
+    lm = open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"tokenizer": lm.tokenizer, "folder": folder}
+        data = hide_spans(texts, "training", **options, batch_size=32)
+        epoch = count_epochs(lm, len(data))
+        data = hide_spans(texts, "training", **options, batch_size=32, initial_epoch=epoch)
+        train(lm, data, arguments, learning_rate=3e-3, warmup=len(data))
+        compare(lm, texts, hide_spans(held_out, "held_out", **options, batch_size=8))
+    for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
+        print(prompt, "->", answer)
+
+
+if __name__ == "__main__":
+    main()

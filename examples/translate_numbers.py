@@ -1,0 +1,152 @@
+"""Translates numbers below a million and dates between English, Chinese and digits.
+
+`_numbers.py` writes as many pairs as are wanted, by the rules of each language. One value in ten
+is held out: no pair that the model learns from has it, in any direction.
+"""
+
+import datetime
+import random
+import re
+import time
+
+from _common import (
+    is_held_out,
+    make_parser,
+    open_or_make,
+    parse,
+    print_figures,
+    train,
+)
+from _numbers import CHARACTERS, FORMS, MONTHS, NUMBERS, ONES, TENS, YEARS, write_chinese
+from _text_to_text import make_t5, write_answers
+
+import lmzoo
+
+DIRECTIONS = [(one, other) for one in FORMS for other in FORMS if one != other]
+KINDS = ("numbers", "dates")
+QUESTIONS = (
+    "English to Chinese: two hundred and two thousand and twenty",
+    "Chinese to English: 十二万零三百零五",
+    "Chinese to digits: 二〇二四年五月三日",
+    "digits to English: 1999-12-31",
+)
+BATCH_SIZE = 64
+MAX_NEW_TOKENS = 24
+
+
+def draw_value(kind, generator):
+    """A number, each count of digits as likely as the others, or a date."""
+    if kind == "numbers":
+        num_digits = generator.randint(1, len(str(NUMBERS[-1])))
+        return generator.randrange(10 ** (num_digits - 1) % 10**num_digits, 10**num_digits)
+    first, last = datetime.date(YEARS[0], 1, 1), datetime.date(YEARS[-1], 12, 31)
+    return first + datetime.timedelta(generator.randint(0, (last - first).days))
+
+
+def draw_values(kind, count, generator, held_out=False):
+    """So many values of one side of the split; to be measured on, each is another one."""
+    values, seen = [], set()
+    while len(values) < count:
+        value = draw_value(kind, generator)
+        if is_held_out(str(value), share=10) == held_out and not (held_out and value in seen):
+            values.append(value)
+            seen.add(value)
+    return values
+
+
+def make_rows(values):
+    """All directions as one task, its sources marked as in "English to digits: twenty-one"."""
+    texts = {form: [write(value) for value in values] for form, write in FORMS.items()}
+    tasks = {
+        f"{one} to {other}": lmzoo.data.make_rows(source=texts[one], target=texts[other])
+        for one, other in DIRECTIONS
+    }
+    return lmzoo.data.mix(tasks)
+
+
+def learn_words():
+    """A vocabulary of whole English words, and of single digits and Chinese characters.
+
+    Were it learnt from the pairs, "2024" could be one piece and "2025" three of them; the model
+    would have to learn how to spell each. Here every word stands alone, so nothing is joined.
+    """
+    words = [
+        *ONES,
+        *TENS,
+        *MONTHS,
+        *"hundred thousand and the of English Chinese digits to".split(),
+    ]
+    signs = [*"0123456789-:", *CHARACTERS, *"〇两十百千万年月日", "st", "nd", "rd", "th"]
+    return lmzoo.tokenizers.SentencePieceTokenizer.train(
+        iter([*words, *signs]), 400, "bpe", num_sentinels=0
+    )
+
+
+def make_task(arguments):
+    # The order of digits is all in the distances between tokens, so none of these is rounded.
+    sizes = {"num_buckets": 64, "max_distance": 64}
+    return lmzoo.tasks.Seq2SeqLM(*make_t5(learn_words, arguments.smoke, **sizes))
+
+
+def make_lexicon(one, other):
+    """What each word of one form is in the other, for what both have words for: dict."""
+    values = [*range(20), *range(20, 100, 10)]
+    words = [[write(value) for write in FORMS.values()] for value in values]
+    words += [["hundred", "百", "00"], ["thousand", "千", "000"]]
+    words += [[name, f"{write_chinese(n)}月", f"{n:02}"] for n, name in enumerate(MONTHS, start=1)]
+    entries = [dict(zip(FORMS, row, strict=True)) for row in words]
+    # A form may have one word for two; then the number counts, not the month.
+    return {entry[one]: entry[other] for entry in reversed(entries)}
+
+
+def translate_words(text, one, other):
+    """Puts word for word, and leaves out what is in no lexicon."""
+    lexicon = make_lexicon(one, other)
+    pattern = "|".join(sorted(lexicon, key=len, reverse=True))
+    words = [lexicon[word] for word in re.findall(pattern, text)]
+    return (" " if other == "English" else "").join(words)
+
+
+def compare(lm, count, seed):
+    """The share of held-out values that are written without a mistake, in each direction."""
+    for kind in KINDS:
+        generator = random.Random(seed + 1)
+        rows = {"T5": [], "word for word": []}
+        for one, other in DIRECTIONS:
+            values = draw_values(kind, count, generator, held_out=True)
+            texts, truth = ([FORMS[form](value) for value in values] for form in (one, other))
+            sources = [f"{one} to {other}: {text}" for text in texts]
+            for name, answers in (
+                ("T5", write_answers(lm, sources, MAX_NEW_TOKENS)),
+                ("word for word", [translate_words(text, one, other) for text in texts]),
+            ):
+                rows[name].append(lmzoo.metrics.match_rate(answers, truth))
+        for shares in rows.values():
+            shares.append(sum(shares) / len(shares))
+        names = [f"{one[:2]}-{other[:2]}" for one, other in DIRECTIONS]
+        title = f"Exact match on held-out {kind}, {count} in each direction"
+        print_figures(title, [*names, "all"], rows)
+
+
+def main():
+    arguments = parse(make_parser(__doc__, epochs=2))
+    sizes, count = ((40, 10), 5) if arguments.smoke else ((12_000, 4_000), 100)
+    generator = random.Random(arguments.seed)
+    values = [
+        value
+        for kind, size in zip(KINDS, sizes, strict=True)
+        for value in draw_values(kind, size, generator)
+    ]
+    rows = make_rows(values)
+    lm = open_or_make(arguments, lambda: make_task(arguments))
+    started = time.perf_counter()
+    train(lm, rows, arguments, learning_rate=3e-3, batch_size=BATCH_SIZE, warmup=500)
+    print(f"{lm.optimizer.iterations.numpy()} steps, {time.perf_counter() - started:.0f} seconds")
+    compare(lm, count, arguments.seed)
+    answers = write_answers(lm, list(QUESTIONS), MAX_NEW_TOKENS)
+    for question, answer in zip(QUESTIONS, answers, strict=True):
+        print(question, "->", answer)
+
+
+if __name__ == "__main__":
+    main()
