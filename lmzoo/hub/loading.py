@@ -73,7 +73,8 @@ def load(source, dtype=None, task=None, revision=None, **options):
     opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
     variables = variables_by_path(backbone, getattr(opened, "head", None))
     _check_head(folder, plan, variables)
-    read_weights(header, plan.found, plan.recipes, variables)
+    given = {path: variables[path] for path in plan.recipes}
+    read_weights(header, plan.found, plan.recipes, given)
     _draw_fresh(folder, plan, backbone, variables)
     return opened
 

@@ -139,7 +139,8 @@ def test_transformers_opens_the_shards_of_every_family(tmp_path, family):
 
 
 def read_all(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("given", [0, "5 things"])
