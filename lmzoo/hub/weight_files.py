@@ -81,16 +81,10 @@ def read_weights(header, found, recipes, variables):
 
     Args:
         header, found, recipes: as for `check_weights`, which has let them through.
-        variables: dict of variable path -> Keras variable.
+        variables: dict of variable path -> Keras variable, all those of the recipes.
     Raises:
-        ValueError: if the variables are not those of the recipes, or a weight is too large for the
-            variables' dtype.
+        ValueError: if a weight is too large for the variables' dtype.
     """
-    if variables.keys() != recipes.keys():
-        raise ValueError(
-            "`variables` must be those of `recipes`, each set exactly once. Received: "
-            f"{_shorten(sorted(variables.keys() ^ recipes.keys()))} in one of them alone."
-        )
     names = {place: name for name, place in found.items()}
     for place, recipe in recipes.items():
         variable = variables[place]
