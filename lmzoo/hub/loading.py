@@ -12,7 +12,7 @@ from lmzoo.hub.folders import check_folder
 from lmzoo.hub.plans import MODEL_TYPES, make_plan
 from lmzoo.hub.shards import find_weights
 from lmzoo.hub.tokenizer_files import load_tokenizer
-from lmzoo.hub.weight_files import check_weights, read_weights
+from lmzoo.hub.weight_files import check_weights, read_ahead, set_variables
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
@@ -46,10 +46,11 @@ def load(source, dtype=None):
     plan = _make_plan(folder, config, header)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
-    backbone = _build_empty(plan, policy)
-    task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
-    variables = variables_by_path(backbone, getattr(task, "head", None))
-    read_weights(header, plan.found, plan.recipes, variables)
+    reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
+    with read_ahead(*reading) as values:
+        backbone = _build_empty(plan, policy)
+        task = getattr(tasks, plan.task)(backbone, tokenizer, **plan.options)
+        set_variables(values, variables_by_path(backbone, getattr(task, "head", None)))
     return task
 
 
