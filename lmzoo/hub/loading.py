@@ -15,7 +15,7 @@ from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
 from lmzoo.hub.tokenizer_files import load_tokenizer
-from lmzoo.hub.weight_files import check_weights, read_weights
+from lmzoo.hub.weight_files import check_weights, read_ahead, set_variables
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
@@ -69,12 +69,13 @@ def load(source, dtype=None, task=None, revision=None, **options):
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
     options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
-    backbone = _build_empty(plan, policy)
-    opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
-    variables = variables_by_path(backbone, getattr(opened, "head", None))
-    _check_head(folder, plan, variables)
-    given = {path: variables[path] for path in plan.recipes}
-    read_weights(header, plan.found, plan.recipes, given)
+    reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
+    with read_ahead(*reading) as values:
+        backbone = _build_empty(plan, policy)
+        opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
+        variables = variables_by_path(backbone, getattr(opened, "head", None))
+        _check_head(folder, plan, variables)
+        set_variables(values, variables)
     _draw_fresh(folder, plan, backbone, variables)
     return opened
 

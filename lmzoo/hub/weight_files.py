@@ -1,5 +1,7 @@
 """From the files of weights to the variables of a model and back, checked before one is built."""
 
+import concurrent.futures
+import contextlib
 import math
 
 import numpy as np
@@ -10,7 +12,7 @@ from lmzoo.hub.safetensors_files import FLOATS, read_into, read_tensor, write_te
 from lmzoo.hub.shards import INDEX, make_index, plan_shards
 from lmzoo.json_files import write_json
 
-__all__ = ["check_weights", "read_weights", "write_weights"]
+__all__ = ["check_weights", "read_ahead", "read_weights", "set_variables", "write_weights"]
 
 # What TensorFlow asks of memory that it does not copy.
 _ALIGNMENT = 64
@@ -77,27 +79,60 @@ def _check_copies(path, header, found):
 
 
 def read_weights(header, found, recipes, variables):
-    """Gives each variable its values, one variable after another.
+    """Gives each variable its values.
 
     Args:
         header, found, recipes: as for `check_weights`, which has let them through.
+        variables: dict of variable path -> Keras variable, all those of the recipes.
+    Raises:
+        ValueError: if a weight is too large for the variables' dtype.
+    """
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    dtype = next(iter(variables.values())).dtype
+    with read_ahead(header, found, recipes, shapes, dtype) as values:
+        set_variables(values, variables)
+
+
+@contextlib.contextmanager
+def read_ahead(header, found, recipes, shapes, dtype):
+    """Reads in a thread of its own what variables shall hold, while others build them.
+
+    Args:
+        header, found, recipes, shapes: as for `check_weights`, which has let them through.
+        dtype: str. That of the variables.
+    Yields:
+        dict of variable path -> future of its values, for `set_variables`.
+    """
+    names = {place: name for name, place in found.items()}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            yield {
+                place: pool.submit(_read_variable, header, names, recipe, shapes[place], dtype)
+                for place, recipe in recipes.items()
+            }
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def set_variables(values, variables):
+    """Gives variables what `read_ahead` reads for them, whose errors are raised here.
+
+    Args:
+        values: dict, as `read_ahead` yields it. It is emptied.
         variables: dict of variable path -> Keras variable.
     Raises:
-        ValueError: if the variables are not those of the recipes, or a weight is too large for the
-            variables' dtype.
+        ValueError: if a weight is too large for the variables' dtype.
     """
-    if variables.keys() != recipes.keys():
-        raise ValueError(
-            "`variables` must be those of `recipes`, each set exactly once. Received: "
-            f"{_shorten(sorted(variables.keys() ^ recipes.keys()))} in one of them alone."
-        )
-    names = {place: name for name, place in found.items()}
-    for place, recipe in recipes.items():
-        variable = variables[place]
-        dtype = tf.as_dtype(variable.dtype)
-        values = _make_aligned(tuple(variable.shape), dtype.as_numpy_dtype)
-        join_tensors(recipe, values, lambda name, part: _read_as(header, names[name], part))
-        variable.assign(_to_tensor(values, dtype))
+    for place in list(values):
+        variable, array = variables[place], values.pop(place).result()
+        variable.assign(_to_tensor(array, tf.as_dtype(array.dtype)))
+
+
+def _read_variable(header, names, recipe, shape, dtype):
+    values = _make_aligned(shape, tf.as_dtype(dtype).as_numpy_dtype)
+    join_tensors(recipe, values, lambda name, part: _read_as(header, names[name], part))
+    return values
 
 
 def _make_aligned(shape, dtype):

@@ -66,6 +66,52 @@ def test_a_new_process_loads_the_same_bits(tmp_path, golden):
     assert child.stdout.split()[-2:] == ["digest", digest_of(lm)]
 
 
+TWO_DEVICES = """
+import sys
+import numpy as np, tensorflow as tf
+import lmzoo
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy, one = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), lmzoo.load(sys.argv[1])
+with strategy.scope():
+    two = lmzoo.load(sys.argv[1])
+for wanted, variable in zip(one.backbone.weights, two.backbone.weights, strict=True):
+    replicas = strategy.experimental_local_results(variable.value)
+    print("replicas", len(replicas))
+    for replica in replicas:
+        np.testing.assert_array_equal(replica.numpy(), wanted.numpy())
+# The replicas' values are not one memory.
+strategy.experimental_local_results(variable.value)[0].assign_add(tf.ones_like(wanted))
+np.testing.assert_array_equal(
+    strategy.experimental_local_results(variable.value)[1].numpy(), wanted.numpy()
+)
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_have_the_same_values_each_its_own(golden):
+    child = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, golden],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(lmzoo.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.split() == ["replicas", "2"] * 40
+
+
+def test_a_backbone_left_empty_has_all_its_values(golden):
+    tensors = safetensors.numpy.load_file(golden / "model.safetensors")
+    variables = variables_by_path(lmzoo.load(golden).backbone)
+    assert sum(array.size for array in tensors.values()) == sum(
+        variable.numpy().size for variable in variables.values()
+    )
+    values = np.sort(np.concatenate([v.numpy().ravel() for v in variables.values()]))
+    wanted = np.sort(np.concatenate([array.ravel() for array in tensors.values()]))
+    np.testing.assert_array_equal(values, wanted)
+
+
 @pytest.mark.parametrize(
     ("dtype", "variables", "tolerance"),
     [
