@@ -43,11 +43,12 @@ def generate(arguments):
             f"{arguments.source!r}, which has no tokenizer.json and no vocab.json."
         )
     # The model's own defaults may ask for beams, which do not stream.
-    streamable &= not {"num_beams", "num_return_sequences"} & lm.merge_options(options).keys()
+    grows = not {"num_beams", "num_return_sequences"} & lm.merge_options(options).keys()
+    stream = sys.stdout.isatty() and grows if arguments.stream is None else arguments.stream
     if arguments.json:
         results, scores = lm.generate(prompts, return_prompt=False, return_scores=True, **options)
         print_json([_as_record(*row) for row in zip(prompts, results, scores, strict=True)])
-    elif streamable and (sys.stdout.isatty() if arguments.stream is None else arguments.stream):
+    elif streamable and stream:
         for piece in lm.stream(prompts[0], return_prompt=True, **options):
             print(piece, end="", flush=True)
         print()

@@ -236,6 +236,15 @@ def test_a_streamed_text_is_the_text(opened, capsys):
     assert capsys.readouterr().out == streamed
 
 
+def test_beams_that_the_model_has_by_default_are_not_streamed(opened, lm, monkeypatch, capsys):
+    monkeypatch.setattr(lm, "_generation_defaults", {"num_beams": 2})
+    assert main(["generate", opened, "a cat", "--stream"]) != 0
+    assert "Received: num_beams=2" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert main(["generate", opened, "a cat", "--max-new-tokens", "2"]) == 0
+    assert capsys.readouterr().out == lm.generate("a cat", max_new_tokens=2) + "\n"
+
+
 def test_a_prompt_comes_from_standard_input_without_its_last_newline(opened, monkeypatch, capsys):
     stdin = io.TextIOWrapper(io.BytesIO("def main(\n我\n".encode()), encoding="ascii")
     monkeypatch.setattr(sys, "stdin", stdin)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert, t5, t5_tensors
+from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert, lmzoo_t5, t5, t5_tensors
 from lmzoo.hub.bert_variables import head_shapes, variable_shapes
 from lmzoo.hub.families import DECODERS
 from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
@@ -11,7 +11,10 @@ from lmzoo.hub.task_options import read_task_options
 
 __all__ = ["MODEL_TYPES", "Plan", "make_plan"]
 
-MODEL_TYPES = (*DECODERS, *bert.MODEL_TYPES, lmzoo_bert.MODEL_TYPE, *t5.MODEL_TYPES)
+MODEL_TYPES = (
+    *(*DECODERS, *bert.MODEL_TYPES, *t5.MODEL_TYPES),
+    *(lmzoo_bert.MODEL_TYPE, lmzoo_t5.MODEL_TYPE),
+)
 
 
 class Plan(NamedTuple):
@@ -51,7 +54,7 @@ def make_plan(config, header=(), pooler=None):
         shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
         found = family.read_names(header, arguments)
         return Plan("CausalLM", arguments, {}, shapes, recipes, found)
-    if model_type in t5.MODEL_TYPES:
+    if model_type in (*t5.MODEL_TYPES, lmzoo_t5.MODEL_TYPE):
         return _make_t5_plan(config, header)
     if model_type == lmzoo_bert.MODEL_TYPE:
         task, arguments, head = lmzoo_bert.read_config(config)
@@ -75,12 +78,16 @@ def make_plan(config, header=(), pooler=None):
 
 
 def _make_t5_plan(config, header):
-    arguments = t5.make_arguments(config)
+    is_ours = config["model_type"] == lmzoo_t5.MODEL_TYPE
+    arguments = (lmzoo_t5 if is_ours else t5).make_arguments(config)
     shapes = t5_shapes(arguments)
     options = {
         "start_token_id": t5.read_start_token_id(config, arguments["vocabulary_size"]),
         **read_task_options(config, "Seq2SeqLM", arguments["max_sequence_length"]),
     }
-    recipes = t5_tensors.make_t5_recipes(arguments, shapes, header)
-    found = t5_tensors.read_names(header, arguments["tied"])
+    if is_ours:
+        recipes, found = lmzoo_t5.make_recipes(shapes), {name: name for name in header}
+    else:
+        recipes = t5_tensors.make_t5_recipes(arguments, shapes, header)
+        found = t5_tensors.read_names(header, arguments["tied"])
     return Plan("Seq2SeqLM", arguments, options, shapes, recipes, found)

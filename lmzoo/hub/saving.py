@@ -3,7 +3,7 @@
 import json
 
 from lmzoo.files import atomic_folder, check_new_folder
-from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, t5
+from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
 from lmzoo.hub.generation_files import GENERATION, make_generation_config
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
@@ -20,8 +20,8 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
 
     The same task always gives the same bytes. What GPT-2, Llama, Qwen2, Mistral, BERT, RoBERTa,
     DistilBERT or T5 can express is written in transformers' own names, so that its
-    `from_pretrained` opens the folder; other options of decoders and encoders are written under the
-    model types "lmzoo_gpt" and "lmzoo_bert", which only lmzoo opens. A decoder is written as the
+    `from_pretrained` opens the folder; other options are written under the model types "lmzoo_gpt",
+    "lmzoo_bert" and "lmzoo_t5", which only lmzoo opens. A decoder is written as the
     first of the four that has its options. A pooler that the class of transformers does not have is
     left out. A task that generates has a generation_config.json too, where it has defaults or an
     end token.
@@ -79,7 +79,7 @@ def _describe_decoder(task):
 
 
 def _describe_seq2seq(task):
-    config = t5.make_config(task.backbone)
+    config = (t5 if t5.fits(task.backbone) else lmzoo_t5).make_config(task.backbone)
     config["decoder_start_token_id"] = task.start_token_id
     if task.tokenizer is not None:
         config["eos_token_id"] = task.tokenizer.end_token_id

@@ -3,7 +3,10 @@
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.t5_variables import MAX_SIZES
 
-__all__ = ["MODEL_TYPES", "make_arguments", "make_config", "read_start_token_id"]
+__all__ = [
+    *("MODEL_TYPES", "check_buckets", "fits", "make_arguments", "make_config"),
+    "read_start_token_id",
+]
 
 MODEL_TYPES = ("t5", "mt5")
 # The second is what the oldest files call it.
@@ -23,6 +26,7 @@ _FEED_FORWARDS = {
     "gated-silu": ("silu", True),
     "gated-relu": ("relu", True),
 }
+_BUCKETS = ("relative_attention_num_buckets", "relative_attention_max_distance")
 # our argument -> its key
 _SIZES = {
     "vocabulary_size": "vocab_size",
@@ -67,7 +71,7 @@ def make_arguments(config):
     name = "num_decoder_layers"
     layers = read_size(config, name, None, MAX_SIZES[name], optional=True)
     arguments[name] = arguments["num_layers"] if layers is None else layers
-    _check_buckets(arguments["num_buckets"], arguments["max_distance"])
+    check_buckets(arguments["num_buckets"], arguments["max_distance"])
     name = "feed_forward_proj"
     kind = read_choice(config, name, defaults[name], _FEED_FORWARDS)
     arguments["activation"], arguments["gated"] = _FEED_FORWARDS[kind]
@@ -88,14 +92,13 @@ def _check_fixed(config):
         read_choice({"architectures": name}, "architectures", None, _ARCHITECTURES)
 
 
-def _check_buckets(num_buckets, max_distance):
+def check_buckets(num_buckets, max_distance, names=_BUCKETS):
+    """Raises ValueError unless an encoder and a decoder can both put distances in such buckets."""
     # An encoder halves them for both sides, and half of a side holds one distance each.
     if num_buckets % 2 or not 4 <= num_buckets < 2 * max_distance:
         raise ValueError(
-            "`relative_attention_num_buckets` must be even, at least 4, and less than twice "
-            "`relative_attention_max_distance`. Received: "
-            f"relative_attention_num_buckets={num_buckets}, "
-            f"relative_attention_max_distance={max_distance}."
+            f"`{names[0]}` must be even, at least 4, and less than twice `{names[1]}`. Received: "
+            f"{names[0]}={num_buckets}, {names[1]}={max_distance}."
         )
 
 
@@ -126,19 +129,19 @@ def read_start_token_id(config, vocabulary_size):
     return pad if start is None else start
 
 
-def make_config(backbone):
-    """The config.json of a T5, as a dict.
+def fits(backbone):
+    """Whether transformers' T5 has a name for a backbone's feed-forward, as it has for the rest."""
+    return (backbone.activation, backbone.gated) in _FEED_FORWARDS.values()
 
-    Raises:
-        ValueError: if transformers has no name for the feed-forward.
+
+def make_config(backbone):
+    """The config.json of a backbone that `fits`, as a dict.
+
+    It is that of a T5, also where the backbone was read from an mT5: the two have the same tensors
+    and, where `tie_word_embeddings` is false, compute the same.
     """
     names = {ours: theirs for theirs, ours in reversed(_FEED_FORWARDS.items())}
     kind = (backbone.activation, backbone.gated)
-    if kind not in names:
-        raise ValueError(
-            "`activation` must be one that T5 has a name for, gated or not as the backbone is. "
-            f"Received: activation={backbone.activation!r}, gated={backbone.gated}."
-        )
     return {
         "model_type": "t5",
         "architectures": ["T5ForConditionalGeneration"],

@@ -6,6 +6,7 @@ import golden_t5
 import numpy as np
 import pytest
 from golden_encoders import FAMILIES, GOLDEN, HEADS, write_folder
+from golden_t5 import write_folder as write_decoder
 
 from lmzoo.hub.describing import describe
 from lmzoo.hub.safetensors_files import write_tensors
@@ -25,6 +26,15 @@ def test_sizes_are_found_under_the_names_of_any_family(folder):
     assert (found["model_type"], found["num_layers"], found["hidden_dim"]) == ("bert", 3, 8)
     assert found["vocabulary_size"] == 5
     assert found["max_sequence_length"] is None
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "mistral"])
+def test_sizes_of_a_decoder_are_those_of_its_config(tmp_path, family):
+    found = describe(write_decoder(tmp_path / family, family))
+    assert found["architectures"][0].lower() == f"{family}forcausallm"
+    assert [found[name] for name in ("num_layers", "num_heads", "hidden_dim")] == [2, 4, 48]
+    assert [found[name] for name in ("intermediate_dim", "vocabulary_size")] == [37, 101]
+    assert found["max_sequence_length"] == 256
 
 
 def test_parameters_and_memory_are_those_of_the_headers(folder):

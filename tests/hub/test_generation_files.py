@@ -20,7 +20,7 @@ LLAMAS = [
     for number in range(6)
 ]
 FILES = [
-    pytest.param(case, id=case["family"], marks=[] if number in (1, 4) else pytest.mark.slow)
+    pytest.param(case, id=case["family"], marks=[] if number in (0, 4) else pytest.mark.slow)
     for number, case in enumerate(RECORD["cases"])
 ]
 

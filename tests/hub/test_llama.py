@@ -422,3 +422,32 @@ def test_a_keras_file_keeps_the_scaling(tmp_path):
     assert again.backbone.get_config() == lm.backbone.get_config()
     inputs = {"token_ids": np.arange(20).reshape(2, 10)}
     np.testing.assert_array_equal(again(inputs).numpy(), lm(inputs).numpy())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_bias": True, "rotary_scaling": LINEAR, "tied": False},
+        {"use_attention_bias": True, "sliding_window": 3},
+        {"sliding_window": 3, "head_dim": 6, "activation": "gelu_tanh"},
+    ],
+    ids=str,
+)
+def test_transformers_opens_what_is_saved(tmp_path, options):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    lm = lmzoo.tasks.CausalLM(make_backbone(initializer_range=0.3, **options))
+    for variable in lm.backbone.weights:
+        if len(variable.shape) == 1:
+            variable.assign_add(np.random.default_rng(1).normal(size=variable.shape) * 0.3)
+    lm.save_pretrained(tmp_path / "a")
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "a", output_loading_info=True
+    )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        assert not report[kind], kind
+    ids = np.arange(20).reshape(2, 10)
+    with torch.no_grad():
+        wanted = model.eval()(torch.from_numpy(ids)).logits.numpy()
+    got = lm({"token_ids": ids}).numpy()
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)

@@ -50,11 +50,17 @@ def check_that_generate_begins_with_the_defaults(lm):
     assert lm.generate(PROMPTS, max_new_tokens=8) == greedy
 
 
-def test_stream_begins_with_the_defaults(make_lm):
+def test_beams_do_not_stream_by_default_either(make_lm):
     lm = make_lm()
     lm.generation_defaults = BEAMS
     with pytest.raises(ValueError, match="Received: num_beams=3, .*pass num_beams=1"):
         lm.stream(PROMPTS[0])
+
+
+@pytest.mark.slow
+def test_stream_begins_with_the_defaults(make_lm):
+    lm = make_lm()
+    lm.generation_defaults = BEAMS
     whole = "".join(lm.stream(PROMPTS[0], num_beams=1))
     lm.generation_defaults = None
     assert whole == "".join(lm.stream(PROMPTS[0], max_new_tokens=BEAMS["max_new_tokens"]))
