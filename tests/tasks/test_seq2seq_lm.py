@@ -235,6 +235,15 @@ def test_ids_in_ids_out_without_a_tokenizer(lm, eagerly):
         bare.generate([[]])
 
 
+def test_an_empty_source_is_its_end_token_alone(tokenizer, eagerly):
+    lm = make(tokenizer)
+    example = lm.encode({"source": tf.constant(["", "a"]), "target": tf.constant(["", "1"])}, 0)
+    assert example.inputs["encoder_token_ids"][0].numpy().tolist() == [1, 0]
+    assert example.inputs["encoder_padding_mask"][0].numpy().tolist() == [True, False]
+    assert example.labels[0].numpy().tolist() == [1, 0] and example.weights[0, 1] == 0
+    assert lm.generate("", max_new_tokens=5) == greedy_by_hand(lm, "", 5)
+
+
 def test_a_target_may_fill_its_length_and_a_source_must_not_exceed_it(lm, eagerly):
     bare = Seq2SeqLM(lm.backbone, sequence_length=6)
     # The start token takes one of the six.
