@@ -202,6 +202,20 @@ def test_a_stream_of_sentence_pieces_has_no_space_before_its_first_word():
     assert any(pieces.id_to_token(int(token))[0] == "\u2581" for token in ids)
 
 
+def test_ids_that_the_tokenizer_does_not_have_stand_for_nothing(eagerly):
+    # As in T5, whose backbone has 32128 embeddings for 32100 words.
+    pieces = SentencePieceTokenizer.train(iter(SOURCES * 9), 60, "bpe", num_sentinels=0)
+    lm = make(pieces)
+    source = pieces.tokenize(SOURCES[2]).numpy().tolist() + [1]
+    ids = Seq2SeqLM(lm.backbone, start_token_id=0).generate(source, max_new_tokens=8)
+    ids = ids[: ids.index(1)] if 1 in ids else ids
+    known = [token for token in ids if token < pieces.vocabulary_size]
+    assert len(known) < len(ids)
+    text = pieces.detokenize(known).numpy().decode()
+    assert lm.generate(SOURCES[2], max_new_tokens=8) == text
+    assert "".join(lm.stream(SOURCES[2], max_new_tokens=8)) == text
+
+
 def test_beams_are_ranked_and_scored_as_the_model_scores_them(lm, eagerly):
     texts, scores = lm.generate(
         SOURCES[0], num_beams=3, num_return_sequences=3, max_new_tokens=5, return_scores=True
