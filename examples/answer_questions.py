@@ -100,7 +100,8 @@ def make_task(rows, arguments):
 def take_last_word(source, person):
     """The last word of the first sentence about a person."""
     context = source.partition(" context: ")[2]
-    return next(text for text in context.split(".") if person in text).split()[-1]
+    named = (text for text in context.split(".") if re.search(rf"\b{person}\b", text))
+    return next(named).split()[-1]
 
 
 def compare(lm, training, held_out):

@@ -71,18 +71,22 @@ def compare(lm, texts, data):
     """Perplexity of the held-out targets, and accuracy on their hidden tokens.
 
     The model and the counts are shown the target up to the token that they guess; what stands
-    before the first token of a span is the token before its gap.
+    before the first token of a span is the token before its gap. All of them guess a token of
+    text: the counts do not know that a span may end, which the model often finds likeliest.
     """
     import numpy as np
 
     common, after = count_tokens(texts, lm.tokenizer)
     sentinels = lm.tokenizer.sentinel_ids
+    marks = [*sentinels, lm.tokenizer.end_token_id]
     right, total = np.zeros(3, int), 0
     for inputs, labels, _ in data:
         labels, source = labels.numpy(), inputs["encoder_token_ids"].numpy()
-        guesses = lm(inputs, training=False).numpy().argmax(-1)
+        logits = np.array(lm(inputs, training=False))
+        logits[..., marks] = -np.inf
+        guesses = logits.argmax(-1)
         before = find_tokens_before(source, labels, sentinels)
-        hidden = ~np.isin(labels, [*sentinels, lm.tokenizer.end_token_id])
+        hidden = ~np.isin(labels, marks)
         followed = np.array([after.get(token, common) for token in before[hidden].tolist()])
         truth = labels[hidden]
         right += [(answer == truth).sum() for answer in (guesses[hidden], followed, common)]

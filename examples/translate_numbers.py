@@ -38,7 +38,7 @@ def draw_value(kind, generator):
     """A number, each count of digits as likely as the others, or a date."""
     if kind == "numbers":
         num_digits = generator.randint(1, len(str(NUMBERS[-1])))
-        return generator.randrange(10 ** (num_digits - 1) % 10**num_digits, 10**num_digits)
+        return generator.randrange(10 ** (num_digits - 1) if num_digits > 1 else 0, 10**num_digits)
     first, last = datetime.date(YEARS[0], 1, 1), datetime.date(YEARS[-1], 12, 31)
     return first + datetime.timedelta(generator.randint(0, (last - first).days))
 
@@ -83,7 +83,7 @@ def learn_words():
 
 
 def make_task(arguments):
-    # The order of digits is all in the distances between tokens, so none of these is rounded.
+    # The order of digits is all in the distances between tokens, so up to 15 none is rounded.
     sizes = {"num_buckets": 64, "max_distance": 64}
     return lmzoo.tasks.Seq2SeqLM(*make_t5(learn_words, arguments.smoke, **sizes))
 

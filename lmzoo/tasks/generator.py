@@ -156,7 +156,9 @@ class Generator:
         # (B, n, N) -> (B * n, N), said in full: where N is 0, no -1 could be found out.
         rows = [tf.reduce_prod(shape), tf.shape(results["mask"])[2]]
         token_ids = tf.reshape(results["token_ids"], rows)
-        mask = tf.reshape(results["mask"], rows)
+        # A backbone may have more embeddings than the tokenizer has words; they stand for nothing.
+        known = token_ids < self.task.tokenizer.vocabulary_size
+        mask = tf.reshape(results["mask"], rows) & known
         texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)

@@ -115,6 +115,7 @@ class TextGeneration:
         while True:
             count = int(state.slot)
             new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
+            new = new[new < self.tokenizer.vocabulary_size]
             is_last = bool(state.finished[0]) or count == last
             # All of it each time: what a token stands for is up to those before it.
             text = self.tokenizer.detokenize(new).numpy().decode("utf-8")

@@ -155,6 +155,43 @@ def test_with_scikit_learn_words_decide():
     assert run_child("-c", TWO_WORDS, FOLDER).startswith("[1, 0] [[1, 0]]\n")
 
 
+SIDES = """
+import json, random, re, sys
+
+sys.path.insert(0, sys.argv[1])
+import answer_questions, translate_numbers
+
+generator, sides = random.Random(0), {}
+for kind in translate_numbers.KINDS:
+    sides[kind] = [
+        list(map(str, translate_numbers.draw_values(kind, 3000, generator, held_out)))
+        for held_out in (False, True)
+    ]
+people = set(answer_questions.PEOPLE)
+answers = {answer for each in answer_questions.ANSWERS.values() for answer in each}
+told, asked = [], []
+for number in range(3000):
+    context = answer_questions.draw_row(generator, False)["source"].partition("context: ")[2]
+    for sentence in context.strip(".").split("."):
+        words = set(sentence.split())
+        told.append(sorted(words & people) + sorted(words & answers))
+    row = answer_questions.draw_row(generator, True)
+    asked.append([row["person"], row["target"]])
+json.dump({**sides, "answers": [told, asked]}, sys.stdout)
+"""
+
+
+def test_what_is_held_out_by_the_generated_examples_is_not_trained_on():
+    sides = json.loads(run_child("-c", SIDES, FOLDER))
+    for training, held_out in sides.values():
+        training, held_out = ({str(one) for one in side} for side in (training, held_out))
+        assert len(held_out) > 1000 and not training & held_out
+    assert all(len(pair) == 2 for side in sides["answers"] for pair in side)
+    assert len({str(pair) for pair in sides["answers"][0]}) > 5000
+    # Each of them is another one.
+    assert len(set(sides["numbers"][1])) == len(set(sides["dates"][1])) == 3000
+
+
 def test_the_number_of_epochs_is_checked():
     done = subprocess.run(
         [sys.executable, str(FOLDER / "sentiment.py"), "--epochs", "0"],

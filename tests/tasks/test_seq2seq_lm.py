@@ -202,6 +202,20 @@ def test_a_stream_of_sentence_pieces_has_no_space_before_its_first_word():
     assert any(pieces.id_to_token(int(token))[0] == "\u2581" for token in ids)
 
 
+def test_ids_that_the_tokenizer_does_not_have_stand_for_nothing(eagerly):
+    # As in T5, whose backbone has 32128 embeddings for 32100 words.
+    pieces = SentencePieceTokenizer.train(iter(SOURCES * 9), 60, "bpe", num_sentinels=0)
+    lm = make(pieces)
+    source = pieces.tokenize(SOURCES[2]).numpy().tolist() + [1]
+    ids = Seq2SeqLM(lm.backbone, start_token_id=0).generate(source, max_new_tokens=8)
+    ids = ids[: ids.index(1)] if 1 in ids else ids
+    known = [token for token in ids if token < pieces.vocabulary_size]
+    assert len(known) < len(ids)
+    text = pieces.detokenize(known).numpy().decode()
+    assert lm.generate(SOURCES[2], max_new_tokens=8) == text
+    assert "".join(lm.stream(SOURCES[2], max_new_tokens=8)) == text
+
+
 def test_beams_are_ranked_and_scored_as_the_model_scores_them(lm, eagerly):
     texts, scores = lm.generate(
         SOURCES[0], num_beams=3, num_return_sequences=3, max_new_tokens=5, return_scores=True
@@ -233,6 +247,15 @@ def test_ids_in_ids_out_without_a_tokenizer(lm, eagerly):
     assert score == pytest.approx(log_probs[np.arange(4), ids].sum(), abs=1e-4)
     with pytest.raises(ValueError, match="Received: an empty prompt"):
         bare.generate([[]])
+
+
+def test_an_empty_source_is_its_end_token_alone(tokenizer, eagerly):
+    lm = make(tokenizer)
+    example = lm.encode({"source": tf.constant(["", "a"]), "target": tf.constant(["", "1"])}, 0)
+    assert example.inputs["encoder_token_ids"][0].numpy().tolist() == [1, 0]
+    assert example.inputs["encoder_padding_mask"][0].numpy().tolist() == [True, False]
+    assert example.labels[0].numpy().tolist() == [1, 0] and example.weights[0, 1] == 0
+    assert lm.generate("", max_new_tokens=5) == greedy_by_hand(lm, "", 5)
 
 
 def test_a_target_may_fill_its_length_and_a_source_must_not_exceed_it(lm, eagerly):
