@@ -1,5 +1,7 @@
 """Opening a model in Hugging Face's layout as a task."""
 
+import contextlib
+import gc
 import warnings
 
 import keras
@@ -70,7 +72,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
     options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
     reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
-    with read_ahead(*reading) as values:
+    with _pause_collector(), read_ahead(*reading) as values:
         backbone = _build_empty(plan, policy)
         opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
         variables = variables_by_path(backbone, getattr(opened, "head", None))
@@ -95,6 +97,18 @@ def _read_generation(folder, plan, tokenizer):
         return {}
     start = plan.options.get("start_token_id")
     return read_generation(folder, plan.arguments["vocabulary_size"], tokenizer, start)
+
+
+@contextlib.contextmanager
+def _pause_collector():
+    """What is built here stays; to look for garbage in it took more than half of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _build_empty(plan, policy):

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import os
 import pathlib
@@ -441,3 +442,17 @@ def test_a_broken_tokenizer_is_refused(tmp_path, tokenizers, no_backbone):
     (tmp_path / "a" / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="tokenizer.json must be JSON"):
         load_tokenizer(tmp_path / "a", 260)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(golden, edit_golden, enabled):
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        lmzoo.load(golden)
+        assert gc.isenabled() == enabled
+        with pytest.raises(ValueError, match="passed to CausalLM: .*nonsense"):
+            lmzoo.load(golden, nonsense=1)
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
