@@ -128,7 +128,7 @@ def compare(lm, training, held_out):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=3))
+    arguments = parse(make_parser(__doc__, epochs=8))
     sizes = (300, 30) if arguments.smoke else (40_000, 600)
     training = draw_rows(sizes[0], arguments.seed)
     held_out = draw_rows(sizes[1], arguments.seed + 1, held_out=True)
