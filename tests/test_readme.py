@@ -1,5 +1,7 @@
 """What README.md shows is run as it stands."""
 
+import ast
+import inspect
 import os
 import pathlib
 import re
@@ -31,7 +33,7 @@ def run(code, folder, *flags):
 
 
 def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
-    quick_start, serving, _ = find_python_blocks()
+    quick_start, serving, *_ = find_python_blocks()
     lines = [line for line in quick_start.splitlines() if line.strip()]
     assert len(lines) <= 25
     output = run(quick_start, tmp_path)
@@ -42,6 +44,26 @@ def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
 
 
 def test_the_classifier_runs_and_is_exported(tmp_path):
-    _, _, reading = find_python_blocks()
+    _, _, reading, _ = find_python_blocks()
     assert "'label'" in run(reading, tmp_path)
     assert (tmp_path / "saved_models" / "films" / "1" / "saved_model.pb").is_file()
+
+
+def test_what_opens_models_of_others_is_called_with_arguments_that_exist():
+    import lmzoo
+    from lmzoo.tasks.task import Task
+
+    known = {"load": lmzoo.load, "to_keras_hub": lmzoo.to_keras_hub}
+    known |= {"save_pretrained": Task.save_pretrained}
+    opening, found = find_python_blocks()[3], []
+    for call in ast.walk(ast.parse(opening)):
+        if isinstance(call, ast.Call):
+            found.append(call.func.attr)
+            values = [ast.literal_eval(value) for value in call.args if found[-1] == "load"]
+            values = values or [None] * len(call.args)
+            before = [None] if found[-1] == "save_pretrained" else []
+            options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+            inspect.signature(known[found[-1]]).bind(*before, *values, **options)
+            for name in (name for name in values if name and "://" not in name):
+                assert name in lmzoo.zoo.names()
+    assert found.count("load") == 3 and {*found} == {*known}
