@@ -7,7 +7,7 @@ from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
 from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
-from lmzoo.tokenizers.word_splitting import WordSplitter
+from lmzoo.tokenizers.split_patterns import make_splitter
 
 __all__ = ["BytePairEncoder"]
 
@@ -20,9 +20,11 @@ class BytePairEncoder(Encoder):
     Args:
         vocabulary: BytePairVocabulary.
         strip_left: tuple of str. The special tokens that take the white space before them.
+        pattern: str. What splits text into words, a key of `PATTERNS`.
+        ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
     """
 
-    def __init__(self, vocabulary, strip_left=()):
+    def __init__(self, vocabulary, strip_left=(), pattern="gpt2", ignore_merges=False):
         super().__init__(name="byte_pair_encoder")
         pieces = vocabulary.pieces
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
@@ -30,9 +32,9 @@ class BytePairEncoder(Encoder):
         rules = MergeRules.build(vocabulary.rules, pieces)
         plain = [piece or b"" for piece in pieces]
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._splitter = WordSplitter()
+            self._splitter = make_splitter(pattern)
             self._merger = PairMerger(rules, byte_ids, len(pieces))
-            self._whole_words = self._find_whole_words(ids)
+            self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
             # (V, 3): bytes of each token, and how many spaces lead and trail them.
@@ -44,15 +46,17 @@ class BytePairEncoder(Encoder):
                 tf.int32,
             )
 
-    def _find_whole_words(self, ids):
+    def _find_whole_words(self, ids, ignore_merges):
         """A table of the words that become one token: most of a text, and one look-up each."""
         words, expected = tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int32)
-        values, splits = self._merger.merge(words)
-        # A rule can keep another from ever making its token, so each one is tried.
-        whole = splits[1:] - splits[:-1] == 1
-        whole &= tf.gather(values, splits[:-1]) == expected
+        if not ignore_merges:
+            values, splits = self._merger.merge(words)
+            # A rule can keep another from ever making its token, so each one is tried.
+            whole = splits[1:] - splits[:-1] == 1
+            whole &= tf.gather(values, splits[:-1]) == expected
+            words, expected = words[whole], expected[whole]
         return tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(words[whole], expected[whole]), _UNKNOWN
+            tf.lookup.KeyValueTensorInitializer(words, expected), _UNKNOWN
         )
 
     def _encode_with_offsets(self, text):

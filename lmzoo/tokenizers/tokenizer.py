@@ -29,6 +29,8 @@ class Tokenizer(tf.Module):
 
     # The special tokens that take the white space before them.
     _strip_left = ()
+    # Whether a prompt that is to be continued begins with the start token.
+    add_start_token = False
 
     def __init__(self, name, vocabulary):
         super().__init__(name=name)
@@ -169,6 +171,18 @@ class Tokenizer(tf.Module):
                 f"special_tokens={list(self.special_tokens)!r:.200}."
             )
         return token
+
+    def _check_start(self, add_start_token):
+        if not isinstance(add_start_token, bool):
+            raise TypeError(
+                f"`add_start_token` must be True or False. Received: {add_start_token!r:.80}."
+            )
+        if add_start_token and self.start_token_id is None:
+            raise ValueError(
+                "`add_start_token` must not be True without a `start_token`. Received: "
+                "add_start_token=True."
+            )
+        return add_start_token
 
 
 def _read_text(text):
