@@ -157,7 +157,7 @@ class Generator:
         rows = [tf.reduce_prod(shape), tf.shape(results["mask"])[2]]
         token_ids = tf.reshape(results["token_ids"], rows)
         mask = tf.reshape(results["mask"], rows)
-        texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
+        texts = self.task.detokenize_new(tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)
         return tf.reshape(texts, shape)
