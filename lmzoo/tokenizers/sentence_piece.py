@@ -142,8 +142,8 @@ class SentencePieceTokenizer(Tokenizer):
         """Opens a folder in Hugging Face layout.
 
         Args:
-            folder: str or path. It holds `spiece.model` or `tokenizer.model`, or `tokenizer.json` of
-                a unigram model or, as Llama 2's, of a BPE with pieces of bytes.
+            folder: str or path. It holds `spiece.model` or `tokenizer.model`, or `tokenizer.json`
+                of a unigram model or, as Llama 2's, of a BPE with pieces of bytes.
         Returns:
             SentencePieceTokenizer.
         Raises:

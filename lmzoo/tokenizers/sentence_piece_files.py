@@ -74,9 +74,8 @@ def _name_t5(add_start, num_sentinels):
 
 
 def _name_llama(add_start):
-    # A space stands before the text behind a special token, too.
-    named = {"tokenizer_class": "LlamaTokenizer", "legacy": True, "add_eos_token": False}
-    return {**named, "add_bos_token": add_start}
+    # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": add_start}
 
 
 def read_sentence_piece_files(folder):

@@ -9,9 +9,8 @@ __all__ = ["can_be_pairs", "make_pair_form", "read_pair_form"]
 
 _SPACE = "\u2581"
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-_SPACES = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": "always", "split": False}
-# What older files have instead.
-_OLD_SPACES = [
+# A space before each text, which is what the library does.
+_SPACES = [
     {"type": "Prepend", "prepend": _SPACE},
     {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE},
 ]
@@ -21,7 +20,8 @@ _DECODER = [
     {"type": "Fuse"},
     {"type": "Strip", "content": " ", "start": 1, "stop": 0},
 ]
-# They differ behind special tokens alone.
+# No space before a text that has one, and, with "first", none behind a special token. Read as what
+# they were made from: a model of the library, which puts one there always.
 _SCHEMES = ("always", "first")
 _PLAIN_MODEL = {
     "dropout": (None, 0),
@@ -70,8 +70,8 @@ def make_pair_form(vocabulary, added, start):
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": None,
-        "pre_tokenizer": _SPACES,
+        "normalizer": {"type": "Sequence", "normalizers": _SPACES},
+        "pre_tokenizer": None,
         "post_processor": start and make_template(start, vocabulary.ids[start]),
         "decoder": {"type": "Sequence", "decoders": _DECODER},
         "model": {
@@ -96,8 +96,9 @@ def _find_pairs(pieces):
 def read_pair_form(path, kind):
     """Makes a model of a `tokenizer.json`.
 
-    A model merges any two pieces that make a piece, and ranks what they make; `tokenizer.json`
-    ranks pairs. Only one in which these are the same can be read.
+    A text that begins with a space has one more of them than transformers 5 would give it, as the
+    sentencepiece library has it, too. A model merges any two pieces that make a piece, and ranks
+    what they make; `tokenizer.json` ranks pairs. Only one in which these are the same can be read.
 
     Args:
         path: pathlib.Path.
@@ -157,7 +158,7 @@ def _check_spaces(check, content):
     if normalizer is not None:
         check.expect_section("normalizer", normalizer)
         parts = normalizer.get("normalizers")
-        check.expect("normalizer.normalizers", parts, (_OLD_SPACES,))
+        check.expect("normalizer.normalizers", parts, (_SPACES,))
         check.expect("pre_tokenizer", splitter, (None,))
         return
     check.expect_section("pre_tokenizer", splitter)

@@ -56,14 +56,13 @@ def read_start(check, finish):
     return None
 
 
-def read_add_start(check, named, start, default=False):
+def read_add_start(check, named, start):
     """Decides which token a text begins with: `add_bos_token` counts more than a template.
 
     Args:
         check: FileCheck. Of `tokenizer_config.json`.
         named: dict, as `read_named` gives it.
         start: str or None. What a template puts before a text.
-        default: bool. Whether one begins with it where nothing says so.
     Returns:
         start_token: str or None. The template's, or else the one that is named.
         add_start_token: bool.
@@ -79,5 +78,5 @@ def read_add_start(check, named, start, default=False):
     if wanted and role is None:
         check.refuse("bos_token", role, "a token, as `add_bos_token` is true,")
     if wanted is None:
-        wanted = start is not None or (default and role is not None)
+        wanted = start is not None
     return role, bool(wanted)

@@ -40,19 +40,17 @@ def test_a_broken_template_is_refused(single, message):
 
 
 @pytest.mark.parametrize(
-    ("named", "start", "default", "wanted"),
+    ("named", "start", "wanted"),
     [
-        ({}, None, False, (None, False)),
-        ({"bos_token": "<s>"}, None, False, ("<s>", False)),
-        ({"bos_token": "<s>"}, None, True, ("<s>", True)),
-        ({}, None, True, (None, False)),
-        ({}, "<s>", False, ("<s>", True)),
-        ({"bos_token": {"content": "<s>"}, "add_bos_token": False}, "<s>", True, ("<s>", False)),
-        ({"bos_token": "<s>", "add_bos_token": True}, None, False, ("<s>", True)),
+        ({}, None, (None, False)),
+        ({"bos_token": "<s>"}, None, ("<s>", False)),
+        ({}, "<s>", ("<s>", True)),
+        ({"bos_token": {"content": "<s>"}, "add_bos_token": False}, "<s>", ("<s>", False)),
+        ({"bos_token": "<s>", "add_bos_token": True}, None, ("<s>", True)),
     ],
 )
-def test_the_small_file_counts_more_than_the_template(named, start, default, wanted):
-    assert read_add_start(CHECK, named, start, default) == wanted
+def test_the_small_file_counts_more_than_the_template(named, start, wanted):
+    assert read_add_start(CHECK, named, start) == wanted
 
 
 @pytest.mark.parametrize(
