@@ -41,6 +41,7 @@ class BytePairTokenizer(Tokenizer):
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
         visible_tokens: list of str. The special tokens that stay in text when special tokens are
             skipped, as Qwen2.5's `<tool_call>`.
+        composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -71,6 +72,7 @@ class BytePairTokenizer(Tokenizer):
         ignore_merges=False,
         add_start_token=False,
         visible_tokens=(),
+        composes=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
         super().__init__("byte_pair_tokenizer", vocabulary)
@@ -81,6 +83,7 @@ class BytePairTokenizer(Tokenizer):
         self._strip_left = tuple(self._check_special("strip_left", token) for token in strip_left)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
+        self.composes = bool(composes)
         self.add_start_token = self._check_start(add_start_token)
         self.visible_tokens = tuple(
             self._check_special("visible_tokens", token) for token in visible_tokens
@@ -213,7 +216,9 @@ class BytePairTokenizer(Tokenizer):
         return self._join(ids, skip_special)
 
     def _make_encoder(self):
-        return BytePairEncoder(self._vocabulary, self._strip_left, self.pattern, self.ignore_merges)
+        return BytePairEncoder(
+            self._vocabulary, self._strip_left, self.pattern, self.ignore_merges, self.composes
+        )
 
     def _make_decoder(self):
         return BytePairDecoder(self._vocabulary, self.visible_tokens)

@@ -8,6 +8,7 @@ from lmzoo.tokenizers.token_files import FileCheck
 __all__ = ["make_byte_pair_form", "read_byte_pair_added", "read_byte_pair_form"]
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+_COMPOSED = {"type": "NFC"}
 # The options of a model that would change the ids, with the values that leave them as they are.
 _PLAIN_MODEL = {
     "dropout": (None, 0),
@@ -49,7 +50,7 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": None,
+        "normalizer": _COMPOSED if tokenizer.composes else None,
         "pre_tokenizer": splitter,
         "post_processor": finish,
         "decoder": {**_BYTE_LEVEL, "use_regex": True},
@@ -81,7 +82,7 @@ def read_byte_pair_form(path, kind):
     model = content.get("model")
     name = model.get("type", "BPE") if isinstance(model, dict) else model
     check.expect("model.type", name, ("BPE",))
-    check.expect("normalizer", content.get("normalizer"), (None,))
+    check.expect("normalizer", content.get("normalizer"), (None, _COMPOSED))
     pattern = _read_pattern(check, content.get("pre_tokenizer"))
     for option, plain in _PLAIN_MODEL.items():
         check.expect(f"model.{option}", model.get(option), plain)
@@ -95,6 +96,7 @@ def read_byte_pair_form(path, kind):
         "merges": model["merges"],
         "pattern": pattern,
         "ignore_merges": bool(model.get("ignore_merges")),
+        "composes": content.get("normalizer") is not None,
         **({} if start is None else {"start_token": start}),
         **read_byte_pair_added(check, content.get("added_tokens") or [], vocabulary),
     }

@@ -77,6 +77,9 @@ def write_files(folder, tokenizer, vocabulary, strip_left):
 
 def _name_class(tokenizer):
     """The class of transformers that reads all of the files as they are meant."""
+    # Qwen2's composes text, GPT-2's does not.
+    if tokenizer.composes != (tokenizer.pattern == "qwen2"):
+        return _ANY_CLASS
     if tokenizer.ignore_merges or tokenizer.add_start_token:
         return _ANY_CLASS
     return _CLASSES.get(tokenizer.pattern, _ANY_CLASS)
@@ -149,13 +152,15 @@ def _read_slow(folder, named):
             ids.setdefault(index, {"content": token, "special": True})
     tokens = [{**token, "id": index} for index, token in ids.items() if isinstance(token, dict)]
     added = read_byte_pair_added(check, tokens, vocabulary)
+    pattern = _find_pattern(named.get("tokenizer_class"))
     lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
     if lines[0].startswith("#version"):
         del lines[0]
     return {
         "vocabulary": vocabulary,
         "merges": [line for line in lines if line],
-        "pattern": _find_pattern(named.get("tokenizer_class")),
+        "pattern": pattern,
+        "composes": pattern == "qwen2",
         **added,
     }
 

@@ -137,7 +137,7 @@ def _set(*path_and_value):
         (_set("model", "merges", "x y"), "`model.merges`.* Received: 'x y'"),
         (_set("model", "vocab", "a", 70), "each id from 0 .* with id 70"),
         (_set("model", "merges", [["a", "zzz"]]), "but 'zzz' is not one"),
-        (_set("normalizer", {"type": "NFC"}), "`normalizer`.* Received: {'type': 'NFC'}"),
+        (_set("normalizer", {"type": "NFD"}), "`normalizer`.* Received: {'type': 'NFD'}"),
         (_set("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
         (_set("pre_tokenizer", {"type": "Split", "pattern": "(a+)+$"}), "Received: 'Split'"),
         (_set("pre_tokenizer", "add_prefix_space", True), "add_prefix_space`.* Received: True"),
