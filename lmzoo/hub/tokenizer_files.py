@@ -15,6 +15,7 @@ _OLD_FILES = {
     "vocab.json": BytePairTokenizer,
     "vocab.txt": WordPieceTokenizer,
     "spiece.model": SentencePieceTokenizer,
+    "tokenizer.model": SentencePieceTokenizer,
 }
 
 
@@ -52,4 +53,7 @@ def _find_kind(folder):
             f"tokenizer.json must hold a model of type {' or '.join(_KINDS)}. Received: "
             f"{str(folder)!r} with {name!r:.80}."
         )
+    # Llama 2's pairs are of characters, which a SentencePiece model merges as well.
+    if name == "BPE" and isinstance(model, dict) and model.get("byte_fallback"):
+        return SentencePieceTokenizer
     return _KINDS[name]

@@ -79,13 +79,11 @@ class CausalLM(TextGeneration, Task):
         return self.backbone.max_sequence_length
 
     def encode_prompts(self, texts):
-        """Texts, string (B,), to left-padded ids and their mask. An empty text is a start token."""
-        ragged = self.tokenizer.tokenize(texts)
-        is_empty = tf.cast(ragged.row_lengths() == 0, tf.int64)
-        start = tf.fill([tf.reduce_sum(is_empty)], self.tokenizer.start_token_id)
-        return left_pad(
-            tf.concat([ragged, tf.RaggedTensor.from_row_lengths(start, is_empty)], axis=1)
-        )
+        """Texts, string (B,), to left-padded ids and their mask.
+
+        A prompt begins with a start token where the tokenizer says so, and where it is empty.
+        """
+        return left_pad(self.tokenizer.tokenize_prompts(texts))
 
     def prefill(self, token_ids, padding_mask, num_slots):
         """Reads the prompts: the logits (B, V) of what comes next, and a cache of `num_slots`."""
@@ -118,7 +116,7 @@ class CausalLM(TextGeneration, Task):
         if prompts is None:
             prompts = [[self._start_token_id()]] * len(texts)
         else:
-            prompts = [ids or [self._start_token_id()] for ids in self._to_ids(prompts)]
+            prompts = self._to_prompt_ids(prompts)
         if len(prompts) != len(texts):
             raise ValueError(
                 "`prompts` must be as many as `texts`. Received: "
@@ -135,6 +133,13 @@ class CausalLM(TextGeneration, Task):
         for start in range(0, len(rows), batch_size):
             scores += self._score_batch(rows[start : start + batch_size])
         return scores[0] if is_single else scores
+
+    def _to_prompt_ids(self, prompts):
+        """Prompts as lists of ids, none of them empty."""
+        batch, _ = self._as_batch(prompts)
+        if self.tokenizer is None or not batch:
+            return [ids or [self._start_token_id()] for ids in batch]
+        return self.tokenizer.tokenize_prompts(batch).to_list()
 
     def _score_batch(self, rows):
         prompts, texts = (tf.ragged.constant(ids, tf.int32) for ids in zip(*rows, strict=True))

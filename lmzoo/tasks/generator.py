@@ -159,7 +159,7 @@ class Generator:
         # A backbone may have more embeddings than the tokenizer has words; they stand for nothing.
         known = token_ids < self.task.tokenizer.vocabulary_size
         mask = tf.reshape(results["mask"], rows) & known
-        texts = self.task.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask))
+        texts = self.task.detokenize_new(tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)
         return tf.reshape(texts, shape)

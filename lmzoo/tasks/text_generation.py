@@ -118,7 +118,7 @@ class TextGeneration:
             new = new[new < self.tokenizer.vocabulary_size]
             is_last = bool(state.finished[0]) or count == last
             # All of it each time: what a token stands for is up to those before it.
-            text = self.tokenizer.detokenize(new).numpy().decode("utf-8")
+            text = self.detokenize_new(new).numpy().decode("utf-8")
             # The end may be a character of which more bytes are to come.
             text = text if is_last else text.removesuffix("\ufffd")
             ends = [text.find(stop, given) for stop in options.stops]
@@ -133,6 +133,12 @@ class TextGeneration:
                 return
             last = count
             state = advance(state, parameters, tf.constant(last + 1))
+
+    def detokenize_new(self, ids):
+        """The texts of new ids, string (B,), or () for (T,): behind a prompt, or of their own."""
+        if self.prompt_is_text:
+            return self.tokenizer.detokenize_continuation(ids)
+        return self.tokenizer.detokenize(ids)
 
     # What holds where a caller says nothing
 

@@ -116,10 +116,7 @@ class LikelihoodScorer:
     def _encode_prompts(self, texts, label_length):
         """Texts with the question, ragged (B, None); a text too long loses its end."""
         tokenizer = self.model.tokenizer
-        prompts = tokenizer.tokenize(tf.strings.join([texts, self.question]))
-        is_empty = tf.cast(prompts.row_lengths() == 0, tf.int64)
-        start = tf.fill([tf.reduce_sum(is_empty)], tokenizer.start_token_id)
-        prompts = tf.concat([prompts, tf.RaggedTensor.from_row_lengths(start, is_empty)], axis=1)
+        prompts = tokenizer.tokenize_prompts(tf.strings.join([texts, self.question]))
 
         # The question is kept, and so are the first tokens of the text.
         question = tf.shape(tokenizer.tokenize(tf.constant([self.question])).values, tf.int64)[0]

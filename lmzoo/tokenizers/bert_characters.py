@@ -15,7 +15,9 @@ __all__ = [
     "SPACE",
     "CharacterTables",
     "make_bert_tables",
+    "make_canonical_tables",
     "make_decomposition_tables",
+    "read_compositions",
     "read_orders",
 ]
 
@@ -23,6 +25,16 @@ __all__ = [
 CODE_POINT_BITS = 21
 SPACE, ISOLATED, LETTER, IRREGULAR, MOVES = (code << CODE_POINT_BITS for code in (0, 1, 2, 4, 8))
 _SIZE = 0x110000
+# What decomposes into several characters and is never composed again: first and last code points,
+# from Unicode's list of exclusions, which no later version may change.
+_EXCLUDED = (
+    *((0x0344, 0x0344), (0x0958, 0x095F), (0x09DC, 0x09DD), (0x09DF, 0x09DF), (0x0A33, 0x0A33)),
+    *((0x0A36, 0x0A36), (0x0A59, 0x0A5B), (0x0A5E, 0x0A5E), (0x0B5C, 0x0B5D), (0x0F43, 0x0F43)),
+    *((0x0F4D, 0x0F4D), (0x0F52, 0x0F52), (0x0F57, 0x0F57), (0x0F5C, 0x0F5C), (0x0F69, 0x0F69)),
+    *((0x0F73, 0x0F73), (0x0F75, 0x0F76), (0x0F78, 0x0F78), (0x0F81, 0x0F81), (0x0F93, 0x0F93)),
+    *((0x0F9D, 0x0F9D), (0x0FA2, 0x0FA2), (0x0FA7, 0x0FA7), (0x0FAC, 0x0FAC), (0x0FB9, 0x0FB9)),
+    *((0x2ADC, 0x2ADC), (0xFB1D, 0xFB4E), (0x1D15E, 0x1D164), (0x1D1BB, 0x1D1C0)),
+)
 # The classes of the file, by their numbers; the last one is deleted, an expansion to nothing.
 _CLASSES = (LETTER, ISOLATED, SPACE)
 _DELETED = 3
@@ -85,6 +97,31 @@ def make_decomposition_tables():
     changed = {int(point): () for point in np.flatnonzero(file["class"] == _DELETED)}
     changed = {**file["decomposition"], **changed}
     return _pack(np.arange(_SIZE, dtype=np.int32), changed, np.zeros(_SIZE, bool))
+
+
+def make_canonical_tables():
+    """Makes the tables of the canonical decomposition (NFD) alone.
+
+    Returns:
+        CharacterTables, whose entries are code points without a class.
+    """
+    plain = np.arange(_SIZE, dtype=np.int32)
+    return _pack(plain, _read_file()["decomposition"], np.zeros(_SIZE, bool))
+
+
+def read_compositions():
+    """Reads which two code points are one in composed text (NFC).
+
+    Returns:
+        dict of (first, second) to int. The first one may be composed itself.
+    """
+    made = {}
+    for point, parts in _read_file()["decomposition"].items():
+        if len(parts) > 1 and not any(first <= point <= last for first, last in _EXCLUDED):
+            # A later one with the same parts, as the sign of the unit angstrom, stands for it.
+            made.setdefault(parts, point)
+    # The last part of a full decomposition is the last one of Unicode's own, of two parts.
+    return {(made.get(parts[:-1], parts[0]), parts[-1]): point for parts, point in made.items()}
 
 
 def read_orders():

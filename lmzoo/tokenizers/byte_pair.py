@@ -1,13 +1,14 @@
-"""The byte-level byte-pair tokenizer: GPT-2's, RoBERTa's and many others'."""
+"""The byte-level byte-pair tokenizer: GPT-2's, RoBERTa's, Llama 3's, Qwen2's and many others'."""
 
 import numpy as np
 import tensorflow as tf
 
 from lmzoo.tokenizers.byte_pair_decoder import BytePairDecoder
 from lmzoo.tokenizers.byte_pair_encoder import BytePairEncoder
-from lmzoo.tokenizers.byte_pair_files import ROLES, read_files, write_files
+from lmzoo.tokenizers.byte_pair_files import read_files, write_files
 from lmzoo.tokenizers.byte_pair_vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.learning import learn_byte_pairs
+from lmzoo.tokenizers.split_patterns import check_pattern
 from lmzoo.tokenizers.tokenizer import Tokenizer
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 
@@ -17,7 +18,7 @@ __all__ = ["BytePairTokenizer"]
 class BytePairTokenizer(Tokenizer):
     """Turns any text into ids and back, inside or outside of a graph.
 
-    The ids are those of Hugging Face `tokenizers` with GPT-2's settings, for every Unicode text;
+    The ids are those of Hugging Face `tokenizers` with the same settings, for every Unicode text;
     invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
     comes out of text unless `allow_special=True`. All tables are immutable: as an attribute of a
     `tf.Module` or a Keras model the tokenizer is saved with its graph.
@@ -33,6 +34,14 @@ class BytePairTokenizer(Tokenizer):
         mask_token: str or None. Stands where a masked model shall guess.
         strip_left: list of str. The special tokens that take the white space before them, as
             RoBERTa's `<mask>` does. It matters where `allow_special=True`.
+        pattern: str. What splits text into words that are never merged: "gpt2", "llama3" or
+            "qwen2".
+        ignore_merges: bool. If True, a word that is a token is that token even where the merges
+            would not make it, as in Llama 3.
+        add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
+        visible_tokens: list of str. The special tokens that stay in text when special tokens are
+            skipped, as Qwen2.5's `<tool_call>`.
+        composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -59,6 +68,11 @@ class BytePairTokenizer(Tokenizer):
         pad_token=None,
         mask_token=None,
         strip_left=(),
+        pattern="gpt2",
+        ignore_merges=False,
+        add_start_token=False,
+        visible_tokens=(),
+        composes=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
         super().__init__("byte_pair_tokenizer", vocabulary)
@@ -67,6 +81,13 @@ class BytePairTokenizer(Tokenizer):
         self.pad_token = self._check_special("pad_token", pad_token)
         self.mask_token = self._check_special("mask_token", mask_token)
         self._strip_left = tuple(self._check_special("strip_left", token) for token in strip_left)
+        self.pattern = check_pattern(pattern)
+        self.ignore_merges = bool(ignore_merges)
+        self.composes = bool(composes)
+        self.add_start_token = self._check_start(add_start_token)
+        self.visible_tokens = tuple(
+            self._check_special("visible_tokens", token) for token in visible_tokens
+        )
 
     @classmethod
     def train(
@@ -118,8 +139,7 @@ class BytePairTokenizer(Tokenizer):
         Args:
             folder: str or path. Made if it is not there.
         """
-        roles = {role: getattr(self, role) for role in ROLES}
-        write_files(folder, self._vocabulary, roles, self._strip_left)
+        write_files(folder, self, self._vocabulary, self._strip_left)
 
     @property
     def end_token_id(self):
@@ -196,7 +216,9 @@ class BytePairTokenizer(Tokenizer):
         return self._join(ids, skip_special)
 
     def _make_encoder(self):
-        return BytePairEncoder(self._vocabulary, self._strip_left)
+        return BytePairEncoder(
+            self._vocabulary, self._strip_left, self.pattern, self.ignore_merges, self.composes
+        )
 
     def _make_decoder(self):
-        return BytePairDecoder(self._vocabulary)
+        return BytePairDecoder(self._vocabulary, self.visible_tokens)

@@ -13,15 +13,19 @@ class BytePairDecoder(tf.Module):
 
     Args:
         vocabulary: BytePairVocabulary.
+        visible_tokens: tuple of str. The special tokens that are never skipped.
     """
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, visible_tokens=()):
         super().__init__(name="byte_pair_decoder")
         names = [token.encode() for token in vocabulary.tokens]
         pairs = list(zip(vocabulary.pieces, names, strict=True))
         with tf.init_scope(), tf.device("/CPU:0"):
             self._pieces = tf.constant([name if piece is None else piece for piece, name in pairs])
-            self._plain_pieces = tf.constant([piece or b"" for piece, _ in pairs])
+            visible = {token.encode() for token in visible_tokens}
+            self._plain_pieces = tf.constant(
+                [piece or (name if name in visible else b"") for piece, name in pairs]
+            )
 
     def join(self, ids, skip_special):
         """Decodes rows of ids to bytes.

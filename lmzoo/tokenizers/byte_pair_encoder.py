@@ -2,12 +2,13 @@
 
 import tensorflow as tf
 
+from lmzoo.tokenizers.composing import Composer
 from lmzoo.tokenizers.encoder import Encoder
 from lmzoo.tokenizers.merge_rules import MergeRules
 from lmzoo.tokenizers.pair_merging import PairMerger
 from lmzoo.tokenizers.segments import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
-from lmzoo.tokenizers.word_splitting import WordSplitter
+from lmzoo.tokenizers.split_patterns import make_splitter
 
 __all__ = ["BytePairEncoder"]
 
@@ -20,9 +21,14 @@ class BytePairEncoder(Encoder):
     Args:
         vocabulary: BytePairVocabulary.
         strip_left: tuple of str. The special tokens that take the white space before them.
+        pattern: str. What splits text into words, a key of `PATTERNS`.
+        ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
+        composes: bool. If True, text is composed (NFC) first.
     """
 
-    def __init__(self, vocabulary, strip_left=()):
+    def __init__(
+        self, vocabulary, strip_left=(), pattern="gpt2", ignore_merges=False, composes=False
+    ):
         super().__init__(name="byte_pair_encoder")
         pieces = vocabulary.pieces
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
@@ -30,9 +36,10 @@ class BytePairEncoder(Encoder):
         rules = MergeRules.build(vocabulary.rules, pieces)
         plain = [piece or b"" for piece in pieces]
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._splitter = WordSplitter()
+            self._splitter = make_splitter(pattern)
+            self._composer = Composer() if composes else None
             self._merger = PairMerger(rules, byte_ids, len(pieces))
-            self._whole_words = self._find_whole_words(ids)
+            self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
             # (V, 3): bytes of each token, and how many spaces lead and trail them.
@@ -44,35 +51,45 @@ class BytePairEncoder(Encoder):
                 tf.int32,
             )
 
-    def _find_whole_words(self, ids):
+    def _find_whole_words(self, ids, ignore_merges):
         """A table of the words that become one token: most of a text, and one look-up each."""
         words, expected = tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int32)
-        values, splits = self._merger.merge(words)
-        # A rule can keep another from ever making its token, so each one is tried.
-        whole = splits[1:] - splits[:-1] == 1
-        whole &= tf.gather(values, splits[:-1]) == expected
+        if not ignore_merges:
+            values, splits = self._merger.merge(words)
+            # A rule can keep another from ever making its token, so each one is tried.
+            whole = splits[1:] - splits[:-1] == 1
+            whole &= tf.gather(values, splits[:-1]) == expected
+            words, expected = words[whole], expected[whole]
         return tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(words[whole], expected[whole]), _UNKNOWN
+            tf.lookup.KeyValueTensorInitializer(words, expected), _UNKNOWN
         )
 
     def _encode_with_offsets(self, text):
-        row_splits, points = _decode(text)
+        given_splits, points = _decode(text)
+        row_splits, sources = given_splits, None
+        if self._composer:
+            points, row_splits, sources = self._composer.compose(points, row_splits)
         ids = self._encode_points(row_splits, points)
         # The tokens of all rows are all of their bytes, in this order.
         lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
         sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
         characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
         byte_ends = tf.cumsum(lengths)
-        before = tf.gather(row_splits, find_segments(ids.row_splits))
-        before = tf.cast(before, tf.int32)
-        starts = tf.gather(characters, byte_ends - lengths) - before
-        ends = tf.gather(characters, byte_ends - 1) + 1 - before
+        starts = tf.gather(characters, byte_ends - lengths)
+        ends = tf.gather(characters, byte_ends - 1) + 1
         starts = tf.minimum(starts + leading, ends)
         ends = tf.maximum(ends - trailing, starts)
-        return ids, ids.with_values(starts), ids.with_values(ends)
+        if self._composer:
+            starts, ends = _find_sources(sources, given_splits[-1], starts, ends)
+        before = tf.gather(given_splits, find_segments(ids.row_splits))
+        before = tf.cast(before, tf.int32)
+        return ids, ids.with_values(starts - before), ids.with_values(ends - before)
 
     def _encode(self, text):
-        return self._encode_points(*_decode(text))
+        row_splits, points = _decode(text)
+        if self._composer:
+            points, row_splits, _ = self._composer.compose(points, row_splits)
+        return self._encode_points(row_splits, points)
 
     def _encode_points(self, row_splits, code_points):
         word_splits, row_words = self._splitter.split(code_points, row_splits)
@@ -105,3 +122,18 @@ class BytePairEncoder(Encoder):
 def _decode(text):
     """Where each row begins in the code points of all rows, and these."""
     return tf.raw_ops.UnicodeDecode(input=text, input_encoding="UTF-8", errors="replace")
+
+
+def _find_sources(sources, size, starts, ends):
+    """Turns places in composed text into places in the text it was, both int32 (n,).
+
+    Args:
+        sources: int32 (m,). Where each composed character begins.
+        size: int64. How many characters the text had.
+        starts, ends: int32 (n,).
+    """
+    sources = tf.concat([sources, [tf.cast(size, tf.int32)]], 0)
+    first, last = tf.gather(sources, starts), tf.gather(sources, tf.maximum(ends - 1, 0))
+    # All parts of a character that fell apart have its place.
+    stop = tf.maximum(tf.gather(sources, ends), last + 1)
+    return first, tf.where(ends > starts, stop, first)

@@ -1,8 +1,14 @@
-"""A byte-pair tokenizer as Hugging Face files, both ways."""
+"""A byte-level byte-pair tokenizer as Hugging Face files, both ways."""
 
 import pathlib
 
 from lmzoo.json_files import read_json, read_text, write_json, write_text
+from lmzoo.tokenizers.byte_pair_fast_form import (
+    make_byte_pair_form,
+    read_byte_pair_added,
+    read_byte_pair_form,
+)
+from lmzoo.tokenizers.start_templates import read_add_start
 from lmzoo.tokenizers.token_files import (
     FileCheck,
     describe_special,
@@ -20,72 +26,73 @@ ROLES = {
     "pad_token": "pad_token",
     "mask_token": "mask_token",
 }
-_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-# The options of a model that would change the ids, with the values that leave them as they are.
-_PLAIN_MODEL = {
-    "dropout": (None, 0),
-    "continuing_subword_prefix": (None, ""),
-    "end_of_word_suffix": (None, ""),
-    "ignore_merges": (False, None),
-}
-_KIND = "the byte-level BPE of GPT-2"
+_KIND = "the byte-level BPE of GPT-2, Llama 3 or Qwen2"
+# The classes of transformers that say by themselves how text is split, by pattern.
+_CLASSES = {"gpt2": "GPT2Tokenizer", "qwen2": "Qwen2Tokenizer"}
+_ANY_CLASS = "PreTrainedTokenizerFast"
 
 
-def write_files(folder, vocabulary, roles, strip_left):
-    """Writes `tokenizer.json`, `vocab.json`, `merges.txt` and the two small files beside them.
+def write_files(folder, tokenizer, vocabulary, strip_left):
+    """Writes `tokenizer.json`, the two small files, and `vocab.json` and `merges.txt`.
+
+    These last two are left out where no class of transformers would read them as they are meant.
 
     Args:
         folder: str or path. Made if it is not there.
-        vocabulary: BytePairVocabulary.
-        roles: dict of the keys of `ROLES` to str or None.
+        tokenizer: BytePairTokenizer.
+        vocabulary: BytePairVocabulary. Its own.
         strip_left: tuple of str. The special tokens that take the white space before them.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
     added = {
-        ids[token]: describe_special(token, token in strip_left)
+        ids[token]: describe_special(
+            token, token in strip_left, token not in tokenizer.visible_tokens
+        )
         for token in sorted(vocabulary.special_tokens, key=ids.get)
     }
-    named = {ROLES[role]: token for role, token in roles.items() if token is not None}
-    named.setdefault("bos_token", roles["end_token"])
-    # Without it transformers would add its own "<|endoftext|>" behind the vocabulary.
-    named["unk_token"] = roles["end_token"]
-    write_text(folder / "merges.txt", _format_merges(vocabulary.merges))
-    write_json(folder / "vocab.json", ids)
-    write_json(folder / "special_tokens_map.json", named)
+    named = _name_roles(tokenizer)
+    class_name = _name_class(tokenizer)
+    if class_name != _ANY_CLASS:
+        write_text(folder / "merges.txt", _format_merges(vocabulary.merges))
+        write_json(folder / "vocab.json", ids)
+    write_json(
+        folder / "special_tokens_map.json",
+        {role: token for role, token in named.items() if token is not None or role == "unk_token"},
+    )
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "GPT2Tokenizer",
+            "tokenizer_class": class_name,
             "add_prefix_space": False,
             "clean_up_tokenization_spaces": False,
             **named,
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    write_json(
-        folder / "tokenizer.json",
-        {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": [{"id": index, **token} for index, token in added.items()],
-            "normalizer": None,
-            "pre_tokenizer": {**_BYTE_LEVEL, "use_regex": True},
-            "post_processor": {**_BYTE_LEVEL, "trim_offsets": False, "use_regex": True},
-            "decoder": {**_BYTE_LEVEL, "use_regex": True},
-            "model": {
-                "type": "BPE",
-                **{option: plain[0] for option, plain in _PLAIN_MODEL.items()},
-                "unk_token": None,
-                "fuse_unk": False,
-                "byte_fallback": False,
-                "vocab": ids,
-                "merges": [list(pair) for pair in vocabulary.merges],
-            },
-        },
-    )
+    added = [{"id": index, **token} for index, token in added.items()]
+    write_json(folder / "tokenizer.json", make_byte_pair_form(tokenizer, vocabulary, added))
+
+
+def _name_class(tokenizer):
+    """The class of transformers that reads all of the files as they are meant."""
+    # Qwen2's composes text, GPT-2's does not.
+    if tokenizer.composes != (tokenizer.pattern == "qwen2"):
+        return _ANY_CLASS
+    if tokenizer.ignore_merges or tokenizer.add_start_token:
+        return _ANY_CLASS
+    return _CLASSES.get(tokenizer.pattern, _ANY_CLASS)
+
+
+def _name_roles(tokenizer):
+    roles = {theirs: getattr(tokenizer, role) for role, theirs in ROLES.items()}
+    if tokenizer.pattern != "gpt2":
+        return {"unk_token": None, **roles}
+    named = {role: token for role, token in roles.items() if token is not None}
+    named.setdefault("bos_token", tokenizer.end_token)
+    # Without it transformers would add its own "<|endoftext|>" behind the vocabulary.
+    return {**named, "unk_token": tokenizer.end_token}
 
 
 def _format_merges(merges):
@@ -106,7 +113,7 @@ def read_files(folder):
     folder = pathlib.Path(folder)
     named = read_named(folder)
     if (folder / "tokenizer.json").is_file():
-        found = _read_fast(folder / "tokenizer.json")
+        found = read_byte_pair_form(folder / "tokenizer.json", _KIND)
     elif (folder / "vocab.json").is_file():
         found = _read_slow(folder, named)
     else:
@@ -125,44 +132,13 @@ def read_files(folder):
     if not special and "<|endoftext|>" in found["vocabulary"]:
         special = ["<|endoftext|>"]
     found["special_tokens"] = special
+    check = FileCheck(folder / "tokenizer_config.json", _KIND)
+    start, add_start = read_add_start(check, named, found.get("start_token"))
     roles = {role: get_content(named.get(theirs)) for role, theirs in ROLES.items()}
+    roles |= {"start_token": start, "add_start_token": add_start}
     if "eos_token" not in named and "<|endoftext|>" in found["special_tokens"]:
         roles["end_token"] = "<|endoftext|>"
     return {**found, **roles}
-
-
-def _read_fast(path):
-    content, check = read_json(path), FileCheck(path, _KIND)
-    model = content.get("model")
-    kind = model.get("type", "BPE") if isinstance(model, dict) else model
-    check.expect("model.type", kind, ("BPE",))
-    check.expect("normalizer", content.get("normalizer"), (None,))
-    splitter = content.get("pre_tokenizer")
-    check.expect_section("pre_tokenizer", splitter)
-    check.expect("pre_tokenizer.type", splitter.get("type"), ("ByteLevel",))
-    check.expect("pre_tokenizer.add_prefix_space", splitter.get("add_prefix_space"), (False,))
-    check.expect("pre_tokenizer.use_regex", splitter.get("use_regex", True), (True,))
-    for option, plain in _PLAIN_MODEL.items():
-        check.expect(f"model.{option}", model.get(option), plain)
-    check.expect_section("model.vocab", model.get("vocab"))
-    vocabulary = dict(model["vocab"])
-    if not isinstance(model.get("merges"), list):
-        check.refuse("model.merges", model.get("merges"), "a list")
-    added, strip_left = _read_added(check, content.get("added_tokens") or [], vocabulary)
-    return {
-        "vocabulary": vocabulary,
-        "merges": model["merges"],
-        "special_tokens": added,
-        "strip_left": strip_left,
-    }
-
-
-def _read_added(check, tokens, vocabulary):
-    tokens = check.read_added(tokens, vocabulary, refused=("rstrip", "single_word"))
-    return (
-        [token["content"] for token in tokens],
-        [token["content"] for token in tokens if token.get("lstrip")],
-    )
 
 
 def _read_slow(folder, named):
@@ -175,13 +151,21 @@ def _read_slow(folder, named):
         for token, index in read_json(folder / "added_tokens.json").items():
             ids.setdefault(index, {"content": token, "special": True})
     tokens = [{**token, "id": index} for index, token in ids.items() if isinstance(token, dict)]
-    added, strip_left = _read_added(check, tokens, vocabulary)
+    added = read_byte_pair_added(check, tokens, vocabulary)
+    pattern = _find_pattern(named.get("tokenizer_class"))
     lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
     if lines[0].startswith("#version"):
         del lines[0]
     return {
         "vocabulary": vocabulary,
         "merges": [line for line in lines if line],
-        "special_tokens": added,
-        "strip_left": strip_left,
+        "pattern": pattern,
+        "composes": pattern == "qwen2",
+        **added,
     }
+
+
+def _find_pattern(class_name):
+    """What splits text where no tokenizer.json says it."""
+    name = class_name.removesuffix("Fast") if isinstance(class_name, str) else None
+    return next((pattern for pattern, known in _CLASSES.items() if known == name), "gpt2")

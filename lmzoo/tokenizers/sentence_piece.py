@@ -1,4 +1,4 @@
-"""The SentencePiece tokenizer: T5's, mT5's and their kin's."""
+"""The SentencePiece tokenizer: T5's, mT5's, Llama 2's, Mistral's and their kin's."""
 
 import numpy as np
 import tensorflow as tf
@@ -37,10 +37,11 @@ class SentencePieceTokenizer(Tokenizer):
         special_tokens: list of str. Pieces that no text makes, beside the model's control pieces,
             its unknown piece and the sentinels.
         end_token: str or None. Stands behind a text.
-        pad_token: str or None. Fills rows up.
+        pad_token: str or None. Fills rows up; None falls back to `end_token`.
         unknown_token: str. Stands for characters without a piece.
         start_token: str or None. Stands before the text a decoder writes; None falls back to
             `pad_token`, as in T5.
+        add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -73,6 +74,7 @@ class SentencePieceTokenizer(Tokenizer):
         pad_token="<pad>",
         unknown_token="<unk>",
         start_token=None,
+        add_start_token=False,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
         super().__init__("sentence_piece_tokenizer", vocabulary)
@@ -86,6 +88,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.end_token = self._check_special("end_token", end_token)
         self.pad_token = self._check_special("pad_token", pad_token)
         self.start_token = self._check_special("start_token", start_token)
+        self.add_start_token = self._check_start(add_start_token)
 
     @classmethod
     def train(
@@ -139,7 +142,8 @@ class SentencePieceTokenizer(Tokenizer):
         """Opens a folder in Hugging Face layout.
 
         Args:
-            folder: str or path. It holds `spiece.model`, or `tokenizer.json` of a unigram model.
+            folder: str or path. It holds `spiece.model` or `tokenizer.model`, or `tokenizer.json`
+                of a unigram model or, as Llama 2's, of a BPE with pieces of bytes.
         Returns:
             SentencePieceTokenizer.
         Raises:
@@ -161,7 +165,7 @@ class SentencePieceTokenizer(Tokenizer):
         """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
 
         `tokenizer.json` is among them where it can say the same: for unigram models with T5's
-        treatment of spaces, without pieces of bytes.
+        treatment of spaces, without pieces of bytes; and for BPE models with Llama 2's.
 
         Args:
             folder: str or path. Made if it is not there.
@@ -185,8 +189,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     @property
     def pad_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.pad_token)
+        """int or None. The id of `end_token` if there is no `pad_token`."""
+        return self._vocabulary.ids.get(self.pad_token, self.end_token_id)
 
     @property
     def sentinel_ids(self):
@@ -247,6 +251,10 @@ class SentencePieceTokenizer(Tokenizer):
             As `detokenize`.
         """
         return self._join(ids, skip_special, keeps_space=True)
+
+    def detokenize_continuation(self, ids):
+        text = self.detokenize_bytes(ids)
+        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
     def _make_encoder(self):
         return SentencePieceEncoder(self._vocabulary)

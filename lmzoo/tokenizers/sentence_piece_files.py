@@ -2,9 +2,11 @@
 
 import pathlib
 
-from lmzoo.json_files import read_bytes, write_bytes, write_json
+from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
 from lmzoo.tokenizers.sentence_piece_fast_form import can_be_fast, make_fast_form, read_fast_form
 from lmzoo.tokenizers.sentence_piece_model import MAX_BYTES
+from lmzoo.tokenizers.sentence_piece_pair_form import can_be_pairs, make_pair_form, read_pair_form
+from lmzoo.tokenizers.start_templates import read_add_start, read_start
 from lmzoo.tokenizers.token_files import FileCheck, describe_special, get_content, read_named
 
 __all__ = ["ROLES", "check_added_tokens", "read_sentence_piece_files", "write_sentence_piece_files"]
@@ -16,13 +18,17 @@ ROLES = {
     "end_token": ("eos_token", "</s>"),
     "pad_token": ("pad_token", "<pad>"),
 }
-_KIND = "the SentencePiece of T5"
+# The same where the file is called as Llama's and Mistral's.
+_LLAMA_ROLES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": None}
+_KIND = "the SentencePiece of T5 or Llama"
 # What transformers adds where the files do not say it.
 _NUM_SENTINELS = 100
 
 
 def write_sentence_piece_files(folder, tokenizer, vocabulary):
-    """Writes `spiece.model`, the two small files and, where it says the same, `tokenizer.json`.
+    """Writes the model, the two small files and, where it says the same, `tokenizer.json`.
+
+    The model is called `tokenizer.model` where it has Llama 2's form, else `spiece.model`.
 
     Args:
         folder: str or path. Made if it is not there.
@@ -38,13 +44,14 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     own = {vocabulary.tokens[index] for index in vocabulary.own_special_ids()}
     more = [vocabulary.tokens[index] for index in behind]
     more += [token for token in vocabulary.special_tokens if token not in {*own, *more}]
-    write_bytes(folder / "spiece.model", vocabulary.data)
+    pairs = can_be_pairs(vocabulary)
+    write_bytes(folder / ("tokenizer.model" if pairs else "spiece.model"), vocabulary.data)
     write_json(folder / "special_tokens_map.json", {**named, "additional_special_tokens": more})
+    add_start = tokenizer.add_start_token
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "T5Tokenizer",
-            "extra_ids": len(behind),
+            **(_name_llama(add_start) if pairs else _name_t5(add_start, len(behind))),
             "clean_up_tokenization_spaces": False,
             # A role that nothing plays is named too, or its default would be added.
             **roles,
@@ -52,14 +59,27 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    if can_be_fast(vocabulary):
-        added = [{"id": index, **token} for index, token in added.items()]
+    added = [{"id": index, **token} for index, token in added.items()]
+    if pairs:
+        start = tokenizer.id_to_token(tokenizer.start_token_id) if add_start else None
+        write_json(folder / "tokenizer.json", make_pair_form(vocabulary, added, start))
+    elif can_be_fast(vocabulary):
         form = make_fast_form(vocabulary, added, tokenizer.end_token)
         write_json(folder / "tokenizer.json", form)
 
 
+def _name_t5(add_start, num_sentinels):
+    named = {"tokenizer_class": "T5Tokenizer", "extra_ids": num_sentinels}
+    return {**named, "add_bos_token": True} if add_start else named
+
+
+def _name_llama(add_start):
+    # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": add_start}
+
+
 def read_sentence_piece_files(folder):
-    """Reads `spiece.model`, or `tokenizer.json` if there is none.
+    """Reads `spiece.model`, or `tokenizer.model`, or `tokenizer.json` if there is neither.
 
     Args:
         folder: str or path.
@@ -82,19 +102,41 @@ def read_sentence_piece_files(folder):
             "model": read_bytes(folder / "spiece.model", MAX_BYTES),
             "num_sentinels": len(sentinels) or _NUM_SENTINELS,
         }
+    elif (folder / "tokenizer.model").is_file():
+        found = _read_llama(folder)
     elif (folder / "tokenizer.json").is_file():
-        found = read_fast_form(folder / "tokenizer.json", _KIND)
+        found = _read_json_alone(folder / "tokenizer.json")
     else:
         raise FileNotFoundError(
-            f"`folder` must hold spiece.model or tokenizer.json. Received: {str(folder)!r}."
+            "`folder` must hold spiece.model, tokenizer.model or tokenizer.json. "
+            f"Received: {str(folder)!r}."
         )
-    if "extra_ids" in named:
+    if "start" in found:
+        named = {**_LLAMA_ROLES, **named}
+    elif "extra_ids" in named:
         found["num_sentinels"] = named["extra_ids"]
+    start, add_start = read_add_start(check, named, found.pop("start", None))
     found["special_tokens"] = [token for token in more if token not in sentinels]
     roles = {
         role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
     }
-    return {**found, **roles}
+    return {**found, **roles, "start_token": start, "add_start_token": add_start}
+
+
+def _read_llama(folder):
+    """The model that Llama's folders have; without a `tokenizer.json` prompts have a start."""
+    found = {"model": read_bytes(folder / "tokenizer.model", MAX_BYTES), "num_sentinels": 0}
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return {**found, "start": get_content(read_named(folder).get("bos_token")) or "<s>"}
+    finish = read_json(path).get("post_processor")
+    return {**found, "start": read_start(FileCheck(path, _KIND), finish)}
+
+
+def _read_json_alone(path):
+    model = read_json(path).get("model")
+    is_pairs = isinstance(model, dict) and model.get("type", "BPE") == "BPE"
+    return (read_pair_form if is_pairs else read_fast_form)(path, _KIND)
 
 
 def check_added_tokens(folder, ids):

@@ -60,15 +60,17 @@ class FileCheck:
             f"Received: {value!r:.80} in {str(self.path)!r}."
         )
 
-    def read_added(self, tokens, vocabulary, refused):
+    def read_added(self, tokens, vocabulary, refused, takes_visible=False):
         """Reads the special tokens that a file describes, and adds them to the vocabulary.
 
         Args:
             tokens: list of dict. What stands as `added_tokens`.
             vocabulary: dict of str to int. New tokens are put into it.
             refused: tuple of str. The options of a token that must be off.
+            takes_visible: bool. If True, a token need not be special.
         Returns:
-            list of dict, those of `tokens`, which are now known to have a str as `content`.
+            list of dict, those of `tokens`, which are now known to have a str as `content` and a
+            bool as `special`.
         Raises:
             ValueError: if one is not special, has such an option, or another id.
         """
@@ -76,7 +78,8 @@ class FileCheck:
             if not isinstance(token, dict) or not isinstance(token.get("content"), str):
                 self.refuse("added_tokens", token, "objects with a `content`")
             content = token["content"]
-            self.expect(f"added_tokens.special of {content!r:.60}", token.get("special"), (True,))
+            kinds = (True, False) if takes_visible else (True,)
+            self.expect(f"added_tokens.special of {content!r:.60}", token.get("special"), kinds)
             for option in refused:
                 self.expect(f"added_tokens.{option}", token.get(option), (None, False))
             index = token.get("id")
@@ -145,12 +148,13 @@ def get_content(entry):
     return content if isinstance(content, str) else None
 
 
-def describe_special(token, strips_left=False):
+def describe_special(token, strips_left=False, special=True):
     """Describes a special token as `tokenizer.json` does.
 
     Args:
         token: str.
         strips_left: bool. If True, it takes the white space before it.
+        special: bool. If False, it stays in text when special tokens are skipped.
     Returns:
         dict.
     """
@@ -160,5 +164,5 @@ def describe_special(token, strips_left=False):
         "lstrip": strips_left,
         "rstrip": False,
         "normalized": False,
-        "special": True,
+        "special": special,
     }

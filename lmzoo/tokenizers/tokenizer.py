@@ -29,6 +29,8 @@ class Tokenizer(tf.Module):
 
     # The special tokens that take the white space before them.
     _strip_left = ()
+    # Whether a prompt that is to be continued begins with the start token.
+    add_start_token = False
 
     def __init__(self, name, vocabulary):
         super().__init__(name=name)
@@ -111,6 +113,39 @@ class Tokenizer(tf.Module):
 
     __call__ = tokenize
 
+    def tokenize_prompts(self, text):
+        """Turns texts that are to be continued into ids.
+
+        A start token stands before each where `add_start_token` is True, and is all there is where
+        a text has no ids of its own, as there must be something to continue.
+
+        Args:
+            text: list of str, or string tensor (B,).
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        Raises:
+            As `tokenize`.
+        """
+        ids = self.tokenize(text)
+        begins = tf.ones_like(ids.row_lengths())
+        if not self.add_start_token:
+            begins = tf.cast(ids.row_lengths() == 0, begins.dtype)
+        start = tf.fill([tf.reduce_sum(begins)], self.start_token_id)
+        return tf.concat([tf.RaggedTensor.from_row_lengths(start, begins), ids], axis=1)
+
+    def detokenize_continuation(self, ids):
+        """Turns ids into text that stands behind other text.
+
+        Args:
+            ids: as for `detokenize`.
+        Returns:
+            string (B,), or () for one row of ids, without special tokens. A space that is a part of
+            the first token stays.
+        Raises:
+            As `detokenize`.
+        """
+        return self.detokenize(ids)
+
     def _encode_with_offsets(self, text):
         """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
         text = _read_text(text)
@@ -169,6 +204,18 @@ class Tokenizer(tf.Module):
                 f"special_tokens={list(self.special_tokens)!r:.200}."
             )
         return token
+
+    def _check_start(self, add_start_token):
+        if not isinstance(add_start_token, bool):
+            raise TypeError(
+                f"`add_start_token` must be True or False. Received: {add_start_token!r:.80}."
+            )
+        if add_start_token and self.start_token_id is None:
+            raise ValueError(
+                "`add_start_token` must not be True without a `start_token`. Received: "
+                "add_start_token=True."
+            )
+        return add_start_token
 
 
 def _read_text(text):

@@ -16,9 +16,18 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["WordSplitter"]
+__all__ = [
+    "LETTER",
+    "NUMBER",
+    "OTHER",
+    "OUTSIDE",
+    "SPACE",
+    "WordSplitter",
+    "find_contractions",
+    "shift",
+]
 
-_OTHER, _LETTER, _NUMBER, _SPACE, _OUTSIDE = range(5)
+OTHER, LETTER, NUMBER, SPACE, OUTSIDE = range(5)
 _BLOCK_BITS = 8
 
 
@@ -57,17 +66,17 @@ class WordSplitter(tf.Module):
         edges = tf.scatter_nd(row_splits[:, None], tf.ones_like(row_splits, tf.int32), [size + 1])
         first, last = edges[:-1] > 0, edges[1:] > 0
         classes = self._classify(code_points)
-        before = tf.where(first, tf.constant(_OUTSIDE, tf.uint8), _shift(classes, 1))
-        after = tf.where(last, tf.constant(_SPACE, tf.uint8), _shift(classes, -1))
-        joins = (_shift(code_points, 1) == ord(" ")) & ~first
-        short, long = _find_contractions(code_points, last)
-        opens = (before != _OTHER) & ~joins
+        before = tf.where(first, tf.constant(OUTSIDE, tf.uint8), shift(classes, 1))
+        after = tf.where(last, tf.constant(SPACE, tf.uint8), shift(classes, -1))
+        joins = (shift(code_points, 1) == ord(" ")) & ~first
+        short, long = find_contractions(code_points, last)
+        opens = (before != OTHER) & ~joins
         short, long = short & opens, long & opens
         contracted = short | long
-        change = (classes != before) & ~joins & ~_shift(contracted, 1)
-        blank = classes == _SPACE
-        blank_start = blank & ((before != _SPACE) | (after != _SPACE))
-        behind = _shift(short, 2) | _shift(long, 3)
+        change = (classes != before) & ~joins & ~shift(contracted, 1)
+        blank = classes == SPACE
+        blank_start = blank & ((before != SPACE) | (after != SPACE))
+        behind = shift(short, 2) | shift(long, 3)
         return first | behind | blank_start | (change & ~blank)
 
     def _classify(self, code_points):
@@ -76,10 +85,17 @@ class WordSplitter(tf.Module):
         return tf.gather(self._classes, block + inside)
 
 
-def _find_contractions(code_points, last):
-    """Where `'s 'd 'm 't` (short) and `'ll 've 're` (long) stand within a row: two bool (n,)."""
-    second = tf.where(last, 0, _shift(code_points, -1))
-    third = _shift(second, -1)
+def find_contractions(code_points, last):
+    """Finds apostrophes that contract a word, whatever stands before them.
+
+    Args:
+        code_points: int32 (n,). In lower case where the case does not matter.
+        last: bool (n,). Whether a row ends behind each.
+    Returns:
+        short, long: bool (n,). Where `'s 'd 'm 't` and where `'ll 've 're` begin within a row.
+    """
+    second = tf.where(last, 0, shift(code_points, -1))
+    third = shift(second, -1)
     apostrophe = code_points == ord("'")
     short = apostrophe & _is_any(second, "sdmt")
     ends_in_e = (third == ord("e")) & _is_any(second, "vr")
@@ -94,8 +110,15 @@ def _is_any(code_points, characters):
     return found
 
 
-def _shift(values, by):
-    """Moves values right (or left, `by` negative) by places that are filled with zeros."""
+def shift(values, by):
+    """Moves values along their axis.
+
+    Args:
+        values: tensor (n,).
+        by: int, not 0. How many places to the right; negative to the left.
+    Returns:
+        tensor (n,). The places that become free hold zeros, or False.
+    """
     if by > 0:
         return tf.concat([tf.zeros([by], values.dtype), values], 0)[: tf.size(values)]
     return tf.concat([values[-by:], tf.zeros([-by], values.dtype)], 0)[: tf.size(values)]

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from lmzoo.models import GPTBackbone
 from lmzoo.tasks import CausalLM
+from lmzoo.tokenizers import BytePairTokenizer
 
 
 def compute_log_probs(lm, ids):
@@ -100,6 +101,33 @@ def test_score_is_the_log_probability_of_each_token_after_its_prompt(lm, tokeniz
         wanted = compute_log_probs(lm, before + ids)[len(before) - 1 :]
         assert score.shape == (len(ids),)
         np.testing.assert_allclose(score, wanted, atol=1e-4)
+
+
+def make_starting(make_lm, tokenizer):
+    """A model whose prompts begin with the start token, as Llama's."""
+    parts = tokenizer._vocabulary
+    starting = BytePairTokenizer(parts.ids, parts.merges, add_start_token=True)
+    return make_lm(tokenizer=starting)
+
+
+def test_a_prompt_begins_with_the_start_token_where_the_tokenizer_says_so(make_lm, tokenizer):
+    lm, ids_lm = make_starting(make_lm, tokenizer), make_lm(tokenizer=None)
+    start = tokenizer.start_token_id
+    prompts = ["The fox", "", "def main("]
+    ids = [[start, *tokenizer.tokenize(prompt).numpy().tolist()] for prompt in prompts]
+    token_ids, mask = lm.encode_prompts(tf.constant(prompts))
+    assert [
+        row[real].tolist() for row, real in zip(token_ids.numpy(), mask.numpy(), strict=True)
+    ] == ids
+    texts = lm.generate(prompts, max_new_tokens=9, return_prompt=False)
+    wanted = ids_lm.generate(ids, max_new_tokens=9, return_prompt=False)
+    stopped = [row[: row.index(start)] if start in row else row for row in wanted]
+    assert texts == [tokenizer.detokenize(row).numpy().decode() for row in stopped]
+    assert "".join(lm.stream(prompts[0], max_new_tokens=9)) == texts[0]
+    (score,) = lm.score(["argument"], prompts[:1])
+    whole = ids[0] + tokenizer.tokenize("argument").numpy().tolist()
+    np.testing.assert_allclose(score, compute_log_probs(lm, whole)[len(ids[0]) - 1 :], atol=1e-4)
+    assert lm.tokenizer.tokenize("The fox").numpy().tolist() == ids[0][1:]
 
 
 def test_score_without_prompts_starts_a_document(lm, tokenizer):

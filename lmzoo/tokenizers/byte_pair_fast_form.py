@@ -1,0 +1,153 @@
+"""A byte-level byte-pair tokenizer as Hugging Face's `tokenizer.json`, both ways."""
+
+from lmzoo.json_files import read_json
+from lmzoo.tokenizers.split_patterns import PATTERNS
+from lmzoo.tokenizers.start_templates import make_template, read_start
+from lmzoo.tokenizers.token_files import FileCheck
+
+__all__ = ["make_byte_pair_form", "read_byte_pair_added", "read_byte_pair_form"]
+
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+_COMPOSED = {"type": "NFC"}
+# The options of a model that would change the ids, with the values that leave them as they are.
+_PLAIN_MODEL = {
+    "dropout": (None, 0),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+    "ignore_merges": (False, None, True),
+}
+# What keeps each match as a word; the patterns match all of a text, so nothing lies between.
+_KEEPING = (("Isolated", False), ("Removed", True))
+
+
+def make_byte_pair_form(tokenizer, vocabulary, added):
+    """Describes a tokenizer.
+
+    Args:
+        tokenizer: BytePairTokenizer.
+        vocabulary: BytePairVocabulary. Its own.
+        added: list of dict. The special tokens, described.
+    Returns:
+        dict.
+    """
+    use_regex = tokenizer.pattern == "gpt2"
+    splitter = {**_BYTE_LEVEL, "use_regex": use_regex}
+    if not use_regex:
+        split = {
+            "type": "Split",
+            "pattern": {"Regex": PATTERNS[tokenizer.pattern]},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+        splitter = {"type": "Sequence", "pretokenizers": [split, splitter]}
+    finish = {**_BYTE_LEVEL, "trim_offsets": False, "use_regex": use_regex}
+    if tokenizer.add_start_token:
+        start = tokenizer.id_to_token(tokenizer.start_token_id)
+        template = make_template(start, tokenizer.start_token_id)
+        finish = {"type": "Sequence", "processors": [finish, template]}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": _COMPOSED if tokenizer.composes else None,
+        "pre_tokenizer": splitter,
+        "post_processor": finish,
+        "decoder": {**_BYTE_LEVEL, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            **{option: plain[0] for option, plain in _PLAIN_MODEL.items()},
+            "ignore_merges": tokenizer.ignore_merges,
+            "unk_token": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": {token: index for index, token in enumerate(vocabulary.tokens)},
+            "merges": [list(pair) for pair in vocabulary.merges],
+        },
+    }
+
+
+def read_byte_pair_form(path, kind):
+    """Reads a description.
+
+    Args:
+        path: pathlib.Path. A `tokenizer.json`.
+        kind: str. The tokenizer that is expected.
+    Returns:
+        dict of arguments of `BytePairTokenizer`; `start_token` is there if a prompt begins with it.
+    Raises:
+        ValueError: if the file is broken or describes another kind of tokenizer.
+    """
+    content, check = read_json(path), FileCheck(path, kind)
+    model = content.get("model")
+    name = model.get("type", "BPE") if isinstance(model, dict) else model
+    check.expect("model.type", name, ("BPE",))
+    check.expect("normalizer", content.get("normalizer"), (None, _COMPOSED))
+    pattern = _read_pattern(check, content.get("pre_tokenizer"))
+    for option, plain in _PLAIN_MODEL.items():
+        check.expect(f"model.{option}", model.get(option), plain)
+    check.expect_section("model.vocab", model.get("vocab"))
+    vocabulary = dict(model["vocab"])
+    if not isinstance(model.get("merges"), list):
+        check.refuse("model.merges", model.get("merges"), "a list")
+    start = read_start(check, content.get("post_processor"))
+    return {
+        "vocabulary": vocabulary,
+        "merges": model["merges"],
+        "pattern": pattern,
+        "ignore_merges": bool(model.get("ignore_merges")),
+        "composes": content.get("normalizer") is not None,
+        **({} if start is None else {"start_token": start}),
+        **read_byte_pair_added(check, content.get("added_tokens") or [], vocabulary),
+    }
+
+
+def read_byte_pair_added(check, tokens, vocabulary):
+    """Reads the added tokens of a byte-pair tokenizer.
+
+    Args:
+        check: FileCheck. Of the file they stand in.
+        tokens: list of dict. What stands as `added_tokens`.
+        vocabulary: dict of str to int. New tokens are put into it.
+    Returns:
+        dict with `special_tokens`, `strip_left` and `visible_tokens` of `BytePairTokenizer`.
+    Raises:
+        ValueError: if one has an option that is not read, or another id.
+    """
+    tokens = check.read_added(
+        tokens, vocabulary, refused=("rstrip", "single_word"), takes_visible=True
+    )
+    return {
+        "special_tokens": [token["content"] for token in tokens],
+        "strip_left": [token["content"] for token in tokens if token.get("lstrip")],
+        "visible_tokens": [token["content"] for token in tokens if not token["special"]],
+    }
+
+
+def _read_pattern(check, splitter):
+    """The name of the pattern that splits text."""
+    check.expect_section("pre_tokenizer", splitter)
+    check.expect("pre_tokenizer.type", splitter.get("type"), ("ByteLevel", "Sequence"))
+    if splitter["type"] == "ByteLevel":
+        _check_bytes(check, splitter, True)
+        return "gpt2"
+    parts = splitter.get("pretokenizers")
+    kinds = parts
+    if isinstance(parts, list):
+        kinds = [part.get("type") if isinstance(part, dict) else part for part in parts]
+    check.expect("pre_tokenizer.pretokenizers", kinds, (["Split", "ByteLevel"],))
+    split, byte_level = parts
+    _check_bytes(check, byte_level, False)
+    how = split.get("behavior"), split.get("invert", False)
+    check.expect("pre_tokenizer.behavior, invert", how, _KEEPING)
+    check.expect_section("pre_tokenizer.pattern", split.get("pattern"))
+    names = {pattern: name for name, pattern in PATTERNS.items()}
+    regex = split["pattern"].get("Regex")
+    if not isinstance(regex, str) or regex not in names:
+        check.refuse("pre_tokenizer.pattern.Regex", regex, f"that of {' or '.join(PATTERNS)}")
+    return names[regex]
+
+
+def _check_bytes(check, part, use_regex):
+    check.expect("pre_tokenizer.add_prefix_space", part.get("add_prefix_space"), (False,))
+    check.expect("pre_tokenizer.use_regex", part.get("use_regex", True), (use_regex,))
