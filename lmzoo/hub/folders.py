@@ -11,7 +11,7 @@ _NAMES = (
     "config_sentence_transformers.json",
     *("model.safetensors", "model.safetensors.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "vocab.txt", "spiece.model"),
+    *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model"),
 )
 
 
