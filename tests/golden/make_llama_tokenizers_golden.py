@@ -45,7 +45,8 @@ TEXTS = [
     "The quick brown fox doesn't jump over 1234567 lazy dogs.",
     "I'LL say: it\u017f 'S ok, WE'VE done\n\n\n  that!!\n",
     "def main(x):\n\treturn x  # twice\r\n\r\n   \n",
-    "caf\u00e9 cafe\u0301 \u1112\u1161\u11ab \u6211\u559c\u6b22 \u0928\u092e\u0938\u094d\u0924\u0947",
+    "caf\u00e9 cafe\u0301 \u1112\u1161\u11ab \u6211\u559c\u6b22",
+    "\u0928\u092e\u0938\u094d\u0924\u0947 \u0958 \u212b",
     "\U0001f468\u200d\U0001f469 x\u00a0y\u2028z",
     "",
 ]
@@ -115,6 +116,10 @@ def make_mistral(folder):
         minloglevel=2,
     )
     (folder / "tokenizer.model").write_bytes(written.getvalue())
+    # As in the published folder.
+    config = {"add_bos_token": True, "legacy": True, "tokenizer_class": "LlamaTokenizer"}
+    config |= {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return transformers.LlamaTokenizer.from_pretrained(folder)
 
 
