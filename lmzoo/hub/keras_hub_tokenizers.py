@@ -62,9 +62,16 @@ def make_tokenizer(keras_hub, family, tokenizer):
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None.
     Returns:
         A tokenizer of KerasHub, or None.
+    Raises:
+        ValueError: if it splits text otherwise than GPT-2 does.
     """
     if tokenizer is None:
         return None
+    if getattr(tokenizer, "pattern", "gpt2") != "gpt2":
+        raise ValueError(
+            "`tokenizer` must split text as KerasHub's of GPT-2 and RoBERTa do. Received: "
+            f"pattern={tokenizer.pattern!r}."
+        )
     kind = getattr(keras_hub.models, family.replace("Backbone", "Tokenizer"))
     with tempfile.TemporaryDirectory() as name:
         tokenizer.save(name)

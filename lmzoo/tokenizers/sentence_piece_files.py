@@ -1,10 +1,11 @@
 """A SentencePiece tokenizer as Hugging Face files, both ways."""
 
+import dataclasses
 import pathlib
 
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
 from lmzoo.tokenizers.sentence_piece_fast_form import can_be_fast, make_fast_form, read_fast_form
-from lmzoo.tokenizers.sentence_piece_model import MAX_BYTES
+from lmzoo.tokenizers.sentence_piece_model import MAX_BYTES, PieceType, SentencePieceModel
 from lmzoo.tokenizers.sentence_piece_pair_form import can_be_pairs, make_pair_form, read_pair_form
 from lmzoo.tokenizers.start_templates import read_add_start, read_start
 from lmzoo.tokenizers.token_files import FileCheck, describe_special, get_content, read_named
@@ -125,12 +126,36 @@ def read_sentence_piece_files(folder):
 
 def _read_llama(folder):
     """The model that Llama's folders have; without a `tokenizer.json` prompts have a start."""
-    found = {"model": read_bytes(folder / "tokenizer.model", MAX_BYTES), "num_sentinels": 0}
-    path = folder / "tokenizer.json"
+    named, path = read_named(folder), folder / "tokenizer.json"
+    model = read_bytes(folder / "tokenizer.model", MAX_BYTES)
+    found = {"model": _add_tokens(model, named.get("added_tokens_decoder")), "num_sentinels": 0}
     if not path.is_file():
-        return {**found, "start": get_content(read_named(folder).get("bos_token")) or "<s>"}
+        return {**found, "start": get_content(named.get("bos_token")) or "<s>"}
     finish = read_json(path).get("post_processor")
     return {**found, "start": read_start(FileCheck(path, _KIND), finish)}
+
+
+def _add_tokens(data, described):
+    """The model with the tokens behind its pieces, such as a later `<pad>`, as control pieces."""
+    if not isinstance(described, dict):
+        return data
+    try:
+        model = SentencePieceModel.parse(data)
+    except ValueError:
+        # Whoever opens it says what is wrong with it.
+        return data
+    size = len(model.pieces)
+    more = []
+    while token := get_content(described.get(str(size + len(more)))):
+        more.append(token)
+    if not more:
+        return data
+    return dataclasses.replace(
+        model,
+        pieces=(*model.pieces, *more),
+        scores=(*model.scores, *[0.0] * len(more)),
+        types=(*model.types, *[PieceType.CONTROL] * len(more)),
+    ).serialize()
 
 
 def _read_json_alone(path):

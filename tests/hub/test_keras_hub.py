@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import lmzoo
+from lmzoo.hub.keras_hub_tokenizers import make_tokenizer
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 from lmzoo.tasks import CausalLM, Seq2SeqLM, TextEmbedder
+from lmzoo.tokenizers import BytePairTokenizer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -258,3 +260,10 @@ def test_another_model_is_refused():
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), task="MaskedLM")
     with pytest.raises(ValueError, match="`tokenizer` must be a BertTokenizer.* Received: int"):
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), tokenizer=3)
+
+
+def test_a_tokenizer_that_keras_hub_lacks_is_refused():
+    learned = BytePairTokenizer.train(iter(["a cat"]), 260)._vocabulary
+    tokenizer = BytePairTokenizer(learned.ids, learned.merges, pattern="llama3")
+    with pytest.raises(ValueError, match="must split text as .* Received: pattern='llama3'"):
+        make_tokenizer(keras_hub, "GPT2Backbone", tokenizer)

@@ -104,6 +104,21 @@ def test_the_model_alone_has_llamas_roles(folder, tokenizer):
     assert not SentencePieceTokenizer.load(folder).add_start_token
 
 
+def test_tokens_behind_the_pieces_are_taken(folder, tokenizer, tmp_path_factory):
+    def add(content):
+        content["added_tokens_decoder"]["700"] = {"content": "<pad>", "special": True}
+        content["pad_token"] = "<pad>"
+
+    edit(folder / "tokenizer_config.json", add)
+    loaded = SentencePieceTokenizer.load(folder)
+    assert loaded.pad_token_id == 700 and loaded.vocabulary_size == 701
+    assert loaded.tokenize(TEXTS).to_list() == tokenizer.tokenize(TEXTS).to_list()
+    again = tmp_path_factory.mktemp("padded")
+    loaded.save(again)
+    (again / "tokenizer.json").unlink()
+    assert describe(SentencePieceTokenizer.load(again)) == describe(loaded)
+
+
 def _make_newer(content):
     spaces = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}
     content.update(normalizer=None, pre_tokenizer={**spaces, "split": False})
