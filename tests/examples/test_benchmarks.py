@@ -80,6 +80,7 @@ def test_seq2seq_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     assert [cost["sources"] for cost in read_rows(file, "sources")] == [[8, 32]] * 4
 
 
+@pytest.mark.slow
 def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
     shown = run_script("tokenizers.py", "--smoke")
     byte_pairs, word_pieces = shown.split("WordPiece on unseen text")

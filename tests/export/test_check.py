@@ -44,6 +44,7 @@ def test_options_that_were_baked_in_are_told(lm, export):
     assert not check(folder, lm, verbose=False)["passed"]
 
 
+@pytest.mark.slow
 def test_beams_are_compared_by_their_texts(lm, export):
     folder = export(num_beams=3)
     checked = check(folder, lm, verbose=False, num_beams=3)

@@ -66,6 +66,7 @@ def test_labels_are_served_by_entailment(server, encoder, tmp_path):
         zero_shot.export(tmp_path / "1")
 
 
+@pytest.mark.slow
 def test_labels_are_served_by_likelihood(server, lm, tmp_path):
     zero_shot = lmzoo.tasks.ZeroShotClassifier(lm, " on {}", normalize=True, calibrate=True)
     zero_shot.export(tmp_path / "1")

@@ -157,6 +157,7 @@ def test_options_are_baked_into_every_signature(server, lm, export):
     assert wanted != lm.generate(PROMPTS, max_new_tokens=8)
 
 
+@pytest.mark.slow
 def test_sampling_is_baked_in_with_its_seed_and_the_prompt_may_be_left_out(server, lm, export):
     got = server.call(export(**BARE), "serving_default", text=PROMPTS)
     assert to_text(got["text"]) == lm.generate(PROMPTS, max_new_tokens=8, **BARE)
@@ -172,6 +173,7 @@ def test_beams_are_served(server, lm, export):
     assert wanted != lm.generate(PROMPTS, max_new_tokens=8)
 
 
+@pytest.mark.slow
 def test_a_compiled_artefact_says_the_same(server, lm, export):
     folder = export(jit_compile=True)
     got = server.call(folder, "generate", text=PROMPTS, **scalars())

@@ -309,6 +309,7 @@ def test_rows_whose_answers_and_starts_differ_are_refused(answerer):
         answerer.fit(make_rows(**columns), verbose=0)
 
 
+@pytest.mark.slow
 def test_batches_of_a_dataset_that_do_not_fit_are_refused(text_tokenizer, answerer):
     def evaluate(y, task=answerer):
         data = tf.data.Dataset.from_tensors(((["who?"], ["Ada wrote"]), y))
@@ -366,6 +367,7 @@ def test_batches_their_order_and_their_company_change_nothing(answerer):
     assert count == 1
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_finite(text_tokenizer):
     backbone = make_backbone(text_tokenizer, scale=3.0, dtype="mixed_bfloat16")
     answerer = QuestionAnswerer(backbone, text_tokenizer, **SHORT)

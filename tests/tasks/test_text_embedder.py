@@ -162,6 +162,7 @@ def test_cosines_become_the_similarities(tokenizer):
     np.testing.assert_allclose(cosines, labels, atol=0.3)
 
 
+@pytest.mark.slow
 def test_half_precision_gives_finite_float32(tokenizer):
     embedder = TextEmbedder(make_encoder(dtype="mixed_bfloat16"), tokenizer)
     wanted = TextEmbedder(make_encoder(), tokenizer).embed(TEXTS)

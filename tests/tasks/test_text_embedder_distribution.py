@@ -49,6 +49,7 @@ print(json.dumps([halves, ranked["loss"], similar, both, history["loss"], bool(f
 """
 
 
+@pytest.mark.slow
 def test_each_replica_ranks_among_its_own_pairs():
     child = subprocess.run(
         [sys.executable, "-c", TRAIN],

@@ -149,10 +149,12 @@ def test_bad_words_never_come(make_lm, lm, tokenizer):
     "options",
     [
         {},
-        {"temperature": 1.0, "seed": 1},
         {"top_p": 0.8, "top_k": 20, "seed": 1},
-        {"num_beams": 2},
-        {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
+        pytest.param({"temperature": 1.0, "seed": 1}, marks=pytest.mark.slow),
+        pytest.param({"num_beams": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_xla_changes_no_text(lm, options):

@@ -76,7 +76,9 @@ def _write_archive(tokenizer, folder):
     archive.write_out(str(folder), verbose=False)
 
 
-@pytest.mark.parametrize("write", [_save_module, _write_archive])
+@pytest.mark.parametrize(
+    "write", [_save_module, pytest.param(_write_archive, marks=pytest.mark.slow)]
+)
 def test_a_process_with_tensorflow_alone_gives_the_same(
     byte_pair_tokenizer, nasty_texts, tmp_path, write
 ):
