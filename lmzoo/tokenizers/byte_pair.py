@@ -40,7 +40,8 @@ class BytePairTokenizer(Tokenizer):
             would not make it, as in Llama 3.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
         visible_tokens: list of str. The special tokens that stay in text when special tokens are
-            skipped, as Qwen2.5's `<tool_call>`.
+            skipped, as Qwen2.5's `<tool_call>`. As all others they are read where
+            `allow_special=True` alone.
         composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
     Raises:
         TypeError: if an argument has the wrong type.

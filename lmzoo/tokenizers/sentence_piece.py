@@ -23,8 +23,9 @@ class SentencePieceTokenizer(Tokenizer):
 
     The ids are those of the sentencepiece library, but where a unigram model finds two ways to cut
     a word equally probable ("l", "ll" and "ll", "l"): then rounding decides, in each release of the
-    library in its own way. Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")`
-    reads it. No special token but the unknown one comes out of
+    library in its own way. (transformers 5 puts no space before a text of Llama 2 or Mistral that
+    begins with one; the library does.) Invalid UTF-8 is read as Python's
+    `bytes.decode("utf-8", "replace")` reads it. No special token but the unknown one comes out of
     text unless `allow_special=True`. The model is checked before the op sees any of it. The
     tokenizer is saved with the graph that uses it; a process that loads this graph needs
     tensorflow-text's ops: TensorFlow Serving has them, others `import tensorflow_text` first.

@@ -42,7 +42,7 @@ def assert_same_words(pattern, texts):
 
 @every_pattern
 def test_words_end_where_the_reference_ends_them(pattern, nasty_texts, draw_texts):
-    assert_same_words(pattern, [*nasty_texts, *draw_texts(11, 2000)])
+    assert_same_words(pattern, [*nasty_texts, *draw_texts(11, 800)])
 
 
 @every_pattern

@@ -182,6 +182,7 @@ def _move_pair(content):
         (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
         (_set("model", "vocab", "a", 7000), "the ids from 0 .* Received: 700"),
         (_set("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
+        (_set("model", "vocab", "\0", 700), "must describe a SentencePiece model.* piece 700 is"),
         (_set("model", "unk_token", "a"), "`model.unk_token`.* Received: 'a'"),
         (_set("model", "merges", "a b"), "`model.merges`.* Received: 'a b'"),
         (_set("model", "merges", 0, "a b c"), "`model.merges`.* Received: 'a b c'"),
