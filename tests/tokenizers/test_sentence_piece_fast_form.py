@@ -97,7 +97,10 @@ def _set(*path_and_value):
     ("change", "message"),
     [
         (_set("model", None), "`model`.* Received: None"),
-        (_set("model", "type", "BPE"), "`model.type`, the SentencePiece of T5. Received: 'BPE'"),
+        (
+            _set("model", "type", "BPE"),
+            "`model.byte_fallback`, the SentencePiece of T5 or Llama. Received: F",
+        ),
         (_set("model", "byte_fallback", True), "`model.byte_fallback`.* Received: True"),
         (_set("model", "vocab", {}), "`model.vocab`.* Received: {}"),
         (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
