@@ -1,6 +1,7 @@
 """Opening a model in Hugging Face's layout as a task."""
 
 import contextlib
+import functools
 import gc
 import warnings
 
@@ -116,7 +117,7 @@ def _build_empty(plan, policy):
     kinds = {"CausalLM": GPTBackbone, "Seq2SeqLM": T5Backbone}
     kind = kinds.get(plan.task, BertBackbone)
     name = "initializer_factor" if kind is T5Backbone else "initializer_range"
-    with tf.variable_creator_scope(_leave_empty):
+    with tf.variable_creator_scope(functools.partial(_leave_empty, tf.Graph())):
         backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
     setattr(backbone, name, plan.arguments[name])
     return backbone
@@ -150,11 +151,11 @@ def _draw_fresh(folder, plan, backbone, variables):
     )
 
 
-def _leave_empty(next_creator, **arguments):
+def _leave_empty(graph, next_creator, **arguments):
     if arguments["name"] not in _LARGE:
         return next_creator(**arguments)
     # In a graph nothing is computed: this asks for the shape alone.
-    with tf.Graph().as_default():
+    with graph.as_default():
         wanted = arguments.pop("initial_value")()
 
     def make_empty():
