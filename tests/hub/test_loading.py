@@ -341,6 +341,25 @@ def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, mo
     assert f"Received: model_type={model_type!r} in" in str(caught.value)
 
 
+def measure_refusal(folder, message):
+    """The least seconds of this thread's own work in three tries.
+
+    Without the garbage collector, whose walk over all that other tests have left takes longer.
+    """
+    seconds = []
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(3):
+            start = time.thread_time()
+            with pytest.raises(ValueError, match=message):
+                lmzoo.load(folder)
+            seconds.append(time.thread_time() - start)
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+    return min(seconds)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -359,10 +378,7 @@ def test_an_unknown_model_type_lists_the_known_ones(edit_golden, no_backbone, mo
 def test_a_config_that_is_no_object_of_json_is_refused(edit_golden, no_backbone, text, message):
     folder = edit_golden()
     (folder / "config.json").write_bytes(text)
-    start = time.process_time()
-    with pytest.raises(ValueError, match=f"config.json.*{message}"):
-        lmzoo.load(folder)
-    assert time.process_time() - start < 0.1
+    assert measure_refusal(folder, f"config.json.*{message}") < 0.1
 
 
 @pytest.mark.parametrize(
@@ -386,10 +402,7 @@ def test_a_config_that_is_no_object_of_json_is_refused(edit_golden, no_backbone,
 )
 def test_a_config_bomb_is_refused_before_any_allocation(edit_golden, no_backbone, fields, message):
     folder = edit_golden(**fields)
-    start = time.process_time()
-    with pytest.raises(ValueError, match=message):
-        lmzoo.load(folder)
-    assert time.process_time() - start < 0.1
+    assert measure_refusal(folder, message) < 0.1
 
 
 # Tokenizers
