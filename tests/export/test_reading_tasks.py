@@ -61,7 +61,11 @@ def folder_of(tasks, tmp_path_factory):
     return get
 
 
-every_task = pytest.mark.parametrize("name", TASKS)
+# What differs from another task in its labels or its tokenizer alone takes as long as that one.
+ALIKE = ("multi_label", "byte_pair_tagger")
+every_task = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in TASKS]
+)
 
 
 def make_inputs(task, texts):
