@@ -4,6 +4,7 @@ Nothing here imports TensorFlow, so that `--help` and a mistyped option are answ
 """
 
 import argparse
+import importlib
 import sys
 
 import lmzoo
@@ -42,7 +43,7 @@ def _add_demo(commands):
     demo = _add_command(
         commands,
         "demo",
-        _run_demo,
+        _defer("demo", "run"),
         "train a small model on this Python's own library and export it, in a few minutes",
         "Trains a small GPT on the source code of Python's standard library, measures it on files "
         "that it has not seen, completes three prompts, exports a SavedModel, and shows that a "
@@ -66,7 +67,7 @@ def _add_generate(commands):
     generate = _add_command(
         commands,
         "generate",
-        _run_generate,
+        _defer("commands", "generate"),
         "complete texts",
         "Completes each prompt and prints prompt and completion.",
         'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
@@ -92,7 +93,7 @@ def _add_export(commands):
     export = _add_command(
         commands,
         "export",
-        _run_export,
+        _defer("commands", "export"),
         "write a SavedModel: text in, text out",
         "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
         "lmzoo. The options for choosing tokens become its defaults.",
@@ -124,7 +125,7 @@ def _add_list(commands):
     models = _add_command(
         commands,
         "list",
-        _run_list,
+        _defer("model_commands", "list_models"),
         "name the published models",
         "Names the published models with their parameters, memory, task and place on the hub. "
         "Each name is a SOURCE for the other commands, and its size is to be had without the "
@@ -138,7 +139,7 @@ def _add_info(commands):
     info = _add_command(
         commands,
         "info",
-        _run_info,
+        _defer("model_commands", "info"),
         "say what a model holds",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
         "memory, task, tokenizer, licence, files. It is quick, because no weight is read; a "
@@ -159,7 +160,7 @@ def _add_convert(commands):
     convert = _add_command(
         commands,
         "convert",
-        _run_convert,
+        _defer("model_commands", "convert"),
         "write a model in another width or as another task",
         "Opens a model, accounts for every weight, and writes config, weights and tokenizer as a "
         "folder that lmzoo and Hugging Face's tools open.",
@@ -248,37 +249,10 @@ class _HelpFormatter(argparse.HelpFormatter):
         return super()._fill_text(text, width, indent)
 
 
-def _run_demo(options):
-    from lmzoo import demo
+def _defer(module, name):
+    """A command's function, whose module is imported when the command runs."""
 
-    return demo.run(options)
+    def run(options):
+        return getattr(importlib.import_module(f"lmzoo.{module}"), name)(options)
 
-
-def _run_generate(options):
-    from lmzoo import commands
-
-    return commands.generate(options)
-
-
-def _run_export(options):
-    from lmzoo import commands
-
-    return commands.export(options)
-
-
-def _run_list(options):
-    from lmzoo import model_commands
-
-    return model_commands.list_models(options)
-
-
-def _run_info(options):
-    from lmzoo import model_commands
-
-    return model_commands.info(options)
-
-
-def _run_convert(options):
-    from lmzoo import model_commands
-
-    return model_commands.convert(options)
+    return run

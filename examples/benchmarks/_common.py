@@ -9,6 +9,7 @@ import os
 import pathlib
 import statistics
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any, NamedTuple
@@ -232,6 +233,75 @@ def print_table(title, columns, rows):
     # Wide enough for a file, too, where the width of a terminal is not known.
     console = Console()
     Console(width=max(console.width, 120)).print(table)
+
+
+def make_rates(measured, tokens, reference, **more):
+    """A row for each contestant of `measure`, with its tokens a second and its ratio.
+
+    Args:
+        measured: dict, as `measure` gives it.
+        tokens: int. How many tokens a call takes in or makes.
+        reference: str. The family whose fastest contestant the ratio is to.
+        **more: what all rows say beside.
+    Returns:
+        list of dict.
+    """
+    seconds = [row["seconds"] for (family, _), row in measured.items() if family == reference]
+    return [
+        {
+            "family": family,
+            "name": name,
+            **more,
+            "precision": row["precision"],
+            "tokens_per_second": tokens / row["seconds"],
+            "to_reference": min(seconds) / row["seconds"] if seconds else None,
+            "first_seconds": row["first_seconds"],
+            "all_seconds": row["all_seconds"],
+        }
+        for (family, name), row in measured.items()
+    ]
+
+
+def print_rates(title, rows):
+    """Prints what `make_rates` gave, with KerasHub as the reference."""
+    print_table(
+        title,
+        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
+        [
+            (
+                f"{row['family']} {row['name']}",
+                row["precision"],
+                row["tokens_per_second"],
+                row["to_reference"],
+                row["first_seconds"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def make_saved(lm, jit_compile):
+    """A function that runs a task's SavedModel: ids (B, T) and how many new tokens -> their count.
+
+    It is written and opened at the first call; what it makes is fixed then.
+    """
+    import tensorflow as tf
+
+    loaded = {}
+
+    def run(token_ids, new):
+        if new not in loaded:
+            loaded.clear()
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder) / "1"
+                lm.export(folder, max_new_tokens=new, jit_compile=jit_compile)
+                loaded[new] = tf.saved_model.load(folder)
+        token_ids = tf.constant(token_ids)
+        tokens = loaded[new].signatures["tokens"]
+        results = tokens(token_ids=token_ids, padding_mask=tf.ones_like(token_ids, tf.bool))
+        return int(np.sum(results["padding_mask"]))
+
+    return run
 
 
 def _to_cell(value):

@@ -45,46 +45,17 @@ def main():
             call = (arguments.size, arguments.threads, shape, work, precision)
             with common.open_workers(arguments.families, *call) as workers:
                 rows = _make_rows(common.measure(workers, arguments.repeats), work, shape)
-            _print_rows(work, precision, shape, rows)
+            title = f"BERT, {work}, {shape[0]} x {shape[1]} tokens in {precision}"
+            common.print_rates(title, rows)
             data["rows"] += rows
     common.write_json(arguments.json, data)
 
 
 def _make_rows(rows, work, shape):
-    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
     for (family, name), row in rows.items():
         if not np.all(np.isfinite(row["results"])):
             raise RuntimeError(f"{family} {name} gave what is no number: {row['results']}.")
-    return [
-        {
-            "family": family,
-            "name": name,
-            "work": work,
-            "precision": row["precision"],
-            "tokens_per_second": shape[0] * shape[1] / row["seconds"],
-            "to_reference": min(reference) / row["seconds"] if reference else None,
-            "first_seconds": row["first_seconds"],
-            "all_seconds": row["all_seconds"],
-        }
-        for (family, name), row in rows.items()
-    ]
-
-
-def _print_rows(work, precision, shape, rows):
-    common.print_table(
-        f"BERT, {work}, {shape[0]} x {shape[1]} tokens in {precision}",
-        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["precision"],
-                row["tokens_per_second"],
-                row["to_reference"],
-                row["first_seconds"],
-            )
-            for row in rows
-        ],
-    )
+    return common.make_rates(rows, shape[0] * shape[1], REFERENCE, work=work)
 
 
 def make_batch(size, shape):

@@ -7,12 +7,11 @@ same threads, and takes its turn in every round; the first call of each is not c
     python examples/benchmarks/seq2seq.py --only lmzoo,kerashub --json seq2seq.json
 """
 
-import pathlib
 import tempfile
 
 import _common as common
 import numpy as np
-from _common import Contestant, set_tensorflow_threads
+from _common import Contestant, make_saved, set_tensorflow_threads
 
 REFERENCE = "kerashub"
 # T5's padding, which the decoder starts with.
@@ -40,50 +39,23 @@ def main():
     with common.open_workers(arguments.families, size, threads) as workers:
         for batch_size in map(int, arguments.batches.split(",")):
             call = (batch_size, arguments.source, arguments.new)
-            rows = _make_rows(common.measure(workers, arguments.repeats, *call), *call)
-            _print_rows(rows, *call)
+            rows = _make_rows(
+                common.measure(workers, arguments.repeats, *call), batch_size, arguments.new
+            )
+            title = f"batch {batch_size}, source {arguments.source}, {arguments.new} new tokens"
+            common.print_rates(title, rows)
             data["rows"] += rows
         data["sources"] = _measure_sources(workers, arguments)
     common.write_json(arguments.json, data)
 
 
-def _make_rows(rows, batch_size, source, new):
-    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
+def _make_rows(rows, batch_size, new):
     for (family, name), row in rows.items():
         if set(row["results"]) != {batch_size * new}:
             raise RuntimeError(
                 f"{family} {name} gave {set(row['results'])} tokens, not {batch_size * new}."
             )
-    return [
-        {
-            "family": family,
-            "name": name,
-            "precision": row["precision"],
-            "batch_size": batch_size,
-            "tokens_per_second": batch_size * new / row["seconds"],
-            "to_reference": min(reference) / row["seconds"] if reference else None,
-            "first_seconds": row["first_seconds"],
-            "all_seconds": row["all_seconds"],
-        }
-        for (family, name), row in rows.items()
-    ]
-
-
-def _print_rows(rows, batch_size, source, new):
-    common.print_table(
-        f"batch {batch_size}, source {source}, {new} new tokens",
-        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["precision"],
-                row["tokens_per_second"],
-                row["to_reference"],
-                row["first_seconds"],
-            )
-            for row in rows
-        ],
-    )
+    return common.make_rates(rows, batch_size * new, REFERENCE, batch_size=batch_size)
 
 
 def _measure_sources(workers, arguments):
@@ -126,7 +98,6 @@ def make_sources(size, batch_size, length):
 def open_lmzoo(size, threads):
     """lmzoo: `generate`, and the same model as a SavedModel, both plain and compiled by XLA."""
     set_tensorflow_threads(threads)
-    import tensorflow as tf
 
     import lmzoo
 
@@ -149,32 +120,19 @@ def open_lmzoo(size, threads):
 
         return Contestant("float32", run)
 
-    def make_saved(jit_compile):
-        loaded = {}
-
-        def load(new):
-            # What the signature makes is fixed when it is written.
-            with tempfile.TemporaryDirectory() as folder:
-                folder = pathlib.Path(folder) / "1"
-                lm.export(folder, max_new_tokens=new, jit_compile=jit_compile)
-                return tf.saved_model.load(folder)
+    def serve(jit_compile):
+        call = make_saved(lm, jit_compile)
 
         def run(batch_size, source, new):
-            if new not in loaded:
-                loaded.clear()
-                loaded[new] = load(new)
-            token_ids = tf.constant(make_sources(size, batch_size, source))
-            tokens = loaded[new].signatures["tokens"]
-            results = tokens(token_ids=token_ids, padding_mask=tf.ones_like(token_ids, tf.bool))
-            return int(np.sum(results["padding_mask"]))
+            return call(make_sources(size, batch_size, source), new)
 
         return Contestant("float32", run)
 
     return {
         "generate, XLA": make_generate(True),
         "generate, plain": make_generate(False),
-        "SavedModel": make_saved(False),
-        "SavedModel, XLA": make_saved(True),
+        "SavedModel": serve(False),
+        "SavedModel, XLA": serve(True),
     }
 
 
@@ -228,15 +186,7 @@ def open_transformers(size, threads):
 
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
-    config = transformers.T5Config(
-        vocab_size=size.vocabulary_size,
-        d_model=size.hidden_dim,
-        d_kv=size.hidden_dim // size.num_heads,
-        d_ff=4 * size.hidden_dim,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        decoder_start_token_id=PAD,
-    )
+    config = _make_t5_config(size)
 
     def make(dtype):
         model = transformers.T5ForConditionalGeneration(config).to(getattr(torch, dtype)).eval()
@@ -259,14 +209,10 @@ def open_transformers(size, threads):
     return {"float32": make("float32"), "bfloat16": make("bfloat16")}
 
 
-def open_ctranslate2(size, threads):
-    """CTranslate2, which converts a folder that transformers has written."""
-    import ctranslate2
-    import torch  # noqa: F401
+def _make_t5_config(size):
     import transformers
 
-    transformers.logging.set_verbosity_error()
-    config = transformers.T5Config(
+    return transformers.T5Config(
         vocab_size=size.vocabulary_size,
         d_model=size.hidden_dim,
         d_kv=size.hidden_dim // size.num_heads,
@@ -275,6 +221,16 @@ def open_ctranslate2(size, threads):
         num_heads=size.num_heads,
         decoder_start_token_id=PAD,
     )
+
+
+def open_ctranslate2(size, threads):
+    """CTranslate2, which converts a folder that transformers has written."""
+    import ctranslate2
+    import torch  # noqa: F401
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    config = _make_t5_config(size)
     vocabulary = ["<pad>", "</s>", "<unk>"]
     vocabulary += [f"t{index}" for index in range(len(vocabulary), size.vocabulary_size)]
     with tempfile.TemporaryDirectory() as folder:

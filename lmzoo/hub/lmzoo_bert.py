@@ -3,27 +3,29 @@
 from lmzoo.hub.bert_heads import name_head, read_labels
 from lmzoo.hub.bert_variables import MAX_SIZES
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
-from lmzoo.hub.lmzoo_gpt import ACTIVATIONS
-from lmzoo.hub.recipes import Recipe
+from lmzoo.hub.own_layout import (
+    ACTIVATIONS,
+    BACKBONE,
+    check_names,
+    describe_backbone,
+    read_own,
+)
 
-__all__ = ["MODEL_TYPE", "make_config", "make_recipes", "read_config"]
+__all__ = ["MODEL_TYPE", "make_config", "read_config"]
 
 MODEL_TYPE = "lmzoo_bert"
-_BACKBONE, _HEAD = "lmzoo_backbone", "lmzoo_head"
+_HEAD = "lmzoo_head"
 _TASKS = ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionAnswerer", "TextEmbedder")
 _MAY_BE_ZERO = ("num_segments", "position_offset")
 _NUMBERS = {"norm_epsilon": (0, 1), "dropout": (0, 0.999), "initializer_range": (0, 1000)}
-# What a caller chooses anew each time.
-_NOT_OURS = ("name", "dtype", "trainable")
 
 
 def make_config(task):
     """The config.json of any task on a `BertBackbone`, as a dict."""
-    own = task.backbone.get_config()
     config = {
         "model_type": MODEL_TYPE,
         "architectures": [name_head(task)],
-        _BACKBONE: {name: value for name, value in own.items() if name not in _NOT_OURS},
+        BACKBONE: describe_backbone(task.backbone),
     }
     if name_head(task) in ("TextClassifier", "TokenClassifier"):
         head = task.head
@@ -40,7 +42,7 @@ def read_config(config):
     names = config.get("architectures")
     name = names[0] if isinstance(names, list) and names else None
     task = read_choice({"architectures": name}, "architectures", None, _TASKS)
-    arguments = _read_backbone(_read_object(config, _BACKBONE))
+    arguments = _read_backbone(read_own(config))
     if task == "TextEmbedder":
         return task, arguments, None
     if task == "MaskedLM":
@@ -48,20 +50,13 @@ def read_config(config):
         return task, arguments, {name: arguments[name] for name in shared}
     if task == "QuestionAnswerer":
         return task, arguments, {"num_classes": 2, "hidden_activation": None, "dropout": 0.0}
-    found = _read_object(config, _HEAD)
+    found = read_own(config, _HEAD)
     activation = found.get("hidden_activation")
     if activation is not None:
         read_choice(found, "hidden_activation", None, ACTIVATIONS)
     dropout = read_number(found, "dropout", None, 0, 0.999)
     head = {"num_classes": len(read_labels(config)), "hidden_activation": activation}
     return task, arguments, {**head, "dropout": dropout}
-
-
-def _read_object(config, name):
-    found = config.get(name)
-    if not isinstance(found, dict):
-        raise ValueError(f"`{name}` must be an object. Received: {found!r:.80}.")
-    return found
 
 
 def _read_backbone(found):
@@ -73,15 +68,5 @@ def _read_backbone(found):
         arguments[name] = read_number(found, name, None, lowest, highest)
     arguments["pooler"] = read_flag(found, "pooler", None)
     arguments["activation"] = read_choice(found, "activation", None, ACTIVATIONS)
-    wrong = sorted(found.keys() ^ arguments.keys())
-    if wrong:
-        raise ValueError(
-            f"`{_BACKBONE}` must hold each argument of `BertBackbone` and no other. "
-            f"Received: a config in which {wrong!r:.80} is missing or unknown."
-        )
+    check_names(found, arguments, "BertBackbone")
     return arguments
-
-
-def make_recipes(shapes):
-    """dict of path -> Recipe: each variable is one tensor under its own path."""
-    return {path: Recipe((path.replace("/", "."),)) for path in shapes}

@@ -1,21 +1,13 @@
 """A GPT that no layout of transformers expresses: our own arguments and our own variable paths."""
 
+from lmzoo.hub import own_layout
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
-from lmzoo.hub.recipes import Recipe
 from lmzoo.hub.rotary_fields import read_scaling
 
-__all__ = ["ACTIVATIONS", "make_arguments", "make_config", "make_recipes", "read_names"]
+__all__ = ["make_arguments", "make_config", "make_recipes", "read_names"]
 
-_OURS = "lmzoo_backbone"
-# By name and never by `keras.activations.get`, which makes whatever object a dict describes.
-ACTIVATIONS = (
-    *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
-    *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
-)
-# What a caller chooses anew each time.
-_NOT_OURS = ("name", "dtype", "trainable")
-# Argument -> how it is read. All must be there: no default of a later version changes a model.
+# Argument -> how it is read.
 _SIZES = (
     *("vocabulary_size", "num_layers", "num_heads", "hidden_dim"),
     *("intermediate_dim", "max_sequence_length", "num_key_value_heads"),
@@ -34,17 +26,14 @@ _ADDED = {"rotary_scaling": None, "use_output_bias": None}
 _CHOICES = {
     "positions": ("learned", "rotary"),
     "norm": ("layer_norm", "rms_norm"),
-    "activation": ACTIVATIONS,
+    "activation": own_layout.ACTIVATIONS,
 }
 
 
 def make_config(backbone):
     """The config.json of any GPT backbone, as a dict."""
-    config = backbone.get_config()
-    return {
-        "model_type": "lmzoo_gpt",
-        _OURS: {name: value for name, value in config.items() if name not in _NOT_OURS},
-    }
+    own = own_layout.describe_backbone(backbone)
+    return {"model_type": "lmzoo_gpt", own_layout.BACKBONE: own}
 
 
 def make_arguments(config):
@@ -53,10 +42,7 @@ def make_arguments(config):
     Raises:
         ValueError: if an argument is missing, unknown, of the wrong type or out of its range.
     """
-    found = config.get(_OURS)
-    if not isinstance(found, dict):
-        raise ValueError(f"`{_OURS}` must be an object. Received: {found!r:.80}.")
-    found = {**_ADDED, **found}
+    found = {**_ADDED, **own_layout.read_own(config)}
     arguments = {name: read_size(found, name, None, MAX_SIZES[name]) for name in _SIZES}
     for name in _OPTIONAL_SIZES:
         arguments[name] = read_size(found, name, None, MAX_SIZES[name], optional=True)
@@ -69,18 +55,13 @@ def make_arguments(config):
     arguments["rotary_scaling"] = read_scaling(found, "rotary_scaling")
     for name, choices in _CHOICES.items():
         arguments[name] = read_choice(found, name, None, choices)
-    wrong = sorted(found.keys() ^ arguments.keys())
-    if wrong:
-        raise ValueError(
-            f"`{_OURS}` must hold each argument of `GPTBackbone` and no other. "
-            f"Received: a config in which {wrong!r:.80} is missing or unknown."
-        )
+    own_layout.check_names(found, arguments, "GPTBackbone")
     return arguments
 
 
 def make_recipes(arguments):
     """dict of variable path -> Recipe: each variable is one tensor under its own path."""
-    return {path: Recipe((path.replace("/", "."),)) for path in variable_shapes(arguments)}
+    return own_layout.make_recipes(variable_shapes(arguments))
 
 
 def read_names(header, arguments):

@@ -2,7 +2,16 @@
 
 from typing import NamedTuple
 
-from lmzoo.hub import bert, bert_heads, bert_tensors, lmzoo_bert, lmzoo_t5, t5, t5_tensors
+from lmzoo.hub import (
+    bert,
+    bert_heads,
+    bert_tensors,
+    lmzoo_bert,
+    lmzoo_t5,
+    own_layout,
+    t5,
+    t5_tensors,
+)
 from lmzoo.hub.bert_variables import head_shapes, variable_shapes
 from lmzoo.hub.families import DECODERS
 from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
@@ -66,7 +75,7 @@ def make_plan(config, header=(), pooler=None):
         head = bert_heads.read_head(config, task, arguments)
     shapes = variable_shapes(arguments) | head_shapes(head, arguments)
     if model_type == lmzoo_bert.MODEL_TYPE:
-        recipes, found = lmzoo_bert.make_recipes(shapes), {name: name for name in header}
+        recipes, found = own_layout.make_recipes(shapes), {name: name for name in header}
     else:
         recipes = bert_tensors.make_encoder_recipes(model_type, task, shapes)
         found = bert_tensors.read_names(model_type, task, header, recipes)
@@ -86,7 +95,7 @@ def _make_t5_plan(config, header):
         **read_task_options(config, "Seq2SeqLM", arguments["max_sequence_length"]),
     }
     if is_ours:
-        recipes, found = lmzoo_t5.make_recipes(shapes), {name: name for name in header}
+        recipes, found = own_layout.make_recipes(shapes), {name: name for name in header}
     else:
         recipes = t5_tensors.make_t5_recipes(arguments, shapes, header)
         found = t5_tensors.read_names(header, arguments["tied"])

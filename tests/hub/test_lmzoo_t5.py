@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lmzoo.hub import lmzoo_t5, t5
+from lmzoo.hub import lmzoo_t5, own_layout, t5
 from lmzoo.hub.t5_variables import variable_shapes
 from lmzoo.models import T5Backbone
 
@@ -27,7 +27,7 @@ def test_what_is_written_is_read_again(options):
     assert arguments == {name: own[name] for name in own.keys() - {"name", "dtype", "trainable"}}
     shapes = {variable.path.split("/", 1)[1]: variable.shape for variable in backbone.weights}
     assert variable_shapes(arguments) == {path: tuple(shape) for path, shape in shapes.items()}
-    recipes = lmzoo_t5.make_recipes(shapes)
+    recipes = own_layout.make_recipes(shapes)
     assert {recipe.names for recipe in recipes.values()} == {
         (path.replace("/", "."),) for path in shapes
     }
