@@ -32,6 +32,7 @@ class TransformerBlock(keras.layers.Layer):
         use_output_bias: bool or None. Overrides it for the output of attention alone.
         cross_attention: bool. If True, a second attention over `context` follows the first.
         dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
+        feed_forward_dropout: float in [0, 1). Applied in the middle of the feed-forward.
         initializer: Keras initializer of the kernels.
         output_initializer: that of kernels which write to the residual path; None for the same.
         float32_residual: bool. If True, the residual path, its norms and what the feed-forward adds
@@ -82,6 +83,7 @@ class TransformerBlock(keras.layers.Layer):
         use_output_bias=None,
         cross_attention=False,
         dropout=0.0,
+        feed_forward_dropout=0.0,
         initializer="glorot_uniform",
         output_initializer=None,
         float32_residual=False,
@@ -105,6 +107,7 @@ class TransformerBlock(keras.layers.Layer):
         self.use_attention_bias = use_attention_bias
         self.use_output_bias = use_output_bias
         self.dropout = dropout
+        self.feed_forward_dropout = feed_forward_dropout
         self.float32_residual = float32_residual
         self._residual_policy = self.dtype_policy
         if float32_residual:
@@ -145,6 +148,7 @@ class TransformerBlock(keras.layers.Layer):
             activation=activation,
             gated=gated,
             use_bias=use_bias,
+            dropout=feed_forward_dropout,
             float32_output=float32_residual,
             name="feed_forward",
             **shared,
@@ -208,7 +212,7 @@ class TransformerBlock(keras.layers.Layer):
             hidden = self._add(hidden, mixed, self.cross_attention_norm, training)
 
         entering = self.feed_forward_norm(hidden) if self.norm_first else hidden
-        mixed = self.feed_forward(entering)
+        mixed = self.feed_forward(entering, training=training)
         hidden = self._add(hidden, mixed, self.feed_forward_norm, training)
         outputs = (hidden, *([] if cache is None else [cache]), *([weights] * return_weights))
         return hidden if len(outputs) == 1 else outputs
@@ -251,7 +255,7 @@ class TransformerBlock(keras.layers.Layer):
         names = (
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
             "rotary_scaling scale norm norm_epsilon norm_first activation gated use_bias "
-            "use_attention_bias use_output_bias dropout float32_residual"
+            "use_attention_bias use_output_bias dropout feed_forward_dropout float32_residual"
         )
         return {
             **super().get_config(),

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from lmzoo.layers.checks import check_size
+from lmzoo.layers.checks import check_rate, check_size
 from lmzoo.layers.precision import widen_policy
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
@@ -22,6 +22,7 @@ class FeedForward(keras.layers.Layer):
             one) or "gelu_tanh", the approximation that GPT-2 was trained with.
         gated: bool. If True, a second projection multiplies the activated one (GLU).
         use_bias: bool. Whether the projections have biases.
+        dropout: float in [0, 1). Applied in the middle, after the gate.
         initializer: Keras initializer of the first kernels.
         output_initializer: the last kernel's; None for `initializer`.
         float32_output: bool. If True, the gate's product and the last projection are computed in
@@ -32,7 +33,8 @@ class FeedForward(keras.layers.Layer):
         float (B, T, D) in the compute dtype; with `float32_output` in float32 at least.
     Raises:
         TypeError: if `intermediate_dim` is not an int.
-        ValueError: if `intermediate_dim` is not positive, or `activation` is unknown.
+        ValueError: if `intermediate_dim` is not positive, `activation` is unknown, or `dropout` is
+            out of its range.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.3; Hendrycks and
         Gimpel 2016, https://arxiv.org/abs/1606.08415, section 2 (both gelus); Shazeer 2020,
         https://arxiv.org/abs/2002.05202, section 2 (gated).
@@ -48,6 +50,7 @@ class FeedForward(keras.layers.Layer):
         activation="gelu",
         gated=False,
         use_bias=True,
+        dropout=0.0,
         initializer="glorot_uniform",
         output_initializer=None,
         float32_output=False,
@@ -55,11 +58,13 @@ class FeedForward(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_size(intermediate_dim=intermediate_dim)
+        check_rate(dropout=dropout)
         self.supports_masking = True
         self.intermediate_dim = intermediate_dim
         self.activation = activation
         self.gated = gated
         self.use_bias = use_bias
+        self.dropout = dropout
         self.float32_output = float32_output
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
@@ -68,6 +73,8 @@ class FeedForward(keras.layers.Layer):
         self.gate = None
         if gated:
             self.gate = self._make_dense("gate", intermediate_dim, self.initializer)
+        middle_policy = self._output_policy if gated else self.dtype_policy
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=middle_policy, name="dropout")
 
     def _make_dense(self, name, size, initializer, dtype=None):
         return keras.layers.Dense(
@@ -95,7 +102,7 @@ class FeedForward(keras.layers.Layer):
     def _output_policy(self):
         return widen_policy(self.dtype_policy) if self.float32_output else self.dtype_policy
 
-    def call(self, hidden):
+    def call(self, hidden, training=None):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
         flat = flatten_positions(hidden)
         wide = self.intermediate(flat)
@@ -105,10 +112,11 @@ class FeedForward(keras.layers.Layer):
             wide = ops.cast(gate, dtype) * ops.cast(wide, dtype)
         else:
             wide = self._activation_function(wide)
+        wide = self.dropout_layer(wide, training=training)
         # (B * T, F) -> (B, T, D)
         return restore_positions(self.output_dense(wide), like=hidden)
 
-    def compute_output_spec(self, hidden):
+    def compute_output_spec(self, hidden, training=None):
         # Not `compute_output_shape`, for which Keras takes the compute dtype.
         return keras.KerasTensor(hidden.shape, self._output_policy.compute_dtype)
 
@@ -119,6 +127,7 @@ class FeedForward(keras.layers.Layer):
             "activation": self.activation,
             "gated": self.gated,
             "use_bias": self.use_bias,
+            "dropout": self.dropout,
             "float32_output": self.float32_output,
             "initializer": keras.initializers.serialize(self.initializer),
             "output_initializer": keras.initializers.serialize(self.output_initializer),

@@ -40,7 +40,8 @@ class T5Backbone(keras.Model):
         gated: bool. Whether the feed-forward is gated (GLU).
         tied: bool. Whether the head uses the token embeddings.
         norm_epsilon: float.
-        dropout: float in [0, 1). On embeddings, attention weights, sub-layers and the last norms.
+        dropout: float in [0, 1). On embeddings, attention weights, the middle of each feed-forward,
+            sub-layers and the last norms.
         initializer_factor: float. Multiplies the standard deviation of all initial weights.
     Call arguments:
         inputs: dict with `encoder_token_ids` int (B, S), `decoder_token_ids` int (B, T) and,
@@ -160,6 +161,7 @@ class T5Backbone(keras.Model):
                 use_bias=False,
                 cross_attention=cross_attention,
                 dropout=self.dropout,
+                feed_forward_dropout=self.dropout,
                 initializer=_make_fan_in(self.initializer_factor),
                 float32_residual=self._wide,
                 dtype=self.dtype_policy,

@@ -126,8 +126,9 @@ def test_a_cache_without_a_context_takes_the_context_of_the_call():
     np.testing.assert_array_equal(plain, other)
 
 
-def test_dropout_acts_in_training_alone():
-    block, _ = make_block(dropout=0.5)
+@pytest.mark.parametrize("argument", ["dropout", "feed_forward_dropout"])
+def test_dropout_acts_in_training_alone(argument):
+    block, _ = make_block(**{argument: 0.5})
     plain = block(HIDDEN)
     np.testing.assert_array_equal(plain, block(HIDDEN, training=False))
     assert np.abs(plain - block(HIDDEN, training=True)).max() > 1e-3

@@ -64,7 +64,7 @@ CASES = {
     ),
     "feed-forward with a float32 output": (
         FeedForward,
-        {"intermediate_dim": 12, "gated": True, "float32_output": True},
+        {"intermediate_dim": 12, "gated": True, "dropout": 0.1, "float32_output": True},
         ["hidden"],
     ),
     "self-attention": (SelfAttention, {"num_heads": 4}, ["hidden", "attention_mask"]),
@@ -124,6 +124,7 @@ CASES = {
             "use_attention_bias": True,
             "cross_attention": True,
             "dropout": 0.1,
+            "feed_forward_dropout": 0.1,
             "initializer": "he_normal",
             "output_initializer": "lecun_normal",
         },

@@ -29,6 +29,22 @@ def test_the_two_gelus_differ():
     assert 1e-6 < np.abs(exact - tanh).max() < 1e-2
 
 
+@pytest.mark.parametrize("options", [{}, {"gated": True}, {"gated": True, "float32_output": True}])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_dropout_acts_in_the_middle_and_in_training_alone(policy, options):
+    layer = FeedForward(8, "relu", use_bias=False, dropout=0.5, dtype=policy, **options)
+    hidden = np.random.default_rng(6).normal(size=(5, 20, 8))
+    layer.build(hidden.shape)
+    layer.output_dense.kernel.assign(np.eye(8))
+    plain, dropped = (np.array(layer(hidden, training=x), "float32") for x in (False, True))
+    np.testing.assert_array_equal(plain, np.array(layer(hidden), "float32"))
+    # What comes through the last projection, here the identity, is the middle itself.
+    alive = plain != 0
+    kept = dropped[alive] != 0
+    assert 0.4 < kept.mean() < 0.6
+    np.testing.assert_array_equal(dropped[alive][kept], 2 * plain[alive][kept])
+
+
 def _built(layer):
     layer.build((None, None, 8))
     return layer
@@ -38,6 +54,12 @@ def _built(layer):
 def test_a_middle_without_width_is_refused(size, error):
     with pytest.raises(error, match=f"intermediate_dim={size}"):
         FeedForward(size)
+
+
+@pytest.mark.parametrize("rate", [1.0, -0.1])
+def test_a_dropout_out_of_range_is_refused(rate):
+    with pytest.raises(ValueError, match=f"dropout={rate}"):
+        FeedForward(4, dropout=rate)
 
 
 @pytest.mark.parametrize("activation", ["gleu", "", None, len])

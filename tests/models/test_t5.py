@@ -326,6 +326,12 @@ def test_dropout_acts_in_training_alone():
         assert np.abs(first[name] - second[name]).max() > 1e-3
 
 
+def test_the_middle_of_each_feed_forward_is_dropped_out_as_published():
+    model = T5Backbone(**SIZES, dropout=0.3)
+    blocks = [*model.encoder_blocks, *model.decoder_blocks]
+    assert [block.feed_forward.dropout for block in blocks] == [0.3] * len(blocks)
+
+
 @both
 def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
     model = T5Backbone(**{**SIZES, **OPTIONS[kind]}, dtype="mixed_bfloat16", name="mine")
