@@ -103,7 +103,7 @@ def _list_account(report):
 
 
 def convert(arguments):
-    """Opens a model and writes it as `save_pretrained` does.
+    """Opens a model and writes it as `save_pretrained` does, with its card and its licence.
 
     Args:
         arguments: argparse.Namespace of `lmzoo convert`.
@@ -111,7 +111,7 @@ def convert(arguments):
         FileExistsError: if the folder has files and `--overwrite` is not given.
         ValueError: if the model's account is not clean, or an option is out of its range.
     """
-    from lmzoo.files import check_new_folder
+    from lmzoo.files import atomic_folder, check_new_folder
     from lmzoo.hub import describe, find_folder
 
     out = check_new_folder(arguments.folder, arguments.overwrite)
@@ -119,6 +119,7 @@ def convert(arguments):
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify
+    from lmzoo.hub.cards import copy_card
 
     # A wrong option is refused by `load` before a weight is read.
     chosen = {} if arguments.task is None else {"task": arguments.task}
@@ -130,7 +131,9 @@ def convert(arguments):
             f"{'; '.join(account['problems'][:5])}. `lmzoo info --verify` tells all."
         )
     chosen = {} if arguments.shard_size is None else {"shard_size": arguments.shard_size}
-    save_pretrained(task, out, overwrite=arguments.overwrite, **chosen)
+    with atomic_folder(out, arguments.overwrite) as new:
+        save_pretrained(task, new, **chosen)
+        copy_card(folder, new)
     written = describe(out)
     if arguments.json:
         print_json({"written": written, "verification": account})

@@ -1,6 +1,5 @@
 """lmzoo list, info and convert, as they are typed."""
 
-import inspect
 import json
 import os
 import pathlib
@@ -158,7 +157,7 @@ def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys)
         np.testing.assert_array_equal(written[name], array.astype(written[name].dtype))
     code, printed = run(capsys, "convert", model, out, "--overwrite")
     assert code == 0
-    assert f"{out}: CausalLM, 2 files, 47,727 parameters as float32" in printed
+    assert f"{out}: CausalLM, 3 files, 47,727 parameters as float32" in printed
     assert "account            clean" in printed
 
 
@@ -192,18 +191,33 @@ def test_convert_hands_on_task_and_shard_size(model, tmp_path, monkeypatch, caps
         got["shard_size"] = shard_size
         save(task, folder, **options)
 
-    monkeypatch.setattr(lmzoo.hub, "load", open_model, raising=False)
-    monkeypatch.setattr(lmzoo.hub, "save_pretrained", write, raising=False)
+    monkeypatch.setattr(lmzoo.hub, "load", open_model)
+    monkeypatch.setattr(lmzoo.hub, "save_pretrained", write)
     options = ["--task", "CausalLM", "--shard-size", "100KB"]
     assert run(capsys, "convert", model, tmp_path / "out", *options)[0] == 0
     assert got == {"task": "CausalLM", "shard_size": "100KB"}
 
 
-@pytest.mark.skipif(
-    "task" not in inspect.signature(lmzoo.hub.load).parameters
-    or "shard_size" not in inspect.signature(lmzoo.hub.save_pretrained).parameters,
-    reason="`task` and `shard_size` are not there yet",
-)
+def test_convert_keeps_card_and_licence_also_in_place(model, tmp_path, capsys):
+    files = {"README.md": "---\nlicense: mit\n---\nA model.\n", "LICENSE.txt": "MIT, whole."}
+    for name, text in files.items():
+        (model / name).write_text(text)
+    (model / "notes.txt").write_text("mine")
+    assert run(capsys, "convert", model, tmp_path / "out")[0] == 0
+    assert run(capsys, "convert", model, model, "--overwrite", "--dtype", "bfloat16")[0] == 0
+    for folder in (tmp_path / "out", model):
+        assert {name: (folder / name).read_text() for name in files} == files
+        assert not (folder / "notes.txt").exists()
+    assert lmzoo.hub.describe(model)["licence"] == "mit"
+
+
+def test_convert_refuses_a_card_that_is_none(model, tmp_path, capsys):
+    with open(model / "NOTICE", "wb") as file:
+        file.truncate(2**40)
+    assert "NOTICE must have at most" in fails(capsys, "convert", model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_convert_writes_shards(model, tmp_path, capsys):
     options = ["--task", "CausalLM", "--shard-size", "100KB"]
     assert run(capsys, "convert", model, tmp_path / "out", *options)[0] == 0

@@ -1,9 +1,12 @@
-"""The licence in a model's card, README.md, which anybody may have written."""
+"""A model's card, README.md, which anybody may have written, and its licence."""
 
 import re
+import shutil
 
-__all__ = ["read_licence"]
+__all__ = ["FILES", "copy_card", "read_licence"]
 
+FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt")
+_LARGEST_FILE = 16 << 20
 # The header stands at the top. That of the largest published cards is some kilobytes.
 _LONGEST_HEADER = 64 << 10
 _LONGEST_LICENCE = 100
@@ -46,6 +49,28 @@ def read_licence(folder):
     if names == ["other"]:
         names = [*names, *found.get("license_name", [])]
     return ", ".join(names)[:_LONGEST_LICENCE] or None
+
+
+def copy_card(folder, new):
+    """Copies the card and the licence's text, unchanged, as most licences ask for.
+
+    Args:
+        folder: pathlib.Path. A model's folder, whose files have been checked.
+        new: pathlib.Path. The folder to copy into.
+    Raises:
+        ValueError: if one is larger than any card.
+    """
+    for name in FILES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise ValueError(
+                f"{name} must have at most {_LARGEST_FILE} bytes. Received: {str(path)!r}, which "
+                f"has {size}."
+            )
+        shutil.copyfile(path, new / name)
 
 
 def _read_names(value, following):

@@ -2,11 +2,13 @@
 
 import stat
 
+from lmzoo.hub import cards
+
 __all__ = ["check_file", "check_folder"]
 
 # All that lmzoo opens in a model's folder, but for the shards that an index names.
 _NAMES = (
-    *("config.json", "generation_config.json", "README.md"),
+    *("config.json", "generation_config.json", *cards.FILES),
     *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
     "config_sentence_transformers.json",
     *("model.safetensors", "model.safetensors.index.json"),

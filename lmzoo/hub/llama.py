@@ -218,15 +218,7 @@ def read_names(header, arguments):
     A plain model's file lacks the leading "model."; old files carry the frequencies of the angles,
     which are left out. The head of a tied model may be stored beside the embeddings or in their
     place: both are then the embeddings.
-
-    Raises:
-        ValueError: if the file of an untied model has no head.
     """
-    if header and not arguments["tied"] and _HEAD not in header:
-        raise ValueError(
-            "`tie_word_embeddings` must be true where the file has no lm_head.weight. Received: "
-            "tie_word_embeddings=False and a model without a head. Save it with its head."
-        )
     bare = not any(name.startswith("model.") for name in header)
     names = {}
     for name in header:

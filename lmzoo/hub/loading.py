@@ -143,7 +143,7 @@ def _draw_fresh(folder, plan, backbone, variables):
         if not path.startswith("head/") and len(variables[path].shape) == 2:
             draw = keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02)
             variables[path].assign(draw(variables[path].shape, variables[path].dtype))
-    layers = sorted({path.rpartition("/")[0] for path in fresh})
+    layers = sorted({path if "embeddings" in path else path.rpartition("/")[0] for path in fresh})
     warnings.warn(
         f"{str(folder)!r} has no weights for {', '.join(layers)} of {plan.task}. They are random; "
         "train it before use.",

@@ -26,6 +26,11 @@ MODEL_TYPES = (
 )
 
 
+_HEAD = "token_embedding/output_embeddings"
+# What transformers writes for decoders without any head.
+_PLAIN = [[name] for name in ("GPT2Model", "LlamaModel", "MistralModel", "Qwen2Model")]
+
+
 class Plan(NamedTuple):
     """A task that has not been built.
 
@@ -58,11 +63,7 @@ def make_plan(config, header=(), pooler=None):
     """
     model_type = config["model_type"]
     if model_type in DECODERS:
-        family = DECODERS[model_type]
-        arguments = family.make_arguments(config)
-        shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
-        found = family.read_names(header, arguments)
-        return Plan("CausalLM", arguments, {}, shapes, recipes, found)
+        return _make_decoder_plan(config, header)
     if model_type in (*t5.MODEL_TYPES, lmzoo_t5.MODEL_TYPE):
         return _make_t5_plan(config, header)
     if model_type == lmzoo_bert.MODEL_TYPE:
@@ -84,6 +85,18 @@ def make_plan(config, header=(), pooler=None):
         task = "TextRegressor"
     options |= read_task_options(config, task, arguments["max_sequence_length"])
     return Plan(task, arguments, options, shapes, recipes, found)
+
+
+def _make_decoder_plan(config, header):
+    family = DECODERS[config["model_type"]]
+    arguments = family.make_arguments(config)
+    shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
+    found = family.read_names(header, arguments)
+    is_plain = config.get("architectures") in _PLAIN
+    if header and is_plain and not arguments["tied"] and "lm_head.weight" not in header:
+        # No recipe speaks of a head that is to be fresh.
+        del shapes[_HEAD], recipes[_HEAD]
+    return Plan("CausalLM", arguments, {}, shapes, recipes, found)
 
 
 def _make_t5_plan(config, header):

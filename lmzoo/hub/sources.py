@@ -5,6 +5,7 @@ import pathlib
 import re
 
 from lmzoo import __version__
+from lmzoo.hub import cards
 from lmzoo.hub.published import ENTRIES
 
 __all__ = ["find_folder"]
@@ -17,7 +18,7 @@ _NAME = re.compile(f"{_PART}/{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
 # Everything that is read here, and no pickle. A pattern that has no star stays at the top level.
 _FILES = (
-    *("config.json", "generation_config.json", "README.md"),
+    *("config.json", "generation_config.json", *cards.FILES),
     *("model.safetensors", "model.safetensors.index.json"),
     f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),

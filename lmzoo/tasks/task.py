@@ -5,6 +5,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from lmzoo.tasks.replica_loss import LossTracker, replica_share
+
 __all__ = ["Task"]
 
 
@@ -76,6 +78,8 @@ class Task(keras.Model):
                 weighted_metrics = self._make_metrics()
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
+        with self.distribute_strategy.scope():
+            self._loss_tracker = LossTracker(name="loss")
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -111,6 +115,11 @@ class Task(keras.Model):
             if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
                 x = x.repeat()
         return super().fit(x, *args, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss as `keras.Model.compute_loss`; over replicas, a mean of all that they count."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        return loss * keras.ops.cast(replica_share(self.loss, y, sample_weight), loss.dtype)
 
     def _build_optimizer(self):
         # Left to the first step, the new variables would make TensorFlow trace it a second time.

@@ -26,6 +26,7 @@ FILES = {
     "model.safetensors": WEIGHTS,
     "tokenizer.json": b"{}",
     "README.md": b"---\nlicense: mit\n---\n",
+    "LICENSE": b"MIT",
     "1_Pooling/config.json": b"{}",
     # None of these is fetched.
     "pytorch_model.bin": b"\x80\x04.",
@@ -35,7 +36,7 @@ FILES = {
     "modeling.py": b"raise SystemExit",
     "tf_model.h5": b"x",
 }
-FETCHED = {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+FETCHED = {"config.json", "model.safetensors", "tokenizer.json", "README.md", "LICENSE"}
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -294,13 +294,33 @@ def test_a_plain_model_opens_where_its_head_is_tied(tmp_path, expected):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-10)
 
 
-def test_a_plain_model_without_a_head_is_refused(tmp_path):
-    def behead(tensors):
-        bare(tensors)
-        del tensors["lm_head.weight"]
+def behead(tensors):
+    del tensors["lm_head.weight"]
 
-    folder = write_folder(tmp_path / "a", "llama", behead, architectures=["LlamaModel"])
-    with pytest.raises(ValueError, match="`tie_word_embeddings` must be true .*Received: tie_word"):
+
+@pytest.mark.parametrize("change", [behead, lambda tensors: (bare(tensors), behead(tensors))])
+def test_a_plain_model_gets_a_fresh_head(tmp_path, expected, change):
+    folder = write_folder(tmp_path / "a", "llama", change, architectures=["LlamaModel"])
+    message = "has no weights for token_embedding/output_embeddings of CausalLM. They are random"
+    with pytest.warns(UserWarning, match=message) as caught:
+        lm = lmzoo.load(folder, "float64")
+    assert len(caught) == 1
+    inputs = {"token_ids": expected["llama"]["token_ids"]}
+    with_head = lmzoo.load(write_folder(tmp_path / "b", "llama"), "float64")
+    got, wanted = (model.backbone(inputs) for model in (lm, with_head))
+    np.testing.assert_array_equal(got, wanted)
+    drawn = lm.backbone.token_embedding.output_embeddings.numpy()
+    assert 0.5 < np.std(drawn) / lm.backbone.initializer_range < 1.5
+    assert lmzoo.hub.verify(folder)["passed"]
+
+    lm.save_pretrained(tmp_path / "c")
+    again = lmzoo.load(tmp_path / "c", "float64")
+    np.testing.assert_array_equal(again(inputs), lm(inputs))
+
+
+def test_a_language_model_without_its_head_is_refused(tmp_path):
+    folder = write_folder(tmp_path / "a", "llama", behead, architectures=["LlamaForCausalLM"])
+    with pytest.raises(ValueError, match="lm_head.weight"):
         lmzoo.load(folder)
 
 
