@@ -1,55 +1,66 @@
-"""One mean over all replicas: each counts by what it averages over, not as one among equals."""
+"""One mean over all replicas and batches: each counts by what it averages over.
+
+Keras takes the mean of the replicas' means, and of the batches' weighed by their rows. A token then
+counts for more beside few others.
+"""
 
 import keras
 import tensorflow as tf
 
-__all__ = ["LossTracker", "replica_share"]
+__all__ = ["LossTracker", "count_terms", "sum_over_replicas"]
 
 
-def replica_share(loss, y, sample_weight):
-    """What the loss of a replica is multiplied by, for Keras to reach the mean of the whole batch.
-
-    Keras takes the mean of the replicas' means, in which a token counts for more on a replica that
-    has few of them.
+def count_terms(loss, y, sample_weight):
+    """What a loss averages over in the batch of one replica.
 
     Args:
         loss: what a model was compiled with.
         y: labels of this replica, tensor or structure, with B rows.
         sample_weight: weights of this replica, tensor or structure, or None.
     Returns:
-        float32 scalar tensor: R times the replica's share of all weights, or of all rows if the
-        loss is averaged over rows; 1.0 outside of replicas, and for a loss that is no mean.
+        float32 scalar tensor, the sum of all weights, or B for a loss that averages over rows; None
+        for one that is no mean.
+    """
+    reduction = getattr(loss, "reduction", "sum_over_batch_size")
+    if reduction in ("sum", "none", None):
+        return None
+    if reduction != "mean_with_sample_weight":
+        return tf.cast(tf.shape(tf.nest.flatten(y)[0])[0], tf.float32)
+    if sample_weight is None:
+        return tf.add_n([tf.cast(tf.size(labels), tf.float32) for labels in tf.nest.flatten(y)])
+    return tf.add_n(
+        [tf.reduce_sum(tf.cast(weight, tf.float32)) for weight in tf.nest.flatten(sample_weight)]
+    )
+
+
+def sum_over_replicas(value):
+    """Adds up a scalar tensor over the replicas of a strategy.
+
+    Returns:
+        The sum, and R, the number of replicas; `value` and 1 outside of replicas.
     """
     context = tf.distribute.get_replica_context()
-    reduction = getattr(loss, "reduction", "sum_over_batch_size")
-    if context is None or context.num_replicas_in_sync == 1 or reduction in ("sum", "none", None):
-        return tf.constant(1.0)
-    if reduction == "mean_with_sample_weight":
-        counted = y if sample_weight is None else sample_weight
-        sizes = [_total(value, sample_weight is None) for value in tf.nest.flatten(counted)]
-        own = tf.add_n(sizes)
-    else:
-        own = tf.cast(tf.shape(tf.nest.flatten(y)[0])[0], tf.float32)
-    own = tf.stop_gradient(own)
-    total = context.all_reduce(tf.distribute.ReduceOp.SUM, own)
-    return context.num_replicas_in_sync * tf.math.divide_no_nan(own, total)
-
-
-def _total(value, each_counts_once):
-    if each_counts_once:
-        return tf.cast(tf.size(value), tf.float32)
-    return tf.reduce_sum(tf.cast(value, tf.float32))
+    if context is None or context.num_replicas_in_sync == 1:
+        return value, 1
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value), context.num_replicas_in_sync
 
 
 class LossTracker(keras.metrics.Mean):
-    """The mean loss over batches, each weighed by its rows on all replicas.
+    """The mean loss over batches, each weighed by what its loss is a mean of.
 
-    What a replica reports is multiplied by `replica_share` already, so all count the same.
+    `weigh_next` tells of that before each `update_state`, to which Keras hands a number of rows.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._next_weight = None
+
+    def weigh_next(self, weight):
+        """Tells the weight of the next value: float scalar tensor."""
+        self._next_weight = weight
+
     def update_state(self, values, sample_weight=None):
-        context = tf.distribute.get_replica_context()
-        if sample_weight is not None and context is not None and context.num_replicas_in_sync > 1:
-            rows = tf.cast(sample_weight, self.dtype)
-            sample_weight = context.all_reduce(tf.distribute.ReduceOp.MEAN, rows)
+        if self._next_weight is not None:
+            # Used once: in a graph it is a tensor of this very step.
+            sample_weight, self._next_weight = self._next_weight, None
         super().update_state(values, sample_weight)

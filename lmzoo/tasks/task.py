@@ -5,7 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from lmzoo.tasks.replica_loss import LossTracker, replica_share
+from lmzoo.tasks.replica_loss import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
 
@@ -79,7 +79,8 @@ class Task(keras.Model):
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
         with self.distribute_strategy.scope():
-            self._loss_tracker = LossTracker(name="loss")
+            # Set as an attribute is, it would be listed among the model's own metrics once more.
+            vars(self)["_loss_tracker"] = LossTracker(name="loss")
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -119,7 +120,14 @@ class Task(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss as `keras.Model.compute_loss`; over replicas, a mean of all that they count."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        return loss * keras.ops.cast(replica_share(self.loss, y, sample_weight), loss.dtype)
+        own = count_terms(self.loss, y, sample_weight)
+        if own is None:
+            return loss
+        total, num_replicas = sum_over_replicas(own)
+        self._loss_tracker.weigh_next(total / num_replicas)
+        if num_replicas == 1:
+            return loss
+        return loss * tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)
 
     def _build_optimizer(self):
         # Left to the first step, the new variables would make TensorFlow trace it a second time.
@@ -146,17 +154,17 @@ class Task(keras.Model):
         """Shows Keras the shapes of a batch before it trains under a strategy.
 
         Keras 3.15 takes the mean of the first batch over the replicas for that, which fails for
-        boolean masks and for replicas of several workers; one replica's part has the same shapes.
+        boolean masks and for replicas of several workers, and reading a batch moves data on that
+        knows its epochs. What the data says of itself is enough.
         """
         strategy = self._distribute_strategy
         if strategy is None or iterator is None:
             return super()._maybe_symbolic_build(iterator, data_batch)
-        _, _, batches = next(iter(iterator))
-        first = tf.nest.map_structure(
-            lambda value: strategy.experimental_local_results(value)[0], next(batches)
-        )
+        specs = iterator.data_adapter.get_tf_dataset().element_spec
+        # A dataset that is distributed already has one for each replica.
+        specs = tf.nest.map_structure(lambda spec: getattr(spec, "_value_specs", [spec])[0], specs)
         with strategy.scope():
-            self._symbolic_build(data_batch=first)
+            self._symbolic_build(data_batch=specs)
 
     def _get_graph(self, key, build):
         """A traced function of this task, built at its first use."""
