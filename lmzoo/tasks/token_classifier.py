@@ -6,7 +6,6 @@ import tensorflow as tf
 from lmzoo.data.packing import pack
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import Accuracy, SpanF1
-from lmzoo.metrics.weights import spread_weights
 from lmzoo.tasks.labels import LabelSet
 from lmzoo.tasks.tagging import (
     TagScheme,
@@ -28,7 +27,9 @@ class TokenClassifier(TextInput, Task):
 
     Trained on `fit(words, tags)`, both lists of lists of str (tags may be numbers), or on rows with
     columns `words` and `tags`, as `lmzoo.data.read_conll` gives them. Each piece of a word learns
-    the word's tag, those behind the first one with `I-` for `B-`; accuracy and span F1 count words.
+    the word's tag, those behind the first one with `I-` for `B-`. Accuracy and span F1, of `fit` as
+    of `evaluate`, count every word that was given, as `tag` tags it: also one that was cut off or
+    has no piece. Of token batches without `word_places` they count each token of a weight.
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
@@ -39,7 +40,9 @@ class TokenClassifier(TextInput, Task):
         sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
-            `segment_ids` int (B, T) and `word_starts` bool (B, T), True where the metrics count.
+            `segment_ids` int (B, T). For the metrics also, of W words, `word_places` int (B, W),
+            the token that decides, or -1 for none; `word_tags` int (B, W), the true ones; and
+            `word_weights` float (B, W), 0 where there is no word.
     Returns:
         Logits, float (B, T, C).
     Raises:
@@ -66,6 +69,8 @@ class TokenClassifier(TextInput, Task):
         self.dropout = dropout
         self.sequence_length = sequence_length
         self._scheme = TagScheme(self.labels.names)
+        # The tag of a word that no piece stands for.
+        self._nothing = self.labels.names.index("O") if "O" in self.labels.names else 0
         self.head = ClassificationHead(
             len(self.labels),
             dropout=backbone.dropout if dropout is None else dropout,
@@ -98,11 +103,13 @@ class TokenClassifier(TextInput, Task):
         return metrics
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        word_starts = x.get("word_starts")
-        if word_starts is not None:
-            # A word of weight 0 does not count either.
-            weights = spread_weights(sample_weight, y)
-            sample_weight = tf.cast(word_starts, weights.dtype) * weights
+        if "word_places" in x:
+            y, sample_weight = x["word_tags"], x["word_weights"]
+            # One more token before the others, for words that have none: it is what `tag` says.
+            nothing = tf.one_hot([[self._nothing]], len(self.labels), dtype=y_pred.dtype)
+            y_pred = tf.concat([tf.tile(nothing, [tf.shape(y_pred)[0], 1, 1]), y_pred], axis=1)
+            # (B, 1 + T, C) -> (B, W, C)
+            y_pred = tf.gather(y_pred, x["word_places"] + 1, batch_dims=1)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def columns_of(self, x, y=None, sample_weight=None):
@@ -135,8 +142,8 @@ class TokenClassifier(TextInput, Task):
     def encode_inputs(self, columns):
         if "words" not in columns:
             return super().encode_inputs(columns)
-        inputs, _, is_cut = self._pack_words(columns["words"])
-        return inputs, is_cut
+        texts, _ = join_words(columns["words"])
+        return self.pack_texts(texts)
 
     def encode(self, columns, seed):
         for name in ("words", "tags"):
@@ -145,30 +152,45 @@ class TokenClassifier(TextInput, Task):
                     "A tagger must have words and a tag for each. Received: batches of "
                     f"{', '.join(columns)}, without `{name}`."
                 )
-        inputs, labels, is_cut = self._pack_words(columns["words"], columns["tags"])
+        inputs, labels, words, is_cut = self._pack_words(columns["words"], columns["tags"])
+        word_weights = tf.cast(words["word_tags"] >= 0, tf.float32)
         weights = tf.cast(labels >= 0, tf.float32)
         if "weight" in columns:
-            weights *= tf.cast(columns["weight"], tf.float32)[:, None]
+            row_weights = tf.cast(columns["weight"], tf.float32)[:, None]
+            weights, word_weights = weights * row_weights, word_weights * row_weights
+        words["word_tags"] = tf.maximum(words["word_tags"], 0)
+        inputs = {**inputs, **words, "word_weights": word_weights}
         return Example(inputs, tf.maximum(labels, 0), weights, is_cut)
 
-    def _pack_words(self, words, tags=None):
-        """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
+    def _pack_words(self, words, tags):
+        """Token batches of words, the label of each piece (or -1), what words have, and `is_cut`.
+
+        What words have is a dict of `word_places` and `word_tags`, both (B, W), or -1.
+        """
         texts, word_starts = join_words(words)
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
         is_solid = find_solid_pieces(texts, starts, ends)
         numbers, is_first = split_words(starts, is_solid, word_starts)
-        if tags is None:
-            labels = tf.fill(tf.shape(numbers), -1)
-        else:
-            labels = tf.gather(self._read_tag_ids(tags, word_starts), numbers)
-            labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
-            # White space between two words is of neither.
-            labels = tf.where(is_solid, labels, -1)
-        features = tf.stack([ids.flat_values, labels, tf.cast(is_first, tf.int32)], axis=-1)
+        word_tags = self._read_tag_ids(tags, word_starts)
+        labels = tf.gather(word_tags, numbers)
+        labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
+        # White space between two words is of neither.
+        labels = tf.where(is_solid, labels, -1)
+        first_of = tf.where(is_first, numbers, -1)
+        features = tf.stack([ids.flat_values, labels, first_of], axis=-1)
         inputs, features, is_cut = pack(
             [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
         )
-        return {**inputs, "word_starts": features[..., 1] > 0}, features[..., 0], is_cut
+        # Each piece that is left and the first one of a word tells the word where it is.
+        found = tf.where(features[..., 1] >= 0)
+        places = tf.tensor_scatter_nd_update(
+            tf.fill(tf.shape(word_tags), -1),
+            tf.gather_nd(features[..., 1], found)[:, None],
+            tf.cast(found[:, 1], tf.int32),
+        )
+        words = {"word_places": places, "word_tags": word_tags}
+        words = {name: word_starts.with_flat_values(words[name]).to_tensor(-1) for name in words}
+        return inputs, features[..., 0], words, is_cut
 
     def _read_tag_ids(self, tags, words):
         """The number of each tag, int32 (words,), of batches that a dataset may bring unequal."""
@@ -218,7 +240,7 @@ class TokenClassifier(TextInput, Task):
             lambda: tf.function(self._tag_pieces, autograph=False, input_signature=specs),
         )
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
-        nothing = "O" if "O" in self.labels.names else self.labels.names[0]
+        nothing = self.labels.names[self._nothing]
         answers = []
         for words, result in zip(rows, results, strict=True):
             tags, start = [], 0

@@ -181,17 +181,23 @@ def test_pieces_learn_their_words_tags_and_first_ones_count(any_tagger):
     for row, (words, row_tags) in enumerate(zip(AWKWARD, tags, strict=True)):
         ids, pieces = find_word_pieces(any_tagger, words)
         length = example.labels.shape[1]
-        labels, weights, firsts = np.zeros(length), np.zeros(length), np.zeros(length, bool)
-        for places, tag in zip(pieces, row_tags, strict=True):
+        labels, weights = np.zeros(length), np.zeros(length)
+        word_places = np.full(max(map(len, AWKWARD)), -1)
+        for word, (places, tag) in enumerate(zip(pieces, row_tags, strict=True)):
             for n, place in enumerate(places):
                 if place < any_tagger.sequence_length - 2:
                     going_on = "I" + tag[1:] if tag != "O" else tag
                     labels[place + 1] = LABELS.index(going_on if n else tag)
                     weights[place + 1] = columns["weight"][row]
-                    firsts[place + 1] = n == 0
+                    word_places[word] = place + 1 if n == 0 else word_places[word]
         np.testing.assert_array_equal(example.weights[row], weights)
         np.testing.assert_array_equal(example.labels[row].numpy()[weights > 0], labels[weights > 0])
-        np.testing.assert_array_equal(example.inputs["word_starts"][row], firsts)
+        np.testing.assert_array_equal(example.inputs["word_places"][row], word_places)
+        counted = np.arange(len(word_places)) < len(words)
+        weight = columns["weight"][row].numpy()
+        np.testing.assert_array_equal(example.inputs["word_weights"][row], weight * counted)
+        wanted = [LABELS.index(tag) for tag in row_tags]
+        np.testing.assert_array_equal(example.inputs["word_tags"][row][: len(words)], wanted)
 
 
 def test_metrics_count_words_and_the_loss_all_pieces(tagger):
@@ -209,6 +215,50 @@ def test_metrics_count_words_and_the_loss_all_pieces(tagger):
     whole = tagger.evaluate(WORDS, TAGS, batch_size=8, return_dict=True, verbose=0)
     assert whole["loss"] == pytest.approx(-(picked * weights).sum() / weights.sum(), rel=1e-5)
     assert weights.sum() > words
+
+
+def test_words_that_were_lost_count_as_tag_gives_them(tagger):
+    generator = random.Random(3)
+    # The last batch has no word.
+    rows = [*AWKWARD, ["\x07"], ["EU", "", "\x07", "Paris"], []]
+    gold = [generator.choices(LABELS, k=len(words)) for words in rows]
+    found = tagger.tag(rows)
+    # So that many words are right, and there are spans across the cut.
+    gold = [
+        [generator.choice(tags) for tags in zip(*pair, strict=True)]
+        for pair in zip(found, gold, strict=True)
+    ]
+    gold[5] = ["B-PER"] + ["I-PER"] * 79
+    with pytest.warns(UserWarning, match="1 of 9 texts"):
+        scores = tagger.evaluate(rows, gold, 4, return_dict=True, verbose=0)
+    pairs = [pair for pairs in zip(gold, found, strict=True) for pair in zip(*pairs, strict=True)]
+    assert scores["accuracy"] == pytest.approx(np.mean([a == b for a, b in pairs]))
+    assert 0 < scores["span_f1"] == pytest.approx(span_scores(gold, found)["f1"])
+
+
+def test_lost_words_lower_the_scores_of_a_tagger_that_always_finds_a_name(text_tokenizer):
+    backbone = make_backbone(text_tokenizer)
+    tagger = TokenClassifier(backbone, text_tokenizer, ["O", "B-X"], sequence_length=32)
+    kernel, _ = tagger.head.get_weights()
+    tagger.head.set_weights([0 * kernel, np.array([-9, 9])])
+    words = [["EU"] * 60, ["EU", "\x07"]]
+    with pytest.warns(UserWarning, match="1 of 2 texts"):
+        scores = tagger.evaluate(
+            words, [["B-X"] * len(row) for row in words], return_dict=True, verbose=0
+        )
+    # 30 of 60 words fit beside two special tokens, and a control character has no piece.
+    assert scores["accuracy"] == pytest.approx(31 / 62)
+    assert scores["span_f1"] == pytest.approx(2 * 31 / (31 + 62))
+
+
+def test_token_batches_alone_count_every_token_of_a_weight(tagger):
+    tagged = {"words": tf.ragged.constant(WORDS), "tags": tf.ragged.constant(TAGS)}
+    inputs, labels, weights, _ = tagger.encode(tagged, 0)
+    bare = {name: inputs[name] for name in ("token_ids", "padding_mask", "segment_ids")}
+    data = tf.data.Dataset.from_tensors((bare, labels, weights))
+    found = tagger.evaluate(data, return_dict=True, verbose=0)
+    right = tagger(bare).numpy().argmax(-1) == labels.numpy()
+    assert found["accuracy"] == pytest.approx(np.average(right, weights=weights))
 
 
 def test_a_row_of_weight_nothing_counts_nothing(tagger):
