@@ -19,10 +19,11 @@ class EmbeddingIndex:
     Args:
         embedder: `TextEmbedder`, or whatever has its `embed`.
         texts: list of str. What is searched.
-        embeddings: float (n, D) or None. The vectors of the texts, if they are already known.
+        embeddings: float (n, D) or None. The vectors of the texts, if they are already known. The
+            first text is embedded all the same, to see that D is the embedder's.
     Raises:
         TypeError: if a text is not a str.
-        ValueError: if there are no texts, or not one vector for each.
+        ValueError: if there are no texts, or not one vector of finite numbers for each.
 
     Example:
         index = lmzoo.tasks.EmbeddingIndex(embedder, texts)
@@ -36,14 +37,10 @@ class EmbeddingIndex:
         self.texts = list_texts(texts)
         if not self.texts:
             raise ValueError("`texts` must hold a text. Received: texts=[].")
-        if embeddings is None:
-            embeddings = embedder.embed(self.texts)
-        self.embeddings = np.asarray(embeddings, np.float32)
-        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.texts):
-            raise ValueError(
-                f"`embeddings` must be ({len(self.texts)}, D), a row for each text. Received: "
-                f"embeddings.shape={self.embeddings.shape}."
-            )
+        # That of the first text tells D.
+        found = embedder.embed(self.texts if embeddings is None else self.texts[:1])
+        self.embeddings = np.asarray(found if embeddings is None else embeddings, np.float32)
+        _check_embeddings(self.embeddings, (len(self.texts), np.shape(found)[-1]))
 
     def __len__(self):
         return len(self.texts)
@@ -78,6 +75,21 @@ class EmbeddingIndex:
             {"text": self.texts[index], "index": index, "score": float(scores[index])}
             for index in find_highest(scores, min(k, len(self))).tolist()
         ]
+
+
+def _check_embeddings(embeddings, shape):
+    if embeddings.shape != shape:
+        raise ValueError(
+            f"`embeddings` must be {shape}, a row of the embedder's length for each text. "
+            f"Received: embeddings.shape={embeddings.shape}."
+        )
+    # Both are NaN if one number is, and neither needs memory for all.
+    if not (np.isfinite(embeddings.min()) and np.isfinite(embeddings.max())):
+        row = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0]
+        raise ValueError(
+            "`embeddings` must hold finite numbers. Received: "
+            f"{embeddings[row].tolist()!r:.60} at index {row}."
+        )
 
 
 def find_highest(scores, k):

@@ -64,6 +64,20 @@ def test_what_cannot_be_searched_is_refused():
         EmbeddingIndex(lookup, ["text 1", 7])
     with pytest.raises(ValueError, match=r"embeddings.shape=\(3, 4\)"):
         EmbeddingIndex(lookup, TEXTS, np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=r"must be \(50, 4\).*embeddings.shape=\(50, 3\)"):
+        EmbeddingIndex(lookup, TEXTS, np.zeros((50, 3)))
     for k in (0, 2.0, True):
         with pytest.raises(ValueError, match=f"k={k}"):
             EmbeddingIndex(lookup, TEXTS).search("text 1", k)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_vectors_of_what_is_no_finite_number_are_refused(number):
+    lookup = Lookup()
+    known = lookup.embed(TEXTS)
+    known[7, 2] = number
+    with pytest.raises(ValueError, match=rf"finite numbers.*{number}.* at index 7"):
+        EmbeddingIndex(lookup, TEXTS, known)
+    lookup.vectors[TEXTS[7]] = known[7]
+    with pytest.raises(ValueError, match=rf"finite numbers.*{number}.* at index 7"):
+        EmbeddingIndex(lookup, TEXTS)
