@@ -22,8 +22,8 @@ class LabelSet:
     def __init__(self, num_classes=None, labels=None):
         if isinstance(labels, str):
             raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r}.")
-        if num_classes is not None and type(num_classes) is not int:
-            raise TypeError(f"`num_classes` must be an int. Received: num_classes={num_classes!r}.")
+        if num_classes is not None:
+            num_classes = _check_number(num_classes)
         if labels is None and num_classes is None:
             raise ValueError(
                 "`num_classes` or `labels` must be given. Received: num_classes=None, labels=None."
@@ -118,6 +118,14 @@ def to_float_rows(labels, size):
     if not labels.shape.is_compatible_with([None, size]):
         raise ValueError(f"A label must be of {size} numbers. Received: shape={labels.shape}.")
     return tf.cast(tf.ensure_shape(labels, [None, size]), tf.float32)
+
+
+def _check_number(num_classes):
+    if isinstance(num_classes, bool) or not isinstance(num_classes, numbers.Integral):
+        raise TypeError(f"`num_classes` must be an int. Received: num_classes={num_classes!r}.")
+    if num_classes < 2:
+        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+    return int(num_classes)
 
 
 def _shorten(names):

@@ -338,7 +338,7 @@ def test_mixed_precision_trains_to_finite_values():
 def test_a_head_has_a_hidden_layer_where_there_is_no_pooler(options):
     tokenizer = word_pieces()
     backbone = make_encoder(tokenizer, **options)
-    model = TextClassifier(backbone, tokenizer, num_classes=3)
+    model = TextClassifier(backbone, tokenizer, num_classes=np.int64(3))
     inputs, _ = model.pack_texts(tf.constant(TEXTS))
     outputs = backbone(inputs)
     if options["pooler"]:
@@ -457,7 +457,9 @@ def test_wrong_questions_are_refused(classifier, options, error, message):
     ("options", "error", "message"),
     [
         ({"num_classes": 1}, ValueError, "Received: num_classes=1"),
+        ({"num_classes": -1}, ValueError, "must be at least 2. Received: num_classes=-1"),
         ({"num_classes": 2.0}, TypeError, "Received: num_classes=2.0"),
+        ({"num_classes": True}, TypeError, "Received: num_classes=True"),
         ({}, ValueError, "Received: num_classes=None, labels=None"),
         ({"labels": "ab"}, TypeError, "Received: labels='ab'"),
         ({"labels": ["a", "b"], "dropout": 1.5}, ValueError, "Received: dropout=1.5"),
