@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from lmzoo.metrics import Accuracy
+from lmzoo.tasks.label_answers import check_label_choice, choose_labels
 from lmzoo.tasks.labels import LabelSet, to_float_rows
 from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
 from lmzoo.tasks.task import Task
@@ -177,30 +178,14 @@ class TextClassifier(TextInput, Task):
             ValueError: if the lists differ in length, a number is out of its range or there is no
                 tokenizer.
         """
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise ValueError(
-                f"`threshold` must be from 0 to 1. Received: threshold={threshold!r:.60}."
-            )
+        check_label_choice(top_k, threshold)
         columns, is_single = self.read_columns(texts, pairs)
         graph = self.get_text_function("classify", self._classify, len(columns))
         results = [
-            self._to_answer(result, top_k, threshold)
+            choose_labels(result, top_k, threshold if self.multi_label else None)
             for result in self.run_graph(graph, columns, batch_size)
         ]
         return results[0] if is_single else results
-
-    def _to_answer(self, result, top_k, threshold):
-        found = [
-            {"label": label.decode("utf-8"), "score": float(score)}
-            for label, score in zip(result["labels"], result["scores"], strict=True)
-        ]
-        if top_k is not None:
-            return found[:top_k]
-        if self.multi_label:
-            return [each for each in found if each["score"] >= threshold]
-        return found[0]
 
     def _classify(self, *texts):
         inputs, is_cut = self.pack_texts(*texts)

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+from lmzoo.layers.checks import check_size
+from lmzoo.tasks.cut_report import CutReport
+from lmzoo.tasks.label_answers import check_label_choice, choose_labels
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_batches import list_texts, run_in_batches
 from lmzoo.tasks.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
@@ -103,7 +106,8 @@ class ZeroShotClassifier:
         """Gives labels and scores.
 
         Args:
-            texts: str or list of str. One that is too long loses its end.
+            texts: str or list of str. One that is too long loses its end, and a warning says how
+                many do; labels are never cut.
             labels: list of str. The candidates.
             multi_label: bool. Whether each label is judged alone, so that several may fit, or none.
                 Only with an entailment model.
@@ -119,11 +123,12 @@ class ZeroShotClassifier:
             against its contradiction.
         Raises:
             TypeError: if a text or a label is not a str, or `labels` is not a list.
-            ValueError: if there are no labels, one is empty or stands twice, `top_k` is below 1, or
-                the model cannot judge labels alone.
+            ValueError: if there are no labels, one is empty or stands twice, a number is out of its
+                range, or the model cannot judge labels alone.
+            tf.errors.InvalidArgumentError: if a label leaves no room for a text.
         """
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
+        check_label_choice(top_k, threshold)
+        check_size(batch_size=batch_size)
         if multi_label and not self._scorer.scores_alone:
             raise ValueError(
                 "`multi_label` must be False where the model has no label 'contradiction'. "
@@ -136,24 +141,29 @@ class ZeroShotClassifier:
             [[texts] if isinstance(texts, str) else list_texts(texts)],
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
+        report = CutReport(self._scorer.sequence_length)
+        report.add("texts", 0, [result["is_cut"] for result in results])
+        report.warn()
         answers = [
-            _to_answer(result, top_k, threshold if multi_label else None) for result in results
+            choose_labels(result, top_k, threshold if multi_label else None) for result in results
         ]
         return answers[0] if isinstance(texts, str) else answers
 
-    def _get_classify(self, multi_label):
-        if multi_label not in self._graphs:
+    def _get_classify(self, multi_label, served=False):
+        """A traced function of texts and labels; for export, `is_cut` is left out."""
+        if (multi_label, served) not in self._graphs:
             specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "labels")]
 
             def classify(text, labels):
-                scores = self._scorer.compute_scores(text, labels, multi_label)
+                scores, is_cut = self._scorer.compute_scores(text, labels, multi_label)
                 scores, order = tf.math.top_k(scores, tf.shape(labels)[0])
-                return {"labels": tf.gather(labels, order), "scores": scores}
+                outputs = {"labels": tf.gather(labels, order), "scores": scores}
+                return outputs if served else {**outputs, "is_cut": is_cut}
 
-            self._graphs[multi_label] = tf.function(
+            self._graphs[multi_label, served] = tf.function(
                 classify, autograph=False, input_signature=specs
             )
-        return self._graphs[multi_label]
+        return self._graphs[multi_label, served]
 
     def serving_functions(self):
         """What is exported.
@@ -162,9 +172,9 @@ class ZeroShotClassifier:
             best first, and `scores` float32 (B, L).
         multi_label: the same with each label judged alone; for an entailment model.
         """
-        functions = {"serving_default": self._get_classify(False)}
+        functions = {"serving_default": self._get_classify(False, served=True)}
         if self._scorer.scores_alone:
-            functions["multi_label"] = self._get_classify(True)
+            functions["multi_label"] = self._get_classify(True, served=True)
         return functions
 
 
@@ -187,16 +197,3 @@ def _list_labels(labels):
     if len(set(labels)) < len(labels):
         raise ValueError(f"`labels` must hold each name once. Received: labels={labels}.")
     return labels
-
-
-def _to_answer(result, top_k, threshold):
-    """The best label, or the `top_k` best, or those from a threshold on."""
-    found = [
-        {"label": label.decode("utf-8"), "score": float(score)}
-        for label, score in zip(result["labels"], result["scores"], strict=True)
-    ]
-    if top_k is not None:
-        return found[:top_k]
-    if threshold is not None:
-        return [each for each in found if each["score"] >= threshold]
-    return found[0]

@@ -163,6 +163,23 @@ def test_labels_and_texts_that_are_none_are_refused(zero_shot, by_likelihood):
         by_likelihood.classify("dog", LABELS, multi_label=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"must fit 64 tokens.*\[\d\d+\]"):
         by_likelihood.classify("dog", ["sport", "music " * 40])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"in 32 tokens .*\[44\]"):
+        zero_shot.classify("dog", ["sport", "music " * 40])
+    for batch_size, error in ((-3, ValueError), (0, ValueError), (2.0, TypeError)):
+        with pytest.raises(error, match=f"batch_size={batch_size}"):
+            zero_shot.classify("dog", LABELS, batch_size=batch_size)
+    for threshold in ("0.5", 5):
+        with pytest.raises(ValueError, match=f"threshold={threshold!r}"):
+            zero_shot.classify("dog", LABELS, multi_label=True, threshold=threshold)
+
+
+def test_texts_that_were_cut_are_counted_once(zero_shot, by_likelihood):
+    texts = ["dog", "cat " * 90, "bird", "dog " * 90]
+    for classifier, length in ((zero_shot, 32), (by_likelihood, 64)):
+        message = rf"2 of 4 texts .* longer than {length} tokens"
+        with pytest.warns(UserWarning, match=message) as seen:
+            classifier.classify(texts, LABELS, batch_size=3)
+        assert len(seen) == 1 and seen[0].filename == __file__
 
 
 def test_the_labels_of_a_text_are_computed_together(monkeypatch, zero_shot):

@@ -1,5 +1,7 @@
 """Scores of labels, computed outside of a graph, against the models' own answers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,7 +29,8 @@ def softmax(x):
 
 
 def score(scorer, texts=TEXTS, labels=LABELS, multi_label=False):
-    return scorer.compute_scores(tf.constant(texts), tf.constant(labels), multi_label)
+    scores, _ = scorer.compute_scores(tf.constant(texts), tf.constant(labels), multi_label)
+    return scores
 
 
 def logits_of(model, template):
@@ -59,6 +62,36 @@ def test_without_a_contradiction_a_label_alone_is_certain():
     scorer = EntailmentScorer(make_entailment("entailment", "neutral", "other"), "It is a {}")
     assert not scorer.scores_alone
     np.testing.assert_array_equal(score(scorer, labels=LABELS[:1]), np.ones((3, 1)))
+
+
+def test_a_text_that_is_too_long_is_cut_beside_each_whole_label():
+    model = make_entailment("entailment", "other")
+    labels = ["cat", "blue " * 20 + "cat", "blue " * 20 + "dog"]
+    texts = ["the cat sat", "dog " * 10, "dog " * 12 + "cat", "red " * 60]
+    ids = {text: model.tokenizer.tokenize(text).numpy().tolist() for text in [*texts, *labels]}
+    # 32 tokens, of which [CLS] and two [SEP] take three.
+    start, end = model.tokenizer.start_token_id, model.tokenizer.end_token_id
+    wanted = np.zeros((4, 3))
+    for (row, text), (column, label) in itertools.product(enumerate(texts), enumerate(labels)):
+        first = [start, *ids[text][: 29 - len(ids[label])], end]
+        pair = [*first, *ids[label], end]
+        segments = [0] * len(first) + [1] * (len(pair) - len(first))
+        inputs = {"token_ids": np.array([pair]), "segment_ids": np.array([segments])}
+        wanted[row, column] = model(inputs)[0, 0]
+    scorer = EntailmentScorer(model, "{}")
+    scores, is_cut = scorer.compute_scores(tf.constant(texts), tf.constant(labels))
+    np.testing.assert_allclose(scores, softmax(wanted), atol=1e-5)
+    assert is_cut.numpy().tolist() == [False, True, True, True]
+    # Labels that differ at their ends alone stay two.
+    assert (scores[:, 1] != scores[:, 2]).numpy().all()
+
+
+def test_a_classifier_of_labels_that_do_not_compete_is_refused():
+    model = TextClassifier(
+        make_encoder(), make_tokenizer(), labels=["entailment", "other"], multi_label=True
+    )
+    with pytest.raises(ValueError, match="Received: multi_label=True"):
+        EntailmentScorer(model, "It is a {}")
 
 
 @pytest.mark.parametrize("normalize", [False, True])
