@@ -10,6 +10,7 @@ from keras import ops
 __all__ = ["ExactMatch", "SquadF1", "answer_f1", "normalise_answer", "squad_scores"]
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
+VERSIONS = ("1.1", "2.0")
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -24,35 +25,42 @@ def normalise_answer(text):
     return " ".join(ARTICLES.sub(" ", text).split())
 
 
-def answer_f1(gold, prediction):
-    """F1 of the words of two normalised answers, 0 to 1; an empty one equals only an empty one."""
+def answer_f1(gold, prediction, version="2.0"):
+    """F1 of the words of two normalised answers, 0 to 1.
+
+    Without words an answer equals only another one without; by version 1.1 it equals none.
+    """
     gold_words, words = normalise_answer(gold).split(), normalise_answer(prediction).split()
     if not gold_words or not words:
-        return float(gold_words == words)
+        return float(version == "2.0" and gold_words == words)
     num_common = (collections.Counter(gold_words) & collections.Counter(words)).total()
     return 2 * num_common / (len(gold_words) + len(words))
 
 
-def squad_scores(predictions, references, no_answer_probabilities=None):
-    """Scores answers as the SQuAD 2.0 script, which for SQuAD 1.1 gives what the 1.1 script gives.
+def squad_scores(predictions, references, no_answer_probabilities=None, version="2.0"):
+    """Scores answers as the script of SQuAD 2.0, or that of SQuAD 1.1.
 
-    The two scripts differ only where a gold answer has nothing but articles and punctuation: here,
-    as in 2.0, it is left out.
+    Where every question has an answer, the scripts differ in gold answers that have nothing but
+    articles and punctuation: 2.0 leaves them out, and the question counts as one without an answer
+    where it has no other. By 1.1 another such answer matches them, with an F1 of 0.
 
     Args:
         predictions: list of str. "" says that there is no answer.
         references: list of lists of str. The gold answers of each question, of which the best
             counts; an empty list where the question has no answer.
         no_answer_probabilities: list of float in [0, 1] or None. How sure the model is that there
-            is no answer; used for the `best_` scores alone.
+            is no answer; used for the `best_` scores alone. None with version "1.1".
+        version: "2.0" or "1.1". With "1.1" each question must have an answer.
     Returns:
         dict under the script's names: `exact`, `f1` (percent) and `total` (questions); the same
         with `HasAns_` and `NoAns_` before it, if there are such questions; and with
         probabilities, `best_exact`, `best_exact_thresh`, `best_f1` and `best_f1_thresh`: the best
         percentage if questions above a threshold are left without an answer, and that threshold.
-        Of no questions at all, the scores are 0.
+        With version "1.1", `exact`, `f1` and `total` alone. Of no questions at all, the scores
+        are 0.
     Raises:
-        ValueError: if the lists differ in length, or a probability is not in [0, 1].
+        ValueError: if the lists differ in length, a probability is not in [0, 1], `version` is
+            unknown, or with "1.1" a question has no answer or there are probabilities.
     Example:
         >>> scores = squad_scores(["the cat", ""], [["Cat", "a big cat"], []])
         >>> scores["exact"], scores["HasAns_f1"], scores["NoAns_total"]
@@ -61,11 +69,18 @@ def squad_scores(predictions, references, no_answer_probabilities=None):
     Reference: Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250; Rajpurkar et al. 2018,
         https://arxiv.org/abs/1806.03822; their evaluate-v1.1.py and evaluate-v2.0.py.
     """
-    check_lengths(predictions=predictions, references=references)
-    pairs = [score_answer(*pair) for pair in zip(references, predictions, strict=True)]
+    check_version(version)
+    pairs = score_answers(references, predictions, version, ("references", "predictions"))
     scores = {"exact": [exact for exact, _ in pairs], "f1": [f1 for _, f1 in pairs]}
     has_answer = [bool(gold) for gold in references]
     results = _average(scores, range(len(pairs)))
+    if version == "1.1":
+        if no_answer_probabilities is not None:
+            raise ValueError(
+                '`no_answer_probabilities` must be None with version "1.1", where each question '
+                f"has an answer. Received: {no_answer_probabilities!r:.60}."
+            )
+        return results
     for prefix, wanted in (("HasAns_", True), ("NoAns_", False)):
         chosen = [index for index, has in enumerate(has_answer) if has is wanted]
         if chosen:
@@ -86,11 +101,24 @@ def squad_scores(predictions, references, no_answer_probabilities=None):
     return results
 
 
-def score_answer(golds, prediction):
-    """(exact match, F1), each 0 to 1, with the best of the gold answers."""
-    golds = [gold for gold in golds if normalise_answer(gold)] or [""]
+def score_answers(references, predictions, version, names):
+    """Of each question (exact match, F1), each 0 to 1, with the best of its gold answers."""
+    check_lengths(**dict(zip(names[::-1], (predictions, references), strict=True)))
+    for index, golds in enumerate(references if version == "1.1" else ()):
+        if not golds:
+            raise ValueError(
+                f'`{names[0]}` must hold an answer for each question with version "1.1". '
+                f'Received: {names[0]}[{index}]={golds!r}. For such questions there is "2.0".'
+            )
+    pairs = zip(references, predictions, strict=True)
+    return [_score_answer(golds, prediction, version) for golds, prediction in pairs]
+
+
+def _score_answer(golds, prediction, version):
+    if version == "2.0":
+        golds = [gold for gold in golds if normalise_answer(gold)] or [""]
     exact = max(float(normalise_answer(gold) == normalise_answer(prediction)) for gold in golds)
-    return exact, max(answer_f1(gold, prediction) for gold in golds)
+    return exact, max(answer_f1(gold, prediction, version) for gold in golds)
 
 
 def _average(scores, chosen):
@@ -134,38 +162,52 @@ def check_lengths(**lists):
         )
 
 
+def check_version(version):
+    """Raises ValueError unless it is a version of SQuAD."""
+    if version not in VERSIONS:
+        raise ValueError(f"`version` must be one of {VERSIONS}. Received: version={version!r}.")
+
+
 class AnswerMetric(keras.metrics.Metric):
-    """The mean over questions, in percent, of one of the two numbers of `score_answer`."""
+    """The mean over questions, in percent, of one of the two numbers of `score_answers`."""
 
     # Keras reads it where a callback's mode is "auto".
     _direction = "up"
     _column = None
 
-    def __init__(self, name, dtype=None):
+    def __init__(self, name, dtype=None, version="2.0"):
         super().__init__(name=name, dtype=dtype)
+        check_version(version)
+        self.version = version
         self.total = self.add_weight(name="total", initializer="zeros", dtype="float64")
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float64")
 
     def update_state(self, y_true, y_pred):
         """Adds gold answers, list of lists of str, and predictions, list of str."""
-        check_lengths(y_pred=y_pred, y_true=y_true)
-        pairs = zip(y_true, y_pred, strict=True)
-        self.total.assign_add(sum((score_answer(*pair)[self._column] for pair in pairs), 0.0))
+        pairs = score_answers(y_true, y_pred, self.version, ("y_true", "y_pred"))
+        self.total.assign_add(sum((pair[self._column] for pair in pairs), 0.0))
         self.count.assign_add(float(len(y_pred)))
 
     def result(self):
         return ops.cast(100.0 * ops.divide_no_nan(self.total, self.count), self.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "version": self.version}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class ExactMatch(AnswerMetric):
     """The percentage of the answers that equal a gold answer, once both are normalised.
 
-    It takes strings, so it is fed by a loop of Python and not by `fit`.
+    It takes strings, so it is fed by a loop of Python and cannot be given to `compile`. While a
+    `QuestionAnswerer` is trained, its `fit` reports this number of the validation data.
 
     Args:
         name: str. The metric's name.
         dtype: str or None. What `result` gives; the sums are float64.
+        version: "2.0" or "1.1". See `lmzoo.metrics.squad_scores`.
+    Raises:
+        ValueError: if `version` is unknown.
 
     Example:
         >>> metric = ExactMatch()
@@ -178,19 +220,23 @@ class ExactMatch(AnswerMetric):
 
     _column = 0
 
-    def __init__(self, name="exact_match", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, name="exact_match", dtype=None, version="2.0"):
+        super().__init__(name=name, dtype=dtype, version=version)
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class SquadF1(AnswerMetric):
     """The mean F1, in percent, between the words of an answer and those of the best gold answer.
 
-    It takes strings, so it is fed by a loop of Python and not by `fit`.
+    It takes strings, so it is fed by a loop of Python and cannot be given to `compile`. While a
+    `QuestionAnswerer` is trained, its `fit` reports this number of the validation data.
 
     Args:
         name: str. The metric's name.
         dtype: str or None. What `result` gives; the sums are float64.
+        version: "2.0" or "1.1". See `lmzoo.metrics.squad_scores`.
+    Raises:
+        ValueError: if `version` is unknown.
 
     Example:
         >>> metric = SquadF1()
@@ -203,5 +249,5 @@ class SquadF1(AnswerMetric):
 
     _column = 1
 
-    def __init__(self, name="squad_f1", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, name="squad_f1", dtype=None, version="2.0"):
+        super().__init__(name=name, dtype=dtype, version=version)

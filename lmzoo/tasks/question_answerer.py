@@ -49,7 +49,8 @@ class QuestionAnswerer(TextInput, Task):
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        no_answer: bool. Whether a question may have no answer, as in SQuAD 2.0.
+        no_answer: bool. Whether a question may have no answer, as in SQuAD 2.0. If False, answers
+            are scored as SQuAD 1.1 does.
         no_answer_threshold: float. By how much the score of no answer must exceed that of the best
             answer, in logits.
         stride: int or None. How many tokens two windows share; None for 128, or a fourth of
@@ -212,6 +213,9 @@ class QuestionAnswerer(TextInput, Task):
     def evaluate(self, x=None, y=None, batch_size=None, *, return_dict=False, **kwargs):
         """Evaluates as `TextInput.evaluate`, on raw text by SQuAD's two measures as well.
 
+        These are of version 2.0 with `no_answer`, else of 1.1, and count each question once
+        whatever its weight.
+
         Returns:
             `loss`, `exact_match` and `f1` (both in percent), as a list or a dict.
         """
@@ -227,7 +231,7 @@ class QuestionAnswerer(TextInput, Task):
             contexts.append(row["context"])
             gold.append(row["answers"])
         found = [each["answer"] for each in self.answer(questions, contexts, batch_size)]
-        scores = squad_scores(found, gold)
+        scores = squad_scores(found, gold, version="2.0" if self.no_answer else "1.1")
         return {"exact_match": scores["exact"], "f1": scores["f1"]}
 
     def _answer(self, question, context):

@@ -1,8 +1,9 @@
-"""Writes metrics.json: what scikit-learn, SciPy, seqeval and torchmetrics say of random data.
+"""Writes metrics.json: what scikit-learn, SciPy, seqeval, torchmetrics and t5 say of random data.
 
-Run once by hand, where these four are installed.
+Run once by hand, where these five are installed; of t5 one file is enough.
 """
 
+import importlib.util
 import json
 import warnings
 from pathlib import Path
@@ -27,6 +28,7 @@ def main():
         "multi_label": [make_multi_label(generator, size) for size in (2, 5)],
         "spans": [make_spans(generator, scheme) for scheme in TAGS for _ in range(8)],
         "squad": make_squad(generator),
+        "squad_1.1": make_squad_1_1(np.random.default_rng(6)),
         "correlations": [make_correlations(generator, kind) for kind in ("real", "tied", "far")],
     }
     path = Path(__file__).with_name("metrics.json")
@@ -120,6 +122,33 @@ def make_squad(generator):
     )
     scores = {name: float(value) for name, value in scores.items()}
     return {"predictions": predictions, "references": references, "scores": scores}
+
+
+def make_squad_1_1(generator):
+    """Golds of articles and marks alone as well, where the 1.1 script and the 2.0 script differ."""
+
+    def text(most):
+        return " ".join(generator.choice(WORDS, generator.integers(0, most)))
+
+    predictions = [text(3) for _ in range(300)]
+    references = [[text(3) for _ in range(generator.integers(1, 4))] for _ in predictions]
+    scorer = load_t5_scorer()
+    scores = scorer.qa_metrics(
+        [[scorer.normalize_squad(text) for text in golds] for golds in references],
+        [scorer.normalize_squad(text) for text in predictions],
+    )
+    scores = {"exact": float(scores["em"]), "f1": float(scores["f1"])}
+    return {"predictions": predictions, "references": references, "scores": scores}
+
+
+def load_t5_scorer():
+    """T5's rendering of evaluate-v1.1.py, without the rest of the package that its import loads."""
+    folder = importlib.util.find_spec("t5").submodule_search_locations[0]
+    path = Path(folder, "evaluation", "qa_utils.py")
+    spec = importlib.util.spec_from_file_location("qa_utils", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def make_correlations(generator, kind):

@@ -35,6 +35,18 @@ def test_random_answers_have_the_scores_of_torchmetrics(golden):
     assert "NoAns_f1" not in scores
 
 
+def test_random_answers_have_the_scores_of_the_1_1_script(golden):
+    case = golden["squad_1.1"]
+    scores = squad_scores(case["predictions"], case["references"], version="1.1")
+    assert scores == {
+        **{name: pytest.approx(case["scores"][name]) for name in case["scores"]},
+        "total": 300,
+    }
+    # The two scripts differ here.
+    other = squad_scores(case["predictions"], case["references"])
+    assert abs(other["exact"] - scores["exact"]) > 1 and abs(other["f1"] - scores["f1"]) > 1
+
+
 def test_the_best_gold_answer_counts_for_each_number_alone():
     # Against "cat": one of three common, 2 * 1 / (1 + 3); against "big dog" 2 * 2 / (2 + 3).
     scores = squad_scores(["big dog cat"], [["a cat", "the big dog"]])
@@ -63,6 +75,27 @@ def test_a_question_without_an_answer_wants_an_empty_one():
 def test_a_gold_answer_of_articles_alone_is_left_out():
     assert squad_scores(["the"], [["a", "cat"]])["exact"] == 0.0
     assert squad_scores([""], [["the"]])["exact"] == 100.0
+
+
+def test_by_1_1_a_gold_answer_of_articles_alone_is_matched_without_a_word():
+    scores = squad_scores(["A", "The", ""], [["A", "Big cat"], ["The"], ["cat"]], version="1.1")
+    assert scores == {"exact": pytest.approx(200 / 3), "f1": 0.0, "total": 3}
+    for metric, wanted in ((ExactMatch(version="1.1"), 100.0), (SquadF1(version="1.1"), 0.0)):
+        metric.update_state([["A", "Big cat"], ["The"]], ["A", "The"])
+        assert float(metric.result()) == wanted
+        assert type(metric).from_config(metric.get_config()).version == "1.1"
+
+
+def test_what_1_1_does_not_know_is_refused():
+    with pytest.raises(ValueError, match=r"Received: references\[1\]=\[\]"):
+        squad_scores(["a", "b"], [["a"], []], version="1.1")
+    with pytest.raises(ValueError, match=r"Received: y_true\[0\]=\[\]"):
+        SquadF1(version="1.1").update_state([[]], ["a"])
+    with pytest.raises(ValueError, match=r"must be None.*Received: \[0.5\]"):
+        squad_scores(["a"], [["a"]], [0.5], version="1.1")
+    for make in (lambda version: squad_scores([], [], version=version), ExactMatch, SquadF1):
+        with pytest.raises(ValueError, match="`version` must be one of .*Received: version=1.1"):
+            make(version=1.1)
 
 
 def test_the_best_threshold_is_found_by_hand():

@@ -210,6 +210,16 @@ def test_evaluate_scores_what_answer_gives(answerer):
     assert found[1:] == [scores["exact"], scores["f1"]]
 
 
+@pytest.mark.parametrize(("no_answer", "f1"), [(False, 0.0), (True, 100.0)])
+def test_answers_are_scored_as_their_version_of_squad_does(
+    text_tokenizer, answerer, monkeypatch, no_answer, f1
+):
+    task = QuestionAnswerer(answerer.backbone, text_tokenizer, no_answer=no_answer, **SHORT)
+    monkeypatch.setattr(task, "answer", lambda *_: [{"answer": "A"}])
+    rows = make_rows(question=["who?"], context=["A. The"], answers=[["The"]])
+    assert task._score_rows(rows, None) == {"exact_match": 100.0, "f1": f1}
+
+
 def test_the_loss_is_the_mean_of_two_cross_entropies(answerer):
     strings = {"question": tf.constant(QUESTIONS), "context": tf.constant(CONTEXTS)}
     answers = {"answer": tf.constant(ANSWERS), "start": tf.constant([s for _, s in PLACED])}
