@@ -1,6 +1,10 @@
 """Finding the answer to a question in a text."""
 
+import collections
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -15,6 +19,8 @@ from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["AnswerLoss", "QuestionAnswerer"]
 
+# What `fit` validates with: the batches that it made of rows.
+_Validation = collections.namedtuple("_Validation", "batches rows batch_size")
 # Windows that go through the model together, however long a context is.
 _WINDOWS_AT_ONCE = 32
 
@@ -51,8 +57,8 @@ class QuestionAnswerer(TextInput, Task):
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         no_answer: bool. Whether a question may have no answer, as in SQuAD 2.0. If False, answers
             are scored as SQuAD 1.1 does.
-        no_answer_threshold: float. By how much the score of no answer must exceed that of the best
-            answer, in logits.
+        no_answer_threshold: finite float. By how much the score of no answer must exceed that of
+            the best answer, in logits.
         stride: int or None. How many tokens two windows share; None for 128, or a fourth of
             `sequence_length` where that is less.
         max_question_tokens: int or None. Longer questions are cut; None for 64, or a fourth of
@@ -97,7 +103,7 @@ class QuestionAnswerer(TextInput, Task):
             sequence_length = min(384, backbone.max_sequence_length)
         self.sequence_length = sequence_length
         self.no_answer = no_answer
-        self.no_answer_threshold = no_answer_threshold
+        self.no_answer_threshold = _check_threshold(no_answer_threshold)
         fourth = self.sequence_length // 4
         self.stride = min(128, fourth) if stride is None else stride
         self.max_question_tokens = (
@@ -105,6 +111,7 @@ class QuestionAnswerer(TextInput, Task):
         )
         self.max_answer_tokens = max_answer_tokens
         self._search = AnswerSearch(max_answer_tokens)
+        self._validation = None
         if tokenizer is not None:
             self._make_windows()
         self.head = ClassificationHead(
@@ -147,11 +154,27 @@ class QuestionAnswerer(TextInput, Task):
     def label_rows(self, rows):
         return check_answers(rows, self.no_answer)
 
-    def _to_batches(self, rows, *args, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+        """Trains as `TextInput.fit`, and scores the answers to validation questions.
+
+        With raw validation data, not of a dataset, or `validation_split`, each validation also
+        answers all these questions: the history and callbacks get `val_exact_match` and `val_f1`,
+        as `evaluate` has them. Keras asks for `mode="max"` in callbacks that monitor one.
+        """
+        try:
+            return super().fit(x, y, batch_size, **kwargs)
+        finally:
+            self._validation = None
+
+    def _to_batches(self, rows, batch_size, *args, **kwargs):
+        if not isinstance(rows, Rows):
+            return super()._to_batches(rows, batch_size, *args, **kwargs)
         # Here and not before, so that `validation_split` parts questions and not windows.
-        if isinstance(rows, Rows):
-            rows = window_rows(rows, self._make_windows())
-        return super()._to_batches(rows, *args, **kwargs)
+        windows = window_rows(rows, self._make_windows())
+        batches = super()._to_batches(windows, batch_size, *args, **kwargs)
+        if kwargs.get("part") == "validation":
+            self._validation = _Validation(batches, rows, batch_size)
+        return batches
 
     def encode_inputs(self, columns):
         inputs, places, _ = self._cut(columns)
@@ -220,7 +243,11 @@ class QuestionAnswerer(TextInput, Task):
             `loss`, `exact_match` and `f1` (both in percent), as a list or a dict.
         """
         results = super().evaluate(x, y, batch_size, return_dict=True, **kwargs)
-        if self._is_raw(x) and not isinstance(x, tf.data.Dataset):
+        validation = self._validation
+        if validation is not None and x is validation.batches:
+            # Keras validates by this method, with the batches that `fit` made.
+            results |= self._score_rows(validation.rows, validation.batch_size)
+        elif self._is_raw(x) and not isinstance(x, tf.data.Dataset):
             results |= self._score_rows(self._to_rows(x, y), batch_size)
         return results if return_dict else list(results.values())
 
@@ -304,3 +331,13 @@ class QuestionAnswerer(TextInput, Task):
             "sequence_length"
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names.split()}}
+
+
+def _check_threshold(threshold):
+    is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if not (is_number and math.isfinite(threshold)):
+        raise ValueError(
+            "`no_answer_threshold` must be a finite number. Received: "
+            f"no_answer_threshold={threshold!r}."
+        )
+    return float(threshold)

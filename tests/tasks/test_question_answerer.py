@@ -1,6 +1,7 @@
 """Answers out of contexts of any length."""
 
 import json
+import math
 import random
 
 import keras
@@ -257,14 +258,21 @@ def test_weights_follow_their_question_into_its_windows(answerer):
 
 def test_fit_validates_on_other_questions_and_takes_weights(text_tokenizer, monkeypatch):
     answerer = make_answerer(text_tokenizer, **SHORT)
-    seen = []
+    seen, held_out, logs = [], [], []
     to_batches = QuestionAnswerer._to_batches
 
     def record(self, rows, *args, **kwargs):
         seen.append({row["context"] for row in rows})
+        held_out.extend(rows if kwargs.get("part") == "validation" else [])
         return to_batches(self, rows, *args, **kwargs)
 
+    def answer(questions, contexts, batch_size=None):
+        """The first one right, the others with a word too many."""
+        found = [ANSWERS[QUESTIONS.index(question)] for question in questions]
+        return [{"answer": text + " boycott" * (n > 0)} for n, text in enumerate(found)]
+
     monkeypatch.setattr(QuestionAnswerer, "_to_batches", record)
+    monkeypatch.setattr(answerer, "answer", answer)
     contexts = [f"{context} {TEXT * 2}" for context in CONTEXTS[2:]]
     history = answerer.fit(
         (QUESTIONS[2:], contexts),
@@ -272,11 +280,20 @@ def test_fit_validates_on_other_questions_and_takes_weights(text_tokenizer, monk
         sample_weight=[1.0] * 6,
         validation_split=0.34,
         batch_size=16,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda _, found: logs.append(found))
+        ],
         verbose=0,
     )
     assert np.isfinite(history.history["val_loss"]).all()
     assert len(seen) == 2 and all(seen)
     assert not [c for c in seen[0] if c in seen[1] and contexts.count(c) == 1]
+    # Callbacks see the scores that the answers to these questions have now.
+    found = answer([row["question"] for row in held_out], [row["context"] for row in held_out])
+    scores = squad_scores([each["answer"] for each in found], [row["answers"] for row in held_out])
+    assert len(held_out) == 2 and set(history.history) == set(logs[0])
+    assert logs[0]["val_exact_match"] == history.history["val_exact_match"][0] == 50.0
+    assert logs[0]["val_f1"] == history.history["val_f1"][0] == scores["f1"] > 50.0
 
 
 ONE = (["who?"], ["Ada wrote"])
@@ -355,6 +372,10 @@ def test_what_is_no_question_is_refused(answerer):
         ({"stride": "5"}, TypeError, "`stride` must be an int. Received: stride='5'"),
         ({"max_question_tokens": 0}, ValueError, "Received: max_question_tokens=0"),
         ({"max_answer_tokens": 0}, ValueError, "Received: max_answer_tokens=0"),
+        ({"no_answer_threshold": "x"}, ValueError, "Received: no_answer_threshold='x'"),
+        ({"no_answer_threshold": None}, ValueError, "Received: no_answer_threshold=None"),
+        ({"no_answer_threshold": math.nan}, ValueError, "Received: no_answer_threshold=nan"),
+        ({"no_answer_threshold": math.inf}, ValueError, "Received: no_answer_threshold=inf"),
         ({"sequence_length": 65}, ValueError, "Received: sequence_length=65"),
         ({"sequence_length": 0}, ValueError, "Received: sequence_length=0"),
     ],
