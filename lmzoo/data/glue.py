@@ -3,7 +3,7 @@
 import pathlib
 
 from lmzoo.data.sources import check_files
-from lmzoo.data.tables import read_table
+from lmzoo.data.tables import open_table
 from lmzoo.data.text_files import TextFile, decode
 
 __all__ = ["read_glue"]
@@ -22,7 +22,7 @@ _COLUMNS = {
 }
 
 
-def read_glue(files, task):
+def read_glue(files, task, bad_rows="error"):
     """Reads a file of the GLUE benchmark: train.tsv, dev.tsv, dev_matched.tsv, test.tsv and so on.
 
     | task | `text` | `pair` | `label` |
@@ -43,6 +43,9 @@ def read_glue(files, task):
     Args:
         files: str, path, or list of these, of one task and all with labels or all without.
         task: str. One of those in the table.
+        bad_rows: "error" or "skip". What becomes of a row with more or fewer fields than the first
+            line, or without a score; see `read_table`. The training file of QQP as it is
+            published has a few, which "skip" leaves out, as others do.
     Returns:
         Rows with the columns `text`, `pair` where the task has two texts, and `label`.
     Raises:
@@ -56,18 +59,25 @@ def read_glue(files, task):
 
     Reference: Wang et al. 2018, https://arxiv.org/abs/1804.07461.
     """
+    rows, skipped = _open_glue(files, task, bad_rows)
+    skipped.warn(stacklevel=3)
+    return rows
+
+
+def _open_glue(files, task, bad_rows):
     if task not in _COLUMNS:
         raise ValueError(f"`task` must be one of {sorted(_COLUMNS)}. Received: task={task!r}.")
     sources = check_files(files)
     paths = [pathlib.Path(source.path) for source in sources]
     names = _first_line(sources[0])
     if task == "cola" and "sentence" not in names:
-        return read_table(paths, text=3, label=1, header=False, delimiter="\t")
+        wanted = {"text": 3, "label": 1}
+        return open_table(paths, wanted, "\t", header=False, bad_rows=bad_rows)
     text, pair, label = _COLUMNS[task]
-    columns = {"pair": pair, "label": label if label in names else None}
-    columns = {name: theirs for name, theirs in columns.items() if theirs}
-    types = {"label": float} if task == "stsb" and "label" in columns else None
-    return read_table(paths, text=text, delimiter="\t", types=types, **columns)
+    wanted = {"text": text, "pair": pair, "label": label if label in names else None}
+    wanted = {name: theirs for name, theirs in wanted.items() if theirs}
+    types = {"label": float} if task == "stsb" and "label" in wanted else None
+    return open_table(paths, wanted, "\t", types=types, bad_rows=bad_rows)
 
 
 def _first_line(source):

@@ -5,16 +5,26 @@ import itertools
 import json
 import math
 
+from lmzoo.data.bad_rows import BadRowError, SkippedRows, check_bad_rows
 from lmzoo.data.delimited import plain_records, quoted_records, split_quoted
 from lmzoo.data.rows import Rows
 from lmzoo.data.sources import check_files
 from lmzoo.data.text_files import Chained, Records, TextFile, decode
 from lmzoo.data.values import describe_value, plain_value
 
-__all__ = ["read_table"]
+__all__ = ["open_table", "read_table"]
 
 
-def read_table(files, text="text", *, delimiter=None, header=True, types=None, **columns):
+def read_table(
+    files,
+    text="text",
+    *,
+    delimiter=None,
+    header=True,
+    types=None,
+    bad_rows="error",
+    **columns,
+):
     """Reads the rows of tables, such as a training set for a classifier.
 
     The suffix tells the form; `.gz` behind it is unpacked once, into the cache on the disk
@@ -35,6 +45,11 @@ def read_table(files, text="text", *, delimiter=None, header=True, types=None, *
         types: dict of column to type, or None. `int` or `float` turns a column's strings into
             numbers. Without it, all columns of `.tsv` and `.csv` are strings, and those of
             `.jsonl` are as they stand there.
+        bad_rows: "error" or "skip". What becomes of a row with more or fewer fields than the first,
+            of a line that is no JSON object, or lacks a column or has there what a row cannot hold,
+            and of what is no number where it should be. "skip" leaves the row out, and warns how
+            many there are. Text that is not UTF-8 and quotes that do not match are an error in any
+            case: there is no saying how many rows they spoil.
         **columns: str or int. More columns: our name = what the file calls it.
     Returns:
         Rows with the columns `text` and those of `columns`.
@@ -42,9 +57,9 @@ def read_table(files, text="text", *, delimiter=None, header=True, types=None, *
         TypeError: if an argument is of another type.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
-        ValueError: if a file is empty, binary, not UTF-8 or without a row, if a column is not in
-            it, or if a row has more or fewer fields than the first, or one that is no number
-            where it should be. The message has the file and the line.
+        ValueError: if `bad_rows` is something else, if a file is empty, binary, not UTF-8 or
+            without a row, if a column is not in it, or if a row is bad. The message has the file
+            and the line.
         RuntimeError: if a file changes while it is read, also later.
     Example:
     >>> from pathlib import Path
@@ -54,18 +69,33 @@ def read_table(files, text="text", *, delimiter=None, header=True, types=None, *
     ({'text': 'so bad', 'label': '0'}, 'train.tsv:3')
     """
     wanted = {"text": text, **columns}
+    rows, skipped = open_table(files, wanted, delimiter, header, types, bad_rows)
+    skipped.warn(stacklevel=3)
+    return rows
+
+
+def open_table(files, wanted, delimiter=None, header=True, types=None, bad_rows="error"):
+    """As `read_table`, with a dict `wanted` for the columns.
+
+    Returns:
+        (Rows, SkippedRows). Of what was skipped the caller warns.
+    """
+    check_bad_rows(bad_rows)
     types = _check_types(types, wanted)
     sources = check_files(files)
     for source in sources:
         _check_form(source, wanted, delimiter, header)
-    return Rows(Chained([_open(source, wanted, types, delimiter, header) for source in sources]))
+    skipped = SkippedRows()
+    skip = skipped.add if bad_rows == "skip" else None
+    opened = [_open(source, wanted, types, delimiter, header, skip) for source in sources]
+    return Rows(Chained(opened)), skipped
 
 
-def _open(source, wanted, types, delimiter, header):
+def _open(source, wanted, types, delimiter, header, skip):
     file, columns = TextFile(source), tuple(wanted)
     if source.jsonl:
         found = (record for record in file.lines() if record[2].strip())
-        return Records(file, columns, found, functools.partial(_parse_object, wanted, types))
+        return Records(file, columns, found, functools.partial(_parse_object, wanted, types), skip)
     if _form_of(source) == ".csv":
         delimiter = delimiter or ","
         found = quoted_records(file.lines(), delimiter)
@@ -79,7 +109,7 @@ def _open(source, wanted, types, delimiter, header):
         if not header:
             found = itertools.chain([(number, offset, content)], found)
         parse = functools.partial(_parse_fields, split, len(names), places, types)
-        return Records(file, columns, found, parse)
+        return Records(file, columns, found, parse, skip)
     return Records(file, columns, [], None)
 
 
@@ -90,7 +120,7 @@ def _split(function, delimiter, content):
 def _parse_fields(split, width, places, types, content):
     fields = split(content)
     if len(fields) != width:
-        raise ValueError(
+        raise BadRowError(
             f"A row must have {width} fields, as the first has. Received: {len(fields)} in "
             f"{describe_value(fields)}."
         )
@@ -102,20 +132,22 @@ def _parse_object(wanted, types, content):
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
+        raise BadRowError(
             f"A line must hold one JSON object. Received: {describe_value(text)}, which "
             f"gives: {error}"
         ) from error
     if not isinstance(found, dict):
-        raise ValueError(f"A line must hold one JSON object. Received: {describe_value(found)}.")
+        raise BadRowError(f"A line must hold one JSON object. Received: {describe_value(found)}.")
     row = {}
     for name, key in wanted.items():
         if key not in found:
-            raise ValueError(f"A row must have {key!r}. Received: {name}={key!r}, {sorted(found)}.")
+            raise BadRowError(
+                f"A row must have {key!r}. Received: {name}={key!r}, {sorted(found)}."
+            )
         try:
             value = plain_value(found[key])
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{key!r}: {error}") from error
+            raise BadRowError(f"{key!r}: {error}") from error
         kind = types.get(name)
         many = isinstance(value, list)
         row[name] = (
@@ -136,7 +168,7 @@ def _convert(name, value, kind):
         good = False
     if not good:
         kinds = {int: "integers", float: "finite numbers"}
-        raise ValueError(f"`{name}` must hold {kinds[kind]}. Received: {describe_value(value)}.")
+        raise BadRowError(f"`{name}` must hold {kinds[kind]}. Received: {describe_value(value)}.")
     return plain_value(number)
 
 

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from lmzoo.data.bad_rows import BadRowError
 from lmzoo.data.cache import cache_folder, key_of, once
 from lmzoo.data.progress import byte_progress
 from lmzoo.data.sources import BLOCK, fingerprint, read_blocks
@@ -99,7 +100,8 @@ class TextFile:
             return function(content)
         except (ValueError, TypeError) as error:
             line = first_line() + getattr(error, "line", 0)
-            raise ValueError(f"{self.path}:{line}: {error}") from error
+            kind = BadRowError if isinstance(error, BadRowError) else ValueError
+            raise kind(f"{self.path}:{line}: {error}") from error
 
     def _progress(self):
         return byte_progress(f"Indexing {self.path.name}", self.end)
@@ -127,35 +129,53 @@ class Records:
             it begins in bytes, and its content.
         parse: callable. Takes the bytes of a record, which may end with empty lines, and returns
             a row (dict). See `TextFile.parse`.
+        skip: callable or None. Takes each BadRowError, whose record is then left out; None raises
+            it.
     Raises:
         ValueError: if a record is not as it should be, or if there is none.
     """
 
-    def __init__(self, file, columns, found, parse):
+    def __init__(self, file, columns, found, parse, skip=None):
         self.columns = columns
         self._file = file
         self._parse = parse
-        begins = array.array("q")
+        begins, bad = array.array("q"), []
         for number, offset, content in found:
-            file.parse(parse, content, lambda number=number: number)
             begins.append(offset)
-        if not begins:
+            try:
+                file.parse(parse, content, lambda number=number: number)
+            except BadRowError as error:
+                if skip is None:
+                    remedy = 'Pass bad_rows="skip" to leave such rows out.'
+                    raise BadRowError(f"{str(error).rstrip('.')}. {remedy}") from error
+                skip(error)
+                bad.append(len(begins) - 1)
+        if len(begins) == len(bad):
             raise ValueError(
                 f"`files` must hold at least one row each. Received: {str(file.path)!r}."
             )
+        # A row ends where the next one begins, be that good or bad.
         self._begins = np.frombuffer(begins, dtype=np.int64)
+        self._good = np.delete(np.arange(len(begins)), bad) if bad else None
 
     def __len__(self):
-        return len(self._begins)
+        return len(self._begins if self._good is None else self._good)
 
     def row(self, index):
-        begin = int(self._begins[index])
-        end = int(self._begins[index + 1]) if index + 1 < len(self) else self._file.end
-        content = self._file.read(begin, end)
+        number = self._number(index)
+        begin = int(self._begins[number])
+        is_last = number + 1 == len(self._begins)
+        content = self._file.read(
+            begin, self._file.end if is_last else int(self._begins[number + 1])
+        )
         return self._file.parse(self._parse, content, lambda: self._file.line_number(begin))
 
     def place(self, index):
-        return f"{self._file.path}:{self._file.line_number(int(self._begins[index]))}"
+        begin = int(self._begins[self._number(index)])
+        return f"{self._file.path}:{self._file.line_number(begin)}"
+
+    def _number(self, index):
+        return index if self._good is None else int(self._good[index])
 
 
 class Chained:

@@ -148,3 +148,21 @@ def test_an_empty_file_is_named(tmp_path):
         lmzoo.data.read_glue(write(tmp_path / "train.tsv", ""), "sst2")
     with pytest.raises(ValueError, match=r"one row each. Received: '.*train\.tsv'"):
         lmzoo.data.read_glue(write(tmp_path / "train.tsv", "\n"), "sst2")
+
+
+def test_short_rows_of_qqp_are_left_out_where_asked_and_counted(tmp_path):
+    # A question with a line end in it: two rows, none of them whole.
+    broken = "364011\t1\t2\tHow?\tWhy\n so?\t1\n"
+    path = write(tmp_path / "train.tsv", QQP + broken + "5\t3\t4\tWho?\tWhom?\t0\n")
+    with pytest.raises(
+        ValueError, match=r"train\.tsv:3: A row must have 6 .*Received: 5 in .*skip"
+    ):
+        lmzoo.data.read_glue(path, "qqp")
+    message = r"^2 row\(s\) .* The first: .*train\.tsv:3: A row must have 6 fields"
+    with pytest.warns(UserWarning, match=message) as seen:
+        rows = lmzoo.data.read_glue(path, "qqp", bad_rows="skip")
+    assert len(seen) == 1 and seen[0].filename == __file__
+    assert list(rows) == [*TASKS["qqp"][1], {"text": "Who?", "pair": "Whom?", "label": "0"}]
+    assert rows.place(1) == f"{path}:5"
+    with pytest.raises(ValueError, match="Received: bad_rows='ignore'"):
+        lmzoo.data.read_glue(path, "qqp", bad_rows="ignore")

@@ -325,3 +325,55 @@ print(len(rows), rows[-1]["text"][:7], peak() - before)
     assert (count, text) == ("200000", "199999")
     # The file has 400 MB, its index 1.6.
     assert int(grown) < 40
+
+
+# Bad rows of one field, no number, three fields or no end; the first line of these, and of the
+# last good one.
+BAD_ROWS = {
+    "a.tsv": ("text\tlabel\na\t1\nb\nc\tx\n\nd\t4\ne\t5\t\n", 3, 6),
+    "a.csv": ('text,label\na,1\n"b\n\n"\nc,x\n\nd,4\ne,5,"\n"', 3, 8),
+    "a.jsonl": (
+        '{"text": "a", "label": 1}\n{"text": "b"}\n{"text": "c", "label": "x"}\n\n'
+        '{"text": "d", "label": 4}\n{"text": "e", "label": ',
+        2,
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_bad_rows_are_left_out_where_asked_and_counted(tmp_path, name):
+    text, first, last = BAD_ROWS[name]
+    path = write(tmp_path / name, text)
+    options = {"label": "label", "types": {"label": int}}
+    with pytest.raises(ValueError, match=rf'{name}:{first}: .*Received: .*bad_rows="skip"'):
+        lmzoo.data.read_table(path, **options)
+    good = write(tmp_path / "b.tsv", "text\tlabel\nf\t6\n")
+    with pytest.warns(UserWarning, match=rf"^3 row.* The first: .*{name}:{first}: ") as seen:
+        rows = lmzoo.data.read_table([path, good], bad_rows="skip", **options)
+    assert len(seen) == 1 and seen[0].filename == __file__
+    wanted = [("a", 1), ("d", 4), ("f", 6)]
+    assert [(row["text"], row["label"]) for row in rows] == wanted
+    assert [rows.place(index) for index in (1, 2)] == [f"{path}:{last}", f"{good}:2"]
+
+
+def test_a_file_of_bad_rows_alone_is_refused(tmp_path):
+    path = write(tmp_path / "a.tsv", "text\tlabel\na\nb\n")
+    with pytest.raises(ValueError, match=r"one row each. Received: '.*a\.tsv'"):
+        lmzoo.data.read_table(path, label="label", bad_rows="skip")
+
+
+@pytest.mark.parametrize(
+    ("content", "received"),
+    [(b'text,label\na,1\nb,"2\n', "'\"2'"), (b"text,label\na,1\n\xff,2\n", r"b'\\xff'")],
+)
+def test_what_spoils_a_file_is_an_error_in_any_case(tmp_path, content, received):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.csv:3: .*Received: {received}"):
+        lmzoo.data.read_table(path, label="label", bad_rows="skip")
+
+
+def test_bad_rows_are_an_error_or_skipped(tmp_path):
+    with pytest.raises(ValueError, match="Received: bad_rows=True"):
+        lmzoo.data.read_table(write(tmp_path / "a.tsv", "text\na\n"), bad_rows=True)
