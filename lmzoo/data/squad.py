@@ -20,25 +20,30 @@ def read_squad(files, bad_answers="error"):
 
     An answer is text that stands in the context, with the number of its first character there
     (characters as Python counts them). A question without an answer has empty lists; an empty
-    `context` or `question` is kept. Opening reads and checks each file once, a paragraph at a time,
-    and keeps 8 bytes for each question and 32 for each paragraph; later the paragraph of a row is
-    read anew.
+    `context` or `question` is kept. Files of a test set, whose questions have no `answers`, give
+    rows without these columns, for `QuestionAnswerer.predict` and `answer`.
+
+    Opening reads and checks each file once, a paragraph at a time, and keeps 8 bytes for each
+    question and 32 for each paragraph; later the paragraph of a row is read anew.
 
     Args:
-        files: str, path, or list of these. Several are read one after the other.
+        files: str, path, or list of these, all with answers or all without. Several are read one
+            after the other.
         bad_answers: "error" or "skip". What becomes of an answer that does not stand where the
             file says. "skip" leaves it out, and with it a question that has no other one, and
             warns how many there are.
     Returns:
-        Rows with the columns `id`, `question`, `context` (str), `answers` (list of str) and
-        `answer_starts` (list of int).
+        Rows with the columns `id` (an integer becomes a string), `question`, `context` (str) and,
+        unless the questions have no `answers` or null, `answers` (list of str) and `answer_starts`
+        (list of int).
     Raises:
         TypeError: if `files` holds something that is not a path.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
         ValueError: if `bad_answers` is something else, if a file is empty, binary, not UTF-8, not
-            JSON or of another structure, if it has no question, if an id comes twice, or if an
-            answer does not stand where it should. The message has the place.
+            JSON or of another structure, if it has no question, if an id comes twice, if some
+            questions have `answers` and others not, or if an answer does not stand where it should.
+            The message has the place.
         RuntimeError: if a file changes while it is read, also later.
     Example:
     >>> import json
@@ -58,7 +63,7 @@ def read_squad(files, bad_answers="error"):
         raise ValueError(
             f'`bad_answers` must be "error" or "skip". Received: bad_answers={bad_answers!r}.'
         )
-    seen, skipped = {}, _Skipped()
+    seen, skipped = _Seen(), _Skipped()
     questions = [
         _Questions(TextFile(source), seen, skipped if bad_answers == "skip" else None)
         for source in check_files(files)
@@ -71,6 +76,18 @@ def read_squad(files, bad_answers="error"):
             stacklevel=2,
         )
     return Rows(Chained(questions))
+
+
+class _Seen:
+    """What all questions of all files have in common.
+
+    ids: dict of id to place.
+    has_answers: bool or None. Whether questions have answers, as the first one says; None before.
+    """
+
+    def __init__(self):
+        self.ids = {}
+        self.has_answers = None
 
 
 class _Skipped:
@@ -91,11 +108,9 @@ class _Questions:
 
     Args:
         file: TextFile.
-        seen: dict of id to place, to which the ids of the file are added.
+        seen: _Seen, to which what the file has is added.
         skipped: _Skipped or None. Counts bad answers; None refuses them.
     """
-
-    columns = ("id", "question", "context", "answers", "answer_starts")
 
     def __init__(self, file, seen, skipped):
         self._file = file
@@ -111,6 +126,9 @@ class _Questions:
             raise ValueError(
                 f"`files` must hold at least one question each. Received: {str(file.path)!r}."
             )
+        self.columns = ("id", "question", "context")
+        if seen.has_answers:
+            self.columns += ("answers", "answer_starts")
         self._paragraphs = np.array(paragraphs, dtype=np.int64).reshape(-1, 4)
         self._questions = np.array(questions, dtype=np.int32).reshape(-1, 2)
 
@@ -121,8 +139,9 @@ class _Questions:
         index, question = self._questions[index].tolist()
         _, _, begin, size = self._paragraphs[index].tolist()
         paragraph = json.loads(self._file.read(begin, begin + size))
-        row, _ = _read_question(paragraph["qas"][question], paragraph["context"], "")
-        return row
+        question, has_answers = paragraph["qas"][question], "answers" in self.columns
+        row, _ = _read_question(question, paragraph["context"], "", has_answers)
+        return {name: row[name] for name in self.columns}
 
     def place(self, index):
         index, question = self._questions[index].tolist()
@@ -142,32 +161,45 @@ def _check_paragraph(paragraph, where, seen, skipped):
     context = _field(paragraph, "context", str, where)
     for number, question in enumerate(_field(paragraph, "qas", list, where)):
         place = f"{where}.qas[{number}]"
-        row, reasons = _read_question(question, context, place)
+        _check_has_answers(question, place, seen)
+        row, reasons = _read_question(question, context, place, seen.has_answers)
         if reasons and skipped is None:
             raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to leave such answers out.')
-        if row["id"] in seen:
+        if row["id"] in seen.ids:
             raise ValueError(
                 f"{place}: An id must come once. Received: {row['id']!r}, which is also "
-                f"{seen[row['id']]}."
+                f"{seen.ids[row['id']]}."
             )
-        seen[row["id"]] = place
+        seen.ids[row["id"]] = place
         if reasons:
             skipped.add(reasons, whole_question=not row["answers"])
         if row["answers"] or not reasons:
             yield number
 
 
-def _read_question(question, context, where):
+def _check_has_answers(question, where, seen):
+    """Raises ValueError unless a question has answers as those before have, or has none as they."""
+    has_answers = isinstance(question, dict) and question.get("answers") is not None
+    if seen.has_answers is None:
+        seen.has_answers = has_answers
+    if has_answers and not seen.has_answers:
+        raise ValueError(
+            f"{where}: All questions must have `answers`, or none of them. Received: "
+            f"{describe_value(question['answers'])} behind questions without."
+        )
+
+
+def _read_question(question, context, where, has_answers):
     """Returns the row, and for each answer that does not stand in the context a reason."""
     row = {
-        "id": _field(question, "id", str, where),
+        "id": _read_id(question, where),
         "question": _field(question, "question", str, where),
         "context": context,
         "answers": [],
         "answer_starts": [],
     }
     reasons = []
-    answers = _field(question, "answers", list, where)
+    answers = _field(question, "answers", list, where) if has_answers else []
     if question.get("is_impossible") and answers:
         raise ValueError(
             f"{where}: A question with `is_impossible` must have no answers. Received: "
@@ -187,6 +219,13 @@ def _read_question(question, context, where):
             f"question with id {row['id']!r}."
         )
     return row, reasons
+
+
+def _read_id(question, where):
+    """An id as a string; many files that are made like SQuAD's have integers."""
+    if isinstance(question, dict) and type(question.get("id")) is int:
+        return str(question["id"])
+    return _field(question, "id", str, where)
 
 
 def _field(found, name, kind, where):

@@ -129,6 +129,53 @@ def test_a_question_without_an_answer_has_empty_lists(tmp_path):
     assert list(rows) == [ROWS[0], {**ROWS[1], "answers": [], "answer_starts": []}, ROWS[2]]
 
 
+def all_questions(found):
+    return [
+        question
+        for article in found["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
+
+
+@pytest.mark.parametrize("is_null", [False, True])
+def test_questions_of_a_test_set_are_read_without_answers(tmp_path, is_null):
+    found = make_version_1()
+    for question in all_questions(found):
+        question.pop("answers")
+        question.update({"answers": None} if is_null else {})
+    path = write(tmp_path / "test.json", found)
+    rows = lmzoo.data.read_squad(path)
+    names = ("id", "question", "context")
+    assert rows.columns == names
+    assert list(rows) == [{name: row[name] for name in names} for row in ROWS]
+    (batch,) = rows.dataset(3, shuffle=False)
+    assert set(batch) == set(names)
+
+
+def test_questions_with_answers_and_without_are_not_mixed(tmp_path):
+    found = make_version_1()
+    change(found, ("data", 0, "paragraphs", 0, "qas", 0, "answers"), None)
+    with pytest.raises(ValueError, match=rf"{PLACE}: .* or none of them. Received: \[.*'Zürich'"):
+        lmzoo.data.read_squad(write(tmp_path / "train.json", found))
+    for number, question in enumerate(all_questions(found)):
+        question.update({"id": number, "answers": None})
+    first, second = write(tmp_path / "a.json", make_version_1()), write(tmp_path / "b.json", found)
+    with pytest.raises(ValueError, match=r"b\.json: .*\[0\] must .* a list .* answers=None"):
+        lmzoo.data.read_squad([first, second])
+
+
+def test_integer_ids_become_strings_and_come_once(tmp_path):
+    found = make_version_1()
+    for number, question in enumerate(all_questions(found)):
+        question["id"] = number
+    rows = lmzoo.data.read_squad(write(tmp_path / "a.json", found))
+    assert [row["id"] for row in rows] == ["0", "1", "2"]
+    change(found, (*QUESTION, "id"), "0")
+    with pytest.raises(ValueError, match="An id must come once. Received: '0', which is also"):
+        lmzoo.data.read_squad(write(tmp_path / "b.json", found))
+
+
 def test_empty_texts_are_kept(tmp_path):
     question = {"id": "q", "question": "", "answers": [], "is_impossible": True}
     found = {"data": [{"paragraphs": [{"context": "", "qas": [question]}]}]}
@@ -205,7 +252,9 @@ def test_several_files_are_one_after_the_other(tmp_path):
         ),
         (("data", 0, "paragraphs", 0, "qas"), {}, r"paragraphs\[0\] must .* a list under 'qas'"),
         (QUESTION, "q", rf"{PLACE} must be an object with a string under 'id'. Received: 'q'"),
-        ((*QUESTION, "id"), 5, rf"{PLACE} must .* a string under 'id'. Received: id=5\."),
+        ((*QUESTION, "id"), 5.5, rf"{PLACE} must .* a string under 'id'. Received: id=5\.5\."),
+        ((*QUESTION, "id"), True, rf"{PLACE} must .* a string under 'id'. Received: id=True\."),
+        ((*QUESTION, "answers"), None, rf"{PLACE} must .* a list .* Received: answers=None"),
         (
             (*QUESTION, "question"),
             None,

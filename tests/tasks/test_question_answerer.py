@@ -355,6 +355,20 @@ def test_batches_of_a_dataset_that_do_not_fit_are_refused(text_tokenizer, answer
         answerer.evaluate(nothing, verbose=0)
 
 
+@pytest.mark.slow
+def test_questions_of_a_test_set_are_predicted_and_not_evaluated(answerer, tmp_path):
+    contexts = [{"context": "Ada wrote", "qas": [{"id": 1, "question": "who?"}]}]
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": contexts}]}))
+    rows = read_squad(path)
+    inputs, _ = answerer.encode_inputs(
+        {"question": tf.constant(["who?"]), "context": tf.constant(["Ada wrote"])}
+    )
+    np.testing.assert_allclose(answerer.predict(rows, verbose=0), answerer(inputs), atol=1e-5)
+    with pytest.raises(ValueError, match="columns id, question, context, without `answers`"):
+        answerer.evaluate(rows, verbose=0)
+
+
 def test_what_is_no_question_is_refused(answerer):
     with pytest.raises(ValueError, match="Received: 1 contexts, 2 questions"):
         answerer.answer(["a", "b"], ["c"])
