@@ -236,6 +236,7 @@ def test_words_that_were_lost_count_as_tag_gives_them(tagger):
     assert 0 < scores["span_f1"] == pytest.approx(span_scores(gold, found)["f1"])
 
 
+@pytest.mark.slow
 def test_lost_words_lower_the_scores_of_a_tagger_that_always_finds_a_name(text_tokenizer):
     backbone = make_backbone(text_tokenizer)
     tagger = TokenClassifier(backbone, text_tokenizer, ["O", "B-X"], sequence_length=32)
