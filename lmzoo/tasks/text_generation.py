@@ -8,6 +8,8 @@ import tensorflow as tf
 from lmzoo.generation import GenerationOptions
 from lmzoo.tasks.generation_defaults import check_defaults, check_end_token_ids, merge_options
 from lmzoo.tasks.generator import Generator, left_pad
+from lmzoo.tasks.text_pieces import cut_pieces
+from lmzoo.tasks.token_texts import encode_bad_words, find_token_bytes
 
 __all__ = ["TextGeneration"]
 
@@ -106,33 +108,26 @@ class TextGeneration:
     def _stream(self, prompt, return_prompt, options):
         if return_prompt and prompt and self.prompt_is_text:
             yield prompt
+        yield from cut_pieces(self._grow(prompt, options), options.stops)
+
+    def _grow(self, prompt, options):
+        """All of the new text after each token, and whether it is the last."""
         start, advance = self._get_stream(options)
         token_ids, mask = self._encode_batch([prompt])
         parameters = self._make_parameters(options, 1)
         state, parameters = start(token_ids, mask, parameters)
         first = last = int(state.prompt_length)
-        given = 0
-        while True:
+        is_last = False
+        while not is_last:
             count = int(state.slot)
             new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
             new = new[new < self.tokenizer.vocabulary_size]
             is_last = bool(state.finished[0]) or count == last
             # All of it each time: what a token stands for is up to those before it.
-            text = self.detokenize_new(new).numpy().decode("utf-8")
-            # The end may be a character of which more bytes are to come.
-            text = text if is_last else text.removesuffix("\ufffd")
-            ends = [text.find(stop, given) for stop in options.stops]
-            ended = min((end for end in ends if end >= 0), default=-1)
-            if ended >= 0:
-                text, is_last = text[:ended], True
-            ready = len(text) if is_last else len(text) - _count_held(text[given:], options.stops)
-            if ready > given:
-                yield text[given:ready]
-                given = ready
-            if is_last:
-                return
+            yield self.detokenize_new(new).numpy().decode("utf-8"), is_last
             last = count
-            state = advance(state, parameters, tf.constant(last + 1))
+            if not is_last:
+                state = advance(state, parameters, tf.constant(last + 1))
 
     def detokenize_new(self, ids):
         """The texts of new ids, string (B,), or () for (T,): behind a prompt, or of their own."""
@@ -249,23 +244,14 @@ class TextGeneration:
         return parameters
 
     def encode_bad_words(self, words):
-        """Bad words as int32 (W, M), filled on the left with -1; each with and without a space."""
-        self._need_tokenizer("bad_words")
-        forms = [form for word in words for form in (word, " " + word)]
-        ids, mask = left_pad(self.tokenizer.tokenize(tf.constant(forms)))
-        return tf.where(mask, ids, -1)
+        """Bad words as int32 (W, M), filled on the left with -1; see `lmzoo.tasks.token_texts`."""
+        return encode_bad_words(self.tokenizer, words)
 
     def token_bytes(self):
         """list of bytes: what each id stands for; special tokens stand for nothing."""
-        self._need_tokenizer("stop_strings")
-        ids = tf.expand_dims(tf.range(self.tokenizer.vocabulary_size), 1)
-        known = self.tokenizer.detokenize_bytes(ids).numpy().tolist()
+        known = find_token_bytes(self.tokenizer)
         # A backbone may have more embeddings than the tokenizer has words.
         return known + [b""] * (self.backbone.vocabulary_size - len(known))
-
-    def _need_tokenizer(self, name):
-        if self.tokenizer is None:
-            raise ValueError(f"`{name}` needs a task with a tokenizer. Received: tokenizer=None.")
 
     # Graphs, each traced once: lengths and batch sizes are left open.
 
@@ -333,12 +319,3 @@ def _make_signature(options):
         parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)
     ids = tf.TensorSpec([None, None], tf.int32)
     return [ids, tf.TensorSpec([None, None], tf.bool), parameters]
-
-
-def _count_held(text, stops):
-    """How many last characters of `text` may be the beginning of a stop string."""
-    longest = max((len(stop) for stop in stops), default=1) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0

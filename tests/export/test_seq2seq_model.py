@@ -100,3 +100,15 @@ def test_padding_of_the_source_changes_no_token(server, bare, bare_folder, side)
     finally:
         tf.config.run_functions_eagerly(False)
     np.testing.assert_array_equal(got["token_ids"], wanted)
+
+
+@slow
+def test_stop_strings_and_bad_words_hold_in_the_exported_model(server, seq2seq, tmp_path):
+    plain = seq2seq.generate(SOURCES, max_new_tokens=8)
+    stop, word = plain[0][3:5], plain[2][:1]
+    options = {"max_new_tokens": 8, "stop_strings": [stop], "bad_words": [word]}
+    seq2seq.export(tmp_path / "1", **options)
+    wanted = seq2seq.generate(SOURCES, **options)
+    assert wanted != plain and not any(stop in text for text in wanted)
+    got = server.call(tmp_path / "1", "serving_default", text=SOURCES)
+    assert to_text(got["text"]) == wanted
