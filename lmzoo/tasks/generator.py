@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from lmzoo.generation import (
-    StopStrings,
     best_beams,
     decode,
     init_beams,
@@ -42,7 +41,7 @@ class Generator:
         self.jit_compile = jit_compile
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
-        self.stop = StopStrings(task.token_bytes(), options.stops) if options.stops else None
+        self.stop = task.make_stop_strings(options.stops) if options.stops else None
         self._core = (
             tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
         )

@@ -5,11 +5,11 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation import GenerationOptions
+from lmzoo.generation import GenerationOptions, StopStrings
 from lmzoo.tasks.generation_defaults import check_defaults, check_end_token_ids, merge_options
 from lmzoo.tasks.generator import Generator, left_pad
 from lmzoo.tasks.text_pieces import cut_pieces
-from lmzoo.tasks.token_texts import encode_bad_words, find_token_bytes
+from lmzoo.tasks.token_texts import encode_bad_words, find_text_start, find_token_bytes
 
 __all__ = ["TextGeneration"]
 
@@ -249,9 +249,14 @@ class TextGeneration:
 
     def token_bytes(self):
         """list of bytes: what each id stands for; special tokens stand for nothing."""
-        known = find_token_bytes(self.tokenizer)
-        # A backbone may have more embeddings than the tokenizer has words.
-        return known + [b""] * (self.backbone.vocabulary_size - len(known))
+        return find_token_bytes(self.tokenizer, self.backbone.vocabulary_size)
+
+    def make_stop_strings(self, stops):
+        """What watches new text, as `detokenize_new` gives it, for strings that end it."""
+        start, tokens = None, self.token_bytes()
+        if not self.prompt_is_text:
+            start = find_text_start(self.tokenizer, len(tokens))
+        return StopStrings(tokens, stops, start)
 
     # Graphs, each traced once: lengths and batch sizes are left open.
 
