@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer"]
+__all__ = ["Tokenizer", "read_text"]
 
 # Threads that share a tokenizer must not each make tables: those of the loser would vanish under
 # the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -96,7 +96,7 @@ class Tokenizer(tf.Module):
             ValueError: if `text` has more than one axis, or a token in `allow_special` is not
                 special.
         """
-        text = _read_text(text)
+        text = read_text(text)
         if not isinstance(allow_special, bool | list | tuple):
             raise TypeError(
                 "`allow_special` must be True, False or a list of str. Received: "
@@ -133,6 +133,21 @@ class Tokenizer(tf.Module):
         start = tf.fill([tf.reduce_sum(begins)], self.start_token_id)
         return tf.concat([tf.RaggedTensor.from_row_lengths(start, begins), ids], axis=1)
 
+    def tokenize_continuation(self, text):
+        """Turns texts into ids where each stands directly behind other text, in the same word.
+
+        Not for a graph: what it needs is made for the call alone.
+
+        Args:
+            text: list of str, or string tensor (B,).
+        Returns:
+            tf.RaggedTensor int32 (B, None). Those of `tokenize` but for a space that it puts
+            before a text.
+        Raises:
+            As `tokenize`.
+        """
+        return self.tokenize(text)
+
     def detokenize_continuation(self, ids):
         """Turns ids into text that stands behind other text.
 
@@ -148,7 +163,7 @@ class Tokenizer(tf.Module):
 
     def _encode_with_offsets(self, text):
         """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
-        text = _read_text(text)
+        text = read_text(text)
         if text.shape.rank:
             return self._encoder.encode_with_offsets(text)
         return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
@@ -218,7 +233,8 @@ class Tokenizer(tf.Module):
         return add_start_token
 
 
-def _read_text(text):
+def read_text(text):
+    """Text as a string tensor, () or (B,), as `Tokenizer.tokenize` takes it."""
     text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
     if text.dtype != tf.string:
         raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")
