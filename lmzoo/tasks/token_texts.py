@@ -10,10 +10,21 @@ __all__ = ["encode_bad_words", "find_text_start", "find_token_bytes", "need_toke
 
 
 def encode_bad_words(tokenizer, words):
-    """Bad words as int32 (W, M), filled on the left with -1; each with and without a space."""
+    """Bad words as ids: at the start of a text, behind a space, and inside a word.
+
+    Args:
+        tokenizer: a tokenizer, or None.
+        words: tuple of str.
+    Returns:
+        int32 (W, M), filled on the left with -1.
+    Raises:
+        ValueError: if there is no tokenizer.
+    """
     need_tokenizer(tokenizer, "bad_words")
-    forms = [form for word in words for form in (word, " " + word)]
-    ids, mask = left_pad(tokenizer.tokenize(tf.constant(forms)))
+    words = tf.constant(words)
+    forms = [tokenizer.tokenize(words), tokenizer.tokenize(tf.strings.join([" ", words]))]
+    inside = tokenizer.tokenize_continuation(words)
+    ids, mask = left_pad(tf.concat([*forms, inside], axis=0))
     return tf.where(mask, ids, -1)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tiny_t5 import SOURCES, make_lm, make_tokenizer
 
 from lmzoo.tasks import Seq2SeqLM
-from lmzoo.tasks.token_texts import find_text_start, find_token_bytes
+from lmzoo.tasks.token_texts import encode_bad_words, find_text_start, find_token_bytes
 from lmzoo.tokenizers import SentencePieceTokenizer, WordPieceTokenizer
 
 
@@ -81,6 +81,23 @@ def test_a_bad_word_is_in_no_answer(lm):
     source, word = found[0]
     answer = lm.generate(source, max_new_tokens=5, bad_words=[word])
     assert word not in answer and len(answer) > 1
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_bad_word_is_known_at_a_start_behind_a_space_and_inside_a_word(model_type):
+    texts = ["我喜欢猫吗", "猫 喜欢", "concat the cat", "cat cats"]
+    tokenizer = SentencePieceTokenizer.train(iter(texts * 9), 60, model_type, num_sentinels=0)
+
+    def holds(word, text):
+        """Whether a text has one of the rows of the word."""
+        ids = tokenizer.tokenize(text).numpy().tolist()
+        rows = encode_bad_words(tokenizer, (word,)).numpy().tolist()
+        rows = [[token for token in row if token >= 0] for row in rows]
+        return any(ids[k : k + len(row)] == row for row in rows for k in range(len(ids)))
+
+    for word, where in (("欢", ("欢", "吗 欢", "吗欢")), ("h", ("h t", "t h", "oh"))):
+        assert [text for text in where if holds(word, text)] == list(where)
+        assert not holds(word, "on")
 
 
 def test_without_a_tokenizer_neither_can_be_said(lm):
