@@ -75,7 +75,7 @@ def mix(
         num_rows = sum(sizes[name] for name in used)
     if not isinstance(num_rows, numbers.Integral) or num_rows < 1:
         raise ValueError(
-            f"`num_rows` must be an integer of at least 1. Received: num_rows={num_rows}."
+            f"`num_rows` must be an integer of at least 1. Received: num_rows={num_rows!r}."
         )
     return Rows(_Mixture(tasks, used, _find_prefixes(prefix, tasks), int(seed), int(num_rows)))
 
@@ -102,11 +102,12 @@ def compute_rates(sizes, cap=None, temperature=1.0):
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683, section 3.5.2, where it is
         examples-proportional and temperature-scaled mixing.
     """
-    if cap is not None and not cap >= 1:
-        raise ValueError(f"`cap` must be None or at least 1. Received: cap={cap}.")
-    if not 1 <= temperature < math.inf:
+    if cap is not None and not (isinstance(cap, numbers.Real) and cap >= 1):
+        raise ValueError(f"`cap` must be None or a number of at least 1. Received: cap={cap!r}.")
+    if not isinstance(temperature, numbers.Real) or not 1 <= temperature < math.inf:
         raise ValueError(
-            f"`temperature` must be at least 1 and finite. Received: temperature={temperature}."
+            "`temperature` must be a finite number of at least 1. Received: "
+            f"temperature={temperature!r}."
         )
     capped = {name: size if cap is None else min(size, cap) for name, size in sizes.items()}
     # In proportion to the largest, so that no power overflows.
