@@ -113,7 +113,7 @@ class Tokenizer(tf.Module):
 
     __call__ = tokenize
 
-    def tokenize_prompts(self, text):
+    def tokenize_prompts(self, text, allow_special=False):
         """Turns texts that are to be continued into ids.
 
         A start token stands before each where `add_start_token` is True, and is all there is where
@@ -121,12 +121,13 @@ class Tokenizer(tf.Module):
 
         Args:
             text: list of str, or string tensor (B,).
+            allow_special: as for `tokenize`.
         Returns:
             tf.RaggedTensor int32 (B, None).
         Raises:
             As `tokenize`.
         """
-        ids = self.tokenize(text)
+        ids = self.tokenize(text, allow_special)
         begins = tf.ones_like(ids.row_lengths())
         if not self.add_start_token:
             begins = tf.cast(ids.row_lengths() == 0, begins.dtype)
