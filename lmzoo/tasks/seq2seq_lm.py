@@ -33,7 +33,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             their end token; longer ones are cut in training, and a warning says how many. None for
             what the backbone takes.
         start_token_id: int or None. What the decoder begins with; None for the tokenizer's padding
-            token, as T5 has it, or 0 without a tokenizer.
+            token, as T5 has it, or 0 without a tokenizer. Token batches must begin with it too:
+            `lmzoo.data.span_corruption` and `prefix_lm` have the same argument.
         generation_defaults: dict of options of `lmzoo.generation.GenerationOptions`, or None. What
             `generate`, `stream` and `export` begin with where they are not given an option.
         end_token_ids: ints, or None for the tokenizer's. The tokens that end a generated text.
@@ -42,7 +43,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     Returns:
         Logits, float (B, T, V), of the token that follows each one of the target.
     Raises:
-        TypeError: if a default is unknown or of the wrong type.
+        TypeError: if a default is unknown, or it or `prefix` is of the wrong type.
         ValueError: if the tokenizer does not fit the backbone or a number is out of its range.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.
 
@@ -68,6 +69,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
+        if not isinstance(prefix, str):
+            raise TypeError(f"`prefix` must be a str. Received: prefix={prefix!r:.60}.")
         self.prefix = prefix
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
