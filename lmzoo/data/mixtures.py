@@ -31,6 +31,14 @@ def mix(
     training: what `num_rows` leaves out is never seen. There `shuffle=False` keeps the turns.
     With another `num_rows` the tasks take other turns.
 
+    The rows are text, so hidden spans are none of them: no text becomes a sentinel. To train on
+    both, batches of tokens take turns, by tf.data's own draw and not by the arithmetic here::
+
+        tasks = rows.dataset(8, encode=lambda columns, number: lm.encode(columns, number)[:3])
+        spans = lmzoo.data.span_corruption("a.txt", lm.tokenizer, batch_size=8)
+        both = tf.data.Dataset.sample_from_datasets([spans.repeat(), tasks.repeat()], [0.5, 0.5])
+        lm.fit(both, steps_per_epoch=1000)
+
     Args:
         tasks: dict of name to Rows with columns `source` and `target`, both str.
         rates: dict of name to float, or None. How often each task is used, in any unit; 0 leaves
@@ -212,7 +220,7 @@ def _check_tasks(tasks):
         if not isinstance(name, str) or not isinstance(rows, Rows):
             raise TypeError(
                 "`tasks` must be a dict of str to Rows. Received: "
-                f"{name!r} with {type(rows).__name__}."
+                f"{name!r} with {type(rows).__name__}. For batches of tokens see `mix`."
             )
         if not {"source", "target"} <= set(rows.columns) or not len(rows):
             raise ValueError(
