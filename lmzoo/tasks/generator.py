@@ -19,10 +19,10 @@ _SMALLEST_BUCKET = 16
 class Generator:
     """Generates for one task under fixed rules; everything else is a tensor.
 
-    The task brings four methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
+    The task brings five methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
     padding_mask)` says what of these stands before the new tokens, `prefill(token_ids,
     padding_mask, num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V)
-    and a cache.
+    and a cache, `make_stop_strings(stops)` gives `StopStrings` for its texts.
 
     Args:
         task: a generative task.
