@@ -8,6 +8,9 @@ from tiny_t5 import make_tokenizer
 
 from lmzoo.tasks.prompts import list_prompts
 
+# They share the code, so every run tries one of them.
+both = pytest.mark.parametrize("is_seq2seq", [pytest.param(False, marks=pytest.mark.slow), True])
+
 
 @pytest.fixture
 def eagerly():
@@ -74,7 +77,7 @@ def find_real(token_ids, mask):
     return [row[real].tolist() for row, real in zip(token_ids.numpy(), mask.numpy(), strict=True)]
 
 
-@pytest.mark.parametrize("is_seq2seq", [False, True])
+@both
 def test_a_special_token_is_text_unless_the_caller_says_otherwise(make_lm, eagerly, is_seq2seq):
     tokenizer = make_tokenizer()
     lm = make_t5(tokenizer) if is_seq2seq else make_lm(tokenizer=tokenizer)
@@ -94,7 +97,7 @@ def test_a_special_token_is_text_unless_the_caller_says_otherwise(make_lm, eager
         lm.generate(prompt, allow_special="yes")
 
 
-@pytest.mark.parametrize("is_seq2seq", [False, True])
+@both
 def test_a_score_reads_special_tokens_where_the_caller_says_so(make_lm, eagerly, is_seq2seq):
     lm = make_t5(make_tokenizer()) if is_seq2seq else make_lm(tokenizer=make_tokenizer())
     pair = ("a <pad> b", "<pad> a")
