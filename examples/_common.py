@@ -26,6 +26,15 @@ class Docstring(NamedTuple):
     package: str
     text: str
 
+    @property
+    def content(self):
+        """str. What decides whether it is held out: the text behind the first line, if any.
+
+        Functions that do alike share it, under first lines of their own.
+        """
+        first, _, body = self.text.partition("\n")
+        return body.strip() or first.strip()
+
 
 # Arguments
 
@@ -97,14 +106,14 @@ def read_docstrings(smoke=False):
 def read_pairs(smoke=False):
     """First lines of docstrings and what follows, list of (str, str): to train on, held out."""
     pairs = {}
-    for _, text in read_docstrings(smoke):
-        first, _, body = text.partition("\n")
+    for docstring in read_docstrings(smoke):
+        first, _, body = docstring.text.partition("\n")
         if len(body.split()) >= 8 and first.strip():
             # Of several with one first line, none could tell which body is its own.
-            pairs.setdefault(first.strip(), (body.strip(), is_held_out(text)))
+            pairs.setdefault(first.strip(), docstring.content)
     halves = [], []
-    for first, (body, held_out) in pairs.items():
-        halves[held_out].append((first, body))
+    for first, body in pairs.items():
+        halves[is_held_out(body)].append((first, body))
     return halves
 
 

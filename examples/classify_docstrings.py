@@ -35,7 +35,7 @@ def read_examples(smoke, num_classes=10):
     counts = collections.Counter(docstring.package for docstring in docstrings)
     names = sorted(name for name, _ in counts.most_common(num_classes))
     chosen = [docstring for docstring in docstrings if docstring.package in names]
-    held_out = [docstring for docstring in chosen if is_held_out(docstring.text)]
+    held_out = [docstring for docstring in chosen if is_held_out(docstring.content)]
     return names, [docstring for docstring in chosen if docstring not in set(held_out)], held_out
 
 

@@ -32,7 +32,7 @@ def read_texts(smoke):
     for docstring in read_docstrings(smoke):
         if is_held_out(docstring.package, share=8):
             held_out += cut(docstring.text)
-        elif not is_held_out(docstring.text):
+        elif not is_held_out(docstring.content):
             texts += cut(docstring.text)
     return texts, held_out
 

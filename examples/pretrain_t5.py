@@ -35,7 +35,7 @@ def read_texts(smoke):
     halves = [], []
     for docstring in read_docstrings(smoke):
         held_out = is_held_out(docstring.package, share=8)
-        if held_out or not is_held_out(docstring.text):
+        if held_out or not is_held_out(docstring.content):
             halves[held_out].append(docstring.text)
     return halves
 
@@ -113,17 +113,10 @@ def find_tokens_before(source, labels, sentinels):
 
 def fill(lm, prompts):
     """What a model writes for <extra_id_0> in each prompt: list of str."""
-    # Only where it is asked to does a tokenizer take the name of a sentinel for the sentinel.
-    tokenizer = lm.tokenizer
-    ids = tokenizer.tokenize(prompts, allow_special=True).to_list()
-    ids = [[*row, tokenizer.end_token_id] for row in ids]
-    writer = lmzoo.tasks.Seq2SeqLM(lm.backbone, start_token_id=lm.start_token_id)
-    answers = []
-    for written in writer.generate(ids, max_new_tokens=12):
-        ends = [tokenizer.end_token_id, *tokenizer.sentinel_ids[1:]]
-        stop = next((place for place, token in enumerate(written) if token in ends), len(written))
-        answers.append(tokenizer.detokenize(written[:stop]).numpy().decode())
-    return answers
+    # The next sentinel begins what stands in another gap.
+    lm.end_token_ids = [lm.tokenizer.end_token_id, *lm.tokenizer.sentinel_ids[1:].tolist()]
+    # Only where it is asked to does a task take the name of a sentinel for the sentinel.
+    return lm.generate(prompts, max_new_tokens=12, allow_special=True)
 
 
 def main():

@@ -176,6 +176,7 @@ def open_kerashub(size, threads):
         "plain": make("float32", False),
         "XLA": make("float32", True),
         "plain, bfloat16": make("bfloat16", False),
+        "XLA, bfloat16": make("bfloat16", True),
     }
 
 

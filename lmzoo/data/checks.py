@@ -13,7 +13,9 @@ def check_sizes(sequence_length, batch_size):
     """
     for name, size in (("sequence_length", sequence_length), ("batch_size", batch_size)):
         if not isinstance(size, numbers.Integral) or size < 1:
-            raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={size}.")
+            raise ValueError(
+                f"`{name}` must be an integer of at least 1. Received: {name}={size!r}."
+            )
 
 
 def check_start(initial_epoch, initial_step):
@@ -25,7 +27,7 @@ def check_start(initial_epoch, initial_step):
     for name, start in (("initial_epoch", initial_epoch), ("initial_step", initial_step)):
         if not isinstance(start, numbers.Integral) or start < 0:
             raise ValueError(
-                f"`{name}` must be an integer of at least 0. Received: {name}={start}."
+                f"`{name}` must be an integer of at least 0. Received: {name}={start!r}."
             )
 
 

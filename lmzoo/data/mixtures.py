@@ -31,6 +31,14 @@ def mix(
     training: what `num_rows` leaves out is never seen. There `shuffle=False` keeps the turns.
     With another `num_rows` the tasks take other turns.
 
+    The rows are text, so hidden spans are none of them: no text becomes a sentinel. To train on
+    both, batches of tokens take turns, by tf.data's own draw and not by the arithmetic here::
+
+        tasks = rows.dataset(8, encode=lambda columns, number: lm.encode(columns, number)[:3])
+        spans = lmzoo.data.span_corruption("a.txt", lm.tokenizer, batch_size=8)
+        both = tf.data.Dataset.sample_from_datasets([spans.repeat(), tasks.repeat()], [0.5, 0.5])
+        lm.fit(both, steps_per_epoch=1000)
+
     Args:
         tasks: dict of name to Rows with columns `source` and `target`, both str.
         rates: dict of name to float, or None. How often each task is used, in any unit; 0 leaves
@@ -75,7 +83,7 @@ def mix(
         num_rows = sum(sizes[name] for name in used)
     if not isinstance(num_rows, numbers.Integral) or num_rows < 1:
         raise ValueError(
-            f"`num_rows` must be an integer of at least 1. Received: num_rows={num_rows}."
+            f"`num_rows` must be an integer of at least 1. Received: num_rows={num_rows!r}."
         )
     return Rows(_Mixture(tasks, used, _find_prefixes(prefix, tasks), int(seed), int(num_rows)))
 
@@ -102,11 +110,12 @@ def compute_rates(sizes, cap=None, temperature=1.0):
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683, section 3.5.2, where it is
         examples-proportional and temperature-scaled mixing.
     """
-    if cap is not None and not cap >= 1:
-        raise ValueError(f"`cap` must be None or at least 1. Received: cap={cap}.")
-    if not 1 <= temperature < math.inf:
+    if cap is not None and not (isinstance(cap, numbers.Real) and cap >= 1):
+        raise ValueError(f"`cap` must be None or a number of at least 1. Received: cap={cap!r}.")
+    if not isinstance(temperature, numbers.Real) or not 1 <= temperature < math.inf:
         raise ValueError(
-            f"`temperature` must be at least 1 and finite. Received: temperature={temperature}."
+            "`temperature` must be a finite number of at least 1. Received: "
+            f"temperature={temperature!r}."
         )
     capped = {name: size if cap is None else min(size, cap) for name, size in sizes.items()}
     # In proportion to the largest, so that no power overflows.
@@ -211,7 +220,7 @@ def _check_tasks(tasks):
         if not isinstance(name, str) or not isinstance(rows, Rows):
             raise TypeError(
                 "`tasks` must be a dict of str to Rows. Received: "
-                f"{name!r} with {type(rows).__name__}."
+                f"{name!r} with {type(rows).__name__}. For batches of tokens see `mix`."
             )
         if not {"source", "target"} <= set(rows.columns) or not len(rows):
             raise ValueError(

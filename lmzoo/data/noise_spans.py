@@ -70,16 +70,17 @@ def compute_span_lengths(sequence_length, noise_density=0.15, mean_span_length=3
     if not isinstance(sequence_length, numbers.Integral) or sequence_length < 3:
         raise ValueError(
             "`sequence_length` must be an integer of at least 3: a token, a sentinel and the end "
-            f"token. Received: sequence_length={sequence_length}."
+            f"token. Received: sequence_length={sequence_length!r}."
         )
-    if not 0 < noise_density < 1:
+    if not isinstance(noise_density, numbers.Real) or not 0 < noise_density < 1:
         raise ValueError(
-            f"`noise_density` must be between 0 and 1. Received: noise_density={noise_density}."
+            "`noise_density` must be a number between 0 and 1. Received: "
+            f"noise_density={noise_density!r}."
         )
-    if not 1 <= mean_span_length < float("inf"):
+    if not isinstance(mean_span_length, numbers.Real) or not 1 <= mean_span_length < float("inf"):
         raise ValueError(
-            "`mean_span_length` must be at least 1 token. Received: "
-            f"mean_span_length={mean_span_length}."
+            "`mean_span_length` must be a number of at least 1 token. Received: "
+            f"mean_span_length={mean_span_length!r}."
         )
     # One token more makes the input longer by one or not at all, so some window fills it exactly.
     # It is at least as long as the input without its end token, and its kept tokens alone fit.

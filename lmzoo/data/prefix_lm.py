@@ -26,6 +26,7 @@ def prefix_lm(
     initial_step=0,
     cache_dir=None,
     verbose=True,
+    start_token_id=None,
 ):
     """Makes batches for a text-to-text model that learns to go on with a text.
 
@@ -36,8 +37,8 @@ def prefix_lm(
 
     Args:
         files, tokenizer, batch_size, seed, shuffle, validation_split, field, document_separator,
-            clean, initial_epoch, initial_step, cache_dir, verbose: as for `span_corruption`; the
-            tokenizer needs no sentinels.
+            clean, initial_epoch, initial_step, cache_dir, verbose, start_token_id: as for
+            `span_corruption`; the tokenizer needs no sentinels.
         sequence_length: int. T, the positions of an input and of a target, at least 2.
     Returns:
         tf.data.Dataset of `(inputs, labels, weights)`, or a pair (training, validation) of them,
@@ -54,9 +55,9 @@ def prefix_lm(
     (TensorShape([2, 32]), TensorShape([2, 32]))
     """
     check_can_be_split(sequence_length)
-    check_tokens(tokenizer)
+    check_tokens(tokenizer, start_token_id)
     return make_datasets(
-        functools.partial(PrefixLMExamples, tokenizer=tokenizer),
+        functools.partial(PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id),
         files,
         tokenizer,
         {"fixed_noise": True},

@@ -3,6 +3,8 @@
 Shapes: B batch, W window, T input, S target.
 """
 
+import numbers
+
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +13,7 @@ from lmzoo.data.checks import check_sizes
 from lmzoo.data.order import unit_noise
 from lmzoo.data.stream_examples import StreamExamples
 
-__all__ = ["Seq2SeqExamples", "check_tokens"]
+__all__ = ["Seq2SeqExamples", "check_tokens", "describe_tokenizer"]
 
 
 class Seq2SeqExamples(StreamExamples):
@@ -33,10 +35,12 @@ class Seq2SeqExamples(StreamExamples):
         drop_remainder: bool. If False, an epoch ends with a smaller batch where the examples
             do not fill it.
         fixed_noise: bool. If True, every epoch draws the same.
+        start_token_id: int or None. What the decoder begins with; None for the padding token.
     Raises:
         TypeError: if `seed` is not an integer.
-        ValueError: if the tokenizer has no padding or end token, or the stream is too short for
-            one example (or one batch, with `drop_remainder`).
+        ValueError: if the tokenizer has no padding or end token, `start_token_id` is not in its
+            vocabulary, or the stream is too short for one example (or one batch, with
+            `drop_remainder`).
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Seq2SeqExamples(StreamExamples):
         shuffle=True,
         drop_remainder=True,
         fixed_noise=False,
+        start_token_id=None,
     ):
         check_sizes(sequence_length, batch_size)
         super().__init__(
@@ -69,6 +74,8 @@ class Seq2SeqExamples(StreamExamples):
         self.fixed_noise = fixed_noise
         self.pad_token_id = find_token(tokenizer, "pad_token_id")
         self.end_token_id = find_token(tokenizer, "end_token_id")
+        check_tokens(tokenizer, start_token_id)
+        self.start_token_id = self.pad_token_id if start_token_id is None else int(start_token_id)
         self._num_draws = num_draws
 
     def make_pairs(self, windows, noise):
@@ -136,8 +143,7 @@ class Seq2SeqExamples(StreamExamples):
         source, source_mask, target, target_mask = self.make_pairs(windows, noise)
         token_ids, padding_mask = self._finish(source, source_mask, self.sequence_length)
         labels, labels_mask = self._finish(target, target_mask, self.targets_length)
-        # The decoder begins with the padding token, as T5 has no start token.
-        start = np.full((len(labels), 1), self.pad_token_id, np.int32)
+        start = np.full((len(labels), 1), self.start_token_id, np.int32)
         inputs = {
             "encoder_token_ids": token_ids,
             "encoder_padding_mask": padding_mask,
@@ -175,17 +181,31 @@ def find_token(tokenizer, name):
     token_id = getattr(tokenizer, name, None)
     if token_id is None:
         raise ValueError(
-            f"`tokenizer` must have a `{name}`. Received: {type(tokenizer).__name__} with "
-            f"{name}=None."
+            f"`tokenizer` must have a `{name}`. Received: "
+            f"{describe_tokenizer(tokenizer, f'{name}=None')}."
         )
     return int(token_id)
 
 
-def check_tokens(tokenizer):
-    """Refuses a tokenizer without a padding or an end token, before a corpus is read.
+def describe_tokenizer(tokenizer, what):
+    """What an error says of a tokenizer: its class and what is wrong, or that there is none."""
+    return "tokenizer=None" if tokenizer is None else f"{type(tokenizer).__name__} with {what}"
+
+
+def check_tokens(tokenizer, start_token_id=None):
+    """Refuses tokens that do not do, before a corpus is read.
 
     Raises:
-        ValueError: if it lacks one.
+        ValueError: if the tokenizer lacks a padding or an end token, or `start_token_id` is neither
+            None nor in its vocabulary.
     """
     for name in ("pad_token_id", "end_token_id"):
         find_token(tokenizer, name)
+    if start_token_id is None:
+        return
+    last = tokenizer.vocabulary_size - 1
+    if not isinstance(start_token_id, numbers.Integral) or not 0 <= start_token_id <= last:
+        raise ValueError(
+            f"`start_token_id` must be None or an integer from 0 to {last}. Received: "
+            f"start_token_id={start_token_id!r}."
+        )

@@ -6,7 +6,7 @@ import numpy as np
 
 from lmzoo.data.file_examples import make_datasets
 from lmzoo.data.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
-from lmzoo.data.seq2seq_examples import Seq2SeqExamples, check_tokens
+from lmzoo.data.seq2seq_examples import Seq2SeqExamples, check_tokens, describe_tokenizer
 
 __all__ = ["SpanCorruptionExamples", "span_corruption"]
 
@@ -29,6 +29,7 @@ def span_corruption(
     initial_step=0,
     cache_dir=None,
     verbose=True,
+    start_token_id=None,
 ):
     """Makes batches for a text-to-text model that is pretrained as T5 is, out of text files.
 
@@ -71,19 +72,21 @@ def span_corruption(
         cache_dir: str, path or None. Where the tokens are kept. None takes `$LMZOO_CACHE`, then
             `lmzoo` in `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
         verbose: bool. If False, no progress is shown. Without a terminal none is shown anyway.
+        start_token_id: int or None. What the decoder begins with, as the `start_token_id` of the
+            `Seq2SeqLM` that is trained; None for the padding token, as there.
     Returns:
         tf.data.Dataset of `(inputs, labels, weights)` as `Seq2SeqLM` takes them, or a pair
         (training, validation) of them. Inputs are a dict of `encoder_token_ids` int32 (B, T),
-        `encoder_padding_mask` bool (B, T), `decoder_token_ids` int32 (B, S), the labels behind a
-        padding token, and `decoder_padding_mask` bool (B, S); labels are int32 (B, S) and weights
+        `encoder_padding_mask` bool (B, T), `decoder_token_ids` int32 (B, S), the labels behind
+        the start token, and `decoder_padding_mask` bool (B, S); labels are int32 (B, S) and weights
         float32 (B, S). S is the second number of `compute_span_lengths`.
     Raises:
         TypeError: if `files`, `clean` or `seed` is something else.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
         ValueError: if a file is empty or not text, a JSON line not as it should be, a number
-            out of its range, the tokenizer without one of the tokens or with too few sentinels, or
-            the corpus too short.
+            out of its range, the tokenizer without one of the tokens or with too few sentinels, the
+            start token not in its vocabulary, or the corpus too short.
         RuntimeError: if a file changes while it is read.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683, sections 3.1.4 and 3.3.4.
 
@@ -96,9 +99,11 @@ def span_corruption(
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
     find_sentinels(tokenizer, NoiseSpans.of(length, **noise).num_spans)
-    check_tokens(tokenizer)
+    check_tokens(tokenizer, start_token_id)
     return make_datasets(
-        functools.partial(SpanCorruptionExamples, tokenizer=tokenizer, **noise),
+        functools.partial(
+            SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise
+        ),
         files,
         tokenizer,
         {"fixed_noise": True},
@@ -191,8 +196,8 @@ def find_sentinels(tokenizer, num_spans):
     if len(sentinel_ids) < num_spans:
         raise ValueError(
             f"`tokenizer` must have a sentinel for each of {num_spans} spans. Received: "
-            f"{type(tokenizer).__name__} with {len(sentinel_ids)} sentinel_ids. Train it with "
-            "special tokens <extra_id_0>, <extra_id_1> and so on, or take shorter sequences."
+            f"{describe_tokenizer(tokenizer, f'{len(sentinel_ids)} sentinel_ids')}. Train a "
+            f"SentencePieceTokenizer with num_sentinels={num_spans}, or take shorter sequences."
         )
     is_known = (0 <= sentinel_ids) & (sentinel_ids < tokenizer.vocabulary_size)
     if not is_known.all() or len(np.unique(sentinel_ids)) < len(sentinel_ids):

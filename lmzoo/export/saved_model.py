@@ -27,7 +27,9 @@ def export_saved_model(
             and `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,). Each row has at
             least one token, and its padding may be anywhere.
     `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads
-    the folder needs tensorflow alone: there are no other ops than its own.
+    the folder needs tensorflow alone, as there are no other ops than its own; with a
+    SentencePieceTokenizer also tensorflow-text, whose ops TensorFlow Serving has. No text that is
+    sent to it becomes a special token.
 
     Args:
         task: a task of `lmzoo.tasks`. Without a tokenizer there is only the signature `tokens`.

@@ -4,7 +4,7 @@ from lmzoo.generation.beam import BeamResults, best_beams, init_beams, make_beam
 from lmzoo.generation.choose import Rules, make_chooser
 from lmzoo.generation.decode import DecodeState, append_tokens, decode, init_state
 from lmzoo.generation.options import GenerationOptions
-from lmzoo.generation.stop import StopStrings
+from lmzoo.generation.stop import StopStrings, TextStart
 
 __all__ = [
     "BeamResults",
@@ -12,6 +12,7 @@ __all__ = [
     "GenerationOptions",
     "Rules",
     "StopStrings",
+    "TextStart",
     "append_tokens",
     "best_beams",
     "decode",

@@ -45,7 +45,9 @@ class GenerationOptions:
         early_stopping: bool or "never". When beam search may stop, as transformers defines it.
         num_return_sequences: int. Results for each prompt.
         stop_strings: str or list of str. A text ends before the first of them.
-        bad_words: list of str. Token sequences that are never completed.
+        bad_words: list of str. No text has the tokens of such a word, at its start, behind a space
+            or inside of another word. Where a word is only a part of a larger token, or made of
+            other tokens than the tokenizer would make, it is not found.
         seed: int or None. The same seed gives the same texts; None draws one from Python's
             `random`, which `keras.utils.set_random_seed` sets. A list gives each prompt its own
             draw, whatever stands beside it.

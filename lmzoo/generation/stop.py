@@ -1,11 +1,24 @@
 """Stop strings, found in the bytes of tokens, because one may begin or end inside a token."""
 
 import re
+import typing
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["StopStrings"]
+__all__ = ["StopStrings", "TextStart"]
+
+
+class TextStart(typing.NamedTuple):
+    """What a text loses at its start, as SentencePiece's first space.
+
+    drops_space: bool array (V,). The ids whose first byte is a space that is not in the text as
+        long as the text has not begun.
+    begins: bool array (V,). The ids with which it has begun.
+    """
+
+    drops_space: typing.Any
+    begins: typing.Any
 
 
 class StopStrings:
@@ -16,9 +29,11 @@ class StopStrings:
     Args:
         token_bytes: list of bytes. What each id of the vocabulary stands for.
         stops: list of str.
+        start: TextStart or None. Which spaces are not in the text; None where it goes on with
+            another one, and so has them all.
     """
 
-    def __init__(self, token_bytes, stops):
+    def __init__(self, token_bytes, stops, start=None):
         longest = max(len(stop.encode()) for stop in stops)
         width = max(1, max(len(data) for data in token_bytes))
         # Filled on the left with -1, which no byte and no stop string equals.
@@ -26,12 +41,14 @@ class StopStrings:
         self._lengths = np.array([len(data) for data in token_bytes], np.int32)
         # Stop strings are filled with -2: those places match anything.
         self._stops = _fill_left([list(stop.encode()) for stop in stops], longest, np.int16, -2)
+        self._start = start
         self.pattern = "(?s)(?:" + "|".join(re.escape(stop) for stop in stops) + ").*"
 
     def init_memory(self, rows):
         """The last bytes of each row, none at first."""
         width = self._stops.shape[1] + self._bytes.shape[1]
-        return {"tail": tf.fill([rows, width], tf.constant(-1, tf.int16))}
+        memory = {"tail": tf.fill([rows, width], tf.constant(-1, tf.int16))}
+        return memory if self._start is None else {**memory, "begun": tf.zeros([rows], tf.bool)}
 
     def find(self, state, token_ids):
         """Whether a stop string ends within the text of `token_ids` (R,).
@@ -40,11 +57,17 @@ class StopStrings:
             state: DecodeState, whose memory holds the `tail`.
             token_ids: int32 (R,). The tokens about to be appended.
         Returns:
-            bool (R,) and the memory with the new tail.
+            bool (R,) and the new memory.
         """
-        tail = state.memory["tail"]
+        memory = dict(state.memory)
+        tail = memory["tail"]
         new = tf.gather(tf.constant(self._bytes), token_ids)
         length = tf.gather(tf.constant(self._lengths), token_ids)
+        if self._start is not None:
+            drops, begins = (tf.gather(tf.constant(each), token_ids) for each in self._start)
+            # The space is the first byte, so the bytes without it are the last ones.
+            length -= tf.cast(drops & ~memory["begun"], tf.int32)
+            memory["begun"] |= begins
         # The new bytes stand at the right end of `new`; shift the old ones against them.
         width = tail.shape[1]
         index = tf.range(width) + tf.expand_dims(length, 1)
@@ -62,7 +85,7 @@ class StopStrings:
         # A stop that ended before the new bytes has been found before.
         fresh = tf.gather(is_new, ends, axis=1)
         hits = tf.reduce_any(tf.reduce_all(same, axis=-1), axis=-1) & fresh
-        return tf.reduce_any(hits, axis=1), {**state.memory, "tail": tail}
+        return tf.reduce_any(hits, axis=1), {**memory, "tail": tail}
 
     def cut(self, texts):
         """Ends each text, string (B,), before the first stop string in it."""

@@ -52,11 +52,14 @@ class T5Backbone(keras.Model):
         (B, T, D).
     Raises:
         TypeError: if a size is not an int.
-        ValueError: if sizes do not fit together or an option is unknown or out of its range.
+        ValueError: if sizes do not fit together or an option is unknown or out of its range; when
+            called, if source or target is missing.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683; Shazeer 2020,
         https://arxiv.org/abs/2002.05202 (1.1); Xue et al. 2021, https://arxiv.org/abs/2010.11934
         (mT5). Scores are not divided by sqrt(H); initial weights make up for it. Where the compute
         dtype is float16, the residual path stays float32, because published T5s exceed 65504 there.
+        What dropout hides is drawn for each position, as in Hugging Face's T5; the TensorFlow code
+        published with the paper draws it once for all positions of a text.
     Example:
         >>> model = T5Backbone(100, num_layers=2, num_heads=4, hidden_dim=16, head_dim=8)
         >>> source, target = ops.array([[5, 7, 7, 1]]), ops.array([[0, 9]])
@@ -207,6 +210,7 @@ class T5Backbone(keras.Model):
                 kernel.assign(kernel * self.head_dim**-0.5)
 
     def call(self, inputs, training=None):
+        _check_inputs(inputs)
         padding_mask = inputs.get("encoder_padding_mask")
         context = self.encode(inputs["encoder_token_ids"], padding_mask, training=training)
         hidden = self.decode(
@@ -342,6 +346,15 @@ class T5Backbone(keras.Model):
         )
         own = {name: getattr(self, name) for name in names.split()}
         return {**super().get_config(), **own}
+
+
+def _check_inputs(inputs):
+    for name in ("encoder_token_ids", "decoder_token_ids"):
+        if name not in inputs:
+            raise ValueError(
+                "`inputs` must have `encoder_token_ids` and `decoder_token_ids`. Received: "
+                f"{', '.join(inputs)}, without `{name}`."
+            )
 
 
 def _make_normal(stddev):

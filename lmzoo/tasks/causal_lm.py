@@ -8,6 +8,7 @@ from lmzoo.metrics import Perplexity
 from lmzoo.tasks.generator import left_pad
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_generation import TextGeneration
+from lmzoo.tasks.token_texts import need_tokenizer
 
 __all__ = ["CausalLM"]
 
@@ -78,12 +79,12 @@ class CausalLM(TextGeneration, Task):
         """int. How many tokens the context holds, prompt and new ones."""
         return self.backbone.max_sequence_length
 
-    def encode_prompts(self, texts):
+    def encode_prompts(self, texts, allow_special=False):
         """Texts, string (B,), to left-padded ids and their mask.
 
         A prompt begins with a start token where the tokenizer says so, and where it is empty.
         """
-        return left_pad(self.tokenizer.tokenize_prompts(texts))
+        return left_pad(self.tokenizer.tokenize_prompts(texts, allow_special))
 
     def prefill(self, token_ids, padding_mask, num_slots):
         """Reads the prompts: the logits (B, V) of what comes next, and a cache of `num_slots`."""
@@ -99,30 +100,35 @@ class CausalLM(TextGeneration, Task):
 
     # Scoring
 
-    def score(self, texts, prompts=None, batch_size=8):
+    def score(self, texts, prompts=None, batch_size=8, *, allow_special=False):
         """The log-probability of each token of some texts.
 
         Args:
             texts: str or list of str (without a tokenizer: ids, or a list of them).
             prompts: what each text follows, in the same form; None for the start of a document.
             batch_size: int. Texts that are computed together.
+            allow_special: bool or list of str. Which special tokens may be written in texts and
+                prompts, as for `generate`.
         Returns:
             float32 array, one number for each token of the text; for a list, a list of arrays.
         Raises:
-            ValueError: if a prompt with its text is longer than the context, or the lists differ in
-                length.
+            TypeError: if a text or a prompt is of the wrong type.
+            ValueError: if a prompt with its text is longer than the context, an id is not in the
+                vocabulary, or the lists differ in length.
         """
-        texts, is_single = self._as_batch(texts)
+        if allow_special:
+            need_tokenizer(self.tokenizer, "allow_special")
+        texts, is_single = self._as_batch(texts, "texts")
         if prompts is None:
             prompts = [[self._start_token_id()]] * len(texts)
         else:
-            prompts = self._to_prompt_ids(prompts)
+            prompts = self._to_prompt_ids(prompts, allow_special)
         if len(prompts) != len(texts):
             raise ValueError(
                 "`prompts` must be as many as `texts`. Received: "
                 f"{len(prompts)} prompts, {len(texts)} texts."
             )
-        rows = list(zip(prompts, self._to_ids(texts), strict=True))
+        rows = list(zip(prompts, self._to_ids(texts, allow_special), strict=True))
         for index, (prompt, ids) in enumerate(rows):
             if len(prompt) + len(ids) > self.max_sequence_length:
                 raise ValueError(
@@ -134,12 +140,12 @@ class CausalLM(TextGeneration, Task):
             scores += self._score_batch(rows[start : start + batch_size])
         return scores[0] if is_single else scores
 
-    def _to_prompt_ids(self, prompts):
+    def _to_prompt_ids(self, prompts, allow_special):
         """Prompts as lists of ids, none of them empty."""
         batch, _ = self._as_batch(prompts)
         if self.tokenizer is None or not batch:
             return [ids or [self._start_token_id()] for ids in batch]
-        return self.tokenizer.tokenize_prompts(batch).to_list()
+        return self.tokenizer.tokenize_prompts(batch, allow_special).to_list()
 
     def _score_batch(self, rows):
         prompts, texts = (tf.ragged.constant(ids, tf.int32) for ids in zip(*rows, strict=True))

@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from lmzoo.generation import (
-    StopStrings,
     best_beams,
     decode,
     init_beams,
@@ -20,10 +19,10 @@ _SMALLEST_BUCKET = 16
 class Generator:
     """Generates for one task under fixed rules; everything else is a tensor.
 
-    The task brings four methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
+    The task brings five methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
     padding_mask)` says what of these stands before the new tokens, `prefill(token_ids,
     padding_mask, num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V)
-    and a cache.
+    and a cache, `make_stop_strings(stops)` gives `StopStrings` for its texts.
 
     Args:
         task: a generative task.
@@ -42,7 +41,7 @@ class Generator:
         self.jit_compile = jit_compile
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
-        self.stop = StopStrings(task.token_bytes(), options.stops) if options.stops else None
+        self.stop = task.make_stop_strings(options.stops) if options.stops else None
         self._core = (
             tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
         )

@@ -1,5 +1,7 @@
 """Text to text: an encoder reads the source, a decoder writes the target."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -31,7 +33,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             their end token; longer ones are cut in training, and a warning says how many. None for
             what the backbone takes.
         start_token_id: int or None. What the decoder begins with; None for the tokenizer's padding
-            token, as T5 has it, or 0 without a tokenizer.
+            token, as T5 has it, or 0 without a tokenizer. Token batches must begin with it too:
+            `lmzoo.data.span_corruption` and `prefix_lm` have the same argument.
         generation_defaults: dict of options of `lmzoo.generation.GenerationOptions`, or None. What
             `generate`, `stream` and `export` begin with where they are not given an option.
         end_token_ids: ints, or None for the tokenizer's. The tokens that end a generated text.
@@ -40,7 +43,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     Returns:
         Logits, float (B, T, V), of the token that follows each one of the target.
     Raises:
-        TypeError: if a default is unknown or of the wrong type.
+        TypeError: if a default is unknown, or it or `prefix` is of the wrong type.
         ValueError: if the tokenizer does not fit the backbone or a number is out of its range.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.
 
@@ -66,6 +69,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
+        if not isinstance(prefix, str):
+            raise TypeError(f"`prefix` must be a str. Received: prefix={prefix!r:.60}.")
         self.prefix = prefix
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
@@ -119,10 +124,11 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     def encode_inputs(self, columns):
         raise ValueError("`predict` takes token batches. Use `generate` or `score` for texts.")
 
-    def encode(self, columns, seed):
+    def encode(self, columns, seed, allow_special=False):
         _check_columns(columns)
-        source, source_mask, source_is_cut = self._encode_side(self._add_prefix(columns["source"]))
-        labels, mask, target_is_cut = self._encode_side(columns["target"])
+        sources = self._add_prefix(columns["source"])
+        source, source_mask, source_is_cut = self._encode_side(sources, allow_special)
+        labels, mask, target_is_cut = self._encode_side(columns["target"], allow_special)
         inputs = {
             "encoder_token_ids": source,
             "encoder_padding_mask": source_mask,
@@ -145,9 +151,9 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             "decoder_padding_mask": padding_mask,
         }
 
-    def _encode_side(self, texts):
+    def _encode_side(self, texts, allow_special):
         """Ids with their end token, padded on the right, their mask, and which were cut."""
-        ids = self.tokenizer.tokenize(texts)
+        ids = self.tokenizer.tokenize(texts, allow_special)
         room = self.sequence_length - 1
         is_cut = ids.row_lengths() > room
         ids = self._add_end(ids[:, :room])
@@ -168,9 +174,10 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         """int. The longest source, and the longest target, in tokens."""
         return self.sequence_length
 
-    def encode_prompts(self, texts):
+    def encode_prompts(self, texts, allow_special=False):
         """Texts, string (B,), to left-padded ids with prefix and end token, and their mask."""
-        return left_pad(self._add_end(self.tokenizer.tokenize(self._add_prefix(texts))))
+        ids = self.tokenizer.tokenize(self._add_prefix(texts), allow_special)
+        return left_pad(self._add_end(ids))
 
     def make_prompt(self, token_ids, padding_mask):
         shape = [tf.shape(token_ids)[0], 1]
@@ -190,13 +197,15 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     # Scoring
 
-    def score(self, sources, targets, batch_size=None):
+    def score(self, sources, targets, batch_size=None, *, allow_special=False):
         """The log-probability of each token of some targets.
 
         Args:
             sources: str or list of str.
             targets: str or list of str, one for each source.
             batch_size: int or None. Pairs that are computed together; None for 32.
+            allow_special: bool or list of str. Which special tokens may be written in sources and
+                targets, as for `generate`.
         Returns:
             float32 array, one number for each token of the target, the last for its end token; for
             a list, a list of arrays.
@@ -213,7 +222,12 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
                 f"{len(targets)} targets, {len(sources)} sources."
             )
         specs = [tf.TensorSpec([None], tf.string, name) for name in ("source", "target")]
-        graph = self._get_graph("score", lambda: tf.function(self._score, input_signature=specs))
+        graph = self._get_graph(
+            ("score", repr(allow_special)),
+            lambda: tf.function(
+                functools.partial(self._score, allow_special), input_signature=specs
+            ),
+        )
         results = self.run_graph(graph, [sources, targets], batch_size)
         for index, result in enumerate(results):
             if result["is_too_long"]:
@@ -224,8 +238,9 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         scores = [np.array(result["log_probs"][result["mask"]]) for result in results]
         return scores[0] if is_single else scores
 
-    def _score(self, source, target):
-        inputs, labels, _, is_cut = self.encode({"source": source, "target": target}, 0)
+    def _score(self, allow_special, source, target):
+        columns = {"source": source, "target": target}
+        inputs, labels, _, is_cut = self.encode(columns, 0, allow_special)
         logits = self(inputs, training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return {

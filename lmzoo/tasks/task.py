@@ -130,6 +130,13 @@ class Task(keras.Model):
         return loss * tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)
 
     def _build_optimizer(self):
+        dtypes = {variable.dtype for variable in self.trainable_variables}
+        if len(dtypes) > 1 and getattr(self.optimizer, "global_clipnorm", None) is not None:
+            raise ValueError(
+                "`optimizer` must not clip to a global norm where weights differ in dtype. "
+                f"Received: global_clipnorm={self.optimizer.global_clipnorm}, weights of "
+                f"{', '.join(sorted(dtypes))}. Make the model with dtype='mixed_float16'."
+            )
         # Left to the first step, the new variables would make TensorFlow trace it a second time.
         strategy = self._distribute_strategy
         with contextlib.nullcontext() if strategy is None else strategy.scope():

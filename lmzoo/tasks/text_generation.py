@@ -5,9 +5,18 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation import GenerationOptions
+from lmzoo.generation import GenerationOptions, StopStrings
 from lmzoo.tasks.generation_defaults import check_defaults, check_end_token_ids, merge_options
-from lmzoo.tasks.generator import Generator, left_pad
+from lmzoo.tasks.generation_graphs import make_graph_key, trace_generate, trace_stream
+from lmzoo.tasks.generator import left_pad
+from lmzoo.tasks.prompts import list_prompts
+from lmzoo.tasks.text_pieces import cut_pieces
+from lmzoo.tasks.token_texts import (
+    encode_bad_words,
+    find_text_start,
+    find_token_bytes,
+    need_tokenizer,
+)
 
 __all__ = ["TextGeneration"]
 
@@ -31,7 +40,14 @@ class TextGeneration:
         return token_ids, padding_mask
 
     def generate(
-        self, prompts, *, return_prompt=True, return_scores=False, jit_compile="auto", **options
+        self,
+        prompts,
+        *,
+        return_prompt=True,
+        return_scores=False,
+        jit_compile="auto",
+        allow_special=False,
+        **options,
     ):
         """Continues texts.
 
@@ -43,6 +59,9 @@ class TextGeneration:
             jit_compile: bool or "auto". If True, XLA compiles the loop, which takes seconds at the
                 first call for each batch size and pair of length buckets (powers of two) and makes
                 the rest faster; "auto" does so from 50 million parameters on.
+            allow_special: bool or list of str. If True, special tokens written in a prompt, such as
+                the sentinels of a pretrained T5, become theirs; of a list these alone do. Not for
+                text of strangers. A model that is exported reads all of a prompt as text.
             **options: `max_new_tokens`, `temperature`, `top_p`, ... as
                 `lmzoo.generation.GenerationOptions` explains them. One that is not given is that of
                 `generation_defaults`.
@@ -50,8 +69,9 @@ class TextGeneration:
             str for a str, list for a list; with `num_return_sequences` above 1 a list for each
             prompt. With `return_scores` the pair of that and a float32 array (B,) or (B, n).
         Raises:
-            ValueError: if an option is out of its range, or a prompt is longer than the context.
-            TypeError: if an option is unknown or of the wrong type.
+            ValueError: if an option or an id is out of its range, or a prompt is longer than the
+                context.
+            TypeError: if an option is unknown, or it or a prompt is of the wrong type.
 
         Example:
             lm.generate(["def main("], max_new_tokens=32, temperature=0.8, top_p=0.95, seed=1)
@@ -61,7 +81,7 @@ class TextGeneration:
         parameters = self._make_parameters(options, len(batch))
         if not batch:
             return ([], np.zeros([0], np.float32)) if return_scores else []
-        token_ids, mask = self._encode_batch(batch)
+        token_ids, mask = self._encode_batch(batch, allow_special)
         generate = self._get_generate(options, self._wants_xla(jit_compile))
         results, texts = generate(token_ids, mask, parameters)
         outputs = self._to_outputs(results, texts)
@@ -75,7 +95,7 @@ class TextGeneration:
             outputs, scores = outputs[0], scores[0]
         return (outputs, scores) if return_scores else outputs
 
-    def stream(self, prompt, *, return_prompt=False, **options):
+    def stream(self, prompt, *, return_prompt=False, allow_special=False, **options):
         """Continues one text and gives each piece as soon as it is certain.
 
         A piece ends between characters, and not inside what may become a stop string.
@@ -83,6 +103,7 @@ class TextGeneration:
         Args:
             prompt: str.
             return_prompt: bool. Whether the first piece is the prompt.
+            allow_special: as for `generate`.
             **options: as for `generate`; no beams and one result.
         Yields:
             str, never empty.
@@ -101,38 +122,31 @@ class TextGeneration:
             raise TypeError(f"`prompt` must be a string. Received: {type(prompt).__name__}.")
         if self.tokenizer is None:
             raise ValueError("`stream` needs a tokenizer. Received: tokenizer=None.")
-        return self._stream(prompt, return_prompt, options)
+        return self._stream(prompt, return_prompt, allow_special, options)
 
-    def _stream(self, prompt, return_prompt, options):
+    def _stream(self, prompt, return_prompt, allow_special, options):
         if return_prompt and prompt and self.prompt_is_text:
             yield prompt
+        yield from cut_pieces(self._grow(prompt, allow_special, options), options.stops)
+
+    def _grow(self, prompt, allow_special, options):
+        """All of the new text after each token, and whether it is the last."""
         start, advance = self._get_stream(options)
-        token_ids, mask = self._encode_batch([prompt])
+        token_ids, mask = self._encode_batch([prompt], allow_special)
         parameters = self._make_parameters(options, 1)
         state, parameters = start(token_ids, mask, parameters)
         first = last = int(state.prompt_length)
-        given = 0
-        while True:
+        is_last = False
+        while not is_last:
             count = int(state.slot)
             new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
             new = new[new < self.tokenizer.vocabulary_size]
             is_last = bool(state.finished[0]) or count == last
             # All of it each time: what a token stands for is up to those before it.
-            text = self.detokenize_new(new).numpy().decode("utf-8")
-            # The end may be a character of which more bytes are to come.
-            text = text if is_last else text.removesuffix("\ufffd")
-            ends = [text.find(stop, given) for stop in options.stops]
-            ended = min((end for end in ends if end >= 0), default=-1)
-            if ended >= 0:
-                text, is_last = text[:ended], True
-            ready = len(text) if is_last else len(text) - _count_held(text[given:], options.stops)
-            if ready > given:
-                yield text[given:ready]
-                given = ready
-            if is_last:
-                return
+            yield self.detokenize_new(new).numpy().decode("utf-8"), is_last
             last = count
-            state = advance(state, parameters, tf.constant(last + 1))
+            if not is_last:
+                state = advance(state, parameters, tf.constant(last + 1))
 
     def detokenize_new(self, ids):
         """The texts of new ids, string (B,), or () for (T,): behind a prompt, or of their own."""
@@ -187,39 +201,29 @@ class TextGeneration:
 
     # Inputs
 
-    def _as_batch(self, prompts):
+    def _as_batch(self, prompts, name="prompts"):
         """A list of prompts, and whether one alone was given."""
-        if self.tokenizer is not None:
-            if isinstance(prompts, str):
-                return [prompts], True
-            prompts = list(prompts)
-            for index, prompt in enumerate(prompts):
-                if not isinstance(prompt, str):
-                    raise TypeError(
-                        "`prompts` must be a string or a list of strings. Received: "
-                        f"{type(prompt).__name__} at index {index}."
-                    )
-            return prompts, False
-        prompts = [np.asarray(row).tolist() for row in prompts]
-        is_single = bool(prompts) and not isinstance(prompts[0], list)
-        return ([prompts] if is_single else prompts), is_single
+        return list_prompts(
+            prompts, self.backbone.vocabulary_size, self.tokenizer is not None, name
+        )
 
-    def _to_ids(self, prompts):
-        """Prompts as lists of ids."""
-        batch, _ = self._as_batch(prompts)
-        if self.tokenizer is None or not batch:
-            return batch
-        return self.tokenizer.tokenize(tf.constant(batch)).to_list()
+    def _to_ids(self, texts, allow_special=False):
+        """Texts as lists of ids; lists of ids as they are."""
+        if self.tokenizer is None or not texts:
+            return texts
+        return self.tokenizer.tokenize(tf.constant(texts), allow_special).to_list()
 
-    def _encode_batch(self, batch):
+    def _encode_batch(self, batch, allow_special=False):
+        if allow_special:
+            need_tokenizer(self.tokenizer, "allow_special")
         if self.tokenizer is None:
             ids = [row or [self._start_token_id()] for row in batch]
             token_ids, mask = left_pad(tf.ragged.constant(ids, tf.int32))
         else:
             encode = self._get_graph(
-                "encode",
+                ("encode", repr(allow_special)),
                 lambda: tf.function(
-                    self.encode_prompts,
+                    lambda texts: self.encode_prompts(texts, allow_special),
                     autograph=False,
                     input_signature=[tf.TensorSpec([None], tf.string)],
                 ),
@@ -249,25 +253,21 @@ class TextGeneration:
         return parameters
 
     def encode_bad_words(self, words):
-        """Bad words as int32 (W, M), filled on the left with -1; each with and without a space."""
-        self._need_tokenizer("bad_words")
-        forms = [form for word in words for form in (word, " " + word)]
-        ids, mask = left_pad(self.tokenizer.tokenize(tf.constant(forms)))
-        return tf.where(mask, ids, -1)
+        """Bad words as int32 (W, M), filled on the left with -1; see `lmzoo.tasks.token_texts`."""
+        return encode_bad_words(self.tokenizer, words)
 
     def token_bytes(self):
         """list of bytes: what each id stands for; special tokens stand for nothing."""
-        self._need_tokenizer("stop_strings")
-        ids = tf.expand_dims(tf.range(self.tokenizer.vocabulary_size), 1)
-        known = self.tokenizer.detokenize_bytes(ids).numpy().tolist()
-        # A backbone may have more embeddings than the tokenizer has words.
-        return known + [b""] * (self.backbone.vocabulary_size - len(known))
+        return find_token_bytes(self.tokenizer, self.backbone.vocabulary_size)
 
-    def _need_tokenizer(self, name):
-        if self.tokenizer is None:
-            raise ValueError(f"`{name}` needs a task with a tokenizer. Received: tokenizer=None.")
+    def make_stop_strings(self, stops):
+        """What watches new text, as `detokenize_new` gives it, for strings that end it."""
+        start, tokens = None, self.token_bytes()
+        if not self.prompt_is_text:
+            start = find_text_start(self.tokenizer, len(tokens))
+        return StopStrings(tokens, stops, start)
 
-    # Graphs, each traced once: lengths and batch sizes are left open.
+    # Graphs, each traced once
 
     def _wants_xla(self, jit_compile):
         if jit_compile == "auto":
@@ -275,46 +275,14 @@ class TextGeneration:
         return bool(jit_compile)
 
     def _get_generate(self, options, jit_compile):
-        def build():
-            generator = Generator(self, options, jit_compile)
-
-            def generate(token_ids, mask, parameters):
-                results = generator.generate(token_ids, mask, parameters)
-                texts = generator.to_texts(results) if self.tokenizer is not None else None
-                return results, texts
-
-            return tf.function(generate, autograph=False, input_signature=_make_signature(options))
-
-        return self._get_graph(("generate", self._graph_key(options), jit_compile), build)
+        return self._get_graph(
+            ("generate", make_graph_key(self, options), jit_compile),
+            lambda: trace_generate(self, options, jit_compile),
+        )
 
     def _get_stream(self, options):
-        def build():
-            generator = Generator(self, options)
-
-            def start(token_ids, mask, parameters):
-                parameters = generator.limit(mask, parameters)
-                room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
-                return generator.start(token_ids, mask, parameters, room)
-
-            start = tf.function(start, autograph=False, input_signature=_make_signature(options))
-            outputs = start.get_concrete_function().structured_outputs
-            specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
-            slot = tf.TensorSpec([], tf.int32)
-            advance = tf.function(
-                generator.advance, autograph=False, input_signature=[*specs, slot]
-            )
-            return start, advance
-
-        return self._get_graph(("stream", self._graph_key(options)), build)
-
-    def _graph_key(self, options):
-        """What a traced graph depends on; everything else in the options is a tensor."""
-        return (
-            options.make_rules(self.end_token_ids),
-            options.stops,
-            options.num_beams,
-            options.num_return_sequences,
-            options.early_stopping,
+        return self._get_graph(
+            ("stream", make_graph_key(self, options)), lambda: trace_stream(self, options)
         )
 
     def _to_outputs(self, results, texts):
@@ -325,20 +293,3 @@ class TextGeneration:
             [row[mask].tolist() for row, mask in zip(rows, row_masks, strict=True)]
             for rows, row_masks in zip(token_ids, masks, strict=True)
         ]
-
-
-def _make_signature(options):
-    parameters = options.make_signature()
-    if options.forbidden:
-        parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)
-    ids = tf.TensorSpec([None, None], tf.int32)
-    return [ids, tf.TensorSpec([None, None], tf.bool), parameters]
-
-
-def _count_held(text, stops):
-    """How many last characters of `text` may be the beginning of a stop string."""
-    longest = max((len(stop) for stop in stops), default=1) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0

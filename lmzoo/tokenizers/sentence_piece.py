@@ -1,5 +1,7 @@
 """The SentencePiece tokenizer: T5's, mT5's, Llama 2's, Mistral's and their kin's."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,8 +14,12 @@ from lmzoo.tokenizers.sentence_piece_files import (
 )
 from lmzoo.tokenizers.sentence_piece_learning import learn_sentence_pieces
 from lmzoo.tokenizers.sentence_piece_model import PieceType
-from lmzoo.tokenizers.sentence_piece_vocabulary import SentencePieceVocabulary
-from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.sentence_piece_vocabulary import (
+    SentencePieceVocabulary,
+    check_no_sentinels,
+)
+from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
+from lmzoo.tokenizers.vocabulary import check_special_tokens
 
 __all__ = ["SentencePieceTokenizer"]
 
@@ -40,8 +46,9 @@ class SentencePieceTokenizer(Tokenizer):
         end_token: str or None. Stands behind a text.
         pad_token: str or None. Fills rows up; None falls back to `end_token`.
         unknown_token: str. Stands for characters without a piece.
-        start_token: str or None. Stands before the text a decoder writes; None falls back to
-            `pad_token`, as in T5.
+        start_token: str or None. Stands before a prompt that is to be continued, see
+            `tokenize_prompts`; None falls back to `pad_token`. It is not what the decoder of a
+            `Seq2SeqLM` begins with, which is that task's own `start_token_id`.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
     Raises:
         TypeError: if an argument has the wrong type.
@@ -100,6 +107,7 @@ class SentencePieceTokenizer(Tokenizer):
         num_sentinels=100,
         byte_fallback=False,
         verbose=False,
+        special_tokens=(),
     ):
         """Learns a tokenizer in T5's form; the same text gives the same one.
 
@@ -115,26 +123,35 @@ class SentencePieceTokenizer(Tokenizer):
             byte_fallback: bool. If True, there is a piece for each byte, and no character is
                 unknown.
             verbose: bool. If True, progress is shown on the terminal.
+            special_tokens: list of str. More pieces that no text makes, with the ids from 3 on.
         Returns:
             SentencePieceTokenizer.
         Raises:
             ImportError: if sentencepiece is not installed.
-            TypeError: if `files_or_iterator` is neither.
+            TypeError: if `files_or_iterator` is neither, or `special_tokens` are not str.
             FileNotFoundError: if a file is not there.
-            ValueError: if there is no text, a file is not text, or `vocabulary_size` does not fit.
+            ValueError: if there is no text, a file is not text, `vocabulary_size` does not fit, or
+                a special token is a sentinel or not to be found in text.
         """
+        special_tokens = check_no_sentinels(check_special_tokens(special_tokens))
         if type(num_sentinels) is not int or num_sentinels < 0:
             raise ValueError(
                 f"`num_sentinels` must be an int from 0 on. Received: {num_sentinels!r}."
             )
-        smallest = max(4 + 256 * bool(byte_fallback), num_sentinels) + num_sentinels
+        fewest = 4 + 256 * bool(byte_fallback) + len(special_tokens)
+        smallest = max(fewest, num_sentinels) + num_sentinels
         if type(vocabulary_size) is not int or vocabulary_size < smallest:
             raise ValueError(
                 f"`vocabulary_size` must be an int of at least {smallest}: {num_sentinels} "
                 f"sentinels and {smallest - num_sentinels} pieces. Received: {vocabulary_size!r}."
             )
         model = learn_sentence_pieces(
-            files_or_iterator, vocabulary_size - num_sentinels, model_type, byte_fallback, verbose
+            files_or_iterator,
+            vocabulary_size - num_sentinels,
+            model_type,
+            byte_fallback,
+            verbose,
+            special_tokens,
         )
         return cls(model, num_sentinels)
 
@@ -221,6 +238,15 @@ class SentencePieceTokenizer(Tokenizer):
             As `tokenize`.
         """
         return self._encode_with_offsets(text)
+
+    def tokenize_continuation(self, text):
+        if not self._vocabulary.model.add_dummy_prefix:
+            return self.tokenize(text)
+        # Made anew each time: words to forbid are few, and models may be of many megabytes.
+        model = dataclasses.replace(self._vocabulary.model, add_dummy_prefix=False)
+        vocabulary = dataclasses.replace(self._vocabulary, model=model)
+        encoder = SentencePieceEncoder(vocabulary)
+        return encoder.encode(read_text(text))
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.

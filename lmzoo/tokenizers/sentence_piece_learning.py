@@ -9,13 +9,18 @@ __all__ = ["learn_sentence_pieces"]
 
 # The library leaves longer lines out without a word, so they are cut here.
 _MAX_LINE_CHARACTERS = 4000
-_ROLES = ("pad", "eos", "unk")
+_ROLES = {"pad": "<pad>", "eos": "</s>", "unk": "<unk>"}
 # The result depends on it, so it must not depend on the machine.
 _NUM_THREADS = 4
 
 
 def learn_sentence_pieces(
-    files_or_iterator, num_pieces, model_type="unigram", byte_fallback=False, verbose=False
+    files_or_iterator,
+    num_pieces,
+    model_type="unigram",
+    byte_fallback=False,
+    verbose=False,
+    special_tokens=(),
 ):
     """Learns pieces in the roles of T5; the same text gives the same pieces.
 
@@ -25,6 +30,7 @@ def learn_sentence_pieces(
         model_type: str. "unigram" or "bpe".
         byte_fallback: bool. If True, there is a piece for each byte, and no character is unknown.
         verbose: bool. If True, the library says on the terminal what it does.
+        special_tokens: tuple of str. Further pieces that no text makes.
     Returns:
         bytes. A model file.
     Raises:
@@ -57,6 +63,7 @@ def learn_sentence_pieces(
             byte_fallback=byte_fallback,
             bos_id=-1,
             **{f"{role}_id": index for index, role in enumerate(_ROLES)},
+            control_symbols=[token for token in special_tokens if token not in _ROLES.values()],
             max_sentence_length=8 * _MAX_LINE_CHARACTERS,
             num_threads=_NUM_THREADS,
             minloglevel=0 if verbose else 2,

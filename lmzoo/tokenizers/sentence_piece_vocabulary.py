@@ -6,7 +6,7 @@ import re
 from lmzoo.tokenizers.sentence_piece_model import PieceType, SentencePieceModel
 from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
 
-__all__ = ["SentencePieceVocabulary"]
+__all__ = ["SentencePieceVocabulary", "check_no_sentinels"]
 
 _SENTINEL = re.compile("\u2581?(<extra_id_(0|[1-9][0-9]{0,5})>)")
 
@@ -89,6 +89,21 @@ class SentencePieceVocabulary:
         kinds = (PieceType.CONTROL, PieceType.UNKNOWN)
         own = [index for index, kind in enumerate(self.model.types) if kind in kinds]
         return [*own, *self.sentinel_ids] if self.has_sentinels else own
+
+
+def check_no_sentinels(special_tokens):
+    """Returns special tokens that are to be learnt, where no sentinel is among them.
+
+    Raises:
+        ValueError: if one is.
+    """
+    for token in special_tokens:
+        if _SENTINEL.fullmatch(token):
+            raise ValueError(
+                "`special_tokens` must not have sentinels, as `num_sentinels` makes them. "
+                f"Received: {token!r:.80}."
+            )
+    return special_tokens
 
 
 def _check_normal(vocabulary):

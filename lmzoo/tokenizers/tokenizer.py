@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer"]
+__all__ = ["Tokenizer", "read_text"]
 
 # Threads that share a tokenizer must not each make tables: those of the loser would vanish under
 # the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -96,7 +96,7 @@ class Tokenizer(tf.Module):
             ValueError: if `text` has more than one axis, or a token in `allow_special` is not
                 special.
         """
-        text = _read_text(text)
+        text = read_text(text)
         if not isinstance(allow_special, bool | list | tuple):
             raise TypeError(
                 "`allow_special` must be True, False or a list of str. Received: "
@@ -113,7 +113,7 @@ class Tokenizer(tf.Module):
 
     __call__ = tokenize
 
-    def tokenize_prompts(self, text):
+    def tokenize_prompts(self, text, allow_special=False):
         """Turns texts that are to be continued into ids.
 
         A start token stands before each where `add_start_token` is True, and is all there is where
@@ -121,17 +121,33 @@ class Tokenizer(tf.Module):
 
         Args:
             text: list of str, or string tensor (B,).
+            allow_special: as for `tokenize`.
         Returns:
             tf.RaggedTensor int32 (B, None).
         Raises:
             As `tokenize`.
         """
-        ids = self.tokenize(text)
+        ids = self.tokenize(text, allow_special)
         begins = tf.ones_like(ids.row_lengths())
         if not self.add_start_token:
             begins = tf.cast(ids.row_lengths() == 0, begins.dtype)
         start = tf.fill([tf.reduce_sum(begins)], self.start_token_id)
         return tf.concat([tf.RaggedTensor.from_row_lengths(start, begins), ids], axis=1)
+
+    def tokenize_continuation(self, text):
+        """Turns texts into ids where each stands directly behind other text, in the same word.
+
+        Not for a graph: what it needs is made for the call alone.
+
+        Args:
+            text: list of str, or string tensor (B,).
+        Returns:
+            tf.RaggedTensor int32 (B, None). Those of `tokenize` but for a space that it puts
+            before a text.
+        Raises:
+            As `tokenize`.
+        """
+        return self.tokenize(text)
 
     def detokenize_continuation(self, ids):
         """Turns ids into text that stands behind other text.
@@ -148,7 +164,7 @@ class Tokenizer(tf.Module):
 
     def _encode_with_offsets(self, text):
         """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
-        text = _read_text(text)
+        text = read_text(text)
         if text.shape.rank:
             return self._encoder.encode_with_offsets(text)
         return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
@@ -218,7 +234,8 @@ class Tokenizer(tf.Module):
         return add_start_token
 
 
-def _read_text(text):
+def read_text(text):
+    """Text as a string tensor, () or (B,), as `Tokenizer.tokenize` takes it."""
     text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
     if text.dtype != tf.string:
         raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")

@@ -6,8 +6,12 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from lmzoo.data import compute_rates, make_rows, mix
+from lmzoo.data import compute_rates, make_rows, mix, span_corruption
+from lmzoo.models import T5Backbone
+from lmzoo.tasks import Seq2SeqLM
+from lmzoo.tokenizers import SentencePieceTokenizer
 
 
 def make_task(name, size):
@@ -144,6 +148,9 @@ def test_a_mixture_is_read_in_batches_and_says_where_a_row_is_from():
         ({"rates": {"a": "x", "b": 2}}, ValueError, "Received: rates={'a': 'x', 'b': 2}"),
         ({"rates": {"a": 1, "b": 2}, "cap": 5}, ValueError, "rates={'a': 1, 'b': 2}, cap=5"),
         ({"rates": {"a": 1, "b": 2}, "temperature": 2.0}, ValueError, "temperature=2.0"),
+        ({"cap": "2"}, ValueError, "Received: cap='2'"),
+        ({"temperature": "2"}, ValueError, "Received: temperature='2'"),
+        ({"num_rows": "2"}, ValueError, "Received: num_rows='2'"),
         ({"cap": 0}, ValueError, "Received: cap=0"),
         ({"temperature": 0.5}, ValueError, "Received: temperature=0.5"),
         ({"temperature": math.inf}, ValueError, "Received: temperature=inf"),
@@ -177,3 +184,21 @@ def test_a_row_that_is_no_text_is_refused_with_its_place():
     rows = mix({"sum": make_rows(source=["1 + 1"], target=[2])})
     with pytest.raises(TypeError, match="sum, index 0: `target` must be a string. Received: 2"):
         rows[0]
+
+
+@pytest.mark.slow
+def test_rows_and_hidden_spans_take_turns_as_the_text_of_mix_says(tmp_path):
+    texts = ["one two three four five six"] * 60
+    tokenizer = SentencePieceTokenizer.train(iter(texts), 60, "bpe", num_sentinels=8)
+    backbone = T5Backbone(tokenizer.vocabulary_size, 1, 1, 2, 8, 4, 8, 32)
+    lm = Seq2SeqLM(backbone, tokenizer)
+    (tmp_path / "a.txt").write_text(" ".join(texts))
+    rows = mix({"a": make_rows(source=["one two", "six"], target=["three", "one"])})
+    tasks = rows.dataset(2, encode=lambda columns, number: lm.encode(columns, number)[:3])
+    spans = span_corruption(tmp_path / "a.txt", tokenizer, sequence_length=20, batch_size=2)
+    rates = [0.5, 0.5]
+    both = tf.data.Dataset.sample_from_datasets([spans.repeat(), tasks.repeat()], rates, seed=0)
+    lm.compile(run_eagerly=True)
+    assert np.isfinite(lm.fit(both, steps_per_epoch=4, verbose=0).history["loss"]).all()
+    has_sentinel = [np.isin(labels, tokenizer.sentinel_ids).any() for _, labels, _ in both.take(20)]
+    assert 4 < sum(has_sentinel) < 16

@@ -110,6 +110,9 @@ def test_a_row_does_not_depend_on_its_neighbours():
     [
         ({"sequence_length": 2}, "Received: sequence_length=2"),
         ({"sequence_length": 9.5}, "Received: sequence_length=9.5"),
+        ({"sequence_length": "64"}, "Received: sequence_length='64'"),
+        ({"noise_density": "a"}, "Received: noise_density='a'"),
+        ({"mean_span_length": None}, "Received: mean_span_length=None"),
         ({"noise_density": 0.0}, "Received: noise_density=0.0"),
         ({"noise_density": 1.0}, "Received: noise_density=1.0"),
         ({"noise_density": float("nan")}, "Received: noise_density=nan"),

@@ -84,6 +84,21 @@ def test_the_decoder_reads_the_labels_behind_a_padding_token(name, stream, token
 
 
 @every_objective
+def test_the_decoder_begins_as_the_task_does_that_is_trained(name, path, tokenizer):
+    options = {"sequence_length": 24, "batch_size": 4, "validation_split": 0.3}
+    plain, told = (
+        OBJECTIVES[name](path, tokenizer, **options, **start)
+        for start in ({}, {"start_token_id": 7})
+    )
+    for one, other in zip(plain, told, strict=True):
+        (inputs, *labels), (other_inputs, *other_labels) = next(iter(one)), next(iter(other))
+        assert (other_inputs["decoder_token_ids"].numpy()[:, 0] == 7).all()
+        for each in (inputs, other_inputs):
+            each["decoder_token_ids"] = each["decoder_token_ids"][:, 1:]
+        assert_equal((inputs, labels), (other_inputs, other_labels))
+
+
+@every_objective
 def test_a_dataset_goes_on_at_any_step(name, path, tokenizer):
     options = {"sequence_length": 24, "batch_size": 4, "seed": 5}
     data = OBJECTIVES[name](path, tokenizer, **options)
@@ -170,6 +185,9 @@ def test_validation_is_the_same_each_time_and_of_other_documents(name, path, tok
             ValueError,
             "Received: SentinelTokenizer with pad_token_id=None",
         ),
+        ({"tokenizer": None}, ValueError, "Received: tokenizer=None."),
+        ({"start_token_id": 358}, ValueError, "from 0 to 357. Received: start_token_id=358"),
+        ({"start_token_id": "<s>"}, ValueError, "Received: start_token_id='<s>'"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(

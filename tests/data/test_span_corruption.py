@@ -108,7 +108,7 @@ def test_each_epoch_has_every_window_once(stream, tokenizer):
     [
         (
             SentinelTokenizer(num_sentinels=27),
-            "of 28 spans. Received: .* with 27 sentinel_ids",
+            "of 28 spans. Received: .* with 27 sentinel_ids. Train .* with num_sentinels=28",
         ),
         (SentinelTokenizer(vocabulary_size=300), "from 258 to 357, 100 .* vocabulary_size=300"),
     ],

@@ -192,6 +192,29 @@ def test_what_is_held_out_by_the_generated_examples_is_not_trained_on():
     assert len(set(sides["numbers"][1])) == len(set(sides["dates"][1])) == 3000
 
 
+SHARED = """
+import json, sys
+
+sys.path.insert(0, sys.argv[1])
+import _common, pretrain_t5
+
+bodies = [f"Body number {k // 4}, of eight words and more." for k in range(400)]
+texts = [f"First line {k}.\\n\\n{body}" for k, body in enumerate(bodies)]
+docstrings = [_common.Docstring("package", text) for text in texts]
+_common.read_docstrings = pretrain_t5.read_docstrings = lambda smoke: docstrings
+pairs = [[body for _, body in half] for half in _common.read_pairs()]
+pretrain_t5.is_held_out = lambda name, share=5: share == 5 and _common.is_held_out(name)
+pretraining = [text.partition("\\n")[2].strip() for text in pretrain_t5.read_texts(False)[0]]
+json.dump([*pairs, pretraining], sys.stdout)
+"""
+
+
+def test_no_body_of_a_held_out_docstring_is_trained_on_under_another_first_line():
+    training, held_out, pretraining = map(set, json.loads(run_child("-c", SHARED, FOLDER)))
+    assert len(training | held_out) == 100 and len(held_out) > 10
+    assert training == pretraining and not training & held_out
+
+
 def test_the_number_of_epochs_is_checked():
     done = subprocess.run(
         [sys.executable, str(FOLDER / "sentiment.py"), "--epochs", "0"],

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -12,12 +13,12 @@ CONTEXT = 32
 
 
 class Server:
-    """A process that has TensorFlow alone: no Keras, no tensorflow-text, no lmzoo."""
+    """A process that has TensorFlow, and ops of the named packages: no Keras and no lmzoo."""
 
-    def __init__(self, log):
+    def __init__(self, log, *packages):
         runner = pathlib.Path(__file__).with_name("run_artefact.py")
         self.process = subprocess.Popen(
-            [sys.executable, "-I", runner],
+            [sys.executable, "-I", runner, *packages],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -62,14 +63,27 @@ def decode(value):
     return np.array(value["values"], value["dtype"]).reshape(value["shape"])
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with open(tmp_path_factory.mktemp("server") / "log", "w") as log:
-        server = Server(log)
+@contextlib.contextmanager
+def serve(folder, *packages):
+    with open(folder / "log", "w") as log:
+        server = Server(log, *packages)
         yield server
         server.process.stdin.close()
         server.process.stdout.close()
         server.process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def text_server(tmp_path_factory):
+    """The same with the ops of tensorflow-text."""
+    with serve(tmp_path_factory.mktemp("text_server"), "tensorflow_text") as server:
+        yield server
 
 
 TEXT = "a cat sat on the mat and that hat, then the rat ate the cat's other hat on the mat. "

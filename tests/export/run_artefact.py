@@ -1,15 +1,18 @@
 """Runs exported models where nothing can be imported but TensorFlow itself.
 
 Reads one command a line from standard input as JSON and answers each with one line. Strings travel
-as hexadecimal bytes.
+as hexadecimal bytes. With the argument `tensorflow_text` it loads the ops of SentencePiece out of
+that package, whose Python would import Keras.
 """
 
+import importlib.util
 import json
 import resource
 import sys
 import threading
 
 FORBIDDEN = ("keras", "tf_keras", "keras_hub", "tensorflow_text", "lmzoo")
+FOLDERS = [importlib.util.find_spec(name).submodule_search_locations[0] for name in sys.argv[1:]]
 
 for name in FORBIDDEN:
     # Importing it raises, and whoever looks whether it is installed finds that it is not.
@@ -17,6 +20,9 @@ for name in FORBIDDEN:
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+for folder in FOLDERS:
+    tf.load_op_library(f"{folder}/python/ops/_sentencepiece_tokenizer.so")
 
 MODELS = {}
 

@@ -20,14 +20,19 @@ def seq2seq(tokenizer):
     tokenizer = lmzoo.tokenizers.BytePairTokenizer(
         vocabulary, tokenizer._vocabulary.merges, SPECIAL, "</s>", pad_token="<pad>"
     )
+    return lmzoo.tasks.Seq2SeqLM(make_backbone(286), tokenizer, prefix="on: ")
+
+
+def make_backbone(vocabulary_size, seed=0):
+    """A small one, with weights that make every answer another one."""
     backbone = lmzoo.models.T5Backbone(
-        286, 1, 1, 2, 16, 6, 24, 32, num_buckets=8, max_distance=16, dropout=0.0
+        vocabulary_size, 1, 1, 2, 16, 6, 24, 32, num_buckets=8, max_distance=16, dropout=0.0
     )
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     for variable in backbone.weights:
         shift = 1.0 if variable.path.endswith("scale") else 0.0
         variable.assign(shift + 0.4 * generator.normal(size=variable.shape))
-    return lmzoo.tasks.Seq2SeqLM(backbone, tokenizer, prefix="on: ")
+    return backbone
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,38 @@ def test_padding_of_the_source_changes_no_token(server, bare, bare_folder, side)
     finally:
         tf.config.run_functions_eagerly(False)
     np.testing.assert_array_equal(got["token_ids"], wanted)
+
+
+@slow
+def test_stop_strings_and_bad_words_hold_in_the_exported_model(server, seq2seq, tmp_path):
+    plain = seq2seq.generate(SOURCES, max_new_tokens=8)
+    stop, word = plain[0][3:5], plain[2][:1]
+    options = {"max_new_tokens": 8, "stop_strings": [stop], "bad_words": [word]}
+    seq2seq.export(tmp_path / "1", **options)
+    wanted = seq2seq.generate(SOURCES, **options)
+    assert wanted != plain and not any(stop in text for text in wanted)
+    got = server.call(tmp_path / "1", "serving_default", text=SOURCES)
+    assert to_text(got["text"]) == wanted
+
+
+@slow
+def test_beams_of_sentence_pieces_need_tensorflow_and_its_text_ops_alone(text_server, tmp_path):
+    pieces = lmzoo.tokenizers.SentencePieceTokenizer.train(
+        iter([*SOURCES, "the cat sat on that mat"] * 9), 90, num_sentinels=5
+    )
+    backbone = make_backbone(pieces.vocabulary_size, seed=7)
+    lm = lmzoo.tasks.Seq2SeqLM(backbone, pieces, prefix="on: ")
+    options = {"max_new_tokens": 8, "num_beams": 3}
+    wanted, scores = lm.generate(SOURCES, return_scores=True, **options)
+    assert len(set(wanted)) > 2 and any(" " in text for text in wanted)
+    lm.export(tmp_path / "1", **options)
+    got = text_server.call(tmp_path / "1", "serving_default", text=SOURCES)
+    assert to_text(got["text"]) == wanted
+    assert text_server.ask("imported") == []
+    ids = [[*row, pieces.end_token_id] for row in pieces.tokenize(["on: a cat"]).to_list()]
+    named = {"token_ids": np.array(ids, "int32"), "padding_mask": np.ones_like(ids, bool)}
+    tokens = text_server.call(tmp_path / "1", "tokens", **named)
+    np.testing.assert_allclose(tokens["log_prob"], got["log_prob"][:1], rtol=1e-5)
+    # Beams are ranked by the log-probability over the length, here to the power of one.
+    lengths = tokens["padding_mask"].sum(axis=1)
+    np.testing.assert_allclose(got["log_prob"][:1] / lengths, scores[:1], rtol=1e-5)

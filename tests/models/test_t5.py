@@ -413,6 +413,13 @@ def test_wrong_arguments_are_refused(arguments, error, received):
         T5Backbone(**{**SIZES, **arguments})
 
 
+@pytest.mark.parametrize("given", ["encoder_token_ids", "decoder_token_ids"])
+def test_a_source_needs_a_target_and_a_target_a_source(models, given):
+    other = {"encoder_token_ids": "decoder", "decoder_token_ids": "encoder"}[given]
+    with pytest.raises(ValueError, match=f"Received: {given}, without `{other}_token_ids`"):
+        models["t5"]({given: some_ids(2, 3)})
+
+
 @slow
 def test_training_in_half_precision_follows_float32():
     # Slowly enough not to learn by heart: the losses of such a model differ by chance.

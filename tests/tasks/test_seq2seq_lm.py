@@ -382,6 +382,19 @@ def test_options_out_of_their_range_are_refused(lm, options, received):
         Seq2SeqLM(lm.backbone, **options)
 
 
+def test_a_prefix_that_is_no_text_is_refused(lm):
+    with pytest.raises(TypeError, match="Received: prefix=3"):
+        Seq2SeqLM(lm.backbone, prefix=3)
+
+
+def test_half_precision_alone_is_not_trained_with_the_default_optimizer():
+    # Some of its weights stay float32, and a norm over both kinds is not to be had.
+    keras.config.set_dtype_policy("float16")
+    bare = make(None)
+    with pytest.raises(ValueError, match="weights of float16, float32. Make .*'mixed_float16'"):
+        bare.fit(tf.data.Dataset.from_tensors(({}, [0])), verbose=0)
+
+
 def test_a_tokenizer_without_an_end_is_refused(lm, tokenizer):
     vocabulary = {tokenizer.id_to_token(n): n for n in range(tokenizer.vocabulary_size)}
     endless = BytePairTokenizer(vocabulary, tokenizer._vocabulary.merges, ["<pad>"], None)

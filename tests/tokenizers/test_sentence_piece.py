@@ -251,6 +251,17 @@ def test_bytes_of_pieces_make_the_text(learn_model):
     assert tokenizer.detokenize_bytes(ids).numpy().decode() == f" {text}"
 
 
+@every_type
+def test_a_text_inside_a_word_has_no_space_before_it(learn_model, model_type):
+    data = learn_model(model_type)
+    # A message that is appended is merged: its normalizer_spec says add_dummy_prefix=False.
+    reference = sentencepiece.SentencePieceProcessor(model_proto=data + b"\x1a\x02\x18\x00")
+    tokenizer = SentencePieceTokenizer(data)
+    texts = ["我", "ing", "a", " a", "Grüße and", "", "<pad>"]
+    ours = tokenizer.tokenize_continuation(texts).to_list()
+    assert ours == reference.encode(texts) and ours != tokenizer.tokenize(texts).to_list()
+
+
 def test_roles_and_names(unigram_tokenizer):
     names = ["pad_token_id", "end_token_id", "unknown_token_id", "start_token_id", "mask_token_id"]
     assert [getattr(unigram_tokenizer, name) for name in names] == [0, 1, 2, 0, None]
@@ -312,9 +323,28 @@ def test_training_makes_a_tokenizer_in_t5_form(library_text, model_type):
     assert again._vocabulary == tokenizer._vocabulary
 
 
+@every_type
+def test_learned_special_tokens_act_where_they_are_allowed_to(tmp_path, model_type):
+    text = "a cat and a hat <sep> the <b, c> cat"
+    special = ["<sep>", "</s>", "<b, c>"]
+    tokenizer = SentencePieceTokenizer.train(
+        iter([text] * 9), 60, model_type, num_sentinels=2, special_tokens=special
+    )
+    assert [tokenizer.token_to_id(token) for token in special] == [3, 1, 4]
+    assert set(tokenizer.tokenize(text).numpy()).isdisjoint({0, 1, 3, 4})
+    found = tokenizer.tokenize(text, allow_special=True).numpy().tolist()
+    assert [index for index in found if index in (3, 4)] == [3, 4]
+    tokenizer.save(tmp_path)
+    loaded = SentencePieceTokenizer.load(tmp_path)
+    assert loaded.special_tokens == tokenizer.special_tokens
+    assert loaded.tokenize(text, allow_special=True).numpy().tolist() == found
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"special_tokens": ["<extra_id_7>"]}, "`num_sentinels` makes .* '<extra_id_7>'"),
+        ({"vocabulary_size": 6, "num_sentinels": 1, "special_tokens": ["<a>", "<b>"]}, "7: .*: 6"),
         ({"vocabulary_size": 199}, "at least 200: 100 sentinels and 100 .* Received: 199"),
         ({"vocabulary_size": 9.5}, "at least 200: .* Received: 9.5"),
         ({"vocabulary_size": 261, "num_sentinels": 2, "byte_fallback": True}, "262: .*: 261"),

@@ -1,0 +1,105 @@
+"""Prompts as texts or as ids: what is taken, and which is refused by its row."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_t5 import make_lm as make_t5
+from tiny_t5 import make_tokenizer
+
+from lmzoo.tasks.prompts import list_prompts
+
+# They share the code, so every run tries one of them.
+both = pytest.mark.parametrize("is_seq2seq", [pytest.param(False, marks=pytest.mark.slow), True])
+
+
+@pytest.fixture
+def eagerly():
+    """A few steps are done before a graph is traced."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_one_prompt_is_a_list_of_one():
+    assert list_prompts("a", 9, is_text=True) == (["a"], True)
+    assert list_prompts(("a", "b"), 9, is_text=True) == (["a", "b"], False)
+    assert list_prompts([], 9, is_text=True) == list_prompts([], 9) == ([], False)
+    assert list_prompts([5, 0, 8], 9) == ([[5, 0, 8]], True)
+    assert list_prompts(np.array([[5, 0], [8, 1]]), 9) == ([[5, 0], [8, 1]], False)
+    assert list_prompts([np.array([5]), [], (1, np.int64(2))], 9) == ([[5], [], [1, 2]], False)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "error", "received"),
+    [
+        ([[5], [5, -3, 1]], ValueError, "from 0 to 8. Received: -3 in prompt 1"),
+        ([[5, 9]], ValueError, "from 0 to 8. Received: 9 in prompt 0"),
+        ([5, -3], ValueError, "from 0 to 8. Received: -3 in prompt 0"),
+        (["abc"], TypeError, "has no tokenizer. Received: 'abc' in prompt 0"),
+        ("abc", TypeError, "has no tokenizer. Received: 'abc'"),
+        ([[1], 5], TypeError, "Received: 5 at index 1"),
+        ([[1], ["a"]], TypeError, "Received: 'a' in prompt 1"),
+        ([[1, 2.0]], TypeError, "Received: 1.0 in prompt 0"),
+        ([[True]], TypeError, "Received: True in prompt 0"),
+        ([[[1]]], TypeError, r"Received: \[1\] in prompt 0"),
+        ([[1, [2]]], TypeError, r"Received: \[2\] in prompt 0"),
+        (7, TypeError, "Received: 7"),
+        ({"a": 1}, TypeError, "Received: {'a': 1}"),
+    ],
+)
+def test_what_are_no_ids_of_the_vocabulary_is_refused(prompts, error, received):
+    with pytest.raises(error, match=received):
+        list_prompts(prompts, 9)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "received"), [(["a", 3], "int at index 1"), (7, "Received: 7"), (b"a", "b'a'")]
+)
+def test_what_are_no_texts_is_refused(prompts, received):
+    with pytest.raises(TypeError, match=received):
+        list_prompts(prompts, 9, is_text=True)
+
+
+def test_both_tasks_refuse_an_id_that_would_be_counted_from_the_end(make_lm):
+    for lm in (make_lm(tokenizer=None), make_t5(None)):
+        with pytest.raises(ValueError, match="Received: -3 in prompt 1"):
+            lm.generate([[5], [5, -3, 1]])
+        with pytest.raises(ValueError, match="`allow_special` .* Received: tokenizer=None"):
+            lm.generate([[5]], allow_special=True)
+    lm = make_lm(tokenizer=None)
+    with pytest.raises(ValueError, match="`texts` must .* Received: 400 in prompt 1"):
+        lm.score([[5], [400]], [[5], [5]])
+    with pytest.raises(ValueError, match="`allow_special` .* Received: tokenizer=None"):
+        lm.score([[5]], allow_special=True)
+
+
+def find_real(token_ids, mask):
+    return [row[real].tolist() for row, real in zip(token_ids.numpy(), mask.numpy(), strict=True)]
+
+
+@both
+def test_a_special_token_is_text_unless_the_caller_says_otherwise(make_lm, eagerly, is_seq2seq):
+    tokenizer = make_tokenizer()
+    lm = make_t5(tokenizer) if is_seq2seq else make_lm(tokenizer=tokenizer)
+    end = [1] if is_seq2seq else []
+    prompt, plain = "a <pad> cat", tokenizer.tokenize("a <pad> cat").numpy().tolist()
+    special = tokenizer.tokenize(prompt, allow_special=True).numpy().tolist()
+    assert special.count(0) == 1 > plain.count(0)
+    for allowed, ids in ((False, plain), (True, special), (["<pad>"], special), (["</s>"], plain)):
+        assert find_real(*lm._encode_batch([prompt], allowed)) == [ids + end]
+    options = {"max_new_tokens": 3, "return_prompt": False}
+    wanted = type(lm)(lm.backbone, end_token_ids=[1]).generate([special + end], **options)[0]
+    wanted = wanted[: wanted.index(1)] if 1 in wanted else wanted
+    text = lm.generate(prompt, allow_special=True, **options)
+    assert text == tokenizer.detokenize(wanted).numpy().decode()
+    assert "".join(lm.stream(prompt, allow_special=True, max_new_tokens=3)) == text
+    with pytest.raises(TypeError, match="allow_special='yes'"):
+        lm.generate(prompt, allow_special="yes")
+
+
+@both
+def test_a_score_reads_special_tokens_where_the_caller_says_so(make_lm, eagerly, is_seq2seq):
+    lm = make_t5(make_tokenizer()) if is_seq2seq else make_lm(tokenizer=make_tokenizer())
+    pair = ("a <pad> b", "<pad> a")
+    spelled, read = lm.score(*pair), lm.score(*pair, allow_special=True)
+    assert len(read) == len(spelled) - 4
