@@ -68,7 +68,7 @@ def save_tokenizer(folder, task):
     if isinstance(task.backbone, BertBackbone) and not tokenizer.encloses:
         # The caller's own tokenizer stays as it is.
         tokenizer = copy.copy(tokenizer)
-        tokenizer.encloses = tokenizer.start_token_id is not None
+        tokenizer.encloses = None not in (tokenizer.start_token_id, tokenizer.end_token_id)
     tokenizer.save(folder)
 
 

@@ -136,7 +136,8 @@ def read_sentence_piece_files(folder):
     form = read_json(fast) if fast.is_file() else {}
     added = list_added_tokens(folder, named, form, _KIND)
     special, more = find_added_special(added), read_additional(folder, named)
-    sentinels = [token for token in more if token.startswith("<extra_id_")]
+    every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
+    sentinels = [token for token in every if token.startswith("<extra_id_")]
     found, is_llama = _read_model(folder, form, special)
     around = _read_around(fast, form, named, is_llama)
     encloses = len(around) == 2
