@@ -122,7 +122,7 @@ def read_pair_form(path, kind):
         check.refuse("model.vocab", len(ids), "the ids from 0 to its size - 1 as tokens")
     pieces = sorted(ids, key=ids.get)
     unknown = model.get("unk_token") or "<unk>"
-    if unknown not in special:
+    if not isinstance(unknown, str) or unknown not in special:
         check.refuse("model.unk_token", unknown, "a special token")
     scores = _read_scores(check, model.get("merges"), set(pieces) - special)
     types = [PieceType.CONTROL if piece in special else PieceType.NORMAL for piece in pieces]
@@ -169,7 +169,8 @@ def _read_scores(check, merges, pieces):
         check.refuse("model.merges", merges, "a list")
     scores, found, last = {}, set(), None
     for merge in merges:
-        pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        pair = tuple(pair) if isinstance(pair, list) else ()
         if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             check.refuse("model.merges", merge, "pairs of tokens")
         made = pair[0] + pair[1]

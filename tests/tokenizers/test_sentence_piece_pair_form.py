@@ -199,6 +199,8 @@ def _move_pair(content):
         (_set("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
         (_set("model", "vocab", "\0", 700), "must describe a SentencePiece model.* piece 700 is"),
         (_set("model", "unk_token", "a"), "`model.unk_token`.* Received: 'a'"),
+        (_set("model", "unk_token", [5]), r"`model.unk_token`.* Received: \[5\]"),
+        (_set("model", "merges", 0, 1.5), "`model.merges`.* Received: 1.5"),
         (_set("model", "merges", "a b"), "`model.merges`.* Received: 'a b'"),
         (_set("model", "merges", 0, "a b c"), "`model.merges`.* Received: 'a b c'"),
         (_set("model", "merges", []), "all pairs that make a token.* Received: .no ."),
