@@ -70,7 +70,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     path, header = find_weights(folder)
     plan = make_folder_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
-    tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
+    tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"], plan.task)
     options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
     reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
     with _pause_collector(), read_ahead(*reading) as values:

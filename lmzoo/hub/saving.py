@@ -9,6 +9,7 @@ from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
 from lmzoo.hub.shards import read_shard_size
 from lmzoo.hub.task_options import make_task_options
+from lmzoo.hub.tokenizer_files import save_tokenizer
 from lmzoo.hub.weight_files import write_weights
 from lmzoo.models import BertBackbone, T5Backbone
 
@@ -56,8 +57,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         _write_json(new / "config.json", config)
         if generation is not None:
             _write_json(new / GENERATION, generation)
-        if task.tokenizer is not None:
-            task.tokenizer.save(new)
+        save_tokenizer(new, task)
         if "TextEmbedder" == type(task).__name__ and config["model_type"] in bert.MODEL_TYPES:
             write_embedding(new, task)
 

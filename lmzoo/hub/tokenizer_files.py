@@ -1,9 +1,12 @@
-"""Opening whatever tokenizer lies beside a model."""
+"""Opening whatever tokenizer lies beside a model, and writing it there."""
+
+import copy
 
 from lmzoo.json_files import read_json
+from lmzoo.models import BertBackbone
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
-__all__ = ["load_tokenizer"]
+__all__ = ["load_tokenizer", "save_tokenizer"]
 
 # What tokenizer.json calls the kind of a model, and the file that old folders have of it.
 _KINDS = {
@@ -17,16 +20,20 @@ _OLD_FILES = {
     "spiece.model": SentencePieceTokenizer,
     "tokenizer.model": SentencePieceTokenizer,
 }
+# The tasks that put tokens around texts by themselves, each in its own way.
+_WRITING = ("CausalLM", "Seq2SeqLM")
 
 
-def load_tokenizer(folder, vocabulary_size):
+def load_tokenizer(folder, vocabulary_size, task=None):
     """The tokenizer in a model's folder, or None if there is none.
 
     Args:
         folder: pathlib.Path.
         vocabulary_size: int. How many words the model has.
+        task: str or None. The class of `lmzoo.tasks` that it is for.
     Raises:
-        ValueError: if the files are broken, of a kind that is not read, or have more words.
+        ValueError: if the files are broken, of a kind that is not read, or have more words; or if
+            they end each text where the task goes on with it.
     """
     kind = _find_kind(folder)
     if kind is None:
@@ -38,7 +45,31 @@ def load_tokenizer(folder, vocabulary_size):
             f"{tokenizer.vocabulary_size} words in {str(folder)!r}, whose config.json says "
             f"{vocabulary_size}."
         )
+    # A WordPiece tokenizer's files always say so.
+    if task in _WRITING and tokenizer.encloses and kind is not WordPieceTokenizer:
+        raise ValueError(
+            "tokenizer.json must not have a `post_processor` that puts a token before and behind "
+            f"each text, as it is for {task}. Received: {str(folder)!r}, where "
+            f"{tokenizer.id_to_token(tokenizer.end_token_id)!r} stands behind."
+        )
     return tokenizer
+
+
+def save_tokenizer(folder, task):
+    """Writes the tokenizer of a task so that others give a text the ids that the task gives it.
+
+    Args:
+        folder: pathlib.Path.
+        task: a task of `lmzoo.tasks`. Without a tokenizer nothing is written.
+    """
+    tokenizer = task.tokenizer
+    if tokenizer is None:
+        return
+    if isinstance(task.backbone, BertBackbone) and not tokenizer.encloses:
+        # The caller's own tokenizer stays as it is.
+        tokenizer = copy.copy(tokenizer)
+        tokenizer.encloses = None not in (tokenizer.start_token_id, tokenizer.end_token_id)
+    tokenizer.save(folder)
 
 
 def _find_kind(folder):

@@ -20,14 +20,14 @@ class BytePairTokenizer(Tokenizer):
 
     The ids are those of Hugging Face `tokenizers` with the same settings, for every Unicode text;
     invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
-    comes out of text unless `allow_special=True`. All tables are immutable: as an attribute of a
-    `tf.Module` or a Keras model the tokenizer is saved with its graph.
+    but visible ones comes out of text unless `allow_special=True`. All tables are immutable: as an
+    attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph.
 
     Args:
         vocabulary: dict of str to int. V tokens in the byte-level alphabet of a GPT-2
             `vocab.json`, with the special tokens among them; the ids are 0 to V - 1.
         merges: list of (left, right) tokens or of "left right" strings, first to last.
-        special_tokens: list of str. The tokens that no text makes.
+        special_tokens: list of str. The tokens that no merges make.
         end_token: str or None. Stands behind a text.
         start_token: str or None. Stands before a text; None falls back to `end_token`.
         pad_token: str or None. Fills rows up; None falls back to `end_token`.
@@ -39,10 +39,12 @@ class BytePairTokenizer(Tokenizer):
         ignore_merges: bool. If True, a word that is a token is that token even where the merges
             would not make it, as in Llama 3.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
-        visible_tokens: list of str. The special tokens that stay in text when special tokens are
-            skipped, as Qwen2.5's `<tool_call>`. As all others they are read where
-            `allow_special=True` alone.
+        visible_tokens: list of str. Those of the special tokens that are words of text, as
+            Qwen2.5's `<tool_call>`: text that has them makes them always, and they stay in it when
+            special tokens are skipped.
         composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
+        encloses: bool. If True, the files that `save` writes put the start token before a text
+            and the end token behind it, as RoBERTa's. `tokenize` puts nothing there.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -74,6 +76,7 @@ class BytePairTokenizer(Tokenizer):
         add_start_token=False,
         visible_tokens=(),
         composes=False,
+        encloses=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
         super().__init__("byte_pair_tokenizer", vocabulary)
@@ -89,6 +92,13 @@ class BytePairTokenizer(Tokenizer):
         self.visible_tokens = tuple(
             self._check_special("visible_tokens", token) for token in visible_tokens
         )
+        for token in self.visible_tokens:
+            if token in self._strip_left:
+                raise ValueError(
+                    "`visible_tokens` must not be in `strip_left`. "
+                    f"Received: {token!r:.80}, which is in both."
+                )
+        self.encloses = self._check_encloses(encloses)
 
     @classmethod
     def train(
@@ -218,7 +228,12 @@ class BytePairTokenizer(Tokenizer):
 
     def _make_encoder(self):
         return BytePairEncoder(
-            self._vocabulary, self._strip_left, self.pattern, self.ignore_merges, self.composes
+            self._vocabulary,
+            self._strip_left,
+            self.pattern,
+            self.ignore_merges,
+            self.composes,
+            self.visible_tokens,
         )
 
     def _make_decoder(self):

@@ -1,5 +1,7 @@
 """Byte-pair encoding of rows of text, in one graph that does not depend on the batch."""
 
+import unicodedata
+
 import tensorflow as tf
 
 from lmzoo.tokenizers.composing import Composer
@@ -24,17 +26,27 @@ class BytePairEncoder(Encoder):
         pattern: str. What splits text into words, a key of `PATTERNS`.
         ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
         composes: bool. If True, text is composed (NFC) first.
+        visible_tokens: tuple of str. The special tokens that text makes.
     """
 
     def __init__(
-        self, vocabulary, strip_left=(), pattern="gpt2", ignore_merges=False, composes=False
+        self,
+        vocabulary,
+        strip_left=(),
+        pattern="gpt2",
+        ignore_merges=False,
+        composes=False,
+        visible_tokens=(),
     ):
         super().__init__(name="byte_pair_encoder")
         pieces = vocabulary.pieces
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
         byte_ids = [ids[bytes([byte])] for byte in range(256)]
         rules = MergeRules.build(vocabulary.rules, pieces)
+        visible = {token: vocabulary.ids[token] for token in visible_tokens}
         plain = [piece or b"" for piece in pieces]
+        for token, index in visible.items():
+            plain[index] = (unicodedata.normalize("NFC", token) if composes else token).encode()
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = make_splitter(pattern)
             self._composer = Composer() if composes else None
@@ -42,6 +54,7 @@ class BytePairEncoder(Encoder):
             self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
             self._special = SpecialTokenFinder(special, strip_left) if special else None
+            self._visible = SpecialTokenFinder(visible) if visible else None
             # (V, 3): bytes of each token, and how many spaces lead and trail them.
             self._lengths = tf.constant(
                 [
@@ -65,11 +78,18 @@ class BytePairEncoder(Encoder):
         )
 
     def _encode_with_offsets(self, text):
-        given_splits, points = _decode(text)
-        row_splits, sources = given_splits, None
+        if self._visible:
+            pieces, visible_ids = self._visible.split(text)
+            piece_splits, points = _decode(pieces.values)
+            given_splits = tf.gather(piece_splits, pieces.row_splits)
+        else:
+            given_splits, points = _decode(text)
+            piece_splits = given_splits
         if self._composer:
-            points, row_splits, sources = self._composer.compose(points, row_splits)
-        ids = self._encode_points(row_splits, points)
+            points, piece_splits, sources = self._composer.compose(points, piece_splits)
+        ids = self._encode_points(piece_splits, points)
+        if self._visible:
+            ids = self._visible.join(pieces.row_splits, visible_ids, ids)
         # The tokens of all rows are all of their bytes, in this order.
         lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
         sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
@@ -86,6 +106,11 @@ class BytePairEncoder(Encoder):
         return ids, ids.with_values(starts - before), ids.with_values(ends - before)
 
     def _encode(self, text):
+        if self._visible:
+            return self._visible.encode(text, self._encode_plain)
+        return self._encode_plain(text)
+
+    def _encode_plain(self, text):
         row_splits, points = _decode(text)
         if self._composer:
             points, row_splits, _ = self._composer.compose(points, row_splits)

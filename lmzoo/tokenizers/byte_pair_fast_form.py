@@ -2,7 +2,7 @@
 
 from lmzoo.json_files import read_json
 from lmzoo.tokenizers.split_patterns import PATTERNS
-from lmzoo.tokenizers.start_templates import make_template, read_start
+from lmzoo.tokenizers.start_templates import make_template, read_enclosing, read_start
 from lmzoo.tokenizers.token_files import FileCheck
 
 __all__ = ["make_byte_pair_form", "read_byte_pair_added", "read_byte_pair_form"]
@@ -40,11 +40,6 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
             "invert": False,
         }
         splitter = {"type": "Sequence", "pretokenizers": [split, splitter]}
-    finish = {**_BYTE_LEVEL, "trim_offsets": False, "use_regex": use_regex}
-    if tokenizer.add_start_token:
-        start = tokenizer.id_to_token(tokenizer.start_token_id)
-        template = make_template(start, tokenizer.start_token_id)
-        finish = {"type": "Sequence", "processors": [finish, template]}
     return {
         "version": "1.0",
         "truncation": None,
@@ -52,7 +47,7 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
         "added_tokens": added,
         "normalizer": _COMPOSED if tokenizer.composes else None,
         "pre_tokenizer": splitter,
-        "post_processor": finish,
+        "post_processor": _make_finish(tokenizer, use_regex),
         "decoder": {**_BYTE_LEVEL, "use_regex": True},
         "model": {
             "type": "BPE",
@@ -67,6 +62,24 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
     }
 
 
+def _make_finish(tokenizer, use_regex):
+    """What is put around a text."""
+    start_id, end_id = tokenizer.start_token_id, tokenizer.end_token_id
+    if tokenizer.encloses:
+        return {
+            "type": "RobertaProcessing",
+            "sep": [tokenizer.id_to_token(end_id), end_id],
+            "cls": [tokenizer.id_to_token(start_id), start_id],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        }
+    finish = {**_BYTE_LEVEL, "trim_offsets": False, "use_regex": use_regex}
+    if not tokenizer.add_start_token:
+        return finish
+    template = make_template(tokenizer.id_to_token(start_id), start_id)
+    return {"type": "Sequence", "processors": [finish, template]}
+
+
 def read_byte_pair_form(path, kind):
     """Reads a description.
 
@@ -74,7 +87,8 @@ def read_byte_pair_form(path, kind):
         path: pathlib.Path. A `tokenizer.json`.
         kind: str. The tokenizer that is expected.
     Returns:
-        dict of arguments of `BytePairTokenizer`; `start_token` is there if a prompt begins with it.
+        dict of arguments of `BytePairTokenizer`; `start_token` is there if a text begins with it,
+        and `end_token` if it also ends with that.
     Raises:
         ValueError: if the file is broken or describes another kind of tokenizer.
     """
@@ -90,25 +104,33 @@ def read_byte_pair_form(path, kind):
     vocabulary = dict(model["vocab"])
     if not isinstance(model.get("merges"), list):
         check.refuse("model.merges", model.get("merges"), "a list")
-    start = read_start(check, content.get("post_processor"))
+    finish = content.get("post_processor")
+    start, enclosing = read_start(check, finish), read_enclosing(check, finish)
+    around = {} if start is None else {"start_token": start}
+    if enclosing is not None:
+        around = dict(zip(("start_token", "end_token"), enclosing, strict=True))
+    composes = content.get("normalizer") is not None
+    added = content.get("added_tokens") or []
     return {
         "vocabulary": vocabulary,
         "merges": model["merges"],
         "pattern": pattern,
         "ignore_merges": bool(model.get("ignore_merges")),
-        "composes": content.get("normalizer") is not None,
-        **({} if start is None else {"start_token": start}),
-        **read_byte_pair_added(check, content.get("added_tokens") or [], vocabulary),
+        "composes": composes,
+        "encloses": enclosing is not None,
+        **around,
+        **read_byte_pair_added(check, added, vocabulary, composes),
     }
 
 
-def read_byte_pair_added(check, tokens, vocabulary):
+def read_byte_pair_added(check, tokens, vocabulary, composes):
     """Reads the added tokens of a byte-pair tokenizer.
 
     Args:
         check: FileCheck. Of the file they stand in.
-        tokens: list of dict. What stands as `added_tokens`.
+        tokens: what stands as `added_tokens`, a list of dict.
         vocabulary: dict of str to int. New tokens are put into it.
+        composes: bool. Whether text is composed first.
     Returns:
         dict with `special_tokens`, `strip_left` and `visible_tokens` of `BytePairTokenizer`.
     Raises:
@@ -117,10 +139,16 @@ def read_byte_pair_added(check, tokens, vocabulary):
     tokens = check.read_added(
         tokens, vocabulary, refused=("rstrip", "single_word"), takes_visible=True
     )
+    visible = [token for token in tokens if not token["special"]]
+    # Those are found before text is composed, so one that is looked for behind that is not read.
+    for token in visible:
+        for option in ("lstrip", "normalized") if composes else ("lstrip",):
+            name = f"added_tokens.{option} of {token['content']!r:.60}"
+            check.expect(name, token.get(option), (None, False))
     return {
         "special_tokens": [token["content"] for token in tokens],
         "strip_left": [token["content"] for token in tokens if token.get("lstrip")],
-        "visible_tokens": [token["content"] for token in tokens if not token["special"]],
+        "visible_tokens": [token["content"] for token in visible],
     }
 
 

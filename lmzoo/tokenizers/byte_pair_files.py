@@ -8,12 +8,13 @@ from lmzoo.tokenizers.byte_pair_fast_form import (
     read_byte_pair_added,
     read_byte_pair_form,
 )
-from lmzoo.tokenizers.start_templates import read_add_start
+from lmzoo.tokenizers.start_templates import check_add_end, read_add_start
 from lmzoo.tokenizers.token_files import (
     FileCheck,
     describe_special,
     find_special,
     get_content,
+    read_more_added,
     read_named,
 )
 
@@ -29,7 +30,15 @@ ROLES = {
 _KIND = "the byte-level BPE of GPT-2, Llama 3 or Qwen2"
 # The classes of transformers that say by themselves how text is split, by pattern.
 _CLASSES = {"gpt2": "GPT2Tokenizer", "qwen2": "Qwen2Tokenizer"}
+_ENCODER_CLASS = "RobertaTokenizer"
 _ANY_CLASS = "PreTrainedTokenizerFast"
+# What transformers takes for an encoder's tokens where no file names them.
+_ENCODER_ROLES = {
+    **{"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"},
+    **{"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"},
+}
+# The model types of config.json whose tokenizer is that class, where no file names a class.
+_ENCODERS = ("roberta",)
 
 
 def write_files(folder, tokenizer, vocabulary, strip_left):
@@ -78,15 +87,24 @@ def write_files(folder, tokenizer, vocabulary, strip_left):
 def _name_class(tokenizer):
     """The class of transformers that reads all of the files as they are meant."""
     # Qwen2's composes text, GPT-2's does not.
-    if tokenizer.composes != (tokenizer.pattern == "qwen2"):
+    if tokenizer.composes != (tokenizer.pattern == "qwen2") or tokenizer.ignore_merges:
         return _ANY_CLASS
-    if tokenizer.ignore_merges or tokenizer.add_start_token:
+    if tokenizer.encloses:
+        return _ENCODER_CLASS if tokenizer.pattern == "gpt2" else _ANY_CLASS
+    if tokenizer.add_start_token:
         return _ANY_CLASS
     return _CLASSES.get(tokenizer.pattern, _ANY_CLASS)
 
 
 def _name_roles(tokenizer):
     roles = {theirs: getattr(tokenizer, role) for role, theirs in ROLES.items()}
+    if tokenizer.encloses:
+        start = tokenizer.id_to_token(tokenizer.start_token_id)
+        special = tokenizer.special_tokens
+        unknown = "<unk>" if "<unk>" in special else tokenizer.end_token
+        roles |= {"bos_token": start, "cls_token": start, "sep_token": tokenizer.end_token}
+        # A role that nothing plays is named too, or its default would be added.
+        return {**roles, "unk_token": unknown}
     if tokenizer.pattern != "gpt2":
         return {"unk_token": None, **roles}
     named = {role: token for role, token in roles.items() if token is not None}
@@ -126,6 +144,9 @@ def read_files(folder):
             "tokenizer_config.json must not ask for add_prefix_space. "
             f"Received: {named['add_prefix_space']!r:.40} in {str(folder)!r}."
         )
+    if found["encloses"]:
+        named = _complete_roles(named, found)
+    _add_more(folder, named, found)
     special = find_special(
         found["special_tokens"], found["vocabulary"], named, ROLES.values(), folder
     )
@@ -133,39 +154,71 @@ def read_files(folder):
         special = ["<|endoftext|>"]
     found["special_tokens"] = special
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
+    if not found["encloses"]:
+        check_add_end(check, named)
     start, add_start = read_add_start(check, named, found.get("start_token"))
     roles = {role: get_content(named.get(theirs)) for role, theirs in ROLES.items()}
-    roles |= {"start_token": start, "add_start_token": add_start}
+    roles |= {"start_token": start, "add_start_token": add_start and not found["encloses"]}
     if "eos_token" not in named and "<|endoftext|>" in found["special_tokens"]:
         roles["end_token"] = "<|endoftext|>"
     return {**found, **roles}
 
 
+def _complete_roles(named, found):
+    """Names the tokens of an encoder: those around a text, and what no file names."""
+    around = {"bos_token": found["start_token"], "eos_token": found["end_token"]}
+    known = {role: token for role, token in _ENCODER_ROLES.items() if token in found["vocabulary"]}
+    return {**known, **named, **around}
+
+
+def _add_more(folder, named, found):
+    """Adds the tokens that stand beside `tokenizer.json` alone."""
+    roles = {**dict.fromkeys(_ENCODER_ROLES), "eos_token": "<|endoftext|>"}
+    known = set(found["special_tokens"])
+    for check, tokens in read_more_added(folder, named, _KIND, roles):
+        tokens = [token for token in tokens if get_content(token) not in known]
+        added = read_byte_pair_added(check, tokens, found["vocabulary"], found["composes"])
+        for name, more in added.items():
+            found[name] = [*found[name], *more]
+
+
 def _read_slow(folder, named):
     vocabulary = read_json(folder / "vocab.json")
-    described = named.get("added_tokens_decoder") or {}
-    check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    check.expect_section("added_tokens_decoder", described)
-    ids = {int(index): token for index, token in described.items() if index.isdecimal()}
-    if (folder / "added_tokens.json").is_file():
-        for token, index in read_json(folder / "added_tokens.json").items():
-            ids.setdefault(index, {"content": token, "special": True})
-    tokens = [{**token, "id": index} for index, token in ids.items() if isinstance(token, dict)]
-    added = read_byte_pair_added(check, tokens, vocabulary)
-    pattern = _find_pattern(named.get("tokenizer_class"))
     lines = [line.rstrip("\r") for line in read_text(folder / "merges.txt").split("\n")]
     if lines[0].startswith("#version"):
         del lines[0]
-    return {
+    class_name = _find_class(folder, named)
+    pattern = next((key for key, known in _CLASSES.items() if known == class_name), "gpt2")
+    found = {
         "vocabulary": vocabulary,
         "merges": [line for line in lines if line],
         "pattern": pattern,
         "composes": pattern == "qwen2",
-        **added,
+        "encloses": class_name == _ENCODER_CLASS,
+        **{"special_tokens": [], "strip_left": [], "visible_tokens": []},
+    }
+    if not found["encloses"]:
+        return found
+    roles = {
+        role: get_content(named.get(role, default)) for role, default in _ENCODER_ROLES.items()
+    }
+    special = [token for token in dict.fromkeys(roles.values()) if token in vocabulary]
+    return {
+        **found,
+        "special_tokens": special,
+        # As that class has it where no file says otherwise.
+        "strip_left": [token for token in special if token == roles["mask_token"]],
+        "start_token": roles["cls_token"],
+        "end_token": roles["sep_token"],
     }
 
 
-def _find_pattern(class_name):
-    """What splits text where no tokenizer.json says it."""
-    name = class_name.removesuffix("Fast") if isinstance(class_name, str) else None
-    return next((pattern for pattern, known in _CLASSES.items() if known == name), "gpt2")
+def _find_class(folder, named):
+    """What splits text, and puts tokens around it, where no `tokenizer.json` says it."""
+    name = named.get("tokenizer_class")
+    if isinstance(name, str):
+        return name.removesuffix("Fast")
+    if (folder / "config.json").is_file():
+        model_type = read_json(folder / "config.json").get("model_type")
+        return _ENCODER_CLASS if model_type in _ENCODERS else None
+    return None

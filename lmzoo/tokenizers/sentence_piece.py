@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.tokenizers.sentence_piece_added import check_added_tokens
 from lmzoo.tokenizers.sentence_piece_decoder import SentencePieceDecoder
 from lmzoo.tokenizers.sentence_piece_encoder import SentencePieceEncoder
 from lmzoo.tokenizers.sentence_piece_files import (
-    check_added_tokens,
     read_sentence_piece_files,
     write_sentence_piece_files,
 )
@@ -30,11 +30,13 @@ class SentencePieceTokenizer(Tokenizer):
     The ids are those of the sentencepiece library, but where a unigram model finds two ways to cut
     a word equally probable ("l", "ll" and "ll", "l"): then rounding decides, in each release of the
     library in its own way. (transformers 5 puts no space before a text of Llama 2 or Mistral that
-    begins with one; the library does.) Invalid UTF-8 is read as Python's
-    `bytes.decode("utf-8", "replace")` reads it. No special token but the unknown one comes out of
-    text unless `allow_special=True`. The model is checked before the op sees any of it. The
-    tokenizer is saved with the graph that uses it; a process that loads this graph needs
-    tensorflow-text's ops: TensorFlow Serving has them, others `import tensorflow_text` first.
+    begins with one; the library does. With a unigram model that has pieces of bytes transformers 5
+    gives the unknown id for a character without a piece, where the library gives its bytes.)
+    Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
+    but the unknown one comes out of text unless `allow_special=True`. The model is checked before
+    the op sees any of it. The tokenizer is saved with the graph that uses it; a process that loads
+    this graph needs tensorflow-text's ops: TensorFlow Serving has them, others `import
+    tensorflow_text` first.
 
     Args:
         model: bytes. A SentencePiece model file, unigram or BPE.
@@ -50,6 +52,9 @@ class SentencePieceTokenizer(Tokenizer):
             `tokenize_prompts`; None falls back to `pad_token`. It is not what the decoder of a
             `Seq2SeqLM` begins with, which is that task's own `start_token_id`.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
+        encloses: bool. If True, the files that `save` writes put the start token before a text
+            and the end token behind it, as those of a multilingual MiniLM. `tokenize` puts nothing
+            there.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -68,8 +73,6 @@ class SentencePieceTokenizer(Tokenizer):
     https://arxiv.org/abs/1910.10683, section 3.1.4, for sentinels.
     """
 
-    # T5 puts one end token between the texts of a pair.
-    num_separators = 1
     # Nothing in T5's vocabulary stands for a masked token: a sentinel stands for a whole span.
     mask_token = mask_token_id = None
 
@@ -83,6 +86,7 @@ class SentencePieceTokenizer(Tokenizer):
         unknown_token="<unk>",
         start_token=None,
         add_start_token=False,
+        encloses=False,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
         super().__init__("sentence_piece_tokenizer", vocabulary)
@@ -97,6 +101,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.pad_token = self._check_special("pad_token", pad_token)
         self.start_token = self._check_special("start_token", start_token)
         self.add_start_token = self._check_start(add_start_token)
+        self.encloses = self._check_encloses(encloses)
 
     @classmethod
     def train(
@@ -168,7 +173,7 @@ class SentencePieceTokenizer(Tokenizer):
             FileNotFoundError: if neither is there.
             ValueError: if a file is too large, broken, or describes another kind of tokenizer.
         """
-        arguments = read_sentence_piece_files(folder)
+        arguments, added = read_sentence_piece_files(folder)
         try:
             tokenizer = cls(**arguments)
         except (TypeError, ValueError) as error:
@@ -176,7 +181,7 @@ class SentencePieceTokenizer(Tokenizer):
                 f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
                 f"where this does not hold: {error}"
             ) from error
-        check_added_tokens(folder, tokenizer._vocabulary.ids)
+        check_added_tokens(added, tokenizer._vocabulary)
         return tokenizer
 
     def save(self, folder):
@@ -189,6 +194,11 @@ class SentencePieceTokenizer(Tokenizer):
             folder: str or path. Made if it is not there.
         """
         write_sentence_piece_files(folder, self, self._vocabulary)
+
+    @property
+    def num_separators(self):
+        """int. How many end tokens stand between the texts of a pair: T5's one, XLM-R's two."""
+        return 2 if self.encloses else 1
 
     @property
     def unknown_token_id(self):

@@ -31,22 +31,19 @@ def can_be_fast(vocabulary):
     return bool(plain and model.add_dummy_prefix and model.remove_extra_whitespaces)
 
 
-def make_fast_form(vocabulary, added, end):
+def make_fast_form(vocabulary, added, finish):
     """Describes a tokenizer as transformers describes T5's.
 
     Args:
         vocabulary: SentencePieceVocabulary, for which `can_be_fast` is True.
         added: list of dict. The special tokens, described.
-        end: str or None. Stands behind a text.
+        finish: dict. The post-processor.
     Returns:
         dict.
     """
     model = vocabulary.model
     pieces = list(zip(model.pieces, model.scores, strict=True))
     pieces += [(token, 0.0) for token in vocabulary.tokens[len(pieces) :]]
-    close = [] if end is None else [{"SpecialToken": {"id": end, "type_id": 0}}]
-    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
-    special = {} if end is None else {end: vocabulary.ids[end]}
     return {
         "version": "1.0",
         "truncation": None,
@@ -60,15 +57,7 @@ def make_fast_form(vocabulary, added, end):
             "type": "Sequence",
             "pretokenizers": [{"type": "WhitespaceSplit"}, _SPACES],
         },
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [first, *close],
-            "pair": [first, *close, second, *close],
-            "special_tokens": {
-                token: {"id": token, "ids": [index], "tokens": [token]}
-                for token, index in special.items()
-            },
-        },
+        "post_processor": finish,
         "decoder": _SPACES,
         "model": {
             "type": "Unigram",
@@ -100,8 +89,6 @@ def read_fast_form(path, kind):
     pieces = _read_pieces(check, model.get("vocab"))
     names = [piece for piece, _ in pieces]
     added = content.get("added_tokens") or []
-    if not isinstance(added, list):
-        check.refuse("added_tokens", added, "a list")
     ids = {name: index for index, name in enumerate(names)}
     special = check.read_added(added, ids, refused=("single_word", "normalized"))
     # Sentinels that are added tokens stand behind the pieces.

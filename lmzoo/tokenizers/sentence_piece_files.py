@@ -1,16 +1,34 @@
 """A SentencePiece tokenizer as Hugging Face files, both ways."""
 
-import dataclasses
 import pathlib
 
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
+from lmzoo.tokenizers.sentence_piece_added import (
+    add_control_pieces,
+    find_added_special,
+    list_added_tokens,
+)
 from lmzoo.tokenizers.sentence_piece_fast_form import can_be_fast, make_fast_form, read_fast_form
-from lmzoo.tokenizers.sentence_piece_model import MAX_BYTES, PieceType, SentencePieceModel
+from lmzoo.tokenizers.sentence_piece_model import MAX_BYTES
 from lmzoo.tokenizers.sentence_piece_pair_form import can_be_pairs, make_pair_form, read_pair_form
-from lmzoo.tokenizers.start_templates import read_add_start, read_start
-from lmzoo.tokenizers.token_files import FileCheck, describe_special, get_content, read_named
+from lmzoo.tokenizers.start_templates import (
+    check_add_end,
+    make_enclosing_template,
+    make_end_template,
+    make_template,
+    read_add_start,
+    read_enclosing,
+    read_start,
+)
+from lmzoo.tokenizers.token_files import (
+    FileCheck,
+    describe_special,
+    get_content,
+    read_additional,
+    read_named,
+)
 
-__all__ = ["ROLES", "check_added_tokens", "read_sentence_piece_files", "write_sentence_piece_files"]
+__all__ = ["ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 
 # What lmzoo and Hugging Face call the tokens a model asks for by role, and T5's own.
 ROLES = {
@@ -38,9 +56,12 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
+    roles = _name_roles(tokenizer)
     named = {theirs: token for theirs, token in roles.items() if token is not None}
+    # Sentinels of the model's own are no added tokens: they have a space before them there.
     added = {vocabulary.ids[token]: describe_special(token) for token in vocabulary.special_tokens}
+    if vocabulary.has_sentinels:
+        added = {index: added[index] for index in added if index not in vocabulary.sentinel_ids}
     behind = [] if vocabulary.has_sentinels else list(vocabulary.sentinel_ids)
     own = {vocabulary.tokens[index] for index in vocabulary.own_special_ids()}
     more = [vocabulary.tokens[index] for index in behind]
@@ -48,11 +69,10 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     pairs = can_be_pairs(vocabulary)
     write_bytes(folder / ("tokenizer.model" if pairs else "spiece.model"), vocabulary.data)
     write_json(folder / "special_tokens_map.json", {**named, "additional_special_tokens": more})
-    add_start = tokenizer.add_start_token
     write_json(
         folder / "tokenizer_config.json",
         {
-            **(_name_llama(add_start) if pairs else _name_t5(add_start, len(behind))),
+            **_name_class(tokenizer, pairs, len(behind)),
             "clean_up_tokenization_spaces": False,
             # A role that nothing plays is named too, or its default would be added.
             **roles,
@@ -60,23 +80,43 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    added = [{"id": index, **token} for index, token in added.items()]
-    if pairs:
-        start = tokenizer.id_to_token(tokenizer.start_token_id) if add_start else None
-        write_json(folder / "tokenizer.json", make_pair_form(vocabulary, added, start))
-    elif can_be_fast(vocabulary):
-        form = make_fast_form(vocabulary, added, tokenizer.end_token)
+    if pairs or can_be_fast(vocabulary):
+        added = [{"id": index, **token} for index, token in added.items()]
+        make_form = make_pair_form if pairs else make_fast_form
+        form = make_form(vocabulary, added, _make_finish(tokenizer, vocabulary.ids, pairs))
         write_json(folder / "tokenizer.json", form)
 
 
-def _name_t5(add_start, num_sentinels):
+def _name_roles(tokenizer):
+    roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
+    if not tokenizer.encloses:
+        return roles
+    start, end = tokenizer.id_to_token(tokenizer.start_token_id), tokenizer.end_token
+    mask = "<mask>" if "<mask>" in tokenizer.special_tokens else None
+    return {**roles, "bos_token": start, "cls_token": start, "sep_token": end, "mask_token": mask}
+
+
+def _make_finish(tokenizer, ids, pairs):
+    """What `tokenizer.json` puts around a text."""
+    start = None
+    if tokenizer.encloses or tokenizer.add_start_token:
+        start = tokenizer.id_to_token(tokenizer.start_token_id)
+    if tokenizer.encloses:
+        return make_enclosing_template(start, tokenizer.end_token, ids, tokenizer.num_separators)
+    if pairs:
+        return start and make_template(start, ids[start])
+    return make_end_template(tokenizer.end_token, tokenizer.end_token_id)
+
+
+def _name_class(tokenizer, pairs, num_sentinels):
+    add_start = tokenizer.add_start_token
+    if tokenizer.encloses:
+        return {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if pairs:
+        # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
+        return {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": add_start}
     named = {"tokenizer_class": "T5Tokenizer", "extra_ids": num_sentinels}
     return {**named, "add_bos_token": True} if add_start else named
-
-
-def _name_llama(add_start):
-    # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": add_start}
 
 
 def read_sentence_piece_files(folder):
@@ -85,101 +125,76 @@ def read_sentence_piece_files(folder):
     Args:
         folder: str or path.
     Returns:
-        dict of the arguments of `SentencePieceTokenizer`.
+        dict of the arguments of `SentencePieceTokenizer`, and the tokens that the files add, as
+        `list_added_tokens` gives them.
     Raises:
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
     folder = pathlib.Path(folder)
-    named = read_named(folder)
+    named, fast = read_named(folder), folder / "tokenizer.json"
+    form = read_json(fast) if fast.is_file() else {}
+    added = list_added_tokens(folder, named, form, _KIND)
+    special, more = find_added_special(added), read_additional(folder, named)
+    every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
+    sentinels = [token for token in every if token.startswith("<extra_id_")]
+    found, is_llama = _read_model(folder, form, special)
+    around = _read_around(fast, form, named, is_llama)
+    encloses = len(around) == 2
+    if found["num_sentinels"] is None:
+        found["num_sentinels"] = len(sentinels) or (0 if encloses else _NUM_SENTINELS)
+    if is_llama:
+        named = {**_LLAMA_ROLES, **named}
+    elif "extra_ids" in named:
+        found["num_sentinels"] = named["extra_ids"]
+    if encloses:
+        named = {**named, **dict(zip(("bos_token", "eos_token"), around, strict=True))}
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    more = named.get("additional_special_tokens") or []
-    if not isinstance(more, list):
-        check.refuse("additional_special_tokens", more, "a list")
-    more = [token for token in map(get_content, more) if token is not None]
-    sentinels = [token for token in more if token.startswith("<extra_id_")]
+    if is_llama and not encloses:
+        check_add_end(check, named)
+    first = around[0] if len(around) == 1 else None
+    start, add_start = read_add_start(check, named, first)
+    named_more = [token for token in more if token not in sentinels]
+    roles = {
+        role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
+    }
+    return {
+        **found,
+        **roles,
+        "special_tokens": [*named_more, *special.values()],
+        "start_token": start,
+        "add_start_token": add_start and not encloses,
+        "encloses": encloses,
+    }, added
+
+
+def _read_model(folder, form, special):
+    """Finds the model: `model` and `num_sentinels`, which may be None, and if it is as Llama's."""
     if (folder / "spiece.model").is_file():
-        found = {
-            "model": read_bytes(folder / "spiece.model", MAX_BYTES),
-            "num_sentinels": len(sentinels) or _NUM_SENTINELS,
-        }
-    elif (folder / "tokenizer.model").is_file():
-        found = _read_llama(folder)
-    elif (folder / "tokenizer.json").is_file():
-        found = _read_json_alone(folder / "tokenizer.json")
-    else:
+        model = read_bytes(folder / "spiece.model", MAX_BYTES)
+        return {"model": model, "num_sentinels": None}, False
+    if (folder / "tokenizer.model").is_file():
+        model = read_bytes(folder / "tokenizer.model", MAX_BYTES)
+        return {"model": add_control_pieces(model, special), "num_sentinels": 0}, True
+    if not form:
         raise FileNotFoundError(
             "`folder` must hold spiece.model, tokenizer.model or tokenizer.json. "
             f"Received: {str(folder)!r}."
         )
-    if "start" in found:
-        named = {**_LLAMA_ROLES, **named}
-    elif "extra_ids" in named:
-        found["num_sentinels"] = named["extra_ids"]
-    start, add_start = read_add_start(check, named, found.pop("start", None))
-    found["special_tokens"] = [token for token in more if token not in sentinels]
-    roles = {
-        role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
-    }
-    return {**found, **roles, "start_token": start, "add_start_token": add_start}
-
-
-def _read_llama(folder):
-    """The model that Llama's folders have; without a `tokenizer.json` prompts have a start."""
-    named, path = read_named(folder), folder / "tokenizer.json"
-    model = read_bytes(folder / "tokenizer.model", MAX_BYTES)
-    found = {"model": _add_tokens(model, named.get("added_tokens_decoder")), "num_sentinels": 0}
-    if not path.is_file():
-        return {**found, "start": get_content(named.get("bos_token")) or "<s>"}
-    finish = read_json(path).get("post_processor")
-    return {**found, "start": read_start(FileCheck(path, _KIND), finish)}
-
-
-def _add_tokens(data, described):
-    """The model with the tokens behind its pieces, such as a later `<pad>`, as control pieces."""
-    if not isinstance(described, dict):
-        return data
-    try:
-        model = SentencePieceModel.parse(data)
-    except ValueError:
-        # Whoever opens it says what is wrong with it.
-        return data
-    size = len(model.pieces)
-    more = []
-    while token := get_content(described.get(str(size + len(more)))):
-        more.append(token)
-    if not more:
-        return data
-    return dataclasses.replace(
-        model,
-        pieces=(*model.pieces, *more),
-        scores=(*model.scores, *[0.0] * len(more)),
-        types=(*model.types, *[PieceType.CONTROL] * len(more)),
-    ).serialize()
-
-
-def _read_json_alone(path):
-    model = read_json(path).get("model")
+    model = form.get("model")
     is_pairs = isinstance(model, dict) and model.get("type", "BPE") == "BPE"
-    return (read_pair_form if is_pairs else read_fast_form)(path, _KIND)
+    read_form = read_pair_form if is_pairs else read_fast_form
+    return read_form(folder / "tokenizer.json", _KIND), is_pairs
 
 
-def check_added_tokens(folder, ids):
-    """Refuses a folder whose `tokenizer_config.json` numbers tokens in another way.
-
-    Args:
-        folder: str or path.
-        ids: dict of str to int. The vocabulary.
-    Raises:
-        ValueError: if a token has another id.
-    """
-    folder = pathlib.Path(folder)
-    described = read_named(folder).get("added_tokens_decoder") or {}
-    check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    check.expect_section("added_tokens_decoder", described)
-    for index, token in described.items():
-        content = get_content(token) or ""
-        # mT5's sentinels have a space before them.
-        known = ids.get(content, ids.get(content.removeprefix("\u2581")))
-        if str(known) != index:
-            check.refuse("added_tokens_decoder", {index: content}, "the tokens' own ids")
+def _read_around(fast, form, named, is_llama):
+    """What stands before a text, or around it: a tuple of no, one or two tokens."""
+    check, finish = FileCheck(fast, _KIND), form.get("post_processor")
+    enclosing = read_enclosing(check, finish)
+    if enclosing is not None:
+        return enclosing
+    if not is_llama:
+        return ()
+    # Without a `tokenizer.json` prompts have a start.
+    start = read_start(check, finish) if form else get_content(named.get("bos_token")) or "<s>"
+    return () if start is None else (start,)

@@ -2,7 +2,6 @@
 
 from lmzoo.json_files import read_json
 from lmzoo.tokenizers.sentence_piece_model import PieceType, SentencePieceModel
-from lmzoo.tokenizers.start_templates import make_template, read_start
 from lmzoo.tokenizers.token_files import FileCheck
 
 __all__ = ["can_be_pairs", "make_pair_form", "read_pair_form"]
@@ -51,13 +50,13 @@ def can_be_pairs(vocabulary):
     return bool(plain and model.add_dummy_prefix and not model.remove_extra_whitespaces)
 
 
-def make_pair_form(vocabulary, added, start):
+def make_pair_form(vocabulary, added, finish):
     """Describes a tokenizer as transformers describes Llama 2's.
 
     Args:
         vocabulary: SentencePieceVocabulary, for which `can_be_pairs` is True.
         added: list of dict. The special tokens, described.
-        start: str or None. Stands before a prompt.
+        finish: dict or None. The post-processor.
     Returns:
         dict.
     """
@@ -72,7 +71,7 @@ def make_pair_form(vocabulary, added, start):
         "added_tokens": added,
         "normalizer": {"type": "Sequence", "normalizers": _SPACES},
         "pre_tokenizer": None,
-        "post_processor": start and make_template(start, vocabulary.ids[start]),
+        "post_processor": finish,
         "decoder": {"type": "Sequence", "decoders": _DECODER},
         "model": {
             "type": "BPE",
@@ -104,8 +103,7 @@ def read_pair_form(path, kind):
         path: pathlib.Path.
         kind: str. The tokenizer that is expected.
     Returns:
-        dict with the model file as `model`, `num_sentinels`, and `start`: str or None, what stands
-        before a text.
+        dict with the model file as `model`, and `num_sentinels`.
     Raises:
         ValueError: if the file is broken or describes another kind of tokenizer.
     """
@@ -118,15 +116,13 @@ def read_pair_form(path, kind):
     check.expect_section("model.vocab", model.get("vocab"))
     ids = dict(model["vocab"])
     added = content.get("added_tokens") or []
-    if not isinstance(added, list):
-        check.refuse("added_tokens", added, "a list")
-    added = check.read_added(added, ids, ("single_word", "lstrip", "rstrip"), takes_visible=True)
+    added = check.read_added(added, ids, ("single_word", "lstrip", "rstrip"))
     special = {token["content"] for token in added}
     if sorted(map(str, ids.values())) != sorted(map(str, range(len(ids)))):
         check.refuse("model.vocab", len(ids), "the ids from 0 to its size - 1 as tokens")
     pieces = sorted(ids, key=ids.get)
     unknown = model.get("unk_token") or "<unk>"
-    if unknown not in special:
+    if not isinstance(unknown, str) or unknown not in special:
         check.refuse("model.unk_token", unknown, "a special token")
     scores = _read_scores(check, model.get("merges"), set(pieces) - special)
     types = [PieceType.CONTROL if piece in special else PieceType.NORMAL for piece in pieces]
@@ -149,8 +145,7 @@ def read_pair_form(path, kind):
             f"{path.name} must describe a SentencePiece model. Received: {str(path)!r}, and "
             f"{error}."
         ) from error
-    start = read_start(check, content.get("post_processor"))
-    return {"model": made.serialize(), "num_sentinels": 0, "start": start}
+    return {"model": made.serialize(), "num_sentinels": 0}
 
 
 def _check_spaces(check, content):
@@ -174,7 +169,8 @@ def _read_scores(check, merges, pieces):
         check.refuse("model.merges", merges, "a list")
     scores, found, last = {}, set(), None
     for merge in merges:
-        pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        pair = tuple(pair) if isinstance(pair, list) else ()
         if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             check.refuse("model.merges", merge, "pairs of tokens")
         made = pair[0] + pair[1]

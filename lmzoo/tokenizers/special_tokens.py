@@ -72,14 +72,28 @@ class SpecialTokenFinder(tf.Module):
         """
         pieces, special_ids = self.split(text)
         ids = encode(tf.where(special_ids < 0, pieces.values, b""))
+        return self.join(pieces.row_splits, special_ids, ids)
+
+    def join(self, row_splits, special_ids, ids):
+        """Puts the ids of pieces together to those of rows.
+
+        Args:
+            row_splits: int64 (B + 1,). At which piece each row begins.
+            special_ids: int32 (P,). As `split` gives them.
+            ids: tf.RaggedTensor int32 (P, None). Those of a special token do not count.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        is_special = special_ids >= 0
+        kept = tf.boolean_mask(ids.values, ~tf.gather(is_special, find_segments(ids.row_splits)))
+        lengths = tf.where(is_special, tf.constant(0, tf.int64), ids.row_lengths())
+        kept = tf.RaggedTensor.from_row_lengths(kept, lengths, validate=False)
         found = tf.RaggedTensor.from_row_lengths(
-            tf.boolean_mask(special_ids, special_ids >= 0),
-            tf.cast(special_ids >= 0, tf.int64),
-            validate=False,
+            tf.boolean_mask(special_ids, is_special), tf.cast(is_special, tf.int64), validate=False
         )
-        both = tf.concat([ids, found], 1)
+        both = tf.concat([kept, found], 1)
         return tf.RaggedTensor.from_row_splits(
-            both.values, tf.gather(both.row_splits, pieces.row_splits), validate=False
+            both.values, tf.gather(both.row_splits, row_splits), validate=False
         )
 
 

@@ -5,7 +5,15 @@ import pathlib
 
 from lmzoo.json_files import read_json
 
-__all__ = ["FileCheck", "describe_special", "find_special", "get_content", "read_named"]
+__all__ = [
+    "FileCheck",
+    "describe_special",
+    "find_special",
+    "get_content",
+    "read_additional",
+    "read_more_added",
+    "read_named",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +72,7 @@ class FileCheck:
         """Reads the special tokens that a file describes, and adds them to the vocabulary.
 
         Args:
-            tokens: list of dict. What stands as `added_tokens`.
+            tokens: what stands as `added_tokens`, a list of dict.
             vocabulary: dict of str to int. New tokens are put into it.
             refused: tuple of str. The options of a token that must be off.
             takes_visible: bool. If True, a token need not be special.
@@ -72,8 +80,11 @@ class FileCheck:
             list of dict, those of `tokens`, which are now known to have a str as `content` and a
             bool as `special`.
         Raises:
-            ValueError: if one is not special, has such an option, or another id.
+            ValueError: if they are no list; or if one is not special, has such an option, or has
+                another id.
         """
+        if not isinstance(tokens, list):
+            self.refuse("added_tokens", tokens, "a list")
         for token in tokens:
             if not isinstance(token, dict) or not isinstance(token.get("content"), str):
                 self.refuse("added_tokens", token, "objects with a `content`")
@@ -107,6 +118,67 @@ def read_named(folder):
     return named
 
 
+def read_more_added(folder, named, kind, roles):
+    """Reads the added tokens that stand beside `tokenizer.json`, which old folders do not have.
+
+    Args:
+        folder: pathlib.Path.
+        named: dict, as `read_named` gives it.
+        kind: str. The tokenizer that is expected.
+        roles: dict of str to str or None. The keys of `named` that name a token each, and what
+            transformers takes where they do not.
+    Returns:
+        checks and tokens: list of (FileCheck, list of dict), of `tokenizer_config.json` and
+        `added_tokens.json`, for `FileCheck.read_added`. What plays a role is special.
+    Raises:
+        ValueError: if a file is too large or broken.
+    """
+    check = FileCheck(folder / "tokenizer_config.json", kind)
+    described = named.get("added_tokens_decoder") or {}
+    check.expect_section("added_tokens_decoder", described)
+    special = {get_content(named.get(theirs, default)) for theirs, default in roles.items()}
+    special.update(read_additional(folder, named))
+    tokens = []
+    for index, token in described.items():
+        if not index.isdecimal() or not isinstance(token, dict):
+            check.refuse("added_tokens_decoder", {index: token}, "tokens as objects by their ids")
+        is_special = get_content(token) in special or token.get("special", False)
+        tokens.append({**token, "id": int(index), "special": is_special})
+    found = [(check, tokens)]
+    if (folder / "added_tokens.json").is_file():
+        known = {get_content(token) for token in tokens}
+        more = [
+            {
+                **{"content": token, "id": index},
+                **{"special": token in special, "normalized": token not in special},
+            }
+            for token, index in read_json(folder / "added_tokens.json").items()
+            if token not in known
+        ]
+        found.append((FileCheck(folder / "added_tokens.json", kind), more))
+    return found
+
+
+def read_additional(folder, named):
+    """Reads the special tokens that play no role.
+
+    Args:
+        folder: pathlib.Path.
+        named: dict, as `read_named` gives it.
+    Returns:
+        list of str.
+    Raises:
+        ValueError: if they are no list.
+    """
+    more = named.get("additional_special_tokens") or []
+    if not isinstance(more, list):
+        raise ValueError(
+            "tokenizer_config.json must have a list as `additional_special_tokens`. "
+            f"Received: {more!r:.80} in {str(folder)!r}."
+        )
+    return [token for token in map(get_content, more) if token is not None]
+
+
 def find_special(special_tokens, vocabulary, named, roles, folder):
     """Adds the special tokens that the two small files name.
 
@@ -119,10 +191,10 @@ def find_special(special_tokens, vocabulary, named, roles, folder):
     Returns:
         list of str, each once.
     Raises:
-        ValueError: if one is not in the vocabulary.
+        ValueError: if one is not in the vocabulary, or the additional ones are no list.
     """
     special = dict.fromkeys(special_tokens)
-    more = named.get("additional_special_tokens") or []
+    more = read_additional(folder, named)
     for entry in [*(named.get(theirs) for theirs in roles), *more]:
         token = get_content(entry)
         if token is None:

@@ -31,6 +31,8 @@ class Tokenizer(tf.Module):
     _strip_left = ()
     # Whether a prompt that is to be continued begins with the start token.
     add_start_token = False
+    # Whether files say that a text stands between the start and the end token.
+    encloses = False
 
     def __init__(self, name, vocabulary):
         super().__init__(name=name)
@@ -232,6 +234,16 @@ class Tokenizer(tf.Module):
                 "add_start_token=True."
             )
         return add_start_token
+
+    def _check_encloses(self, encloses):
+        if not isinstance(encloses, bool):
+            raise TypeError(f"`encloses` must be True or False. Received: {encloses!r:.80}.")
+        if encloses and None in (self.start_token_id, self.end_token_id):
+            raise ValueError(
+                "`encloses` must not be True without a start and an end token. Received: "
+                "encloses=True."
+            )
+        return encloses
 
 
 def read_text(text):

@@ -8,6 +8,7 @@ from lmzoo.tokenizers.token_files import (
     describe_special,
     find_special,
     get_content,
+    read_more_added,
     read_named,
 )
 
@@ -127,7 +128,7 @@ def read_word_piece_files(folder):
     if (folder / "tokenizer.json").is_file():
         found = _read_fast(folder / "tokenizer.json")
     elif (folder / "vocab.txt").is_file():
-        found = _read_slow(folder / "vocab.txt", named, check)
+        found = _read_slow(folder / "vocab.txt")
     else:
         raise FileNotFoundError(
             f"`folder` must hold tokenizer.json or vocab.txt. Received: {str(folder)!r}."
@@ -136,6 +137,12 @@ def read_word_piece_files(folder):
     for name, (_, theirs) in _CLEANING.items():
         if theirs in named:
             found[name] = named[theirs]
+    more = read_more_added(folder, named, _KIND, dict(ROLES.values()))
+    for source, tokens in more:
+        found["special_tokens"] += _read_added(source, tokens, found["vocabulary"])
+    if not found["special_tokens"]:
+        defaults = (token for _, token in ROLES.values())
+        found["special_tokens"] = [token for token in defaults if token in found["vocabulary"]]
     theirs = [name for name, _ in ROLES.values()]
     special = find_special(found["special_tokens"], found["vocabulary"], named, theirs, folder)
     roles = {}
@@ -166,8 +173,6 @@ def _read_fast(path):
     check.expect_section("model.vocab", model.get("vocab"))
     vocabulary = dict(model["vocab"])
     tokens = content.get("added_tokens") or []
-    if not isinstance(tokens, list):
-        check.refuse("added_tokens", tokens, "a list")
     return {
         "vocabulary": vocabulary,
         "special_tokens": _read_added(check, tokens, vocabulary),
@@ -184,7 +189,7 @@ def _read_added(check, tokens, vocabulary):
     return [token["content"] for token in tokens]
 
 
-def _read_slow(path, named, check):
+def _read_slow(path):
     # Not splitlines: it also cuts at U+2028 and others, which are tokens of published files.
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     if not lines[-1]:
@@ -196,13 +201,4 @@ def _read_slow(path, named, check):
                 f"vocab.txt must hold a token once. Received: {line!r:.80} on the lines "
                 f"{vocabulary[line] + 1} and {index + 1} of {str(path)!r}."
             )
-    described = named.get("added_tokens_decoder") or {}
-    check.expect_section("added_tokens_decoder", described)
-    tokens = [
-        {**token, "id": int(index)}
-        for index, token in described.items()
-        if index.isdecimal() and isinstance(token, dict)
-    ]
-    special = _read_added(check, tokens, vocabulary)
-    default = [token for _, token in ROLES.values() if token in vocabulary]
-    return {"vocabulary": vocabulary, "special_tokens": special or default}
+    return {"vocabulary": vocabulary, "special_tokens": []}

@@ -1,6 +1,10 @@
 """Writes tests/golden/{t5,flan_t5}: two small T5s and what transformers computes with them.
 
-Run by hand where torch and transformers are installed:
+It also writes mt5_text: config.json of a small mT5, a spiece.model whose sentinels are pieces of
+its own, the small files that published folders have beside it, and in expected.json the ids that
+transformers gives some texts and how many words its tokenizer has.
+
+Run by hand where torch, transformers and sentencepiece are installed:
 
     python tests/golden/make_t5_golden.py
 
@@ -18,12 +22,14 @@ The norms of transformers take the mean of squares in float32 whatever the model
 take it in float64, else nothing could be compared beyond the seventh digit.
 """
 
+import io
 import json
 import pathlib
 import tempfile
 import zlib
 
 import numpy as np
+import sentencepiece
 import torch
 import transformers
 from transformers.models.t5 import modeling_t5
@@ -62,6 +68,13 @@ CASES = [
     {"num_beams": 4, "length_penalty": 2.0},
     {"num_beams": 4, "length_penalty": 0.0, "early_stopping": True},
     {"num_beams": 2, "repetition_penalty": 1.5, "no_repeat_ngram_size": 2},
+]
+
+MT5_TEXTS = [
+    "The model reads  text,",
+    "a <extra_id_0> b <extra_id_1> c",
+    "caf\u00e9 \ufb01 \u2603 \u6211",
+    "",
 ]
 
 
@@ -173,7 +186,41 @@ def make_buckets():
     }
 
 
+def write_mt5():
+    folder = FOLDER / "mt5_text"
+    folder.mkdir(exist_ok=True)
+    written = io.BytesIO()
+    lines = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(filter(None, lines)),
+        model_writer=written,
+        vocab_size=300,
+        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+        user_defined_symbols=["\u2581<extra_id_1>", "\u2581<extra_id_0>"],
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(written.getvalue())
+    # As in the published folders.
+    roles = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    config = {"additional_special_tokens": None, "extra_ids": 0, "sp_model_kwargs": {}}
+    config |= {**roles, "tokenizer_class": "T5Tokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
+    (folder / "special_tokens_map.json").write_text(json.dumps(roles) + "\n")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    sizes = {name: SIZES[name] for name in ("d_model", "d_kv", "d_ff", "num_heads", "num_layers")}
+    # The published ones have more rows than words.
+    config = transformers.MT5Config(**sizes, vocab_size=len(tokenizer) + 12)
+    with tempfile.TemporaryDirectory() as saved:
+        transformers.MT5ForConditionalGeneration(config).save_pretrained(saved)
+        text = pathlib.Path(saved, "config.json").read_text(encoding="utf-8")
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    ids = [tokenizer(text).input_ids for text in MT5_TEXTS]
+    expected = {"length": len(tokenizer), "texts": MT5_TEXTS, "ids": ids}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+
+
 def main():
+    write_mt5()
     modeling_t5.T5LayerNorm.forward = forward_in_float64
     generator = np.random.default_rng(3)
     source = generator.integers(2, 101, (2, SOURCE_LENGTH))

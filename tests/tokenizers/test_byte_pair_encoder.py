@@ -157,6 +157,76 @@ def test_a_visible_token_is_not_skipped(tokenizer):
     assert tokenizer.detokenize(ids).numpy() == b"a"
 
 
+WORDS = ["<|eot_id|>", "hat", "cafe\u0301"]
+
+
+@pytest.fixture(scope="module")
+def worded(tokenizer):
+    """The same tokenizer, with words that are special tokens and visible."""
+    parts = tokenizer._vocabulary
+    ids = {**parts.ids, **{word: len(parts.ids) + n for n, word in enumerate(WORDS[1:])}}
+    settings = {"pattern": tokenizer.pattern, "composes": tokenizer.composes}
+    special = [*SPECIAL, *WORDS[1:]]
+    return BytePairTokenizer(
+        ids, parts.merges, special, SPECIAL[1], visible_tokens=WORDS, **settings
+    )
+
+
+@pytest.mark.parametrize("tokenizer", ["qwen2"], indirect=True)
+def test_text_makes_visible_tokens_as_in_the_reference(worded, tmp_path, nasty_texts, draw_texts):
+    reference = make_reference(worded, tmp_path)
+    texts = ["a hats<|eot_id|><|end_of_text|>", "cafe\u0301\u0327hat\u0338", " cafe cafe\u0301 x"]
+    texts += ["<|eot_id|>".join(nasty_texts), "hat".join(draw_texts(5, 50)), *WORDS, "that\0hat"]
+    assert_same_ids(worded, reference, texts)
+    ids = worded.tokenize(texts[0]).numpy()
+    assert {worded.token_to_id("hat"), worded.token_to_id("<|eot_id|>")} < set(ids)
+    assert worded.token_to_id(SPECIAL[1]) not in ids
+    assert worded.detokenize(ids).numpy().decode() == texts[0]
+    reference.encode_special_tokens = False
+    theirs = [encoding.ids for encoding in reference.encode_batch(texts)]
+    assert worded.tokenize(texts, allow_special=True).to_list() == theirs
+    assert BytePairTokenizer.load(tmp_path).visible_tokens == worded.visible_tokens
+
+
+def test_offsets_of_visible_tokens_are_those_of_their_text(worded, tmp_path):
+    text = "x cafe\u0301 hat<|eot_id|> caf\u00e9 e\u0301"
+    ids, starts, ends = (rows.numpy() for rows in worded.tokenize_with_offsets(text))
+    assert ids.tolist() == make_reference(worded, tmp_path).encode(text).ids
+    found = [
+        text[start:end]
+        for index, start, end in zip(ids, starts, ends, strict=True)
+        if worded.id_to_token(index) in WORDS
+    ]
+    assert found == ["cafe\u0301", "hat", "<|eot_id|>"]
+    assert text[starts[-1] : ends[-1]].endswith("\u0301") and (starts[1:] >= starts[:-1]).all()
+
+
+def test_added_words_that_are_not_read_are_refused_by_name(worded, tmp_path):
+    worded.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["added_tokens"][-2].update(lstrip=True)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="`added_tokens.lstrip of 'hat'`.* Received: True"):
+        BytePairTokenizer.load(tmp_path)
+    content["added_tokens"][-2].update(lstrip=False, normalized=True)
+    path.write_text(json.dumps(content))
+    if worded.composes:
+        with pytest.raises(ValueError, match="`added_tokens.normalized of 'hat'`.* Received: True"):
+            BytePairTokenizer.load(tmp_path)
+    else:
+        assert "hat" in BytePairTokenizer.load(tmp_path).visible_tokens
+
+
+def test_a_visible_token_takes_no_white_space(worded):
+    parts = worded._vocabulary
+    with pytest.raises(ValueError, match="must not be in `strip_left`. Received: 'hat'"):
+        BytePairTokenizer(
+            *(parts.ids, parts.merges, parts.special_tokens, SPECIAL[1]),
+            **{"visible_tokens": ["hat"], "strip_left": ["hat"]},
+        )
+
+
 @pytest.mark.slow
 def test_it_is_at_least_half_as_fast_as_gpt2(tokenizer, library_text):
     parts = tokenizer._vocabulary

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from lmzoo.tokenizers import BytePairTokenizer
 
@@ -111,7 +111,12 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
     assert BytePairTokenizer.load(folder).token_to_id("<new>") == learned.vocabulary_size
     remove(folder, "tokenizer.json")
     (folder / "added_tokens.json").write_text(json.dumps({"<new>": learned.vocabulary_size}))
-    assert "<new>" in BytePairTokenizer.load(folder).special_tokens
+    again = BytePairTokenizer.load(folder)
+    assert "<new>" in again.special_tokens
+    # transformers takes a token without a role for a word.
+    assert again.visible_tokens == ("<new>",)
+    edit(folder / "tokenizer_config.json", lambda c: c.update(additional_special_tokens=["<new>"]))
+    assert BytePairTokenizer.load(folder).visible_tokens == ()
 
 
 def _set(*path_and_value):
@@ -143,6 +148,7 @@ def _set(*path_and_value):
         (_set("pre_tokenizer", "add_prefix_space", True), "add_prefix_space`.* Received: True"),
         (_set("pre_tokenizer", "use_regex", False), "use_regex`.* Received: False"),
         (_set("added_tokens", [7]), "`added_tokens`.* Received: 7"),
+        (_set("added_tokens", True), "`added_tokens`.* Received: True"),
         (_set("added_tokens", 0, "special", None), "endoftext.* Received: None"),
         (_set("added_tokens", 0, "rstrip", True), "`added_tokens.rstrip`.* Received: True"),
         (_set("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
@@ -164,6 +170,111 @@ def test_a_config_that_does_not_fit_is_refused(folder):
     edit(folder / "tokenizer_config.json", _set("pad_token", "[PAD]"))
     with pytest.raises(ValueError, match=r"must name tokens of the .* Received: '\[PAD\]'"):
         BytePairTokenizer.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("additional_special_tokens", 1.5, "`additional_special_tokens`. Received: 1.5"),
+        ("added_tokens_decoder", {"x": {"content": "a"}}, "by their ids.* Received: {'x': "),
+        ("added_tokens_decoder", {"5": "a"}, "as objects by their ids.* Received: {'5': 'a'}"),
+        ("add_eos_token", True, "False as `add_eos_token`.* Received: True"),
+    ],
+)
+def test_a_broken_config_is_refused(folder, name, value, message):
+    edit(folder / "tokenizer_config.json", _set(name, value))
+    with pytest.raises(ValueError, match=message):
+        BytePairTokenizer.load(folder)
+
+
+@pytest.mark.parametrize("gone", [[], ["tokenizer.json"]])
+def test_a_broken_file_of_added_tokens_is_refused(folder, gone):
+    remove(folder, *gone)
+    (folder / "added_tokens.json").write_text('{"<s>": [5]}')
+    with pytest.raises(ValueError, match=r"added_tokens.json .*id of '<s>'`.* Received: \[5\]"):
+        BytePairTokenizer.load(folder)
+
+
+ENCODER = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    learned = BytePairTokenizer.train(iter(["a cat, a hat, that cat " * 9]), 280, ENCODER)
+    parts = learned._vocabulary
+    roles = {"start_token": "<s>", "end_token": "</s>", "pad_token": "<pad>"}
+    roles |= {"mask_token": "<mask>", "strip_left": ["<mask>"]}
+    return BytePairTokenizer(parts.ids, parts.merges, ENCODER, **roles, encloses=True)
+
+
+def describe_encoder(tokenizer):
+    names = ("start_token", "end_token", "pad_token", "mask_token", "encloses", "_strip_left")
+    return [getattr(tokenizer, name) for name in names], set(tokenizer.special_tokens)
+
+
+def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(encoder, tmp_path):
+    encoder.save(tmp_path / "first")
+    reference = Tokenizer.from_file(str(tmp_path / "first" / "tokenizer.json"))
+    a, b = encoder.tokenize(["a cat's hat", " b"]).to_list()
+    assert reference.encode("a cat's hat").ids == [0, *a, 2]
+    assert reference.encode("a cat's hat", " b").ids == [0, *a, 2, 2, *b, 2]
+    config = json.loads((tmp_path / "first" / "tokenizer_config.json").read_text())
+    assert config["tokenizer_class"] == "RobertaTokenizer"
+    roles = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")
+    named = [config[f"{role}_token"] for role in roles]
+    assert named == ["<s>", "<s>", "</s>", "</s>", "<pad>", "<unk>", "<mask>"]
+    again = BytePairTokenizer.load(tmp_path / "first")
+    assert describe_encoder(again) == describe_encoder(encoder)
+    again.save(tmp_path / "second")
+    for path in (tmp_path / "first").iterdir():
+        assert (tmp_path / "second" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("small", [{"model_max_length": 512}, None])
+@pytest.mark.parametrize("kind", ["processing", "template", "class", "model type"])
+def test_roberta_opens_as_it_is_published(encoder, tmp_path, small, kind):
+    """`roberta-base` names none of its special tokens outside of tokenizer.json."""
+    encoder.save(tmp_path)
+    remove(tmp_path, *SMALL)
+    config = dict(small or {})
+    if kind == "class":
+        config["tokenizer_class"] = "RobertaTokenizer"
+    if config:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    if kind in ("class", "model type"):
+        remove(tmp_path, "tokenizer.json")
+        (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    else:
+        reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+        template = processors.TemplateProcessing(
+            single="<s> $A </s>",
+            pair="<s> $A </s> </s> $B </s>",
+            special_tokens=[("<s>", 0), ("</s>", 2)],
+        )
+        roberta = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+        reference.post_processor = roberta if kind == "processing" else template
+        reference.save(str(tmp_path / "tokenizer.json"))
+    assert describe_encoder(BytePairTokenizer.load(tmp_path)) == describe_encoder(encoder)
+
+
+def test_transformers_gives_an_encoders_ids(encoder, tmp_path, nasty_texts):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    encoder.save(tmp_path)
+    for gone in ([], ["tokenizer.json"]):
+        remove(tmp_path, *gone)
+        reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        assert len(reference) == encoder.vocabulary_size
+        assert reference.mask_token_id == 4 and reference.cls_token_id == 0
+        ids = encoder.tokenize(nasty_texts, allow_special=True).to_list()
+        assert reference(nasty_texts).input_ids == [[0, *row, 2] for row in ids]
+
+
+def test_only_a_tokenizer_with_both_tokens_encloses(learned):
+    parts = learned._vocabulary
+    with pytest.raises(ValueError, match="a start and an end token. Received: encloses=True"):
+        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, None, encloses=True)
+    with pytest.raises(TypeError, match="`encloses` must be True or False. Received: 'yes'"):
+        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, encloses="yes")
 
 
 def test_missing_files_are_named(folder, tmp_path_factory):

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
 from lmzoo.tokenizers.sentence_piece_files import ROLES
@@ -71,6 +72,8 @@ def test_sentinels_of_the_model_come_back(learn_model, tmp_path, model_type, spe
     first.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["spiece.model", *SMALL])
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    # They are pieces; to add them as they stand in text would number them anew.
+    assert "extra_id_" not in json.dumps(config["added_tokens_decoder"])
     assert config["extra_ids"] == 0 and config["additional_special_tokens"] == special
     again = SentencePieceTokenizer.load(tmp_path)
     assert describe(again) == describe(first) and len(again.sentinel_ids) == 3
@@ -103,6 +106,75 @@ def test_transformers_gives_the_same_ids(unigram_tokenizer, folder, library_text
         assert reference("a b").input_ids == [*unigram_tokenizer.tokenize("a b").numpy(), 1]
 
 
+def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model, tmp_path):
+    roles = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3, "control_symbols": ["<mask>"]}
+    data = learn_model("unigram", **roles)
+    first = SentencePieceTokenizer(data, 0, start_token="<s>", encloses=True)
+    first.save(tmp_path / "first")
+    reference = Tokenizer.from_file(str(tmp_path / "first" / "tokenizer.json"))
+    a, b = first.tokenize(["a cat's hat", "b"]).to_list()
+    assert reference.encode("a cat's hat").ids == [0, *a, 2]
+    assert reference.encode("a cat's hat", "b").ids == [0, *a, *[2] * first.num_separators, *b, 2]
+    config = json.loads((tmp_path / "first" / "tokenizer_config.json").read_text())
+    roles = ("bos", "cls", "eos", "sep", "pad", "unk", "mask")
+    named = [config[f"{role}_token"] for role in roles]
+    assert named == ["<s>", "<s>", "</s>", "</s>", "<pad>", "<unk>", "<mask>"]
+    SentencePieceTokenizer.load(tmp_path / "first").save(tmp_path / "second")
+    for path in (tmp_path / "first").iterdir():
+        assert (tmp_path / "second" / path.name).read_bytes() == path.read_bytes(), path.name
+    # As it is published: tokenizer.json alone, and no names.
+    for name in ("spiece.model", *SMALL):
+        (tmp_path / "second" / name).unlink()
+    again = SentencePieceTokenizer.load(tmp_path / "second")
+    assert again.encloses and describe(again)[1] == describe(first)[1]
+    assert again.special_tokens == first.special_tokens
+
+
+@pytest.mark.parametrize("small", [{"model_max_length": 512}, None])
+@pytest.mark.parametrize("gone", [[], ["spiece.model"], ["tokenizer.json"]])
+def test_t5_opens_as_it_is_published(unigram_tokenizer, folder, small, gone):
+    remove(folder, *SMALL, *gone)
+    if small:
+        (folder / "tokenizer_config.json").write_text(json.dumps(small))
+    again = SentencePieceTokenizer.load(folder)
+    assert again._vocabulary.ids == unigram_tokenizer._vocabulary.ids
+    assert describe(again)[1] == describe(unigram_tokenizer)[1] and not again.encloses
+
+
+def test_what_transformers_would_add_is_refused(unigram_tokenizer, folder):
+    size = unigram_tokenizer.vocabulary_size
+    path = folder / "added_tokens.json"
+    path.write_text(json.dumps({"covid": size}))
+    with pytest.raises(ValueError, match=f"added_tokens.json .*own ids.*: .'{size}': 'covid'"):
+        SentencePieceTokenizer.load(folder)
+    path.write_text(json.dumps({"a": unigram_tokenizer.token_to_id("a")}))
+    with pytest.raises(ValueError, match="True as `added_tokens.special of 'a'`.* Received: False"):
+        SentencePieceTokenizer.load(folder)
+    path.write_text(json.dumps({"<extra_id_0>": size - 1, "</s>": 1}))
+    assert describe(SentencePieceTokenizer.load(folder)) == describe(unigram_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (True, "`added_tokens`.* Received: True"),
+        ([{"id": "7", "content": "a"}], "an `id` .* Received: {'id': '7', 'content': 'a'}"),
+        ([{"id": 800, "content": "<new>", "special": True}], "in `vocabulary`. .*: '<new>'"),
+        ([{"id": 9, "content": "a", "special": False}], "the tokens' own ids .*{'9': 'a'}"),
+    ],
+)
+def test_the_added_tokens_beside_a_model_are_read(folder, tokens, message):
+    edit(folder / "tokenizer.json", _set("added_tokens", tokens))
+    with pytest.raises(ValueError, match=message):
+        SentencePieceTokenizer.load(folder)
+
+
+def test_a_special_piece_beside_a_model_is_special(unigram_tokenizer, folder):
+    token = {"id": unigram_tokenizer.token_to_id("a"), "content": "a", "special": True}
+    edit(folder / "tokenizer.json", lambda content: content["added_tokens"].append(token))
+    assert "a" in SentencePieceTokenizer.load(folder).special_tokens
+
+
 def _set(name, value):
     return lambda content: content.update({name: value})
 
@@ -119,7 +191,7 @@ def _set(name, value):
         (_set("additional_special_tokens", ["<x>"]), "`special_tokens` must be in .*: '<x>'"),
         (_set("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
         (_set("added_tokens_decoder", {"3": {"content": "<x>"}}), "own ids as .*'3': '<x>'"),
-        (_set("added_tokens_decoder", {"2": "</s>"}), "own ids as .*'2': '</s>'"),
+        (_set("added_tokens_decoder", {"2": "</s>"}), "objects by their ids.*'2': '</s>'"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder, change, message):

@@ -124,6 +124,21 @@ def _make_newer(content):
     content.update(normalizer=None, pre_tokenizer={**spaces, "split": False})
 
 
+def test_added_words_and_a_token_behind_are_refused(folder, tokenizer):
+    path = folder / "added_tokens.json"
+    path.write_text(json.dumps({"<pad>": 700, "covid": 701}))
+    with pytest.raises(ValueError, match="added_tokens.json .*own ids.*: {'700': '<pad>'}"):
+        SentencePieceTokenizer.load(folder)
+    edit(folder / "tokenizer_config.json", lambda content: content.update(pad_token="<pad>"))
+    with pytest.raises(ValueError, match="added_tokens.json .*own ids.*: {'701': 'covid'}"):
+        SentencePieceTokenizer.load(folder)
+    path.write_text(json.dumps({"<pad>": 700}))
+    assert SentencePieceTokenizer.load(folder).pad_token_id == 700
+    edit(folder / "tokenizer_config.json", lambda content: content.update(add_eos_token=True))
+    with pytest.raises(ValueError, match="False as `add_eos_token`.* Received: True"):
+        SentencePieceTokenizer.load(folder)
+
+
 def test_a_newer_tokenizer_json_is_read_but_for_a_space_at_the_start(folder, tokenizer):
     (folder / "tokenizer.model").unlink()
     edit(folder / "tokenizer.json", _make_newer)
@@ -184,9 +199,11 @@ def _move_pair(content):
         (_set("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
         (_set("model", "vocab", "\0", 700), "must describe a SentencePiece model.* piece 700 is"),
         (_set("model", "unk_token", "a"), "`model.unk_token`.* Received: 'a'"),
+        (_set("model", "unk_token", [5]), r"`model.unk_token`.* Received: \[5\]"),
+        (_set("model", "merges", 0, 1.5), "`model.merges`.* Received: 1.5"),
         (_set("model", "merges", "a b"), "`model.merges`.* Received: 'a b'"),
         (_set("model", "merges", 0, "a b c"), "`model.merges`.* Received: 'a b c'"),
-        (_set("model", "merges", []), "all pairs that make a token.* Received: .no .'"),
+        (_set("model", "merges", []), "all pairs that make a token.* Received: .no ."),
         (_move_pair, "all pairs that make a token in one place .* Received: "),
         (_set("added_tokens", 7), "`added_tokens`.* Received: 7"),
         (_set("normalizer", None), "`pre_tokenizer`.* Received: None"),

@@ -2,11 +2,20 @@ import pathlib
 
 import pytest
 
-from lmzoo.tokenizers.start_templates import make_template, read_add_start, read_start
+from lmzoo.tokenizers.start_templates import (
+    check_add_end,
+    make_enclosing_template,
+    make_end_template,
+    make_template,
+    read_add_start,
+    read_enclosing,
+    read_start,
+)
 from lmzoo.tokenizers.token_files import FileCheck
 
 CHECK = FileCheck(pathlib.Path("folder/tokenizer.json"), "this kind")
 BYTE_LEVEL = {"type": "ByteLevel"}
+PROCESSORS = ("RobertaProcessing", "BertProcessing")
 END = {"SpecialToken": {"id": "</s>", "type_id": 0}}
 
 
@@ -24,6 +33,37 @@ def test_nothing_begins_a_text_without_a_template_or_with_one_that_ends_it():
     encoder = {**template, "single": [*template["single"], END]}
     for finish in (None, BYTE_LEVEL, {"type": "RobertaProcessing"}, plain, encoder):
         assert read_start(CHECK, finish) is None
+
+
+def test_what_stands_around_an_encoders_text_is_read():
+    template = make_enclosing_template("<s>", "</s>", {"<s>": 0, "</s>": 2}, 2)
+    assert len(template["pair"]) == 6 and template["special_tokens"]["</s>"]["ids"] == [2]
+    both = {"type": "Sequence", "processors": [BYTE_LEVEL, template]}
+    own = [{"type": kind, "cls": ["<s>", 0], "sep": ["</s>", 2]} for kind in PROCESSORS]
+    for finish in (template, both, *own):
+        assert read_enclosing(CHECK, finish) == ("<s>", "</s>")
+        assert read_start(CHECK, finish) is None
+    for finish in (None, BYTE_LEVEL, make_template("<s>", 1), make_end_template("</s>", 1)):
+        assert read_enclosing(CHECK, finish) is None
+
+
+@pytest.mark.parametrize(
+    ("finish", "message"),
+    [
+        ({"type": "RobertaProcessing", "sep": 8}, r"cls, sep`.* Received: \[None, 8\]"),
+        ({"type": "BertProcessing", "cls": [5], "sep": ["a"]}, r"with an `id`.*: \[5, 'a'\]"),
+        ({"type": "TemplateProcessing", "single": 6}, "`post_processor.single`.* Received: 6"),
+    ],
+)
+def test_a_broken_pair_of_tokens_is_refused(finish, message):
+    with pytest.raises(ValueError, match=message):
+        read_enclosing(CHECK, finish)
+
+
+def test_a_token_behind_what_is_to_be_continued_is_refused():
+    check_add_end(CHECK, {"add_eos_token": False})
+    with pytest.raises(ValueError, match="`add_eos_token`, this kind. Received: True"):
+        check_add_end(CHECK, {"add_eos_token": True})
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,28 @@ def test_files_that_are_no_text_or_too_large_are_refused(tmp_path):
         WordPieceTokenizer.load(tmp_path)
 
 
+@pytest.mark.parametrize("gone", [["tokenizer.json"], ["vocab.txt"]])
+def test_an_added_word_is_refused_by_name(learned, folder, gone):
+    remove(folder, *gone)
+    path = folder / "added_tokens.json"
+    path.write_text(json.dumps({"covid": learned.vocabulary_size}))
+    with pytest.raises(ValueError, match="True as `added_tokens.special of 'covid'`.* Received: F"):
+        WordPieceTokenizer.load(folder)
+    more = {"additional_special_tokens": ["<sep>"]}
+    edit(folder / "tokenizer_config.json", lambda content: content.update(more))
+    path.write_text(json.dumps({"<sep>": learned.vocabulary_size, "[MASK]": 4}))
+    assert WordPieceTokenizer.load(folder).token_to_id("<sep>") == learned.vocabulary_size
+
+
+@pytest.mark.parametrize("config", [None, {"do_lower_case": True}, {"model_max_length": 512}])
+@pytest.mark.parametrize("gone", [[], ["vocab.txt"], ["tokenizer.json"]])
+def test_bert_opens_as_it_is_published(learned, folder, config, gone):
+    remove(folder, *SMALL, *gone)
+    if config:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"json or vocab.txt. Received: '{tmp_path}'"):
         WordPieceTokenizer.load(tmp_path)
