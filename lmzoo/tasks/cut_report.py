@@ -2,12 +2,27 @@
 
 import functools
 import threading
+import typing
 import warnings
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["CutReport"]
+__all__ = ["CutReport", "Example"]
+
+
+class Example(typing.NamedTuple):
+    """A batch as Keras takes it, and which of its texts were too long.
+
+    inputs: dict of tensors, what the task is called with.
+    labels, weights: tensors or None.
+    is_cut: bool (B,).
+    """
+
+    inputs: dict
+    labels: typing.Any
+    weights: typing.Any
+    is_cut: tf.Tensor
 
 
 class CutReport:
@@ -27,7 +42,7 @@ class CutReport:
         """In a dataset's graph: notes how many texts were cut, gives what Keras takes.
 
         Args:
-            example: `lmzoo.tasks.text_input.Example`.
+            example: Example.
             number: int64 (). Which batch of an epoch it is.
             part: str. Batches of another part are other ones.
         Returns:

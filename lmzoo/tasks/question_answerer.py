@@ -11,6 +11,8 @@ from lmzoo.metrics import squad_scores
 from lmzoo.tasks.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.answer_search import AnswerSearch
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import is_raw, name_columns, widen_numbers
+from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["AnswerLoss", "QuestionAnswerer"]
@@ -78,6 +80,8 @@ class QuestionAnswerer(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    text_columns = ("question", "context")
+    label_column = "answers"
 
     def __init__(
         self,
@@ -136,11 +140,11 @@ class QuestionAnswerer(TextInput, Task):
         return AnswerLoss()
 
     def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {"question": x[0], "context": x[1]}
+        columns = name_columns(x, self.text_columns, num_needed=2)
         if y is not None:
             columns |= read_answers(y, columns["context"])
         if sample_weight is not None:
-            columns["weight"] = sample_weight
+            columns["weight"] = widen_numbers(sample_weight)
         return columns
 
     def label_rows(self, rows):
@@ -168,6 +172,7 @@ class QuestionAnswerer(TextInput, Task):
         return Example(inputs, labels, weights, is_cut)
 
     def _cut(self, columns):
+        check_strings(columns, self.text_columns)
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
         if "window" not in columns:
             return windows.make(*pair)
@@ -216,7 +221,7 @@ class QuestionAnswerer(TextInput, Task):
             `loss`, `exact_match` and `f1` (both in percent), as a list or a dict.
         """
         results = super().evaluate(x, y, batch_size, return_dict=True, **kwargs)
-        if self._is_raw(x) and not isinstance(x, tf.data.Dataset):
+        if is_raw(x) and not isinstance(x, tf.data.Dataset):
             results |= self._score_rows(self._to_rows(x, y), batch_size)
         return results if return_dict else list(results.values())
 

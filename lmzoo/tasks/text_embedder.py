@@ -10,12 +10,10 @@ from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import unwrap_label
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextEmbedder"]
-
-_COLUMNS = ("text", "pair", "negative")
-
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextEmbedder(TextInput, Task):
@@ -64,6 +62,7 @@ class TextEmbedder(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    text_columns = ("text", "pair", "negative")
 
     def __init__(
         self,
@@ -149,28 +148,18 @@ class TextEmbedder(TextInput, Task):
 
     # Text to batches
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        if isinstance(x, tuple):
-            if len(x) > len(_COLUMNS):
-                raise ValueError(
-                    "`x` must be texts, pairs, or pairs with negatives. Received: a tuple of "
-                    f"{len(x)}. More negatives go in as token batches (B, G, T)."
-                )
-            x = dict(zip(_COLUMNS, x, strict=False))
-        return super().columns_of(x, y, sample_weight)
-
     def label_rows(self, rows):
         _check_columns(rows.columns)
         if "label" not in rows.columns:
             return rows
-        rows = rows.with_column("label", lambda row: _read_similarity(row["label"]))
+        rows = rows.with_column("label", lambda row: _read_similarity(unwrap_label(row["label"])))
         # Each label is read once before training begins, not when its batch comes after hours.
         for _ in rows:
             pass
         return rows
 
     def encode_inputs(self, columns):
-        texts = [columns[name] for name in _COLUMNS if name in columns]
+        texts = [columns[name] for name in self.text_columns if name in columns]
         if len(texts) == 1:
             return self.pack_texts(texts[0])
         # (B,) of each column -> (B, G) -> (B * G,)

@@ -17,6 +17,7 @@ from lmzoo.tasks.tagging import (
     split_words,
 )
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TokenClassifier"]
@@ -57,6 +58,7 @@ class TokenClassifier(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    label_column = "tags"
 
     def __init__(
         self, backbone, tokenizer=None, labels=None, dropout=None, sequence_length=None, **kwargs
@@ -106,9 +108,7 @@ class TokenClassifier(TextInput, Task):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {_name_of(x): x}
-        given = {"tags": y, "weight": sample_weight}
-        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+        return super().columns_of(x if isinstance(x, dict) else {_name_of(x): x}, y, sample_weight)
 
     def label_rows(self, rows):
         for name in ("words", "tags"):
@@ -153,6 +153,7 @@ class TokenClassifier(TextInput, Task):
 
     def _pack_words(self, words, tags=None):
         """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
+        check_strings({"words": words}, ["words"], rank=2)
         texts, word_starts = join_words(words)
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
         is_solid = find_solid_pieces(texts, starts, ends)
