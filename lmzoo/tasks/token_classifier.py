@@ -13,12 +13,11 @@ from lmzoo.tasks.tagging import (
     decode_spans,
     find_first_pieces,
     find_solid_pieces,
-    join_words,
-    split_words,
 )
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
+from lmzoo.tasks.word_packing import check_lengths, pack_words, spread_over_tokens
 
 __all__ = ["TokenClassifier"]
 
@@ -30,6 +29,7 @@ class TokenClassifier(TextInput, Task):
     Trained on `fit(words, tags)`, both lists of lists of str (tags may be numbers), or on rows with
     columns `words` and `tags`, as `lmzoo.data.read_conll` gives them. Each piece of a word learns
     the word's tag, those behind the first one with `I-` for `B-`; accuracy and span F1 count words.
+    A weight is that of a row, or a list of a weight for each word.
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
@@ -124,18 +124,13 @@ class TokenClassifier(TextInput, Task):
         return rows
 
     def _read_tags(self, row):
-        words, tags = row["words"], row["tags"]
-        if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
-            raise ValueError(
-                "`words` and `tags` must be lists of one length. Received: "
-                f"words={words!r:.60}, tags={tags!r:.60}."
-            )
-        return [self.labels.to_id(tag) for tag in tags]
+        check_lengths(row)
+        return [self.labels.to_id(tag) for tag in row["tags"]]
 
     def encode_inputs(self, columns):
         if "words" not in columns:
             return super().encode_inputs(columns)
-        inputs, _, is_cut = self._pack_words(columns["words"])
+        inputs, _, _, is_cut = self._pack_words(columns["words"])
         return inputs, is_cut
 
     def encode(self, columns, seed):
@@ -145,41 +140,24 @@ class TokenClassifier(TextInput, Task):
                     "A tagger must have words and a tag for each. Received: batches of "
                     f"{', '.join(columns)}, without `{name}`."
                 )
-        inputs, labels, is_cut = self._pack_words(columns["words"], columns["tags"])
-        weights = tf.cast(labels >= 0, tf.float32)
-        if "weight" in columns:
-            weights *= tf.cast(columns["weight"], tf.float32)[:, None]
-        return Example(inputs, tf.maximum(labels, 0), weights, is_cut)
-
-    def _pack_words(self, words, tags=None):
-        """Token batches of words with `word_starts`, the label of each piece (or -1), `is_cut`."""
-        check_strings({"words": words}, ["words"], rank=2)
-        texts, word_starts = join_words(words)
-        ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
-        is_solid = find_solid_pieces(texts, starts, ends)
-        numbers, is_first = split_words(starts, is_solid, word_starts)
-        if tags is None:
-            labels = tf.fill(tf.shape(numbers), -1)
-        else:
-            labels = tf.gather(self._read_tag_ids(tags, word_starts), numbers)
-            labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
-            # White space between two words is of neither.
-            labels = tf.where(is_solid, labels, -1)
-        features = tf.stack([ids.flat_values, labels, tf.cast(is_first, tf.int32)], axis=-1)
-        inputs, features, is_cut = pack(
-            [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
-        )
-        return {**inputs, "word_starts": features[..., 1] > 0}, features[..., 0], is_cut
-
-    def _read_tag_ids(self, tags, words):
-        """The number of each tag, int32 (words,), of batches that a dataset may bring unequal."""
+        inputs, *words, is_cut = self._pack_words(columns["words"])
+        tags = columns["tags"]
         if not isinstance(tags, tf.RaggedTensor):
             tags = tf.RaggedTensor.from_tensor(tags)
-        message = "`words` and `tags` must be lists of one length."
-        # Of other numbers of rows there are no equal lengths either.
-        same = tf.debugging.assert_equal(tags.row_lengths(), words.row_lengths(), message)
-        with tf.control_dependencies([] if same is None else [same]):
-            return self.labels.to_ids(tags).flat_values
+        labels = spread_over_tokens("tags", self.labels.to_ids(tags), *words, filler=0)
+        labels = tf.where(inputs["word_starts"], labels, tf.gather(self._scheme.going_on, labels))
+        weights = tf.cast(words[0] >= 0, tf.float32)
+        if "weight" in columns:
+            given = tf.cast(columns["weight"], tf.float32)
+            if given.shape.rank == 1:
+                weights *= given[:, None]
+            else:
+                weights *= spread_over_tokens("weight", given, *words, filler=0.0)
+        return Example(inputs, labels, weights, is_cut)
+
+    def _pack_words(self, words):
+        check_strings({"words": words}, ["words"], rank=2)
+        return pack_words(words, self.tokenizer, self.sequence_length)
 
     # Answers
 
