@@ -16,7 +16,7 @@ class Example(typing.NamedTuple):
 
     inputs: dict of tensors, what the task is called with.
     labels, weights: tensors or None.
-    is_cut: bool (B,).
+    is_cut: bool (B,); where a text is several rows, one for each text that begins in the batch.
     """
 
     inputs: dict
@@ -29,11 +29,13 @@ class CutReport:
     """Counts texts on their way through a dataset, each batch of an epoch once.
 
     Args:
-        sequence_length: int. What they were cut to.
+        sequence_length: int. What they were cut to, in tokens.
+        name: str. What a message calls them.
     """
 
-    def __init__(self, sequence_length):
+    def __init__(self, sequence_length, name="texts"):
         self._sequence_length = sequence_length
+        self._name = name
         # By batch, because Keras reads some twice, and so does each epoch.
         self._counts = {}
         self._lock = threading.Lock()
@@ -70,7 +72,7 @@ class CutReport:
         num_cut = sum(cut for _, cut in self._counts.values())
         if num_cut:
             warnings.warn(
-                f"{num_cut} of {num_texts} texts ({num_cut / num_texts:.1%}) were longer than "
-                f"{self._sequence_length} tokens and were cut to that.",
+                f"{num_cut} of {num_texts} {self._name} ({num_cut / num_texts:.1%}) were longer "
+                f"than {self._sequence_length} tokens and were cut to that.",
                 stacklevel=3,
             )

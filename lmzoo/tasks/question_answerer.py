@@ -8,33 +8,20 @@ from lmzoo.data.rows import Rows
 from lmzoo.data.windows import Windows, label_windows, window_rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
+from lmzoo.tasks.answer_loss import AnswerLoss
 from lmzoo.tasks.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.answer_search import AnswerSearch
+from lmzoo.tasks.cut_report import CutReport
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_arguments import is_raw, name_columns, widen_numbers
+from lmzoo.tasks.text_batches import run_in_batches
 from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 
-__all__ = ["AnswerLoss", "QuestionAnswerer"]
+__all__ = ["QuestionAnswerer"]
 
 # Windows that go through the model together, however long a context is.
 _WINDOWS_AT_ONCE = 32
-
-
-@keras.saving.register_keras_serializable(package="lmzoo")
-class AnswerLoss(keras.losses.Loss):
-    """The mean of two cross-entropies over the tokens: of an answer's first and of its last one.
-
-    Labels are int (B, 2), predictions float (B, T, 2).
-
-    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.2.
-    """
-
-    def call(self, y_true, y_pred):
-        # (B, T, 2) -> (B, 2, T)
-        scores = ops.transpose(y_pred, (0, 2, 1))
-        losses = ops.sparse_categorical_crossentropy(y_true, scores, from_logits=True)
-        return ops.mean(losses, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -56,8 +43,8 @@ class QuestionAnswerer(TextInput, Task):
             answer, in logits.
         stride: int or None. How many tokens two windows share; None for 128, or a fourth of
             `sequence_length` where that is less.
-        max_question_tokens: int or None. Longer questions are cut; None for 64, or a fourth of
-            `sequence_length` where that is less.
+        max_question_tokens: int or None. Longer questions are cut, and a warning says how many;
+            None for 64, or a fourth of `sequence_length` where that is less.
         max_answer_tokens: int. The longest answer.
         sequence_length: int or None. Tokens of question, window and special tokens together; None
             for 384, or what the backbone takes where that is less.
@@ -156,14 +143,16 @@ class QuestionAnswerer(TextInput, Task):
             rows = window_rows(rows, self._make_windows())
         return super()._to_batches(rows, *args, **kwargs)
 
+    def make_report(self):
+        # Windows lose nothing of a context.
+        return CutReport(self.max_question_tokens, "questions")
+
     def encode_inputs(self, columns):
-        inputs, places, _ = self._cut(columns)
-        return inputs, tf.zeros(tf.shape(places)[:1], tf.bool)
+        inputs, _, _, is_cut = self._cut(columns)
+        return inputs, is_cut
 
     def encode(self, columns, seed):
-        inputs, places, rows = self._cut(columns)
-        # Windows lose nothing, so no text is cut.
-        is_cut = tf.zeros(tf.shape(places)[:1], tf.bool)
+        inputs, places, rows, is_cut = self._cut(columns)
         starts, ends = first_answers(columns, self.no_answer)
         labels = label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
         weights = columns.get("weight")
@@ -174,10 +163,13 @@ class QuestionAnswerer(TextInput, Task):
     def _cut(self, columns):
         check_strings(columns, self.text_columns)
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
+        is_cut = windows.is_cut(columns["question"])
         if "window" not in columns:
-            return windows.make(*pair)
+            return *windows.make(*pair), is_cut
+        # A question of several windows counts where its first one is.
+        is_cut = tf.boolean_mask(is_cut, columns["window"] == 0)
         inputs, places = windows.make_one(*pair, columns["window"])
-        return inputs, places, tf.range(tf.shape(places)[0])
+        return inputs, places, tf.range(tf.shape(places)[0]), is_cut
 
     # Answers
 
@@ -231,8 +223,10 @@ class QuestionAnswerer(TextInput, Task):
             questions.append(row["question"])
             contexts.append(row["context"])
             gold.append(row["answers"])
-        found = [each["answer"] for each in self.answer(questions, contexts, batch_size)]
-        scores = squad_scores(found, gold)
+        # Not by `answer`, which would report once more what was cut.
+        size = batch_size or self.batch_size
+        results = run_in_batches(self._get_answer(), [questions, contexts], size)
+        scores = squad_scores([result["answer"].decode("utf-8") for result in results], gold)
         return {"exact_match": scores["exact"], "f1": scores["f1"]}
 
     def _answer(self, question, context):
@@ -255,6 +249,7 @@ class QuestionAnswerer(TextInput, Task):
             "end": end,
             "score": tf.where(is_none, no_answer_score, score),
             "no_answer_score": no_answer_score,
+            "is_cut": self._make_windows().is_cut(question),
         }
 
     def _search_in_parts(self, inputs, places):
@@ -279,11 +274,8 @@ class QuestionAnswerer(TextInput, Task):
         )
         return bounds.concat(), scores.concat()
 
-    def _get_answer(self):
-        specs = [tf.TensorSpec([None], tf.string, name) for name in ("question", "context")]
-        return self._get_graph(
-            "answer", lambda: tf.function(self._answer, autograph=False, input_signature=specs)
-        )
+    def _get_answer(self, served=False):
+        return self.get_text_function("answer", self._answer, 2, served)
 
     def serving_functions(self):
         """What is exported.
@@ -296,7 +288,7 @@ class QuestionAnswerer(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_answer()
+            functions["serving_default"] = self._get_answer(served=True)
         return functions
 
     def get_config(self):

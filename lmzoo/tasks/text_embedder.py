@@ -15,6 +15,7 @@ from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextEmbedder"]
 
+
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextEmbedder(TextInput, Task):
     """Gives each text a vector, for search, comparison and clustering.
@@ -192,19 +193,17 @@ class TextEmbedder(TextInput, Task):
         texts, is_single = self.read_texts(texts)
         if not texts:
             return np.zeros([0, self.backbone.hidden_dim], np.float32)
-        results = self.run_graph(self._get_embed(), [texts], batch_size)
+        graph = self.get_text_function("embed", self._embed)
+        results = self.run_graph(graph, [texts], batch_size)
         embeddings = np.stack([result["embedding"] for result in results])
         return embeddings[0] if is_single else embeddings
 
-    def _get_embed(self):
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph(
-            "embed", lambda: tf.function(self._embed, autograph=False, input_signature=specs)
-        )
-
     def _embed(self, text):
-        inputs, _ = self.pack_texts(text)
-        return {"embedding": tf.cast(self(inputs, training=False), tf.float32)}
+        inputs, is_cut = self.pack_texts(text)
+        return {
+            "embedding": tf.cast(self(inputs, training=False), tf.float32),
+            "is_cut": is_cut,
+        }
 
     def serving_functions(self):
         """What is exported.
@@ -215,7 +214,7 @@ class TextEmbedder(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function("embedding")}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_embed()
+            functions["serving_default"] = self.get_text_function("embed", self._embed, served=True)
         return functions
 
     def get_config(self):

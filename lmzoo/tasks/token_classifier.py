@@ -171,7 +171,8 @@ class TokenClassifier(TextInput, Task):
             For a text a list of spans, each a dict of `text`, `label` (the type, such as "PER"),
             `start` and `end` (characters) and `score` (the mean probability of its words' tags).
             For a list of words the list of their tags; words beyond `sequence_length` have "O", or
-            the first label where there is no "O". For several texts, a list of these.
+            the first label where there is no "O". For several texts, a list of these. A warning
+            says how many texts were longer.
         Raises:
             TypeError: if a text is neither a str nor a list of str.
             ValueError: if there is no tokenizer.
@@ -179,7 +180,8 @@ class TokenClassifier(TextInput, Task):
         if not isinstance(texts, str) and len(texts) and isinstance(texts[0], list | tuple):
             return self._tag_words(texts, batch_size)
         texts, is_single = self.read_texts(texts)
-        results = self.run_graph(self._get_tag(), [texts], batch_size)
+        graph = self.get_text_function("tag", self._tag)
+        results = self.run_graph(graph, [texts], batch_size)
         answers = [_to_answer(text, result) for text, result in zip(texts, results, strict=True)]
         return answers[0] if is_single else answers
 
@@ -191,11 +193,7 @@ class TokenClassifier(TextInput, Task):
                     f"{words!r:.60} at index {index}, where the first is a list of words."
                 )
         rows = [self.read_texts(words, "words")[0] for words in rows]
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        graph = self._get_graph(
-            "tag_pieces",
-            lambda: tf.function(self._tag_pieces, autograph=False, input_signature=specs),
-        )
+        graph = self.get_text_function("tag_pieces", self._tag_pieces)
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
         nothing = "O" if "O" in self.labels.names else self.labels.names[0]
         answers = []
@@ -211,13 +209,15 @@ class TokenClassifier(TextInput, Task):
         return answers
 
     def _tag_pieces(self, text):
-        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T)."""
+        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T);
+        and `is_cut` (B,).
+        """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
         # White space alone is no text, like special tokens.
         is_solid = find_solid_pieces(text, starts, ends)
         places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
         columns = [ids.flat_values, *places]
-        inputs, features, _ = pack(
+        inputs, features, is_cut = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
             self.sequence_length,
@@ -229,10 +229,12 @@ class TokenClassifier(TextInput, Task):
             "token_ids": inputs["token_ids"],
             "starts": features[..., 0],
             "ends": features[..., 1],
+            "is_cut": is_cut,
         }
 
     def _tag(self, text):
         pieces = self._tag_pieces(text)
+        is_cut = pieces.pop("is_cut")
         is_text = pieces["starts"] >= 0
         pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
         ids = pieces["token_ids"]
@@ -252,13 +254,8 @@ class TokenClassifier(TextInput, Task):
             "spans": found["spans"],
             "labels": tf.gather(names, found["types"] % len(self._scheme.types + ("",))),
             "scores": found["scores"],
+            "is_cut": is_cut,
         }
-
-    def _get_tag(self):
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph(
-            "tag", lambda: tf.function(self._tag, autograph=False, input_signature=specs)
-        )
 
     def serving_functions(self):
         """What is exported.
@@ -270,7 +267,7 @@ class TokenClassifier(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_tag()
+            functions["serving_default"] = self.get_text_function("tag", self._tag, served=True)
         return functions
 
     def get_config(self):
