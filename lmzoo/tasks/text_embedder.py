@@ -170,10 +170,15 @@ class TextEmbedder(TextInput, Task):
 
     def encode(self, columns, seed):
         _check_columns(columns)
-        inputs, is_cut = self.encode_inputs(columns)
         labels = columns.get("label")
         if labels is not None:
+            if labels.dtype == tf.string:
+                raise TypeError(
+                    "A similarity must be a number. Received: dtype=string. The pairs of a dataset "
+                    "without similarities are batches of ((texts, pairs),)."
+                )
             labels = tf.cast(labels, tf.float32)
+        inputs, is_cut = self.encode_inputs(columns)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
     # Answers
@@ -242,7 +247,10 @@ def _check_columns(columns):
 
 def _read_similarity(label):
     if isinstance(label, bool) or not isinstance(label, int | float):
-        raise TypeError(f"A similarity must be a number. Received: {label!r:.60}.")
+        raise TypeError(
+            f"A similarity must be a number. Received: {label!r:.60}. Pairs go in as one tuple, "
+            "`fit((texts, pairs))`."
+        )
     if not -1 <= label <= 1:
         raise ValueError(
             f"A similarity must be a cosine, from -1 to 1. Received: {label}. Divide the labels by "

@@ -225,6 +225,12 @@ def test_pairs_to_embed_and_to_write_are_refused_in_another_form(lm):
         embedder.fit([GOOD, BAD])
     with pytest.raises(ValueError, match="Received: a tuple of 4"):
         embedder.fit((GOOD, BAD, GOOD, BAD))
+    with pytest.raises(
+        TypeError, match=r"number. Received: 'a bad film'.*`fit\(\(texts, pairs\)\)`"
+    ):
+        embedder.fit((GOOD, BAD), BAD)
+    with pytest.raises(TypeError, match=r"number. Received: dtype=string.*\(\(texts, pairs\),\)"):
+        embedder.fit(tf.data.Dataset.from_tensors(((GOOD, BAD), BAD)))
     with pytest.raises(ValueError, match="`x` must be a list of sources. Received: a tuple of 2"):
         lm.fit((GOOD, BAD))
 
