@@ -28,6 +28,14 @@ def make(task, *arguments):
     return task(make_encoder(), word_pieces(), *arguments)
 
 
+@pytest.fixture
+def eagerly():
+    """A few texts are read before a graph is traced."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def messages_of(call, *args, **kwargs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -56,7 +64,7 @@ def test_a_batch_counts_once_however_often_it_is_read():
     ],
     ids=["embed", "tag", "tag words"],
 )
-def test_answers_say_once_what_they_cut(task, arguments, method, texts):
+def test_answers_say_once_what_they_cut(eagerly, task, arguments, method, texts):
     model = make(task, *arguments)
     answer = getattr(model, method)
     wanted = ["2 of 3 texts (66.7%) were longer than 32 tokens and were cut to that."]
@@ -64,7 +72,7 @@ def test_answers_say_once_what_they_cut(task, arguments, method, texts):
     assert messages_of(answer, texts[1:2]) == []
 
 
-def test_questions_that_are_cut_are_counted_in_answers(answerer):
+def test_questions_that_are_cut_are_counted_in_answers(eagerly, answerer):
     contexts = [CONTEXT, "a cat", CONTEXT]
     wanted = ["2 of 3 questions (66.7%) were longer than 3 tokens and were cut to that."]
     assert messages_of(answerer.answer, QUESTIONS, contexts, batch_size=2) == wanted
