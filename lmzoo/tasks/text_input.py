@@ -81,6 +81,7 @@ class TextInput:
                 f"class_weight={kwargs['class_weight']!r:.60}. Pass `sample_weight`."
             )
         report = self.make_report()
+        held_out_size = validation_batch_size or batch_size
         if is_raw(x):
             rows = self._to_rows(x, y, sample_weight)
             if validation_split and validation_data is None and isinstance(rows, Rows):
@@ -98,10 +99,7 @@ class TextInput:
         held_out = raw_parts(validation_data)
         if held_out is not None:
             validation_data = self._to_batches(
-                self._to_rows(*held_out),
-                validation_batch_size or batch_size,
-                report,
-                part="validation",
+                self._to_rows(*held_out), held_out_size, report, part="validation"
             )
         try:
             return super().fit(

@@ -132,6 +132,18 @@ def test_validation_data_in_a_list_is_that_in_a_tuple(classifier, handed):
             assert handed(classifier, "fit", TEXTS, NAMES, validation_data=data) == wanted
 
 
+def test_validation_has_the_batch_size_of_training_unless_given(classifier, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        text_input, "make_batches", lambda rows, encode, size, **_: sizes.append(size)
+    )
+    monkeypatch.setattr(Task, "fit", lambda *_, **__: None)
+    for options in ({"validation_split": 0.5}, {"validation_data": (TEXTS, NAMES)}):
+        classifier.fit(TEXTS, NAMES, batch_size=3, **options)
+        classifier.fit(TEXTS, NAMES, batch_size=3, validation_batch_size=5, **options)
+    assert sizes == [3, 3, 3, 5] * 2
+
+
 def test_a_list_of_two_texts_is_no_pair_of_texts_and_labels(classifier, handed):
     for texts in (["good", "bad"], [("good", "bad"), ("a", "b")]):
         with pytest.raises((TypeError, ValueError), match="`x` must be|must have a label"):
