@@ -1,9 +1,10 @@
 """Backbone, head and tokenizer together: something to fit, save and export."""
 
+from lmzoo.tasks.answer_loss import AnswerLoss
 from lmzoo.tasks.causal_lm import CausalLM
 from lmzoo.tasks.embedding_index import EmbeddingIndex
 from lmzoo.tasks.masked_lm import MaskedLM
-from lmzoo.tasks.question_answerer import AnswerLoss, QuestionAnswerer
+from lmzoo.tasks.question_answerer import QuestionAnswerer
 from lmzoo.tasks.seq2seq_lm import Seq2SeqLM
 from lmzoo.tasks.similarity_loss import SimilarityLoss
 from lmzoo.tasks.task import Task

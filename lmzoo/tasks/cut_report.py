@@ -2,23 +2,40 @@
 
 import functools
 import threading
+import typing
 import warnings
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["CutReport"]
+__all__ = ["CutReport", "Example"]
+
+
+class Example(typing.NamedTuple):
+    """A batch as Keras takes it, and which of its texts were too long.
+
+    inputs: dict of tensors, what the task is called with.
+    labels, weights: tensors or None.
+    is_cut: bool (B,); where a text is several rows, one for each text that begins in the batch.
+    """
+
+    inputs: dict
+    labels: typing.Any
+    weights: typing.Any
+    is_cut: tf.Tensor
 
 
 class CutReport:
     """Counts texts on their way through a dataset, each batch of an epoch once.
 
     Args:
-        sequence_length: int. What they were cut to.
+        sequence_length: int. What they were cut to, in tokens.
+        name: str. What a message calls them.
     """
 
-    def __init__(self, sequence_length):
+    def __init__(self, sequence_length, name="texts"):
         self._sequence_length = sequence_length
+        self._name = name
         # By batch, because Keras reads some twice, and so does each epoch.
         self._counts = {}
         self._lock = threading.Lock()
@@ -27,7 +44,7 @@ class CutReport:
         """In a dataset's graph: notes how many texts were cut, gives what Keras takes.
 
         Args:
-            example: `lmzoo.tasks.text_input.Example`.
+            example: Example.
             number: int64 (). Which batch of an epoch it is.
             part: str. Batches of another part are other ones.
         Returns:
@@ -55,7 +72,7 @@ class CutReport:
         num_cut = sum(cut for _, cut in self._counts.values())
         if num_cut:
             warnings.warn(
-                f"{num_cut} of {num_texts} texts ({num_cut / num_texts:.1%}) were longer than "
-                f"{self._sequence_length} tokens and were cut to that.",
+                f"{num_cut} of {num_texts} {self._name} ({num_cut / num_texts:.1%}) were longer "
+                f"than {self._sequence_length} tokens and were cut to that.",
                 stacklevel=3,
             )

@@ -53,9 +53,11 @@ class LabelSet:
         """The number of a label given as name or number.
 
         Raises:
-            TypeError: if it is neither a str nor an int.
+            TypeError: if it is neither a str nor a whole number.
             ValueError: if it is none of the labels.
         """
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)
         if isinstance(label, str):
             if label in self._ids:
                 return self._ids[label]
@@ -72,14 +74,14 @@ class LabelSet:
         """In the graph: the numbers of labels.
 
         Args:
-            labels: string or int of any shape, ragged or not.
+            labels: string, int or whole float of any shape, ragged or not.
         Returns:
             int32 of that shape.
         Raises:
             TypeError: if they are neither.
             tf.errors.InvalidArgumentError: at run time, if one is none of the labels.
         """
-        if labels.dtype != tf.string and not labels.dtype.is_integer:
+        if labels.dtype != tf.string and not (labels.dtype.is_integer or labels.dtype.is_floating):
             raise TypeError(
                 f"A label must be a name or an int. Received: dtype={labels.dtype.name}."
             )
@@ -92,7 +94,10 @@ class LabelSet:
             ids = tf.where(tf.reduce_any(is_name, axis=-1), ids, -1)
         else:
             ids = labels
-        known = tf.reduce_all((ids >= 0) & (ids < len(self.names)))
+        known = (ids >= 0) & (ids < len(self.names))
+        if labels.dtype.is_floating:
+            known &= ids == tf.floor(ids)
+        known = tf.reduce_all(known)
         message = f"A label must be one of {_shorten(self.names)} or its number. Received:"
         with tf.control_dependencies([tf.debugging.Assert(known, [message, labels])]):
             # A cast that has nothing to do would not wait for the check.

@@ -12,33 +12,22 @@ from lmzoo.data.rows import Rows
 from lmzoo.data.windows import Windows, label_windows, window_rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
+from lmzoo.tasks.answer_loss import AnswerLoss
 from lmzoo.tasks.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.answer_search import AnswerSearch
+from lmzoo.tasks.cut_report import CutReport
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import is_raw, name_columns, widen_numbers
+from lmzoo.tasks.text_batches import run_in_batches
+from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 
-__all__ = ["AnswerLoss", "QuestionAnswerer"]
+__all__ = ["QuestionAnswerer"]
 
 # What `fit` validates with: the batches that it made of rows.
 _Validation = collections.namedtuple("_Validation", "batches rows batch_size")
 # Windows that go through the model together, however long a context is.
 _WINDOWS_AT_ONCE = 32
-
-
-@keras.saving.register_keras_serializable(package="lmzoo")
-class AnswerLoss(keras.losses.Loss):
-    """The mean of two cross-entropies over the tokens: of an answer's first and of its last one.
-
-    Labels are int (B, 2), predictions float (B, T, 2).
-
-    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.2.
-    """
-
-    def call(self, y_true, y_pred):
-        # (B, T, 2) -> (B, 2, T)
-        scores = ops.transpose(y_pred, (0, 2, 1))
-        losses = ops.sparse_categorical_crossentropy(y_true, scores, from_logits=True)
-        return ops.mean(losses, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -61,8 +50,8 @@ class QuestionAnswerer(TextInput, Task):
             the best answer, in logits.
         stride: int or None. How many tokens two windows share; None for 128, or a fourth of
             `sequence_length` where that is less.
-        max_question_tokens: int or None. Longer questions are cut; None for 64, or a fourth of
-            `sequence_length` where that is less.
+        max_question_tokens: int or None. Longer questions are cut, and a warning says how many;
+            None for 64, or a fourth of `sequence_length` where that is less.
         max_answer_tokens: int. The longest answer.
         sequence_length: int or None. Tokens of question, window and special tokens together; None
             for 384, or what the backbone takes where that is less.
@@ -85,6 +74,8 @@ class QuestionAnswerer(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    text_columns = ("question", "context")
+    label_column = "answers"
 
     def __init__(
         self,
@@ -144,11 +135,11 @@ class QuestionAnswerer(TextInput, Task):
         return AnswerLoss()
 
     def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {"question": x[0], "context": x[1]}
+        columns = name_columns(x, self.text_columns, num_needed=2)
         if y is not None:
             columns |= read_answers(y, columns["context"])
         if sample_weight is not None:
-            columns["weight"] = sample_weight
+            columns["weight"] = widen_numbers(sample_weight)
         return columns
 
     def label_rows(self, rows):
@@ -176,14 +167,16 @@ class QuestionAnswerer(TextInput, Task):
             self._validation = _Validation(batches, rows, batch_size)
         return batches
 
+    def make_report(self):
+        # Windows lose nothing of a context.
+        return CutReport(self.max_question_tokens, "questions")
+
     def encode_inputs(self, columns):
-        inputs, places, _ = self._cut(columns)
-        return inputs, tf.zeros(tf.shape(places)[:1], tf.bool)
+        inputs, _, _, is_cut = self._cut(columns)
+        return inputs, is_cut
 
     def encode(self, columns, seed):
-        inputs, places, rows = self._cut(columns)
-        # Windows lose nothing, so no text is cut.
-        is_cut = tf.zeros(tf.shape(places)[:1], tf.bool)
+        inputs, places, rows, is_cut = self._cut(columns)
         starts, ends = first_answers(columns, self.no_answer)
         labels = label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
         weights = columns.get("weight")
@@ -192,11 +185,15 @@ class QuestionAnswerer(TextInput, Task):
         return Example(inputs, labels, weights, is_cut)
 
     def _cut(self, columns):
+        check_strings(columns, self.text_columns)
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
+        is_cut = windows.is_cut(columns["question"])
         if "window" not in columns:
-            return windows.make(*pair)
+            return *windows.make(*pair), is_cut
+        # A question of several windows counts where its first one is.
+        is_cut = tf.boolean_mask(is_cut, columns["window"] == 0)
         inputs, places = windows.make_one(*pair, columns["window"])
-        return inputs, places, tf.range(tf.shape(places)[0])
+        return inputs, places, tf.range(tf.shape(places)[0]), is_cut
 
     # Answers
 
@@ -247,7 +244,7 @@ class QuestionAnswerer(TextInput, Task):
         if validation is not None and x is validation.batches:
             # Keras validates by this method, with the batches that `fit` made.
             results |= self._score_rows(validation.rows, validation.batch_size)
-        elif self._is_raw(x) and not isinstance(x, tf.data.Dataset):
+        elif is_raw(x) and not isinstance(x, tf.data.Dataset):
             results |= self._score_rows(self._to_rows(x, y), batch_size)
         return results if return_dict else list(results.values())
 
@@ -257,7 +254,10 @@ class QuestionAnswerer(TextInput, Task):
             questions.append(row["question"])
             contexts.append(row["context"])
             gold.append(row["answers"])
-        found = [each["answer"] for each in self.answer(questions, contexts, batch_size)]
+        # Not by `answer`, which would report once more what was cut.
+        size = batch_size or self.batch_size
+        results = run_in_batches(self._get_answer(), [questions, contexts], size)
+        found = [result["answer"].decode("utf-8") for result in results]
         scores = squad_scores(found, gold, version="2.0" if self.no_answer else "1.1")
         return {"exact_match": scores["exact"], "f1": scores["f1"]}
 
@@ -281,6 +281,7 @@ class QuestionAnswerer(TextInput, Task):
             "end": end,
             "score": tf.where(is_none, no_answer_score, score),
             "no_answer_score": no_answer_score,
+            "is_cut": self._make_windows().is_cut(question),
         }
 
     def _search_in_parts(self, inputs, places):
@@ -305,11 +306,8 @@ class QuestionAnswerer(TextInput, Task):
         )
         return bounds.concat(), scores.concat()
 
-    def _get_answer(self):
-        specs = [tf.TensorSpec([None], tf.string, name) for name in ("question", "context")]
-        return self._get_graph(
-            "answer", lambda: tf.function(self._answer, autograph=False, input_signature=specs)
-        )
+    def _get_answer(self, served=False):
+        return self.get_text_function("answer", self._answer, 2, served)
 
     def serving_functions(self):
         """What is exported.
@@ -322,7 +320,7 @@ class QuestionAnswerer(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_answer()
+            functions["serving_default"] = self._get_answer(served=True)
         return functions
 
     def get_config(self):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from lmzoo.metrics import Perplexity
 from lmzoo.tasks.generator import left_pad
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_generation import TextGeneration
 from lmzoo.tasks.text_input import Example, TextInput
 from lmzoo.tasks.token_loss import TokenCrossentropy
@@ -54,6 +55,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     """
 
     prompt_is_text = False
+    text_columns = ("source",)
+    label_column = "target"
 
     def __init__(
         self,
@@ -112,11 +115,6 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         del logs["perplexity"]
         return logs
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {"source": x}
-        given = {"target": y, "weight": sample_weight}
-        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
-
     def label_rows(self, rows):
         _check_columns(rows.columns)
         return rows
@@ -126,6 +124,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     def encode(self, columns, seed, allow_special=False):
         _check_columns(columns)
+        check_strings(columns, ["source", "target"])
         sources = self._add_prefix(columns["source"])
         source, source_mask, source_is_cut = self._encode_side(sources, allow_special)
         labels, mask, target_is_cut = self._encode_side(columns["target"], allow_special)

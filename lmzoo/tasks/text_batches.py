@@ -3,17 +3,22 @@
 import tensorflow as tf
 
 from lmzoo.data.values import plain_value
+from lmzoo.tasks.text_arguments import list_arrays
 
-__all__ = ["list_texts", "run_in_batches"]
+__all__ = ["check_pairs", "list_texts", "run_in_batches"]
 
 
 def list_texts(texts, name="texts"):
     """The texts as a list.
 
+    Args:
+        texts: list of str, or an array or an eager tensor of strings.
+        name: str. What messages call them.
     Raises:
-        TypeError: if one is not a str, or there is no list; with `name` in it.
+        TypeError: if one is not a str, or there is no list.
         ValueError: if one is not valid Unicode.
     """
+    texts = list_arrays(texts)
     if isinstance(texts, bytes | dict) or not hasattr(texts, "__iter__"):
         raise TypeError(
             f"`{name}` must be a string or a list of strings. Received: {name}={texts!r:.60}."
@@ -25,8 +30,28 @@ def list_texts(texts, name="texts"):
                 f"`{name}` must be a string or a list of strings. Received: "
                 f"{text!r:.60} at index {index}."
             )
-        plain_value(text)
+        try:
+            plain_value(text)
+        except ValueError as error:
+            raise ValueError(f"`{name}`, index {index}: {error}") from error
     return texts
+
+
+def check_pairs(texts, pairs, is_single, is_single_pair):
+    """Refuses pairs that are not as many as the texts, or one alone beside a list.
+
+    Args:
+        texts, pairs: list of str.
+        is_single, is_single_pair: bool. Whether one alone was given.
+    Raises:
+        ValueError: if they do not fit.
+    """
+    if len(pairs) != len(texts) or is_single != is_single_pair:
+        raise ValueError(
+            "`pairs` must be as many as `texts`, in the same form. Received: "
+            f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
+            f"{'a str' if is_single else f'{len(texts)} texts'}."
+        )
 
 
 def run_in_batches(function, columns, batch_size):

@@ -8,6 +8,7 @@ from lmzoo.tasks.label_answers import check_label_choice, choose_labels
 from lmzoo.tasks.labels import LabelSet, to_float_rows
 from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import unwrap_label
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextClassifier"]
@@ -71,6 +72,11 @@ class TextClassifier(TextInput, Task):
         self.sequence_length = sequence_length
         self.head = make_pooled_head(backbone, len(self.labels), head_activation, dropout)
 
+    @property
+    def has_classes(self):
+        """bool. Whether a text has one label."""
+        return not self.multi_label
+
     def call(self, inputs, training=None):
         return apply_pooled_head(self.backbone, self.head, inputs, training)
 
@@ -107,12 +113,15 @@ class TextClassifier(TextInput, Task):
                 "A classifier must have a label for each text. Received: rows with columns "
                 f"{', '.join(rows.columns)}. Pass `y`, or rows with a column `label`."
             )
-        read = self._read_several if self.multi_label else self.labels.to_id
+        read = self._read_several if self.multi_label else self._read_one
         rows = rows.with_column("label", lambda row: read(row["label"]))
         # Each label is read once before training begins, not when its batch comes after hours.
         for _ in rows:
             pass
         return rows
+
+    def _read_one(self, label):
+        return self.labels.to_id(unwrap_label(label))
 
     def _read_several(self, label):
         """The zeros and ones, list of C floats, of a text's labels."""
@@ -139,7 +148,13 @@ class TextClassifier(TextInput, Task):
             )
         inputs, is_cut = self.encode_inputs(columns)
         labels = columns["label"]
-        labels = self._to_dense(labels) if self.multi_label else self.labels.to_ids(labels)
+        if self.multi_label:
+            labels = self._to_dense(labels)
+        else:
+            if labels.shape.rank == 2 and labels.shape[-1] == 1:
+                # (B, 1) -> (B,)
+                labels = tf.squeeze(labels, -1)
+            labels = self.labels.to_ids(labels)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
     def _to_dense(self, labels):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from lmzoo.data import Rows
 
-__all__ = ["holds_text", "make_batches", "widen_numbers"]
+__all__ = ["check_strings", "make_batches"]
 
 
 def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, initial_epoch=0):
@@ -44,24 +44,27 @@ def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, ini
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def holds_text(x):
-    """Whether Rows, datasets, lists, arrays, tensors or specs are of text and not of tokens."""
-    if isinstance(x, Rows):
-        return True
-    if isinstance(x, tf.data.Dataset):
-        x = x.element_spec
-        x = x[0] if isinstance(x, tuple) else x
-    if isinstance(x, dict):
-        return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
-    if hasattr(x, "dtype"):
-        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
-    if isinstance(x, list | tuple) and x:
-        return holds_text(x[0])
-    return isinstance(x, str | bytes)
+def check_strings(columns, names, rank=1):
+    """Refuses columns of a batch that are not of strings, one for each row, or lists of them.
 
-
-def widen_numbers(values):
-    """Integers in lists become floats, so that both may stand in one column; the rest stays."""
-    if isinstance(values, list | tuple):
-        return [widen_numbers(value) for value in values]
-    return float(values) if type(values) is int else values
+    Args:
+        columns: dict of column to tensor.
+        names: list of str. Those to look at.
+        rank: int. 1 for a string in each row, 2 for a list of strings.
+    Raises:
+        ValueError: if there is no such column.
+        TypeError: if one is of something else, or the rows are not in batches.
+    """
+    value = "a string" if rank == 1 else "a list of strings"
+    for name in names:
+        if name not in columns:
+            raise ValueError(
+                f"There must be a column `{name}`. Received: columns "
+                f"{', '.join(columns) or 'of no name'}."
+            )
+        dtype, shape = columns[name].dtype, columns[name].shape
+        if dtype != tf.string or shape.rank != rank:
+            raise TypeError(
+                f"`{name}` must hold {value} for each row, in batches. Received: "
+                f"dtype={dtype.name}, shape={shape}."
+            )

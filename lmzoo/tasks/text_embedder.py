@@ -10,11 +10,10 @@ from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import unwrap_label
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextEmbedder"]
-
-_COLUMNS = ("text", "pair", "negative")
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -64,6 +63,7 @@ class TextEmbedder(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    text_columns = ("text", "pair", "negative")
 
     def __init__(
         self,
@@ -149,28 +149,18 @@ class TextEmbedder(TextInput, Task):
 
     # Text to batches
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        if isinstance(x, tuple):
-            if len(x) > len(_COLUMNS):
-                raise ValueError(
-                    "`x` must be texts, pairs, or pairs with negatives. Received: a tuple of "
-                    f"{len(x)}. More negatives go in as token batches (B, G, T)."
-                )
-            x = dict(zip(_COLUMNS, x, strict=False))
-        return super().columns_of(x, y, sample_weight)
-
     def label_rows(self, rows):
         _check_columns(rows.columns)
         if "label" not in rows.columns:
             return rows
-        rows = rows.with_column("label", lambda row: _read_similarity(row["label"]))
+        rows = rows.with_column("label", lambda row: _read_similarity(unwrap_label(row["label"])))
         # Each label is read once before training begins, not when its batch comes after hours.
         for _ in rows:
             pass
         return rows
 
     def encode_inputs(self, columns):
-        texts = [columns[name] for name in _COLUMNS if name in columns]
+        texts = [columns[name] for name in self.text_columns if name in columns]
         if len(texts) == 1:
             return self.pack_texts(texts[0])
         # (B,) of each column -> (B, G) -> (B * G,)
@@ -180,10 +170,15 @@ class TextEmbedder(TextInput, Task):
 
     def encode(self, columns, seed):
         _check_columns(columns)
-        inputs, is_cut = self.encode_inputs(columns)
         labels = columns.get("label")
         if labels is not None:
+            if labels.dtype == tf.string:
+                raise TypeError(
+                    "A similarity must be a number. Received: dtype=string. The pairs of a dataset "
+                    "without similarities are batches of ((texts, pairs),)."
+                )
             labels = tf.cast(labels, tf.float32)
+        inputs, is_cut = self.encode_inputs(columns)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
     # Answers
@@ -203,19 +198,17 @@ class TextEmbedder(TextInput, Task):
         texts, is_single = self.read_texts(texts)
         if not texts:
             return np.zeros([0, self.backbone.hidden_dim], np.float32)
-        results = self.run_graph(self._get_embed(), [texts], batch_size)
+        graph = self.get_text_function("embed", self._embed)
+        results = self.run_graph(graph, [texts], batch_size)
         embeddings = np.stack([result["embedding"] for result in results])
         return embeddings[0] if is_single else embeddings
 
-    def _get_embed(self):
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph(
-            "embed", lambda: tf.function(self._embed, autograph=False, input_signature=specs)
-        )
-
     def _embed(self, text):
-        inputs, _ = self.pack_texts(text)
-        return {"embedding": tf.cast(self(inputs, training=False), tf.float32)}
+        inputs, is_cut = self.pack_texts(text)
+        return {
+            "embedding": tf.cast(self(inputs, training=False), tf.float32),
+            "is_cut": is_cut,
+        }
 
     def serving_functions(self):
         """What is exported.
@@ -226,7 +219,7 @@ class TextEmbedder(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function("embedding")}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_embed()
+            functions["serving_default"] = self.get_text_function("embed", self._embed, served=True)
         return functions
 
     def get_config(self):
@@ -254,7 +247,10 @@ def _check_columns(columns):
 
 def _read_similarity(label):
     if isinstance(label, bool) or not isinstance(label, int | float):
-        raise TypeError(f"A similarity must be a number. Received: {label!r:.60}.")
+        raise TypeError(
+            f"A similarity must be a number. Received: {label!r:.60}. Pairs go in as one tuple, "
+            "`fit((texts, pairs))`."
+        )
     if not -1 <= label <= 1:
         raise ValueError(
             f"A similarity must be a cosine, from -1 to 1. Received: {label}. Divide the labels by "

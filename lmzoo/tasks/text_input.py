@@ -1,43 +1,40 @@
 """The reading half of a task: raw text goes into `fit`, `evaluate`, `predict` and the answers."""
 
-import typing
-
 import tensorflow as tf
 
 from lmzoo.data import Rows, make_rows
 from lmzoo.data.packing import pack
 from lmzoo.layers.checks import check_size
-from lmzoo.tasks.cut_report import CutReport
-from lmzoo.tasks.text_batches import list_texts, run_in_batches
-from lmzoo.tasks.text_datasets import holds_text, make_batches, widen_numbers
+from lmzoo.tasks.cut_report import CutReport, Example
+from lmzoo.tasks.task_functions import make_text_function, make_tokens_function
+from lmzoo.tasks.text_arguments import (
+    check_alone,
+    is_raw,
+    list_arrays,
+    name_columns,
+    raw_parts,
+    widen_numbers,
+)
+from lmzoo.tasks.text_batches import check_pairs, list_texts, run_in_batches
+from lmzoo.tasks.text_datasets import check_strings, make_batches
 
 __all__ = ["Example", "TextInput"]
-
-
-class Example(typing.NamedTuple):
-    """A batch as Keras takes it, and which of its texts were too long.
-
-    inputs: dict of tensors, what the task is called with.
-    labels, weights: tensors or None.
-    is_cut: bool (B,).
-    """
-
-    inputs: dict
-    labels: typing.Any
-    weights: typing.Any
-    is_cut: tf.Tensor
 
 
 class TextInput:
     """Lets a task read text.
 
     The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
-    batches. A task may override `columns_of` (which argument is which column) and `label_rows`
-    (labels to numbers, with errors that name the row); it defines `encode` (in the graph) and
-    `serving_functions`.
+    batches. A task may name its columns, override `columns_of` (which argument is which column) and
+    `label_rows` (labels to numbers, with errors that name the row); it defines `encode` (in the
+    graph) and `serving_functions`.
     """
 
     batch_size = 32
+    text_columns = ("text", "pair")
+    label_column = "label"
+    # Whether a row is of one class, which Keras can weigh.
+    has_classes = False
 
     # Keras's three methods
 
@@ -58,12 +55,14 @@ class TextInput:
         """Trains as `keras.Model.fit`, on raw text as well.
 
         Args:
-            x: list of str, a pair of such lists, `lmzoo.data.Rows`, or a tf.data.Dataset of string
-                batches; also token batches, as the task is called with.
-            y: what the task learns of each text, see its class; None where `x` holds it.
+            x: list of str, a tuple of two such lists for pairs, `lmzoo.data.Rows`, or a
+                tf.data.Dataset of string batches; also token batches, as the task is called with.
+                Eager tensors and arrays of strings are taken for lists.
+            y: what the task learns of each text, see its class; None where `x` holds it, as Rows
+                and datasets do.
             batch_size: int or None. 32 for raw text.
-            sample_weight: list of float or None.
-            validation_data: as `x`, or a tuple `(x, y)` or `(x, y, sample_weight)`.
+            sample_weight: list of float or None; None where `x` holds it.
+            validation_data: as `x`, or `(x, y)` or `(x, y, sample_weight)`.
             validation_split: float. The share of raw texts to set aside for validation, where
                 there is no `validation_data`.
             validation_batch_size: int or None. As `batch_size` unless given.
@@ -73,18 +72,21 @@ class TextInput:
         Returns:
             keras.callbacks.History.
         Raises:
-            ValueError, TypeError: if the texts and labels do not fit together; the message names
-                the row.
+            ValueError, TypeError: if the texts and labels do not fit together, in a message that
+                names the row, or labels or weights come beside Rows or a dataset.
         """
-        report = CutReport(self.sequence_length)
-        if self._is_raw(x):
+        if kwargs.get("class_weight") is not None and not self.has_classes:
+            raise ValueError(
+                "`class_weight` must be None where a row is not of one class. Received: "
+                f"class_weight={kwargs['class_weight']!r:.60}. Pass `sample_weight`."
+            )
+        report = self.make_report()
+        held_out_size = validation_batch_size or batch_size
+        if is_raw(x):
             rows = self._to_rows(x, y, sample_weight)
             if validation_split and validation_data is None and isinstance(rows, Rows):
-                rows, held_out = rows.split(validation_split)
+                rows, validation_data = rows.split(validation_split)
                 validation_split = 0.0
-                validation_data = self._to_batches(
-                    held_out, validation_batch_size or batch_size, report, part="validation"
-                )
             x = self._to_batches(
                 rows,
                 batch_size,
@@ -94,14 +96,10 @@ class TextInput:
                 initial_epoch=initial_epoch,
             )
             y = sample_weight = batch_size = None
-        if self._is_raw_pair(validation_data):
-            if not isinstance(validation_data, tuple):
-                validation_data = (validation_data,)
+        held_out = raw_parts(validation_data)
+        if held_out is not None:
             validation_data = self._to_batches(
-                self._to_rows(*validation_data),
-                validation_batch_size or batch_size,
-                report,
-                part="validation",
+                self._to_rows(*held_out), held_out_size, report, part="validation"
             )
         try:
             return super().fit(
@@ -121,8 +119,8 @@ class TextInput:
 
     def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
         """Evaluates as `keras.Model.evaluate`, on raw text as well; see `fit`."""
-        report = CutReport(self.sequence_length)
-        if self._is_raw(x):
+        report = self.make_report()
+        if is_raw(x):
             rows = self._to_rows(x, y, sample_weight)
             x = self._to_batches(rows, batch_size, report)
             y = sample_weight = batch_size = None
@@ -136,8 +134,8 @@ class TextInput:
         Returns:
             What the task returns when it is called, as NumPy arrays.
         """
-        report = CutReport(self.sequence_length)
-        if self._is_raw(x):
+        report = self.make_report()
+        if is_raw(x):
             rows = self._to_rows(x, labelled=False)
             x = self._to_batches(rows, batch_size, report, labelled=False)
             batch_size = None
@@ -146,6 +144,10 @@ class TextInput:
         return results
 
     # What a task may override
+
+    def make_report(self):
+        """A `CutReport`, which counts the texts that are longer than what the task reads."""
+        return CutReport(self.sequence_length)
 
     @property
     def sequence_length(self):
@@ -165,13 +167,8 @@ class TextInput:
 
     def columns_of(self, x, y=None, sample_weight=None):
         """dict of column to values: lists from `fit`, or tensors from a dataset."""
-        if isinstance(x, dict):
-            columns = dict(x)
-        elif isinstance(x, tuple):
-            columns = dict(zip(("text", "pair"), x, strict=True))
-        else:
-            columns = {"text": x}
-        given = {"label": y, "weight": widen_numbers(sample_weight)}
+        columns = name_columns(x, self.text_columns)
+        given = {self.label_column: y, "weight": widen_numbers(sample_weight)}
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
     def label_rows(self, rows):
@@ -180,19 +177,8 @@ class TextInput:
 
     def encode_inputs(self, columns):
         """In the graph: string batches to token batches; see `pack_texts`."""
-        if "text" not in columns:
-            raise ValueError(
-                "There must be a column `text`. Received: columns "
-                f"{', '.join(columns) or 'of no name'}."
-            )
-        names = [name for name in ("text", "pair") if name in columns]
-        for name in names:
-            dtype, shape = columns[name].dtype, columns[name].shape
-            if dtype != tf.string or shape.rank != 1:
-                raise TypeError(
-                    f"`{name}` must hold a string for each row, in batches. Received: "
-                    f"dtype={dtype.name}, shape={shape}."
-                )
+        names = ["text", "pair"] if "pair" in columns else ["text"]
+        check_strings(columns, names)
         return self.pack_texts(*(columns[name] for name in names))
 
     def encode(self, columns, seed):
@@ -225,9 +211,8 @@ class TextInput:
     def read_texts(self, texts, name="texts"):
         """A list of texts, and whether one alone was given."""
         self._need_tokenizer()
-        if isinstance(texts, str):
-            return [texts], True
-        return list_texts(texts, name), False
+        is_single = isinstance(texts, str)
+        return list_texts([texts] if is_single else texts, name), is_single
 
     def read_columns(self, texts, pairs=None):
         """Lists of texts and, where there are `pairs`, of these; and whether one alone was given.
@@ -240,12 +225,7 @@ class TextInput:
         if pairs is None:
             return [texts], is_single
         pairs, is_single_pair = self.read_texts(pairs, "pairs")
-        if len(pairs) != len(texts) or is_single != is_single_pair:
-            raise ValueError(
-                "`pairs` must be as many as `texts`, in the same form. Received: "
-                f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
-                f"{'a str' if is_single else f'{len(texts)} texts'}."
-            )
+        check_pairs(texts, pairs, is_single, is_single_pair)
         return [texts, pairs], is_single
 
     def run_graph(self, function, columns, batch_size=None):
@@ -263,59 +243,28 @@ class TextInput:
         """
         check_size(batch_size=batch_size)
         results = run_in_batches(function, columns, batch_size or self.batch_size)
-        report = CutReport(self.sequence_length)
+        report = self.make_report()
         report.add("texts", 0, [result.pop("is_cut", False) for result in results])
         report.warn()
         return results
 
     def get_text_function(self, name, function, num_texts=1, served=False):
-        """A traced function of `text` string (B,), and with two texts of `pair` string (B,).
+        """A traced function of `text`, or of two texts as `text_columns` calls them.
 
         Args:
             name: str. Another one for each function of the task.
-            function: callable. Takes string tensors, returns a dict of tensors.
+            function: callable. Takes string tensors (B,), returns a dict of tensors.
             num_texts: int.
             served: bool. Whether it is for export; then `is_cut` is left out.
         """
-        specs = [tf.TensorSpec([None], tf.string, each) for each in ("text", "pair")[:num_texts]]
-
-        def serve(*texts):
-            outputs = function(*texts)
-            return {name: outputs[name] for name in outputs if name != "is_cut"}
-
+        names = self.text_columns[:num_texts]
         return self._get_graph(
-            (name, num_texts, served),
-            lambda: tf.function(
-                serve if served else function, autograph=False, input_signature=specs
-            ),
+            (name, num_texts, served), lambda: make_text_function(function, names, served)
         )
 
     def get_tokens_function(self, output="logits"):
-        """The task on token batches, for export: a tf.function whose result is named `output`.
-
-        Its inputs are `token_ids` int32 (B, T), `padding_mask` bool (B, T) and, for a backbone with
-        segments, `segment_ids` int32 (B, T).
-        """
-        names = ["token_ids", "padding_mask"]
-        if self.backbone.num_segments > 1:
-            names.append("segment_ids")
-        dtypes = {"padding_mask": tf.bool}
-        specs = [tf.TensorSpec([None, None], dtypes.get(name, tf.int32), name) for name in names]
-
-        def tokens(*values):
-            ids = values[0]
-            # Left alone, a negative id would be counted from the end of the vocabulary.
-            known = tf.reduce_all((ids >= 0) & (ids < self.backbone.vocabulary_size))
-            message = f"`token_ids` must be from 0 to {self.backbone.vocabulary_size - 1}."
-            with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
-                inputs = {
-                    name: tf.identity(value) for name, value in zip(names, values, strict=True)
-                }
-            return {output: self(inputs, training=False)}
-
-        return self._get_graph(
-            "tokens", lambda: tf.function(tokens, autograph=False, input_signature=specs)
-        )
+        """The task on token batches, for export; see `make_tokens_function`."""
+        return self._get_graph("tokens", lambda: make_tokens_function(self, output))
 
     def _need_tokenizer(self):
         if self.tokenizer is None:
@@ -326,29 +275,18 @@ class TextInput:
 
     # From arguments to batches
 
-    def _is_raw(self, x):
-        if isinstance(x, str):
-            raise TypeError(f"`x` must be a list of texts. Received: {x!r:.60}. Write [text].")
-        if isinstance(x, list | tuple) and not x:
-            raise ValueError(f"`x` must hold at least one text. Received: x={x!r}.")
-        return holds_text(x)
-
-    def _is_raw_pair(self, data):
-        if isinstance(data, tuple) and data:
-            return self._is_raw(data[0])
-        return data is not None and self._is_raw(data)
-
     def _to_rows(self, x, y=None, sample_weight=None, labelled=True):
         """Rows, or a dataset of string batches as it came."""
         self._need_tokenizer()
-        if isinstance(x, tf.data.Dataset):
-            return x
-        rows = x if isinstance(x, Rows) else make_rows(**self.columns_of(x, y, sample_weight))
-        return self.label_rows(rows) if labelled else rows
+        if isinstance(x, Rows | tf.data.Dataset):
+            check_alone(x, self.label_column, y, sample_weight)
+        else:
+            x = make_rows(**self.columns_of(*map(list_arrays, (x, y, sample_weight))))
+        return self.label_rows(x) if labelled and isinstance(x, Rows) else x
 
     def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
         def encode(element, number, seed):
-            columns = self._columns_of_element(element)
+            columns = self.columns_of(*(element if isinstance(element, tuple) else (element,)))
             if labelled:
                 return report.count(self.encode(columns, seed), number, part)
             inputs, is_cut = self.encode_inputs(columns)
@@ -356,6 +294,3 @@ class TextInput:
 
         batch_size = self.batch_size if batch_size is None else batch_size
         return make_batches(rows, encode, batch_size, **options)
-
-    def _columns_of_element(self, element):
-        return self.columns_of(*element) if isinstance(element, tuple) else self.columns_of(element)

@@ -11,7 +11,7 @@ from lmzoo.metrics import PearsonCorrelation
 from lmzoo.tasks.labels import to_float_rows
 from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_datasets import widen_numbers
+from lmzoo.tasks.text_arguments import unwrap_label, widen_numbers
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextRegressor"]
@@ -114,7 +114,7 @@ class TextRegressor(TextInput, Task):
     def _read_label(self, label):
         """A float, or with several targets a list of them."""
         if self.num_targets == 1:
-            return _read_number(label)
+            return _read_number(unwrap_label(label))
         if not isinstance(label, list) or len(label) != self.num_targets:
             raise ValueError(
                 f"A label must be a list of {self.num_targets} numbers. Received: {label!r:.60}."

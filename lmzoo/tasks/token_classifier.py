@@ -12,11 +12,11 @@ from lmzoo.tasks.tagging import (
     decode_spans,
     find_first_pieces,
     find_solid_pieces,
-    join_words,
-    split_words,
 )
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
+from lmzoo.tasks.word_packing import as_ragged, check_lengths, pack_words
 
 __all__ = ["TokenClassifier"]
 
@@ -27,9 +27,10 @@ class TokenClassifier(TextInput, Task):
 
     Trained on `fit(words, tags)`, both lists of lists of str (tags may be numbers), or on rows with
     columns `words` and `tags`, as `lmzoo.data.read_conll` gives them. Each piece of a word learns
-    the word's tag, those behind the first one with `I-` for `B-`. Accuracy and span F1, of `fit` as
-    of `evaluate`, count every word that was given, as `tag` tags it: also one that was cut off or
-    has no piece. Of token batches without `word_places` they count each token of a weight.
+    the word's tag, those behind the first one with `I-` for `B-`. A weight is that of a row, or a
+    list of a weight for each word. Accuracy and span F1, of `fit` as of `evaluate`, count every
+    word that was given, as `tag` tags it: also one that was cut off or has no piece. Of token
+    batches without `word_places` they count each token of a weight.
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
@@ -60,6 +61,7 @@ class TokenClassifier(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     _uses_pooler = False
+    label_column = "tags"
 
     def __init__(
         self, backbone, tokenizer=None, labels=None, dropout=None, sequence_length=None, **kwargs
@@ -113,9 +115,7 @@ class TokenClassifier(TextInput, Task):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def columns_of(self, x, y=None, sample_weight=None):
-        columns = dict(x) if isinstance(x, dict) else {_name_of(x): x}
-        given = {"tags": y, "weight": sample_weight}
-        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+        return super().columns_of(x if isinstance(x, dict) else {_name_of(x): x}, y, sample_weight)
 
     def label_rows(self, rows):
         for name in ("words", "tags"):
@@ -131,19 +131,14 @@ class TokenClassifier(TextInput, Task):
         return rows
 
     def _read_tags(self, row):
-        words, tags = row["words"], row["tags"]
-        if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
-            raise ValueError(
-                "`words` and `tags` must be lists of one length. Received: "
-                f"words={words!r:.60}, tags={tags!r:.60}."
-            )
-        return [self.labels.to_id(tag) for tag in tags]
+        check_lengths(row)
+        return [self.labels.to_id(tag) for tag in row["tags"]]
 
     def encode_inputs(self, columns):
         if "words" not in columns:
             return super().encode_inputs(columns)
-        texts, _ = join_words(columns["words"])
-        return self.pack_texts(texts)
+        packed = self._pack_words(columns["words"])
+        return packed.inputs, packed.is_cut
 
     def encode(self, columns, seed):
         for name in ("words", "tags"):
@@ -152,55 +147,30 @@ class TokenClassifier(TextInput, Task):
                     "A tagger must have words and a tag for each. Received: batches of "
                     f"{', '.join(columns)}, without `{name}`."
                 )
-        inputs, labels, words, is_cut = self._pack_words(columns["words"], columns["tags"])
-        word_weights = tf.cast(words["word_tags"] >= 0, tf.float32)
-        weights = tf.cast(labels >= 0, tf.float32)
+        packed = self._pack_words(columns["words"])
+        tags = self.labels.to_ids(as_ragged(columns["tags"]))
+        labels = packed.spread("tags", tags, filler=0)
+        labels = tf.where(packed.is_first, labels, tf.gather(self._scheme.going_on, labels))
+        weights = tf.cast(packed.numbers >= 0, tf.float32)
+        word_weights = tf.ones_like(tags, tf.float32)
         if "weight" in columns:
-            row_weights = tf.cast(columns["weight"], tf.float32)[:, None]
-            weights, word_weights = weights * row_weights, word_weights * row_weights
-        words["word_tags"] = tf.maximum(words["word_tags"], 0)
-        inputs = {**inputs, **words, "word_weights": word_weights}
-        return Example(inputs, tf.maximum(labels, 0), weights, is_cut)
+            given = columns["weight"]
+            if given.shape.rank == 1:
+                given = tf.gather(given, tags.value_rowids())
+            else:
+                given = as_ragged(given).flat_values
+            word_weights = tags.with_flat_values(tf.cast(given, tf.float32))
+            weights *= packed.spread("weight", word_weights, filler=0.0)
+        words = {
+            "word_places": packed.places,
+            "word_tags": tags.to_tensor(0),
+            "word_weights": word_weights.to_tensor(0.0),
+        }
+        return Example({**packed.inputs, **words}, labels, weights, packed.is_cut)
 
-    def _pack_words(self, words, tags):
-        """Token batches of words, the label of each piece (or -1), what words have, and `is_cut`.
-
-        What words have is a dict of `word_places` and `word_tags`, both (B, W), or -1.
-        """
-        texts, word_starts = join_words(words)
-        ids, starts, ends = self.tokenizer.tokenize_with_offsets(texts)
-        is_solid = find_solid_pieces(texts, starts, ends)
-        numbers, is_first = split_words(starts, is_solid, word_starts)
-        word_tags = self._read_tag_ids(tags, word_starts)
-        labels = tf.gather(word_tags, numbers)
-        labels = tf.where(is_first, labels, tf.gather(self._scheme.going_on, labels))
-        # White space between two words is of neither.
-        labels = tf.where(is_solid, labels, -1)
-        first_of = tf.where(is_first, numbers, -1)
-        features = tf.stack([ids.flat_values, labels, first_of], axis=-1)
-        inputs, features, is_cut = pack(
-            [ids.with_flat_values(features)], self.tokenizer, self.sequence_length
-        )
-        # Each piece that is left and the first one of a word tells the word where it is.
-        found = tf.where(features[..., 1] >= 0)
-        places = tf.tensor_scatter_nd_update(
-            tf.fill(tf.shape(word_tags), -1),
-            tf.gather_nd(features[..., 1], found)[:, None],
-            tf.cast(found[:, 1], tf.int32),
-        )
-        words = {"word_places": places, "word_tags": word_tags}
-        words = {name: word_starts.with_flat_values(words[name]).to_tensor(-1) for name in words}
-        return inputs, features[..., 0], words, is_cut
-
-    def _read_tag_ids(self, tags, words):
-        """The number of each tag, int32 (words,), of batches that a dataset may bring unequal."""
-        if not isinstance(tags, tf.RaggedTensor):
-            tags = tf.RaggedTensor.from_tensor(tags)
-        message = "`words` and `tags` must be lists of one length."
-        # Of other numbers of rows there are no equal lengths either.
-        same = tf.debugging.assert_equal(tags.row_lengths(), words.row_lengths(), message)
-        with tf.control_dependencies([] if same is None else [same]):
-            return self.labels.to_ids(tags).flat_values
+    def _pack_words(self, words):
+        check_strings({"words": words}, ["words"], rank=2)
+        return pack_words(words, self.tokenizer, self.sequence_length)
 
     # Answers
 
@@ -214,7 +184,8 @@ class TokenClassifier(TextInput, Task):
             For a text a list of spans, each a dict of `text`, `label` (the type, such as "PER"),
             `start` and `end` (characters) and `score` (the mean probability of its words' tags).
             For a list of words the list of their tags; words beyond `sequence_length` have "O", or
-            the first label where there is no "O". For several texts, a list of these.
+            the first label where there is no "O". For several texts, a list of these. A warning
+            says how many texts were longer.
         Raises:
             TypeError: if a text is neither a str nor a list of str.
             ValueError: if there is no tokenizer.
@@ -222,7 +193,8 @@ class TokenClassifier(TextInput, Task):
         if not isinstance(texts, str) and len(texts) and isinstance(texts[0], list | tuple):
             return self._tag_words(texts, batch_size)
         texts, is_single = self.read_texts(texts)
-        results = self.run_graph(self._get_tag(), [texts], batch_size)
+        graph = self.get_text_function("tag", self._tag)
+        results = self.run_graph(graph, [texts], batch_size)
         answers = [_to_answer(text, result) for text, result in zip(texts, results, strict=True)]
         return answers[0] if is_single else answers
 
@@ -234,11 +206,7 @@ class TokenClassifier(TextInput, Task):
                     f"{words!r:.60} at index {index}, where the first is a list of words."
                 )
         rows = [self.read_texts(words, "words")[0] for words in rows]
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        graph = self._get_graph(
-            "tag_pieces",
-            lambda: tf.function(self._tag_pieces, autograph=False, input_signature=specs),
-        )
+        graph = self.get_text_function("tag_pieces", self._tag_pieces)
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
         nothing = self.labels.names[self._nothing]
         answers = []
@@ -254,13 +222,15 @@ class TokenClassifier(TextInput, Task):
         return answers
 
     def _tag_pieces(self, text):
-        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T)."""
+        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T);
+        and `is_cut` (B,).
+        """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
         # White space alone is no text, like special tokens.
         is_solid = find_solid_pieces(text, starts, ends)
         places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
         columns = [ids.flat_values, *places]
-        inputs, features, _ = pack(
+        inputs, features, is_cut = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
             self.sequence_length,
@@ -272,10 +242,12 @@ class TokenClassifier(TextInput, Task):
             "token_ids": inputs["token_ids"],
             "starts": features[..., 0],
             "ends": features[..., 1],
+            "is_cut": is_cut,
         }
 
     def _tag(self, text):
         pieces = self._tag_pieces(text)
+        is_cut = pieces.pop("is_cut")
         is_text = pieces["starts"] >= 0
         pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
         ids = pieces["token_ids"]
@@ -295,13 +267,8 @@ class TokenClassifier(TextInput, Task):
             "spans": found["spans"],
             "labels": tf.gather(names, found["types"] % len(self._scheme.types + ("",))),
             "scores": found["scores"],
+            "is_cut": is_cut,
         }
-
-    def _get_tag(self):
-        specs = [tf.TensorSpec([None], tf.string, "text")]
-        return self._get_graph(
-            "tag", lambda: tf.function(self._tag, autograph=False, input_signature=specs)
-        )
 
     def serving_functions(self):
         """What is exported.
@@ -313,7 +280,7 @@ class TokenClassifier(TextInput, Task):
         """
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
-            functions["serving_default"] = self._get_tag()
+            functions["serving_default"] = self.get_text_function("tag", self._tag, served=True)
         return functions
 
     def get_config(self):
