@@ -3,7 +3,7 @@
 import warnings
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
-from lmzoo.json_files import read_bytes, read_json
+from lmzoo.json_files import read_json
 
 __all__ = ["GENERATION", "make_generation_config", "read_generation"]
 
@@ -56,9 +56,8 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
     path = folder / GENERATION
     if not path.is_file():
         return {}
-    read_bytes(path, _LARGEST)
     try:
-        config = read_json(path)
+        config = read_json(path, _LARGEST)
         ends = _read_ids(config, vocabulary_size)
         options, used = _read_options(config)
         if start_token_id is not None:

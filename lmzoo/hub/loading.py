@@ -18,6 +18,7 @@ from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
 from lmzoo.hub.tokenizer_files import load_tokenizer
+from lmzoo.hub.vocabulary_sizes import check_vocabulary_files
 from lmzoo.hub.weight_files import check_weights, read_ahead, set_variables
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
@@ -70,6 +71,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     path, header = find_weights(folder)
     plan = make_folder_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
+    check_vocabulary_files(folder, plan.arguments["vocabulary_size"])
     tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"])
     options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
     reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
