@@ -70,7 +70,7 @@ def _list_description(found):
         "folder": found["folder"],
         "family": found["family"],
         "model type": found["model_type"],
-        "architecture": ", ".join(map(str, found["architectures"])) or None,
+        "architecture": ", ".join(found["architectures"]) or None,
         "opens as": found["task"] or f"nothing: {found['problem']}",
         "labels": found["num_labels"],
         "layers": found["num_layers"],
@@ -82,11 +82,15 @@ def _list_description(found):
         "parameters": f"{found['num_parameters']:,} in {found['num_tensors']} tensors",
         "stored as": ", ".join(found["dtypes"]),
         "memory": memory,
-        "tokenizer": tokenizer and f"{tokenizer['kind']}, {tokenizer['vocabulary_size']} tokens",
+        "tokenizer": tokenizer and _describe_tokenizer(**tokenizer),
         "licence": found["licence"],
     }
     files = [("file", f"{name}, {format_bytes(size)}") for name, size in found["files"].items()]
     return [*rows.items(), *files]
+
+
+def _describe_tokenizer(kind, vocabulary_size):
+    return kind if vocabulary_size is None else f"{kind}, {vocabulary_size} tokens"
 
 
 def _list_account(report):

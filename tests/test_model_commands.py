@@ -112,6 +112,15 @@ def test_info_tells_why_a_model_is_not_opened(model, capsys):
     assert "model_type='bart'" in message and "roberta" in message
 
 
+def test_info_tells_no_number_that_it_does_not_know(model, capsys):
+    (model / "spiece.model").write_bytes(b"x")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "architectures": 5}))
+    _, printed = run(capsys, "info", model)
+    values = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert (values["tokenizer"], values["architecture"]) == ("SentencePiece", "none")
+
+
 def add_mask_and_head(tensors):
     tensors["transformer.h.0.attn.bias"] = np.ones((1, 1, 4, 4), np.uint8)
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"].copy()
