@@ -36,26 +36,30 @@ _OFF = {
 }
 
 
-def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None):
+def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None, config=None):
     """The arguments of a generative task that a model's folder has beside config.json.
 
     One warning names the fields that ask for what lmzoo does not do. `max_length` counts the prompt
-    of a decoder, so that it is no number of new tokens there and is one of these.
+    of a decoder, so that it is no number of new tokens there and is one of these. Without a file
+    the ends of config.json count, as they do for transformers.
 
     Args:
         folder: pathlib.Path.
         vocabulary_size: int. How many words the model has.
         tokenizer: the task's, or None.
         start_token_id: int, what the decoder of a `Seq2SeqLM` begins with, or None for a decoder.
+        config: dict, the content of config.json, or None.
     Returns:
-        dict with `generation_defaults` and `end_token_ids`; empty where there is no file.
+        dict with `generation_defaults` and `end_token_ids`; only the latter, or nothing, where
+        there is no file.
     Raises:
         ValueError: if the file is too large, no JSON object, or a field is of the wrong type or out
             of its range.
     """
     path = folder / GENERATION
     if not path.is_file():
-        return {}
+        ends = _read_config_ends(config or {}, vocabulary_size)
+        return {"end_token_ids": ends} if ends and not _is_usual(ends, tokenizer) else {}
     try:
         config = read_json(path, _LARGEST)
         ends = _read_ids(config, vocabulary_size)
@@ -73,10 +77,20 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
             f"{', '.join(left)}. Received: {str(path)!r}.",
             stacklevel=3,
         )
-    # The tokenizer's own end token need not be said twice.
-    if tokenizer is not None and ends == [tokenizer.end_token_id]:
-        ends = None
+    ends = None if _is_usual(ends, tokenizer) else ends
     return {"generation_defaults": options, "end_token_ids": ends}
+
+
+def _is_usual(ends, tokenizer):
+    """Whether the ends are the tokenizer's own, which need not be said twice."""
+    return tokenizer is not None and ends == [tokenizer.end_token_id]
+
+
+def _read_config_ends(config, vocabulary_size):
+    """The ids in config.json that end a text; those of another vocabulary never come."""
+    found = config.get("eos_token_id")
+    ends = found if isinstance(found, list) else [found]
+    return [end for end in ends if type(end) is int and 0 <= end < vocabulary_size]
 
 
 def _read_ids(config, vocabulary_size):
