@@ -50,6 +50,9 @@ def info(arguments):
 
     folder = find_folder(arguments.source, arguments.revision)
     found = describe(folder)
+    if arguments.verify and found["tokenizer"]:
+        # It is opened, and TensorFlow would talk.
+        import_tensorflow()
     report = verify(folder) if arguments.verify else None
     if arguments.json:
         print_json(found if report is None else {**found, "verification": report})
@@ -113,13 +116,19 @@ def convert(arguments):
         arguments: argparse.Namespace of `lmzoo convert`.
     Raises:
         FileExistsError: if the folder has files and `--overwrite` is not given.
-        ValueError: if the model's account is not clean, or an option is out of its range.
+        ValueError: if the model's account is not clean, the folder holds the model's, or an option
+            is out of its range.
     """
     from lmzoo.files import atomic_folder, check_new_folder
     from lmzoo.hub import describe, find_folder
 
     out = check_new_folder(arguments.folder, arguments.overwrite)
     folder = find_folder(arguments.source, arguments.revision)
+    if out.resolve() in folder.resolve().parents:
+        raise ValueError(
+            "`OUT` must not be a folder above `SOURCE`: it is replaced, with all that is in it. "
+            f"Received: OUT={str(out)!r}, SOURCE={str(folder)!r}."
+        )
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify
