@@ -48,12 +48,14 @@ def info(arguments):
     """
     from lmzoo.hub import describe, find_folder, verify
 
-    folder = find_folder(arguments.source, arguments.revision)
-    found = describe(folder)
+    source, revision = arguments.source, arguments.revision
+    if arguments.verify:
+        source, revision = find_folder(source, revision), None
+    found = describe(source, revision)
     if arguments.verify and found["tokenizer"]:
         # It is opened, and TensorFlow would talk.
         import_tensorflow()
-    report = verify(folder) if arguments.verify else None
+    report = verify(source) if arguments.verify else None
     if arguments.json:
         print_json(found if report is None else {**found, "verification": report})
     else:

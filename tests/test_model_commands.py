@@ -190,7 +190,7 @@ def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys)
         np.testing.assert_array_equal(written[name], array.astype(written[name].dtype))
     code, printed = run(capsys, "convert", model, out, "--overwrite")
     assert code == 0
-    assert f"{out}: CausalLM, 3 files, 47,727 parameters as float32" in printed
+    assert f"{out}: CausalLM, 4 files, 47,727 parameters as float32" in printed
     assert "account            clean" in printed
 
 

@@ -7,9 +7,9 @@ from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.folders import check_folder
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.recipes import tensor_shapes
-from lmzoo.hub.shards import find_weights
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote_headers import find_remote_weights
+from lmzoo.hub.shards import find_files, find_weights
+from lmzoo.hub.sources import find_folder, find_name
 from lmzoo.hub.vocabulary_sizes import check_vocabulary_files
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
@@ -31,6 +31,8 @@ _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat
 def describe(source, revision=None):
     """Says what a model holds, from its config and the headers of its weights.
 
+    The weights of a model on the hub that are not in the cache stay there.
+
     Args:
         source: str or path. A folder with config.json and its weights in safetensors,
             "hf://org/name", or one of `lmzoo.zoo.names()`, as for `lmzoo.load`.
@@ -49,10 +51,10 @@ def describe(source, revision=None):
         PermissionError, ConnectionError, ImportError: as `lmzoo.hub.find_folder`.
         ValueError: if a file is broken or leads out of the folder.
     """
-    folder = find_folder(source, revision)
+    folder = find_folder(source, revision, weights=False)
     check_folder(folder)
     config = read_config(folder)
-    tensors = find_weights(folder)[1]
+    tensors, remote = _find_tensors(folder, source, revision)
     # Words have a row each in some tensor, and a file has the bytes that its tensors claim.
     rows = [info.shape[0] for info in tensors.values() if info.shape and math.prod(info.shape)]
     check_vocabulary_files(folder, max(rows, default=0))
@@ -74,10 +76,21 @@ def describe(source, revision=None):
         },
         "tokenizer": _describe_tokenizer(folder),
         "licence": read_licence(folder),
-        "files": {
-            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
-        },
+        "files": dict(sorted((_list_files(folder) | remote).items())),
     }
+
+
+def _find_tensors(folder, source, revision):
+    """The headers of the weights, and the sizes of those files that are not in the folder."""
+    name = find_name(source)
+    if name is None or find_files(folder):
+        return find_weights(folder)[1], {}
+    received = f"source={source!r}, revision={revision!r}, at {folder.name}"
+    return find_remote_weights(name, folder, received)
+
+
+def _list_files(folder):
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
 
 
 def _list_names(value):
@@ -97,9 +110,7 @@ def _try_plan(folder, config, tensors):
 
 def _find_used(tensors, plan):
     """The tensors of the model, each once: neither what is ignored nor what is tied to another."""
-    wanted = tensor_shapes(plan.recipes, plan.shapes)
-    places = {place: name for name, place in plan.found.items() if place in wanted}
-    return [tensors[name] for name in places.values()]
+    return [tensors[name] for name in {place: name for name, place in plan.found.items()}.values()]
 
 
 def _describe_task(plan, problem):
