@@ -10,6 +10,9 @@ from lmzoo.hub.shards import INDEX, WEIGHTS, read_shards
 
 __all__ = ["fetch_start", "find_remote_weights"]
 
+# The header of a shard of a few GB fits, and that of a BERT.
+_USUAL = 2**16
+
 
 def find_remote_weights(name, folder, received):
     """What the weights of a model on the hub are: some kilobytes of each file are fetched.
@@ -31,6 +34,9 @@ def find_remote_weights(name, folder, received):
     def read(path):
         with tell_errors(received):
             start, sizes[path.name] = fetch_start(name, folder.name, path.name)
+            wanted = 8 + int.from_bytes(start[:8], "little")
+            if len(start) < wanted <= 8 + LARGEST_HEADER:
+                start, _ = fetch_start(name, folder.name, path.name, wanted)
         return parse_header(path, io.BytesIO(start), sizes[path.name])
 
     try:
@@ -43,13 +49,14 @@ def find_remote_weights(name, folder, received):
     return read_shards(folder / INDEX, read), sizes
 
 
-def fetch_start(name, commit, file):
-    """Fetches the first bytes of a file of weights, its header among them.
+def fetch_start(name, commit, file, count=_USUAL):
+    """Fetches the first bytes of a file of weights.
 
     Args:
         name: str. "org/name".
         commit: str.
         file: str. Its name.
+        count: int. How many bytes.
     Returns:
         The pair (bytes, how many bytes the file has in all).
     Raises:
@@ -61,7 +68,7 @@ def fetch_start(name, commit, file):
     if constants.HF_HUB_OFFLINE:
         raise errors.OfflineModeIsEnabled("the hub may not be asked")
     headers = build_hf_headers(library_name="lmzoo", library_version=__version__)
-    headers["Range"] = f"bytes=0-{8 + LARGEST_HEADER - 1}"
+    headers["Range"] = f"bytes=0-{count - 1}"
     address = hf_hub_url(name, file, revision=commit)
     answer = get_session().get(address, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
     hf_raise_for_status(answer)

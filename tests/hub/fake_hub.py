@@ -8,8 +8,23 @@ import threading
 import time
 import urllib.parse
 
+import numpy as np
+from safetensors.numpy import save
+
 NAME = "some-org/a_model.v1"
+INDEX = "model.safetensors.index.json"
 _MOST_REQUESTS = 500
+
+
+def make_shards(*names):
+    """Files of a model, in shards of these names, and their index."""
+    shards = {
+        name: save({f"t{index}": np.arange(9, dtype=np.float32)}, {"format": "pt"})
+        for index, name in enumerate(names)
+    }
+    weight_map = {f"t{index}": name for index, name in enumerate(names)}
+    index = json.dumps({"metadata": {}, "weight_map": weight_map}).encode()
+    return {"config.json": b"{}", **shards, INDEX: index}
 
 
 class FakeHub:
