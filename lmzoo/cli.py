@@ -7,6 +7,7 @@ import os
 import sys
 
 from lmzoo.parser import EXIT_USAGE, make_parser
+from lmzoo.printing import make_printable
 
 __all__ = ["main"]
 
@@ -46,7 +47,7 @@ def main(arguments=None):
 def _fail(options, code, message):
     if options.debug:
         raise
-    text = " ".join(message.split())
+    text = make_printable(" ".join(message.split()))
     print(f"lmzoo: {text}", file=sys.stderr)
     return code
 

@@ -5,17 +5,25 @@ import os
 import pathlib
 import tempfile
 
-__all__ = ["read_bytes", "read_json", "read_text", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    *("MAX_BYTES", "read_bytes", "read_json", "read_text", "write_bytes", "write_json"),
+    "write_text",
+]
 
-MAX_BYTES = 64 << 20
+# A vocabulary's files may be large; what is read of others has at most some thousand fields.
+MAX_BYTES, _SMALL_BYTES = 64 << 20, 4 << 20
+_LARGE = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
+# The longest published vocabulary has 1.8 million values, with its merges. An empty list takes
+# three bytes in a file and sixty in memory, so that bytes alone are no bound.
+_MOST_VALUES, _MOST_SMALL_VALUES = 2**22, 2**16
 
 
-def read_bytes(path, max_bytes=MAX_BYTES):
+def read_bytes(path, max_bytes=None):
     """Reads a file of bounded size.
 
     Args:
         path: pathlib.Path.
-        max_bytes: int.
+        max_bytes: int, or None for 64 MiB in the files of a vocabulary and 4 MiB in all others.
     Returns:
         bytes.
     Raises:
@@ -24,6 +32,8 @@ def read_bytes(path, max_bytes=MAX_BYTES):
     """
     if not path.is_file():
         raise FileNotFoundError(f"`folder` must hold {path.name}. Received: {str(path.parent)!r}.")
+    if max_bytes is None:
+        max_bytes = MAX_BYTES if path.name in _LARGE else _SMALL_BYTES
     size = path.stat().st_size
     if size > max_bytes:
         raise ValueError(
@@ -32,40 +42,47 @@ def read_bytes(path, max_bytes=MAX_BYTES):
     return path.read_bytes()
 
 
-def read_text(path, max_bytes=MAX_BYTES):
+def read_text(path, max_bytes=None):
     """Reads a UTF-8 file of bounded size.
 
     Args:
         path: pathlib.Path.
-        max_bytes: int.
+        max_bytes: int or None, as for `read_bytes`.
     Returns:
         str.
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: if it is too large or not UTF-8.
     """
+    return _decode(path, read_bytes(path, max_bytes))
+
+
+def _decode(path, data):
     try:
-        return read_bytes(path, max_bytes).decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path.name} must be UTF-8. Received: {str(path)!r}, where byte {error.start} is not."
         ) from error
 
 
-def read_json(path, max_bytes=MAX_BYTES, kind=dict):
+def read_json(path, max_bytes=None, kind=dict):
     """Reads JSON of bounded size, in which no key stands twice.
 
     Args:
         path: pathlib.Path.
-        max_bytes: int.
+        max_bytes: int or None, as for `read_bytes`.
         kind: dict or list. What it must hold.
     Returns:
         dict, or what `kind` is.
     Raises:
         FileNotFoundError: if it is not there.
-        ValueError: if it is too large, not UTF-8, not JSON, or of another kind.
+        ValueError: if it is too large or has too many values, is not UTF-8, not JSON, or of another
+            kind.
     """
-    text = read_text(path, max_bytes)
+    data = read_bytes(path, max_bytes)
+    _check_values(path, data)
+    text = _decode(path, data)
     try:
         found = json.loads(text, object_pairs_hook=_make_object)
     except (ValueError, RecursionError) as error:
@@ -81,11 +98,23 @@ def read_json(path, max_bytes=MAX_BYTES, kind=dict):
     return found
 
 
+def _check_values(path, data):
+    """Refuses what is too much to parse; a comma within a text counts too."""
+    count = sum(data.count(mark) for mark in (b"[", b"{", b","))
+    most = _MOST_VALUES if path.name in _LARGE else _MOST_SMALL_VALUES
+    if count > most:
+        raise ValueError(
+            f"{path.name} must have at most {most} lists, objects and commas. Received: "
+            f"{str(path)!r} with {count}."
+        )
+
+
 def _make_object(pairs):
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen = set()
+        # `add` gives None, so that the first name that is there already ends the search.
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"the key {twice!r:.60} stands twice")
     return found
 

@@ -48,9 +48,14 @@ def info(arguments):
     """
     from lmzoo.hub import describe, find_folder, verify
 
-    folder = find_folder(arguments.source, arguments.revision)
-    found = describe(folder)
-    report = verify(folder) if arguments.verify else None
+    source, revision = arguments.source, arguments.revision
+    if arguments.verify:
+        source, revision = find_folder(source, revision), None
+    found = describe(source, revision)
+    if arguments.verify and found["tokenizer"]:
+        # It is opened, and TensorFlow would talk.
+        import_tensorflow()
+    report = verify(source) if arguments.verify else None
     if arguments.json:
         print_json(found if report is None else {**found, "verification": report})
     else:
@@ -70,7 +75,7 @@ def _list_description(found):
         "folder": found["folder"],
         "family": found["family"],
         "model type": found["model_type"],
-        "architecture": ", ".join(map(str, found["architectures"])) or None,
+        "architecture": ", ".join(found["architectures"]) or None,
         "opens as": found["task"] or f"nothing: {found['problem']}",
         "labels": found["num_labels"],
         "layers": found["num_layers"],
@@ -82,11 +87,15 @@ def _list_description(found):
         "parameters": f"{found['num_parameters']:,} in {found['num_tensors']} tensors",
         "stored as": ", ".join(found["dtypes"]),
         "memory": memory,
-        "tokenizer": tokenizer and f"{tokenizer['kind']}, {tokenizer['vocabulary_size']} tokens",
+        "tokenizer": tokenizer and _describe_tokenizer(**tokenizer),
         "licence": found["licence"],
     }
     files = [("file", f"{name}, {format_bytes(size)}") for name, size in found["files"].items()]
     return [*rows.items(), *files]
+
+
+def _describe_tokenizer(kind, vocabulary_size):
+    return kind if vocabulary_size is None else f"{kind}, {vocabulary_size} tokens"
 
 
 def _list_account(report):
@@ -109,13 +118,19 @@ def convert(arguments):
         arguments: argparse.Namespace of `lmzoo convert`.
     Raises:
         FileExistsError: if the folder has files and `--overwrite` is not given.
-        ValueError: if the model's account is not clean, or an option is out of its range.
+        ValueError: if the model's account is not clean, the folder holds the model's, or an option
+            is out of its range.
     """
     from lmzoo.files import atomic_folder, check_new_folder
     from lmzoo.hub import describe, find_folder
 
     out = check_new_folder(arguments.folder, arguments.overwrite)
     folder = find_folder(arguments.source, arguments.revision)
+    if out.resolve() in folder.resolve().parents:
+        raise ValueError(
+            "`OUT` must not be a folder above `SOURCE`: it is replaced, with all that is in it. "
+            f"Received: OUT={str(out)!r}, SOURCE={str(folder)!r}."
+        )
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify

@@ -2,7 +2,7 @@
 
 import json
 
-__all__ = ["format_bytes", "print_json", "print_rows"]
+__all__ = ["format_bytes", "make_printable", "print_json", "print_rows"]
 
 
 def format_bytes(size):
@@ -12,16 +12,30 @@ def format_bytes(size):
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
+def make_printable(text):
+    """A text that may go to a terminal: a stranger's control characters would steer it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def print_json(value):
-    """Prints a value as JSON."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """Prints a value as JSON; what is not printable in it is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # Outside of strings only line breaks are not printable.
+    print(
+        "".join(
+            character
+            if character.isprintable() or character == "\n"
+            else json.dumps(character)[1:-1]
+            for character in text
+        )
+    )
 
 
 def print_rows(rows):
     """Prints names and values side by side; a value that is None reads as none.
 
     Args:
-        rows: iterable of (name, value).
+        rows: iterable of (name, value). What is not printable in them reads as a question mark.
     """
     for name, value in rows:
-        print(f"{name:18} {'none' if value is None else value}")
+        print(make_printable(f"{name:18} {'none' if value is None else value}"))

@@ -159,6 +159,15 @@ def test_a_fault_of_the_program_is_one_line_and_exit_code_1(monkeypatch, capsys)
     assert capsys.readouterr().err == "lmzoo: error: ZeroDivisionError: by zero\n"
 
 
+def test_an_error_does_not_steer_the_terminal(monkeypatch, capsys):
+    def fail(arguments):
+        raise ValueError("\x1b[2Ja\nb\x9b 喜")
+
+    monkeypatch.setattr(model_commands, "info", fail)
+    assert main(["info", "x"]) == 2
+    assert capsys.readouterr().err == "lmzoo: error: ?[2Ja b? 喜\n"
+
+
 def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
     def interrupt(arguments):
         raise KeyboardInterrupt

@@ -1,6 +1,7 @@
+import time
+
 import pytest
 
-from lmzoo import json_files
 from lmzoo.json_files import read_bytes, read_json, read_text, write_bytes, write_json, write_text
 
 
@@ -23,7 +24,7 @@ def test_what_is_written_is_read(tmp_path):
         (b"\xff{}", "a.json must be UTF-8. Received: .* byte 0"),
         (b"[1]", "a.json must hold a JSON object. Received: .* a list"),
         (b'{"a": 1, "a": 2}', r"Received: .* \(the key 'a' stands twice\)"),
-        (b'{"a":' * 100_000, "a.json must be JSON. Received: "),
+        (b'{"a":' * 50_000, "a.json must be JSON. Received: "),
         (b'{"a": 1' + b"0" * 5000 + b"}", "a.json must be JSON. Received: "),
     ],
 )
@@ -33,11 +34,38 @@ def test_broken_files_are_refused(tmp_path, data, message):
         read_json(tmp_path / "a.json")
 
 
-def test_a_large_file_is_refused_before_it_is_read(tmp_path):
-    with (tmp_path / "a.json").open("wb") as file:
-        file.truncate(json_files.MAX_BYTES + 1)
-    with pytest.raises(ValueError, match=f"Received: .* with {json_files.MAX_BYTES + 1}"):
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        *(("a.json", 4 << 20), ("tokenizer_config.json", 4 << 20), ("tokenizer.json", 64 << 20)),
+        *(("vocab.json", 64 << 20), ("vocab.txt", 64 << 20), ("merges.txt", 64 << 20)),
+    ],
+)
+def test_a_large_file_is_refused_before_it_is_read(tmp_path, name, limit):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(limit + 1)
+    for read in (read_bytes, read_text, read_json):
+        with pytest.raises(ValueError, match=f"at most {limit} bytes. Received: .* {limit + 1}"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("a.json", 2**16), ("tokenizer.json", 2**22)])
+def test_a_file_of_too_many_values_is_refused_before_it_is_parsed(tmp_path, name, limit):
+    # Were it parsed, the error would be another one.
+    (tmp_path / name).write_bytes(b"[" + b"{}," * (limit // 2) + b" this is no JSON")
+    message = f"{name} must have at most {limit} lists, objects and commas. .* with {limit + 1}"
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / name)
+
+
+def test_a_key_that_stands_twice_is_found_in_linear_time(tmp_path):
+    keys = [*range(40_000), 39_999]
+    (tmp_path / "a.json").write_text("{" + ",".join(f'"{key}":0' for key in keys) + "}")
+    start = time.process_time()
+    with pytest.raises(ValueError, match="the key '39999' stands twice"):
         read_json(tmp_path / "a.json")
+    # Each compared with each are a billion comparisons.
+    assert time.process_time() - start < 5
 
 
 def test_a_missing_file_is_named(tmp_path):

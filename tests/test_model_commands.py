@@ -112,6 +112,39 @@ def test_info_tells_why_a_model_is_not_opened(model, capsys):
     assert "model_type='bart'" in message and "roberta" in message
 
 
+def test_info_tells_no_number_that_it_does_not_know(model, capsys):
+    (model / "spiece.model").write_bytes(b"x")
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "architectures": 5}))
+    _, printed = run(capsys, "info", model)
+    values = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert (values["tokenizer"], values["architecture"]) == ("SentencePiece", "none")
+
+
+def test_verify_opens_the_tokenizer(model, capsys):
+    (model / "vocab.json").write_text('{"a": 0}')
+    code, printed = run(capsys, "info", model, "--verify")
+    assert code == 1
+    assert "problem            the tokenizer cannot be opened: `folder` must hold merges" in printed
+
+
+STRANGE = "gpt2\x1b[31m\n\x9b2J\u202e"
+
+
+def test_a_stranger_s_strings_do_not_steer_the_terminal(model, capsys):
+    config = {"model_type": STRANGE, "architectures": [STRANGE, "喜"]}
+    (model / "config.json").write_text(json.dumps(config))
+    (model / "x\x1b[31m\nlicence            mit").write_text("x")
+    _, printed = run(capsys, "info", model)
+    assert "\nmodel type         gpt2?[31m??2J?\n" in printed and ", 喜\n" in printed
+    assert all(line.isprintable() for line in printed.split("\n"))
+    assert printed.count("\nlicence ") == 1
+    main(["info", str(model), "--json"])
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.split("\n"))
+    assert json.loads(printed)["architectures"] == config["architectures"]
+
+
 def add_mask_and_head(tensors):
     tensors["transformer.h.0.attn.bias"] = np.ones((1, 1, 4, 4), np.uint8)
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"].copy()
@@ -157,7 +190,7 @@ def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys)
         np.testing.assert_array_equal(written[name], array.astype(written[name].dtype))
     code, printed = run(capsys, "convert", model, out, "--overwrite")
     assert code == 0
-    assert f"{out}: CausalLM, 3 files, 47,727 parameters as float32" in printed
+    assert f"{out}: CausalLM, 4 files, 47,727 parameters as float32" in printed
     assert "account            clean" in printed
 
 
@@ -209,6 +242,16 @@ def test_convert_keeps_card_and_licence_also_in_place(model, tmp_path, capsys):
         assert {name: (folder / name).read_text() for name in files} == files
         assert not (folder / "notes.txt").exists()
     assert lmzoo.hub.describe(model)["licence"] == "mit"
+
+
+def test_convert_refuses_to_replace_what_its_source_lies_in(model, tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path.parent / f"{tmp_path.name}_link").symlink_to(tmp_path)
+    for out in (tmp_path, ".", tmp_path.parent / f"{tmp_path.name}_link"):
+        message = fails(capsys, "convert", model, out, "--overwrite")
+        assert "`OUT` must not be a folder above `SOURCE`" in message and f"OUT='{out}'" in message
+    assert (model / "model.safetensors").exists() and (tmp_path / "mine.txt").exists()
 
 
 def test_convert_refuses_a_card_that_is_none(model, tmp_path, capsys):

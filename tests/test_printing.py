@@ -1,8 +1,10 @@
 """How sizes, records and rows are printed."""
 
+import json
+
 import pytest
 
-from lmzoo.printing import format_bytes, print_json, print_rows
+from lmzoo.printing import format_bytes, make_printable, print_json, print_rows
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,14 @@ def test_rows_and_records_are_printed_as_they_are(capsys):
     )
     print_json({"text": "喜"})
     assert capsys.readouterr().out == '{\n  "text": "喜"\n}\n'
+
+
+def test_what_would_steer_a_terminal_is_not_printed(capsys):
+    text = "a\x1b[0m\r\nb\x7f\x9b\u200f\U000e0001\udc80 é喜"
+    assert make_printable(text) == "a?[0m??b????? é喜"
+    print_rows([(text, text)])
+    assert capsys.readouterr().out == f"{make_printable(text):18} {make_printable(text)}\n"
+    print_json([text])
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.split("\n")) and "é喜" in printed
+    assert json.loads(printed) == [text]

@@ -65,6 +65,7 @@ def find_plain_architecture(model_type):
 
 def make_architecture(model_type, task):
     """What transformers calls a task of a model type."""
+    task = "TextClassifier" if task == "TextRegressor" else task
     end = next(end for end, ours in _TASKS.items() if ours == task)
     return _CLASSES[model_type] + end
 

@@ -1,6 +1,5 @@
 """What a model's folder holds, without reading a weight and without TensorFlow."""
 
-import json
 import math
 
 from lmzoo.hub.cards import read_licence
@@ -8,8 +7,11 @@ from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.folders import check_folder
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.shards import find_weights
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote_headers import find_remote_weights
+from lmzoo.hub.shards import find_files, find_weights
+from lmzoo.hub.sources import find_folder, find_name
+from lmzoo.hub.vocabulary_sizes import check_vocabulary_files
+from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
 __all__ = ["describe"]
 
@@ -24,11 +26,12 @@ _SIZES = {
 }
 _BYTES_A_PARAMETER = {"float32": 4, "bfloat16": 2, "int8": 1}
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_LARGEST_TOKENIZER = 64 << 20
 
 
 def describe(source, revision=None):
     """Says what a model holds, from its config and the headers of its weights.
+
+    The weights of a model on the hub that are not in the cache stay there.
 
     Args:
         source: str or path. A folder with config.json and its weights in safetensors,
@@ -38,54 +41,96 @@ def describe(source, revision=None):
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
         str), `family` ("BERT", "GPT", "T5" or None), `task` (str or None: the class of
         `lmzoo.tasks` that it opens as), `num_labels` (int or None), `problem` (str or None: why its
-        config cannot be opened), the sizes (int or None), `num_parameters` (int), `num_tensors`
-        (int), `dtypes` (list of str), `memory_bytes` (dict of dtype to int: the weights alone),
-        `tokenizer` (dict with `kind` and `vocabulary_size`, or None), `licence` (str or None: what
-        its card says), `files` (dict of name to bytes).
+        config cannot be opened), the sizes (int or None), `num_parameters` (int: each once, and
+        nothing that a model leaves out), `num_tensors` (int: all in the files), `dtypes` (list of
+        str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
+        `kind` and, int or None, `vocabulary_size`; or None), `licence` (str or None: what its card
+        says), `files` (dict of name to bytes).
     Raises:
         FileNotFoundError: if there is no such model, or it has no config.json or no weights.
         PermissionError, ConnectionError, ImportError: as `lmzoo.hub.find_folder`.
         ValueError: if a file is broken or leads out of the folder.
     """
-    folder = find_folder(source, revision)
+    folder = find_folder(source, revision, weights=False)
     check_folder(folder)
     config = read_config(folder)
-    tensors = find_weights(folder)[1]
-    num_parameters = sum(math.prod(info.shape) for info in tensors.values())
+    tensors, remote = _find_tensors(folder, source, revision)
+    # Words have a row each in some tensor, and a file has the bytes that its tensors claim.
+    rows = [info.shape[0] for info in tensors.values() if info.shape and math.prod(info.shape)]
+    check_vocabulary_files(folder, max(rows, default=0))
+    plan, problem = _try_plan(folder, config, tensors)
+    used = list(tensors.values()) if plan is None else _find_used(tensors, plan)
+    num_parameters = sum(math.prod(info.shape) for info in used)
+    model_type = config.get("model_type")
     return {
         "folder": str(folder),
-        "model_type": config.get("model_type"),
-        "architectures": config.get("architectures") or [],
-        **_find_task(folder, config, tensors),
-        **_find_sizes(config),
+        "model_type": model_type if isinstance(model_type, str) else None,
+        "architectures": _list_names(config.get("architectures")),
+        **_describe_task(plan, problem),
+        **(_find_sizes(config) if plan is None else _list_sizes(plan.arguments)),
         "num_parameters": num_parameters,
         "num_tensors": len(tensors),
-        "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in tensors.values()}),
+        "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in used}),
         "memory_bytes": {
             dtype: num_parameters * size for dtype, size in _BYTES_A_PARAMETER.items()
         },
         "tokenizer": _describe_tokenizer(folder),
         "licence": read_licence(folder),
-        "files": {
-            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
-        },
+        "files": dict(sorted((_list_files(folder) | remote).items())),
     }
 
 
-def _find_task(folder, config, tensors):
-    """What the config opens as, or why it does not."""
+def _find_tensors(folder, source, revision):
+    """The headers of the weights, and the sizes of those files that are not in the folder."""
+    name = find_name(source)
+    if name is None or find_files(folder):
+        return find_weights(folder)[1], {}
+    received = f"source={source!r}, revision={revision!r}, at {folder.name}"
+    return find_remote_weights(name, folder, received)
+
+
+def _list_files(folder):
+    return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+
+
+def _list_names(value):
+    """The strings of what a config has where a list of strings, or one, belongs."""
+    values = value if isinstance(value, list) else [value]
+    return [name for name in values if isinstance(name, str)]
+
+
+def _try_plan(folder, config, tensors):
+    """What the config opens as, or None and why it does not."""
     try:
         check_model_type(folder, config, MODEL_TYPES)
-        plan = make_folder_plan(folder, config, tensors)
+        return make_folder_plan(folder, config, tensors), None
     except ValueError as error:
-        return {"family": None, "task": None, "num_labels": None, "problem": str(error)}
+        return None, str(error)
+
+
+def _find_used(tensors, plan):
+    """The tensors of the model, each once: neither what is ignored nor what is tied to another."""
+    return [tensors[name] for name in {place: name for name, place in plan.found.items()}.values()]
+
+
+def _describe_task(plan, problem):
+    if plan is None:
+        return {"family": None, "task": None, "num_labels": None, "problem": problem}
     family = {"CausalLM": "GPT", "Seq2SeqLM": "T5"}.get(plan.task, "BERT")
     labels = plan.options.get("labels")
     count = plan.options.get("num_targets") if labels is None else len(labels)
     return {"family": family, "task": plan.task, "num_labels": count, "problem": None}
 
 
+def _list_sizes(arguments):
+    """The sizes of a backbone by its arguments."""
+    sizes = {name: arguments[name] for name in _SIZES}
+    # GPT-2 says nothing where it is the usual one.
+    return {**sizes, "intermediate_dim": sizes["intermediate_dim"] or 4 * sizes["hidden_dim"]}
+
+
 def _find_sizes(config):
+    """The sizes that a config which is not opened names in one way or another."""
     # A backbone that no layout of transformers expresses has its arguments in an object.
     own = config.get("lmzoo_backbone")
     values = {**config, **own} if isinstance(own, dict) else config
@@ -103,16 +148,40 @@ def _find_sizes(config):
 def _describe_tokenizer(folder):
     """The kind and the size of the tokenizer in a folder, or None if there is none."""
     if (folder / "tokenizer.json").is_file():
-        return _describe_tokenizer_json(_read_object(folder / "tokenizer.json"))
+        return _describe_tokenizer_json(read_json(folder / "tokenizer.json"))
     if (folder / "vocab.json").is_file():
-        return {"kind": "BPE", "vocabulary_size": len(_read_object(folder / "vocab.json"))}
+        return {"kind": "BPE", "vocabulary_size": len(read_json(folder / "vocab.json"))}
     if (folder / "vocab.txt").is_file():
         with open(folder / "vocab.txt", "rb") as file:
             return {"kind": "WordPiece", "vocabulary_size": sum(1 for _ in file)}
     for name in ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"):
         if (folder / name).is_file():
-            return {"kind": "SentencePiece", "vocabulary_size": None}
+            count = _count_pieces(read_bytes(folder / name, MAX_BYTES))
+            return {"kind": "SentencePiece", "vocabulary_size": count}
     return None
+
+
+def _count_pieces(data):
+    """How many pieces a SentencePiece model has, or None if it is none.
+
+    Here and not by the tokenizers, which need TensorFlow. The parts of a model all have a number,
+    which is 1 for a piece, their length, seven bits a byte, and their content.
+    """
+    count = place = 0
+    while place < len(data):
+        tag, length, shift = data[place], 0, 0
+        place += 1
+        while place < len(data) and shift < 63:
+            byte = data[place]
+            length |= (byte & 127) << shift
+            place, shift = place + 1, shift + 7
+            if byte < 128:
+                break
+        place += length
+        if tag & 7 != 2 or place > len(data):
+            return None
+        count += tag >> 3 == 1
+    return count or None
 
 
 def _describe_tokenizer_json(content):
@@ -127,19 +196,3 @@ def _describe_tokenizer_json(content):
         if isinstance(token, dict):
             known.add(str(token.get("content")))
     return {"kind": str(model.get("type", "unknown")), "vocabulary_size": len(known)}
-
-
-def _read_object(path):
-    size = path.stat().st_size
-    if size > _LARGEST_TOKENIZER:
-        raise ValueError(
-            f"{path.name} must have at most {_LARGEST_TOKENIZER} bytes. "
-            f"Received: {str(path)!r} with {size}."
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} must hold an object. Received: {type(content).__name__}.")
-    return content

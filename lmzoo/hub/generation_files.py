@@ -3,7 +3,7 @@
 import warnings
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
-from lmzoo.json_files import read_bytes, read_json
+from lmzoo.json_files import read_json
 
 __all__ = ["GENERATION", "make_generation_config", "read_generation"]
 
@@ -36,29 +36,32 @@ _OFF = {
 }
 
 
-def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None):
+def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None, config=None):
     """The arguments of a generative task that a model's folder has beside config.json.
 
     One warning names the fields that ask for what lmzoo does not do. `max_length` counts the prompt
-    of a decoder, so that it is no number of new tokens there and is one of these.
+    of a decoder, so that it is no number of new tokens there and is one of these. Without a file
+    the ends of config.json count, as they do for transformers.
 
     Args:
         folder: pathlib.Path.
         vocabulary_size: int. How many words the model has.
         tokenizer: the task's, or None.
         start_token_id: int, what the decoder of a `Seq2SeqLM` begins with, or None for a decoder.
+        config: dict, the content of config.json, or None.
     Returns:
-        dict with `generation_defaults` and `end_token_ids`; empty where there is no file.
+        dict with `generation_defaults` and `end_token_ids`; only the latter, or nothing, where
+        there is no file.
     Raises:
         ValueError: if the file is too large, no JSON object, or a field is of the wrong type or out
             of its range.
     """
     path = folder / GENERATION
     if not path.is_file():
-        return {}
-    read_bytes(path, _LARGEST)
+        ends = _read_config_ends(config or {}, vocabulary_size)
+        return {"end_token_ids": ends} if ends and not _is_usual(ends, tokenizer) else {}
     try:
-        config = read_json(path)
+        config = read_json(path, _LARGEST)
         ends = _read_ids(config, vocabulary_size)
         options, used = _read_options(config)
         if start_token_id is not None:
@@ -74,10 +77,20 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
             f"{', '.join(left)}. Received: {str(path)!r}.",
             stacklevel=3,
         )
-    # The tokenizer's own end token need not be said twice.
-    if tokenizer is not None and ends == [tokenizer.end_token_id]:
-        ends = None
+    ends = None if _is_usual(ends, tokenizer) else ends
     return {"generation_defaults": options, "end_token_ids": ends}
+
+
+def _is_usual(ends, tokenizer):
+    """Whether the ends are the tokenizer's own, which need not be said twice."""
+    return tokenizer is not None and ends == [tokenizer.end_token_id]
+
+
+def _read_config_ends(config, vocabulary_size):
+    """The ids in config.json that end a text; those of another vocabulary never come."""
+    found = config.get("eos_token_id")
+    ends = found if isinstance(found, list) else [found]
+    return [end for end in ends if type(end) is int and 0 <= end < vocabulary_size]
 
 
 def _read_ids(config, vocabulary_size):

@@ -13,11 +13,11 @@ from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.folders import check_folder
 from lmzoo.hub.generation_files import read_generation
+from lmzoo.hub.model_tokenizers import open_tokenizer
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.shards import find_weights
 from lmzoo.hub.sources import find_folder
-from lmzoo.hub.tokenizer_files import load_tokenizer
 from lmzoo.hub.weight_files import check_weights, read_ahead, set_variables
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
@@ -48,7 +48,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
         and mT5 a `Seq2SeqLM`; for BERT, RoBERTa and DistilBERT what the first of the config's
         `architectures` says; for a folder of sentence-transformers a `TextEmbedder`. One that
         generates has what a generation_config.json says as its `generation_defaults` and
-        `end_token_ids`.
+        `end_token_ids`; without one, the ends of config.json.
     Raises:
         FileNotFoundError, PermissionError, ConnectionError: if `source` is not such a folder, or
             is not to be had from the hub, as `lmzoo.hub.find_folder` tells it.
@@ -70,8 +70,8 @@ def load(source, dtype=None, task=None, revision=None, **options):
     path, header = find_weights(folder)
     plan = make_folder_plan(folder, config, header, task)
     check_weights(path, header, plan.found, plan.recipes, plan.shapes)
-    tokenizer = load_tokenizer(folder, plan.arguments["vocabulary_size"], plan.task)
-    options = {**plan.options, **_read_generation(folder, plan, tokenizer), **options}
+    tokenizer = open_tokenizer(folder, plan)
+    options = {**plan.options, **_read_generation(folder, config, plan, tokenizer), **options}
     reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
     with _pause_collector(), read_ahead(*reading) as values:
         backbone = _build_empty(plan, policy)
@@ -93,11 +93,12 @@ def _make_policy(dtype):
         ) from error
 
 
-def _read_generation(folder, plan, tokenizer):
+def _read_generation(folder, config, plan, tokenizer):
     if plan.task not in ("CausalLM", "Seq2SeqLM"):
         return {}
     start = plan.options.get("start_token_id")
-    return read_generation(folder, plan.arguments["vocabulary_size"], tokenizer, start)
+    size = plan.arguments["vocabulary_size"]
+    return read_generation(folder, size, tokenizer, start, config)
 
 
 @contextlib.contextmanager
@@ -141,7 +142,7 @@ def _draw_fresh(folder, plan, backbone, variables):
         return
     for path in fresh:
         if not path.startswith("head/") and len(variables[path].shape) == 2:
-            draw = keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02)
+            draw = keras.initializers.TruncatedNormal(stddev=_find_deviation(backbone))
             variables[path].assign(draw(variables[path].shape, variables[path].dtype))
     layers = sorted({path if "embeddings" in path else path.rpartition("/")[0] for path in fresh})
     warnings.warn(
@@ -149,6 +150,13 @@ def _draw_fresh(folder, plan, backbone, variables):
         "train it before use.",
         stacklevel=3,
     )
+
+
+def _find_deviation(backbone):
+    """The standard deviation of what a backbone draws for its words."""
+    if isinstance(backbone, T5Backbone):
+        return (backbone.initializer_factor or 1) * backbone.hidden_dim**-0.5
+    return backbone.initializer_range or 0.02
 
 
 def _leave_empty(graph, next_creator, **arguments):

@@ -1,9 +1,14 @@
-"""Opening a folder as another task than it was written for: the same backbone, a fresh head."""
+"""Opening a folder as a task that its config does not name: its head, or a fresh one."""
 
 from lmzoo.hub import bert, lmzoo_bert
-from lmzoo.hub.bert_heads import HIDDEN_ACTIVATIONS, find_plain_architecture
+from lmzoo.hub.bert_heads import (
+    HIDDEN_ACTIVATIONS,
+    find_plain_architecture,
+    make_architecture,
+)
 from lmzoo.hub.bert_tensors import is_head_tensor
 from lmzoo.hub.plans import make_plan
+from lmzoo.hub.recipes import tensor_shapes
 from lmzoo.hub.sentence_transformers import read_embedding
 
 __all__ = ["ENCODER_TASKS", "make_folder_plan"]
@@ -60,7 +65,33 @@ def _make_plan_for(config, header, task):
             f"`task` must be one of {', '.join(known)} for model type {model_type}. "
             f"Received: task={task!r:.80}."
         )
+    if plan is None or plan.task == "TextEmbedder":
+        # The config names no head, and still the file may have the one.
+        plan = _make_plan_of_head(config, header, task)
+        if plan is not None:
+            return plan
     return _make_plan_of_backbone(config, header, task)
+
+
+def _make_plan_of_head(config, header, task):
+    """The plan as if the config named the class of a task, or None where the file is none such."""
+    model_type = config["model_type"]
+    names = [task]
+    if model_type in bert.MODEL_TYPES:
+        names = [make_architecture(model_type, task)]
+    try:
+        plan = make_plan({**config, "architectures": names}, header)
+    except ValueError:
+        return None
+    wanted = tensor_shapes(plan.recipes, plan.shapes)
+    # Other heads may lie beside it.
+    found = {
+        name: place
+        for name, place in plan.found.items()
+        if place in wanted or not is_head_tensor(model_type, name)
+    }
+    shapes = {place: header[name].shape for name, place in found.items() if place in wanted}
+    return plan._replace(found=found) if (plan.task, shapes) == (task, wanted) else None
 
 
 def _make_plan_of_backbone(config, header, task):

@@ -1,5 +1,6 @@
 """What a config.json asks for, known before a weight is read or a model is built."""
 
+import re
 from typing import NamedTuple
 
 from lmzoo.hub import (
@@ -13,7 +14,7 @@ from lmzoo.hub import (
     t5_tensors,
 )
 from lmzoo.hub.bert_variables import head_shapes, variable_shapes
-from lmzoo.hub.families import DECODERS
+from lmzoo.hub.families import ARCHITECTURES, DECODERS
 from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
 from lmzoo.hub.t5_variables import variable_shapes as t5_shapes
 from lmzoo.hub.task_options import read_task_options
@@ -27,8 +28,8 @@ MODEL_TYPES = (
 
 
 _HEAD = "token_embedding/output_embeddings"
-# What transformers writes for decoders without any head.
-_PLAIN = [[name] for name in ("GPT2Model", "LlamaModel", "MistralModel", "Qwen2Model")]
+# What transformers writes for models without any head.
+_PLAIN = [[name] for name in ("GPT2Model", "LlamaModel", "MistralModel", "Qwen2Model", *t5.PLAIN)]
 
 
 class Plan(NamedTuple):
@@ -89,14 +90,31 @@ def make_plan(config, header=(), pooler=None):
 
 def _make_decoder_plan(config, header):
     family = DECODERS[config["model_type"]]
+    _check_head(config)
     arguments = family.make_arguments(config)
     shapes, recipes = decoder_shapes(arguments), family.make_recipes(arguments)
     found = family.read_names(header, arguments)
-    is_plain = config.get("architectures") in _PLAIN
-    if header and is_plain and not arguments["tied"] and "lm_head.weight" not in header:
-        # No recipe speaks of a head that is to be fresh.
+    if _lacks_head(config, header, arguments):
         del shapes[_HEAD], recipes[_HEAD]
     return Plan("CausalLM", arguments, {}, shapes, recipes, found)
+
+
+def _check_head(config):
+    """Refuses the class of a decoder with another head than that of a language model."""
+    names = config.get("architectures")
+    name = names[0] if isinstance(names, list) and names else names
+    if isinstance(name, str) and re.search("For(?!CausalLM)", name):
+        usual = ARCHITECTURES[config["model_type"]]
+        raise ValueError(
+            f"`architectures` must begin with a class like {usual}: a decoder is opened with the "
+            f"head of a language model and with no other. Received: architectures={names!r:.80}."
+        )
+
+
+def _lacks_head(config, header, arguments):
+    """Whether a file is known to have no head, of which no recipe may speak: it is to be fresh."""
+    is_plain = config.get("architectures") in _PLAIN
+    return header and is_plain and not arguments["tied"] and "lm_head.weight" not in header
 
 
 def _make_t5_plan(config, header):
@@ -112,4 +130,6 @@ def _make_t5_plan(config, header):
     else:
         recipes = t5_tensors.make_t5_recipes(arguments, shapes, header)
         found = t5_tensors.read_names(header, arguments["tied"])
+        if _lacks_head(config, header, arguments):
+            del shapes[_HEAD], recipes[_HEAD]
     return Plan("Seq2SeqLM", arguments, options, shapes, recipes, found)

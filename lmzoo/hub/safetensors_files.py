@@ -9,12 +9,12 @@ import ml_dtypes
 import numpy as np
 
 __all__ = [
-    *("FLOATS", "TensorInfo", "count_bytes", "read_header", "read_into", "read_tensor"),
-    "write_tensors",
+    *("FLOATS", "LARGEST_HEADER", "TensorInfo", "count_bytes", "parse_header", "read_header"),
+    *("read_into", "read_tensor", "write_tensors"),
 ]
 
 # Some 5,000 tensors fit. Whatever is in it, it is parsed within 0.1 s.
-_LARGEST_HEADER = 2**19
+LARGEST_HEADER = 2**19
 _MAX_RANK = 8
 # How files begin that are no safetensors whatever they are called, none of which is ever opened:
 # most can run code of whoever made them.
@@ -71,17 +71,26 @@ def read_header(path):
         ValueError: if the file is truncated or is not safetensors; it names the file.
     Reference: https://github.com/huggingface/safetensors, "Format".
     """
-    size = os.path.getsize(path)
     with open(path, "rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if size < 8 or not 2 <= length <= size - 8:
-            _refuse_header(path, start, f"its header of {length} bytes does not fit {size} bytes")
-        if length > _LARGEST_HEADER:
-            _refuse_header(
-                path, start, f"its header of {length} bytes is over {_LARGEST_HEADER} bytes"
-            )
-        text = file.read(length)
+        return parse_header(path, file, os.path.getsize(path))
+
+
+def parse_header(path, file, size):
+    """What a file holds that may lie elsewhere, checked against its size.
+
+    Args:
+        path: path of the file, as errors name it.
+        file: what has `read`, at its first byte. At most 8 and `LARGEST_HEADER` bytes are read.
+        size: int. How many bytes the whole file has.
+    Returns, Raises: as `read_header`.
+    """
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if size < 8 or not 2 <= length <= size - 8:
+        _refuse_header(path, start, f"its header of {length} bytes does not fit {size} bytes")
+    if length > LARGEST_HEADER:
+        _refuse_header(path, start, f"its header of {length} bytes is over {LARGEST_HEADER} bytes")
+    text = file.read(length)
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_make_object)
     except (ValueError, RecursionError) as error:

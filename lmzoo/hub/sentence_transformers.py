@@ -5,9 +5,9 @@ from typing import NamedTuple
 from lmzoo.hub.fields import read_choice, read_flag, read_size
 from lmzoo.json_files import read_json, write_json
 
-__all__ = ["Embedding", "read_embedding", "write_embedding"]
+__all__ = ["Embedding", "check_lower_case", "read_embedding", "write_embedding"]
 
-_MODULES = "modules.json"
+_MODULES, _LENGTHS = "modules.json", "sentence_bert_config.json"
 # How old files mark each way of pooling, one flag a way; new files name it.
 _FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -133,20 +133,35 @@ def _read_pooling(config):
 def _read_length(folder):
     """The longest text in tokens; newer files say it of the tokenizer."""
     for name, key in (
-        ("sentence_bert_config.json", "max_seq_length"),
+        (_LENGTHS, "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
     ):
         found = read_json(folder / name) if (folder / name).exists() else {}
-        if name.startswith("sentence") and read_flag(found, "do_lower_case", False):
-            raise ValueError(
-                "`do_lower_case` must be false in sentence_bert_config.json: only the tokenizer "
-                "makes letters small. Received: do_lower_case=True."
-            )
         length = found.get(key)
         # Tokenizers without a limit have 10^30 there.
         if type(length) is int and 0 < length <= _LONGEST:
             return length
     return None
+
+
+def check_lower_case(folder, tokenizer):
+    """Refuses a folder in which letters are to become small that its tokenizer leaves as they are.
+
+    Args:
+        folder: pathlib.Path.
+        tokenizer: of `lmzoo.tokenizers`, or None.
+    Raises:
+        ValueError: if it is so, or a file is broken.
+    """
+    path = folder / _LENGTHS
+    if not (folder / _MODULES).exists() or not path.exists():
+        return
+    if read_flag(read_json(path), "do_lower_case", False):
+        if not getattr(tokenizer, "lowercase", False):
+            raise ValueError(
+                f"`do_lower_case` must be false in {_LENGTHS} where the tokenizer leaves capitals, "
+                f"for only it makes letters small. Received: do_lower_case=True in {str(folder)!r}."
+            )
 
 
 def write_embedding(folder, task):
@@ -168,7 +183,7 @@ def write_embedding(folder, task):
     ]
     write_json(folder / _MODULES, modules)
     write_json(
-        folder / "sentence_bert_config.json",
+        folder / _LENGTHS,
         {
             "max_seq_length": task.sequence_length,
             "do_lower_case": False,

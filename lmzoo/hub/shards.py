@@ -6,7 +6,10 @@ from lmzoo.hub.folders import check_file
 from lmzoo.hub.safetensors_files import read_header
 from lmzoo.json_files import read_json
 
-__all__ = ["INDEX", "WEIGHTS", "find_weights", "make_index", "plan_shards", "read_shard_size"]
+__all__ = [
+    *("INDEX", "WEIGHTS", "find_files", "find_weights", "make_index", "plan_shards"),
+    *("read_shard_size", "read_shards", "read_weight_map"),
+]
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -32,7 +35,7 @@ def find_weights(folder):
         ValueError: if a file is broken or leads out of the folder, or if the index and its shards
             do not name the same tensors.
     """
-    for name, read in ((WEIGHTS, read_header), (INDEX, _read_shards)):
+    for name, read in ((WEIGHTS, read_header), (INDEX, read_shards)):
         check_file(folder, name)
         path = folder / name
         if path.is_file():
@@ -55,21 +58,48 @@ def _name_foreign(folder):
     )
 
 
-def _read_shards(index):
-    """dict of name -> TensorInfo over all shards; an index names each tensor's file."""
+def find_files(folder):
+    """The files in which a folder has all of its weights, a list of paths; empty if it has not.
+
+    Raises:
+        ValueError: if its index of shards is broken.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
+    paths = [folder / name for name in sorted(set(read_weight_map(folder / INDEX).values()))]
+    return paths if all(path.is_file() for path in paths) else []
+
+
+def _read_shard(path):
+    check_file(path.parent, path.name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{INDEX} must name shards that exist. Received: {str(path.parent / INDEX)!r}, whose "
+            f"{path.name!r} is missing. Fetch it, or the whole folder, again."
+        )
+    return read_header(path)
+
+
+def read_shards(index, read=_read_shard):
+    """What all shards hold, of which an index names each tensor's file.
+
+    Args:
+        index: pathlib.Path.
+        read: callable that gives the header of the file at a path beside it.
+    Returns:
+        dict of name -> TensorInfo.
+    Raises:
+        FileNotFoundError: if a shard is missing.
+        ValueError: if a file is broken, or index and shards do not name the same tensors.
+    """
     shards = {}
-    for name, file in _read_weight_map(index).items():
+    for name, file in read_weight_map(index).items():
         shards.setdefault(file, set()).add(name)
     found = {}
     for file, names in shards.items():
-        path = index.parent / file
-        check_file(index.parent, file)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{index.name} must name shards that exist. Received: {str(index)!r}, whose "
-                f"{file!r} is missing. Fetch it, or the whole folder, again."
-            )
-        header = read_header(path)
+        header = read(index.parent / file)
         # The names in the index are distinct, so no tensor is in two shards either.
         if header.keys() != names:
             _refuse_names(index, file, names, header.keys())
@@ -77,7 +107,14 @@ def _read_shards(index):
     return found
 
 
-def _read_weight_map(index):
+def read_weight_map(index):
+    """The file of each tensor, as an index names it: dict of name -> plain name of a file.
+
+    Args:
+        index: pathlib.Path.
+    Raises:
+        ValueError: if it is too large, no JSON, or names anything but .safetensors beside it.
+    """
     files = read_json(index, _LARGEST_INDEX).get("weight_map")
     if not isinstance(files, dict):
         raise ValueError(

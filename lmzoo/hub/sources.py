@@ -1,14 +1,19 @@
 """From what a caller names to a folder on this machine, downloaded first where it must be."""
 
+import contextlib
 import difflib
+import functools
 import pathlib
 import re
 
 from lmzoo import __version__
 from lmzoo.hub import cards
+from lmzoo.hub.hub_errors import make_offline_error, refuse_weightless, tell_errors
 from lmzoo.hub.published import ENTRIES
+from lmzoo.hub.remote_headers import fetch_start
+from lmzoo.hub.shards import INDEX, WEIGHTS, find_files, read_weight_map
 
-__all__ = ["find_folder"]
+__all__ = ["find_folder", "find_name"]
 
 _SCHEME = "hf://"
 _LONGEST_NAME, _LONGEST_REVISION = 96, 200
@@ -16,11 +21,10 @@ _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
 _NAME = re.compile(f"{_PART}/{_PART}")
 # A branch, a tag, a commit or "refs/pr/1": it becomes a part of a path in the cache.
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
-# Everything that is read here, and no pickle. A pattern that has no star stays at the top level.
+# Everything that is read here but the weights, which come by their names, and no pickle. A pattern
+# that has no star stays at the top level.
 _FILES = (
-    *("config.json", "generation_config.json", *cards.FILES),
-    *("model.safetensors", "model.safetensors.index.json"),
-    f"model-{'[0-9]' * 5}-of-{'[0-9]' * 5}.safetensors",
+    *("config.json", "generation_config.json", *cards.FILES, INDEX),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
     *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
@@ -29,7 +33,7 @@ _FILES = (
 )
 
 
-def find_folder(source, revision=None):
+def find_folder(source, revision=None, weights=True):
     """The folder of a model: a folder is itself, everything else is downloaded once.
 
     A folder that has the name of a published model wins over that model. What is on the hub goes
@@ -42,6 +46,7 @@ def find_folder(source, revision=None):
         source: str or path. A folder, "hf://org/name", or one of `lmzoo.zoo.names()`.
         revision: str or None. A branch, a tag or a commit of a model on the hub; None for its
             newest state. A commit never changes.
+        weights: bool. If False, weights that are not in the cache stay on the hub.
     Returns:
         pathlib.Path; for a model on the hub its last part is the commit.
     Raises:
@@ -49,13 +54,14 @@ def find_folder(source, revision=None):
             the cache while offline, or if the model has no config.json or no safetensors.
         PermissionError: if the model's terms have not been accepted.
         ConnectionError: if the hub is not reached, or a file does not come whole.
-        ValueError: if a name is malformed, or `revision` is given for a folder.
+        ValueError: if a name is malformed, `revision` is given for a folder, or an index of shards
+            is broken.
         ImportError: if huggingface_hub is not installed.
     """
-    name = _find_name(source)
+    name = find_name(source)
     if name is not None:
         _check_revision(source, revision)
-        return _download(name, source, revision)
+        return _download(name, source, revision, weights)
     if revision is not None:
         raise ValueError(
             "`revision` must be None for a folder, which has no history. Received: "
@@ -72,8 +78,14 @@ def find_folder(source, revision=None):
     return folder
 
 
-def _find_name(source):
-    """The "org/name" of a model on the hub, or None for a folder."""
+def find_name(source):
+    """The "org/name" of a model on the hub, or None for a folder.
+
+    Args:
+        source: str or path, as for `find_folder`.
+    Raises:
+        ValueError: if it is malformed.
+    """
     if not isinstance(source, str):
         return None
     if source in ENTRIES and not pathlib.Path(source).is_dir():
@@ -102,7 +114,7 @@ def _check_revision(source, revision):
         )
 
 
-def _download(name, source, revision):
+def _download(name, source, revision, weights):
     received = f"source={source!r}, revision={revision!r}"
     try:
         from huggingface_hub import snapshot_download
@@ -111,19 +123,35 @@ def _download(name, source, revision):
             "A `source` on the hub is downloaded by huggingface_hub, which is not installed. "
             f"Received: {received}. Install it with: pip install 'lmzoo[hub]'."
         ) from error
-    try:
+    fetch = functools.partial(_fetch, snapshot_download, name)
+    folder = fetch(revision, _FILES, received)
+    received = f"{received}, at {folder.name}"
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"`source` must have a config.json. Received: {received}.")
+    if not weights or find_files(folder):
+        return folder
+    # By the commit, so that all is of one state. One file goes before shards, as it does for all.
+    fetch(folder.name, (WEIGHTS,), received)
+    if not find_files(folder) and (folder / INDEX).is_file():
+        fetch(folder.name, sorted(set(read_weight_map(folder / INDEX).values())), received)
+    if not find_files(folder):
+        _refuse_missing(name, folder, received)
+    return folder
+
+
+def _fetch(snapshot_download, name, revision, patterns, received):
+    """The folder of a model's state in the cache, with the files of these names."""
+    with tell_errors(received):
         folder = snapshot_download(
             name,
             revision=revision,
-            allow_patterns=list(_FILES),
+            # The library warns where nothing fits, and this one always does.
+            allow_patterns=["config.json", *patterns],
             library_name="lmzoo",
             library_version=__version__,
             tqdm_class=_make_bar_class(),
         )
-    # What the HTTP library below raises has another name from one version to the next.
-    except Exception as error:
-        raise _explain(error, received) from error
-    return _check_snapshot(pathlib.Path(folder), received)
+    return pathlib.Path(folder)
 
 
 def _make_bar_class():
@@ -139,60 +167,18 @@ def _make_bar_class():
     return Bar
 
 
-def _explain(error, received):
-    """Our own error for one of huggingface_hub, in one line with its remedy."""
-    from huggingface_hub import constants, errors
+def _refuse_missing(name, folder, received):
+    """Says why there are no weights: they are out of reach, or there are none to be had."""
+    import huggingface_hub
 
-    # What went wrong is said by the error that the library wraps.
-    first = error.__cause__ or error
-    said = f"{type(first).__name__}: {' '.join(str(first).split())}"[:300]
-    if isinstance(error, errors.GatedRepoError):
-        return PermissionError(
-            f"`source` must be a model that you may read. Received: {received}, which is gated. "
-            "Accept its terms on its page and set HF_TOKEN."
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return FileNotFoundError(
-            f"`source` must be a model on the hub. Received: {received}, which is not there or is "
-            "private. Check the spelling, and set HF_TOKEN for a private one."
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return FileNotFoundError(
-            f"`revision` must be a branch, a tag or a commit of the model. Received: {received}."
-        )
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        if constants.HF_HUB_OFFLINE:
-            return FileNotFoundError(
-                "`source` must be in the cache, whole, while HF_HUB_OFFLINE is set. Received: "
-                f"{received}, in the cache {constants.HF_HUB_CACHE!r}. Unset it to download."
-            )
-        return ConnectionError(
-            "`source` must be in the cache, whole, where the hub is not reached. Received: "
-            f"{received} ({said}). Check the network, or HF_ENDPOINT if you have set it."
-        )
-    if isinstance(error, errors.EntryNotFoundError):
-        return FileNotFoundError(
-            "`source` must have the files that the hub lists for it. Received: "
-            f"{received} ({said}). Try again, or pass another `revision`."
-        )
-    if isinstance(error, OSError) and error.errno is not None:
-        # A full disk, or a cache that may not be written: it says so itself.
-        return OSError(error.errno, f"{error.strerror}. Received: {received}", error.filename)
-    return ConnectionError(
-        f"`source` must come whole from the hub. Received: {received} ({said}). Try again: what "
-        "has come is kept."
-    )
-
-
-def _check_snapshot(folder, received):
-    if not (folder / "config.json").is_file():
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise make_offline_error(received)
+    # The library takes what is in the cache where the hub is not reached; this tells it.
+    with contextlib.suppress(FileNotFoundError), tell_errors(received):
+        fetch_start(name, folder.name, WEIGHTS)
+    if (folder / INDEX).is_file():
         raise FileNotFoundError(
-            f"`source` must have a config.json. Received: {received}, at {folder.name}."
+            f"`source` must have the files that its {INDEX} names. Received: {received}. Try "
+            "again, or pass another `revision`."
         )
-    if not any(folder.glob("*.safetensors")):
-        raise FileNotFoundError(
-            "`source` must have its weights as safetensors; pickled ones are never opened, since "
-            f"they can run any code. Received: {received}, at {folder.name}. Pass a `revision` "
-            "that has them, often 'refs/pr/1', or save it again with transformers."
-        )
-    return folder
+    refuse_weightless(received)

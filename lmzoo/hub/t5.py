@@ -4,15 +4,18 @@ from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.t5_variables import MAX_SIZES
 
 __all__ = [
-    *("MODEL_TYPES", "check_buckets", "fits", "make_arguments", "make_config"),
+    *("MODEL_TYPES", "PLAIN", "check_buckets", "fits", "make_arguments", "make_config"),
     "read_start_token_id",
 ]
 
 MODEL_TYPES = ("t5", "mt5")
+# What transformers writes without a head.
+PLAIN = ("T5Model", "MT5Model")
 # The second is what the oldest files call it.
 _ARCHITECTURES = (
     *("T5ForConditionalGeneration", "T5WithLMHeadModel"),
     "MT5ForConditionalGeneration",
+    *PLAIN,
 )
 # `feed_forward_proj` -> our activation and whether it is gated. The first of ours is written back.
 _FEED_FORWARDS = {

@@ -22,8 +22,8 @@ def verify(source, revision=None):
     """Reads a whole model without building it and accounts for every tensor and every variable.
 
     It passes if each tensor is used, tied to one that is, or on a named list of what is ignored,
-    each variable is set exactly once, in its shape, and every value is finite. It needs no
-    TensorFlow, and memory for two tensors.
+    each variable is set exactly once, in its shape, every value is finite, and a tokenizer that is
+    there can be opened. It needs memory for two tensors, and TensorFlow only for a tokenizer.
 
     Args:
         source: str or path, as for `lmzoo.load`.
@@ -49,7 +49,7 @@ def verify(source, revision=None):
     report = _account(config["model_type"], header, plan)
     report["problems"] += [
         *_check_tensors(header, plan),
-        *_check_tokenizer(described["tokenizer"], plan),
+        *_check_tokenizer(folder, described["tokenizer"], plan),
     ]
     head = {"folder": str(folder), "model_type": config["model_type"], "task": plan.task}
     counts = {"num_tensors": len(header), "num_variables": len(plan.shapes)}
@@ -131,8 +131,17 @@ def _count_not_finite(values):
     return int(sum(chunk.size - np.count_nonzero(np.isfinite(chunk)) for chunk in chunks))
 
 
-def _check_tokenizer(tokenizer, plan):
-    words, highest = tokenizer and tokenizer["vocabulary_size"], plan.arguments["vocabulary_size"]
+def _check_tokenizer(folder, tokenizer, plan):
+    if tokenizer is None:
+        return []
+    words, highest = tokenizer["vocabulary_size"], plan.arguments["vocabulary_size"]
     if words and words > highest:
         return [f"the tokenizer has {words} words and the model {highest}"]
+    # It needs TensorFlow, and most folders that are only looked at have none.
+    from lmzoo.hub.model_tokenizers import open_tokenizer
+
+    try:
+        open_tokenizer(folder, plan)
+    except (FileNotFoundError, ValueError) as error:
+        return [f"the tokenizer cannot be opened: {error}"]
     return []

@@ -52,10 +52,11 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        # It waits a second before each of five new tries.
+        # It waits seconds before each of five new tries.
         quick = types.SimpleNamespace(**vars(file_download.time))
         quick.sleep = lambda seconds: None
-        monkeypatch.setattr(file_download, "time", quick)
+        for module in (file_download, utils._http):
+            monkeypatch.setattr(module, "time", quick)
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_TOKEN"):
             monkeypatch.delenv(name, raising=False)
         yield fake

@@ -8,8 +8,23 @@ import threading
 import time
 import urllib.parse
 
+import numpy as np
+from safetensors.numpy import save
+
 NAME = "some-org/a_model.v1"
+INDEX = "model.safetensors.index.json"
 _MOST_REQUESTS = 500
+
+
+def make_shards(*names):
+    """Files of a model, in shards of these names, and their index."""
+    shards = {
+        name: save({f"t{index}": np.arange(9, dtype=np.float32)}, {"format": "pt"})
+        for index, name in enumerate(names)
+    }
+    weight_map = {f"t{index}": name for index, name in enumerate(names)}
+    index = json.dumps({"metadata": {}, "weight_map": weight_map}).encode()
+    return {"config.json": b"{}", **shards, INDEX: index}
 
 
 class FakeHub:
@@ -122,13 +137,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {"ETag": f'"{_digest(data)}"', "X-Repo-Commit": commit}
         if self.command == "HEAD":
             return self._send(200, b"", {**headers, "Content-Length": claimed})
-        first, status = 0, 200
+        first, last, status = 0, len(data) - 1, 200
         if self.headers.get("Range", "").startswith("bytes="):
-            first, status = int(self.headers["Range"][6:].split("-")[0]), 206
-            headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        headers["Content-Length"] = len(data) - first
+            start, _, end = self.headers["Range"][6:].partition("-")
+            first, last, status = int(start), min(int(end or last), last), 206
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+        headers["Content-Length"] = last + 1 - first
         # What is cut off is promised all the same, as by a connection that breaks.
-        self._send(status, data[first : hub.cut.get(path, len(data))], headers)
+        self._send(status, data[first : min(last + 1, hub.cut.get(path, last + 1))], headers)
 
     def _send_json(self, value):
         data = json.dumps(value).encode()

@@ -137,12 +137,65 @@ def make_tokenizer(vocabulary=None, **parts):
     return json.dumps({**content, **parts})
 
 
+POOLING = {"word_embedding_dimension": 48, "pooling_mode_mean_tokens": True}
+# A good folder of sentence-transformers with all the small files that are read of one.
+SENTENCES = {
+    "modules.json": [
+        {"path": path, "type": f"sentence_transformers.models.{kind}"}
+        for kind, path in (("Transformer", ""), ("Pooling", "1_Pooling"))
+    ],
+    "1_Pooling/config.json": POOLING,
+    "sentence_bert_config.json": {"max_seq_length": 12},
+    "config_sentence_transformers.json": {},
+    "tokenizer_config.json": {},
+    "special_tokens_map.json": {},
+}
+
+
+def flood(folder, name, size):
+    """Writes empty lists: what is parsed takes twenty times the memory of the file."""
+    path = folder / name
+    path.unlink(missing_ok=True)
+    # One file under many names, for they are large.
+    whole = folder.parent / f"flood_{size}"
+    if not whole.exists():
+        whole.write_bytes(b"[" + b"[]," * (size // 3 - 1) + b"[]]")
+    os.link(whole, path)
+
+
+def with_flood(name, size=67_000_000):
+    def make(folder):
+        write_good(folder)
+        (folder / "vocab.json").write_text('{"a": 0}')
+        (folder / "merges.txt").write_text("")
+        flood(folder, name, size)
+
+    return make
+
+
+def with_flood_beside_sentences(name, size=67_000_000):
+    def make(folder):
+        write_encoder(folder, "bert", "Model")
+        (folder / "1_Pooling").mkdir()
+        for each, content in SENTENCES.items():
+            (folder / each).write_text(json.dumps(content))
+        (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+        flood(folder, name, size)
+
+    return make
+
+
+def make_object(size):
+    """The text of an object whose last key stands twice."""
+    return "{" + ",".join(f'"{n}":0' for n in (*range(size), size - 1)) + "}"
+
+
 def change_kind(tensors):
     tensors["transformer.wte.weight"] = tensors["transformer.wte.weight"].astype(np.int64)
 
 
 OWN = {"model_type": "lmzoo_gpt", "lmzoo_backbone": {"activation": {"class_name": "Lambda"}}}
-DEEP = '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"
+DEEP = '{"a":' + "[" * 50_000 + "]" * 50_000 + "}"
 # name -> what makes the folder, and a part of the error
 HOSTILE = {
     **{
@@ -199,10 +252,14 @@ HOSTILE = {
     "config: none": (lambda folder: folder.mkdir(), "folder with a config.json"),
     "config: 1 GB": (with_long_file("config.json"), "at most 524288 bytes"),
     "config: deep": (with_file("config.json", DEEP), "must be JSON"),
-    "config: deep lists": (with_file("config.json", "[" * 100_000), "must be JSON"),
+    "config: deep lists": (with_file("config.json", "[" * 50_000), "must be JSON"),
     "config: many objects": (
         with_file("config.json", '{"a":[' + "{}," * (MIB // 6 - 9) + "{}]}"),
-        "`model_type` must be one of",
+        "at most 65536 lists, objects and commas",
+    ),
+    "config: many keys, one of them twice": (
+        with_file("config.json", make_object(30_000)),
+        "the key '29999' stands twice",
     ),
     "config: many digits": (with_file("config.json", "9" * 100_000), "must be JSON"),
     "config: a key twice": (with_file("config.json", '{"a":1,"a":1}'), "'a' stands twice"),
@@ -239,7 +296,7 @@ HOSTILE = {
         "Missing: ",
     ),
     "config: no head size": (lambda folder: write_t5(folder, "t5", d_kv=-1), "Received: d_kv=-1"),
-    "tokenizer: 1 GB": (with_long_file("tokenizer.json"), "at most 67108864 bytes"),
+    "tokenizer: 1 GB": (with_long_file("tokenizer.json"), "bytes for the 101 words"),
     "tokenizer: deep": (with_file("tokenizer.json", DEEP), "must be JSON"),
     "tokenizer: a pickle": (with_file("tokenizer.json", PICKLE), "must be UTF-8"),
     "tokenizer: a link out": (with_link("tokenizer.json", "/etc/passwd"), "leads to"),
@@ -262,7 +319,48 @@ HOSTILE = {
     "tokenizer: a negative id": (with_file("tokenizer.json", make_tokenizer({"a": -1})), "-1"),
     "merges: none": (with_file("vocab.json", '{"a": 0}'), "merges.txt"),
     "merges: a pipe": (with_pipe("merges.txt"), "is no regular file"),
-    "words: 1 GB": (with_long_file("vocab.txt"), "at most 67108864 bytes"),
+    "words: 1 GB": (with_long_file("vocab.txt"), "bytes for the 101 words"),
+    "words: 8.5 million": (
+        with_word_pieces("vocab.txt", b"a\n" * 8_500_000),
+        "vocab.txt must have at most 4246016 bytes for the 101 words",
+    ),
+    "words: 100,000 in 4 MB": (
+        with_word_pieces("vocab.txt", (b"a" * 40 + b"\n") * 100_000),
+        "vocab.txt must have at most 1226 lines for the 101 words",
+    ),
+    "merges: 4 million": (
+        with_file("merges.txt", b"\n" * (4 * MIB)),
+        "merges.txt must have at most 66748 lines for the 101 words",
+    ),
+    **{
+        f"{name}: 67 MB of empty lists": (with_flood(name), "bytes for the 101 words")
+        for name in ("tokenizer.json", "vocab.json")
+    },
+    **{
+        f"{name}: 4 MB of empty lists": (
+            with_flood(name, 4 * MIB),
+            "at most 66748 lists, objects and commas for the 101 words",
+        )
+        for name in ("tokenizer.json", "vocab.json")
+    },
+    "added_tokens.json: 67 MB of empty lists": (
+        with_flood("added_tokens.json"),
+        "added_tokens.json must have at most 4194304 bytes",
+    ),
+    **{
+        f"{name}: 67 MB of empty lists": (
+            with_flood_beside_sentences(name),
+            f"{name.rpartition('/')[2]} must have at most 4194304 bytes",
+        )
+        for name in SENTENCES
+    },
+    **{
+        f"{name}: 4 MB of empty lists": (
+            with_flood_beside_sentences(name, 4 * MIB),
+            f"{name.rpartition('/')[2]} must have at most 65536 lists, objects and commas",
+        )
+        for name in SENTENCES
+    },
     "words: no UTF-8": (with_word_pieces("vocab.txt", b"\xff\n"), "must be UTF-8"),
     "words: too many": (
         with_word_pieces(

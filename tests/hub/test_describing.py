@@ -59,6 +59,9 @@ def test_parameters_and_memory_are_those_of_the_headers(folder):
         ),
         ("tokenizer.json", '{"model": {"type": "Unigram", "vocab": [["a", 0.5]]}}', "Unigram", 1),
         ("spiece.model", "x", "SentencePiece", None),
+        ("spiece.model", "", "SentencePiece", None),
+        ("spiece.model", "\x0a\x03\x0a\x01a\x0a\x03\x0a\x01b", "SentencePiece", 2),
+        ("spiece.model", "\x0a\x03\x0a\x01a\x0a\x07\x0a\x01b", "SentencePiece", None),
     ],
 )
 def test_a_tokenizer_is_told_by_its_files(folder, name, content, kind, size):
@@ -133,3 +136,77 @@ def test_the_sizes_of_the_golden_encoders_are_told(family, tmp_path):
     names = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "vocabulary_size")
     assert [found[name] for name in names] == [3, 4, 48, 37, 101]
     assert found["architectures"] == [f"{FAMILIES[family]}ForMaskedLM"]
+
+
+def test_the_pieces_of_a_trained_model_are_counted(folder):
+    from lmzoo.tokenizers.sentence_piece_model import SentencePieceModel
+
+    data = (GOLDEN / "mistral_text" / "tokenizer.model").read_bytes()
+    (folder / "tokenizer.model").write_bytes(data)
+    count = len(SentencePieceModel.parse(data).pieces)
+    assert describe(folder)["tokenizer"] == {"kind": "SentencePiece", "vocabulary_size": count}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("tokenizer.json", "[" * 70_000), ("vocab.txt", "a\n" * 70_000)]
+)
+def test_a_vocabulary_far_larger_than_the_weights_is_not_read(folder, name, content):
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name} must have at most .* for the 8 words"):
+        describe(folder)
+
+
+def test_what_is_ignored_or_tied_is_no_parameter(edit_golden, golden, tmp_path):
+    def add_mask_and_head(tensors):
+        tensors["transformer.h.0.attn.bias"] = np.ones((1, 1, 4, 4), np.uint8)
+        tensors["lm_head.weight"] = tensors["transformer.wte.weight"].copy()
+
+    wanted, found = describe(golden), describe(edit_golden(add_mask_and_head))
+    for name in ("num_parameters", "memory_bytes", "dtypes"):
+        assert found[name] == wanted[name]
+    assert found["num_tensors"] == wanted["num_tensors"] + 2
+
+    def add_pooler(tensors):
+        tensors["bert.pooler.dense.bias"] = np.zeros(48, np.float32)
+
+    folders = [
+        write_folder(tmp_path / name, "bert", "ForMaskedLM", change)
+        for name, change in (("a", None), ("b", add_pooler))
+    ]
+    assert len({describe(each)["num_parameters"] for each in folders}) == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_parameters_are_those_of_the_task_that_is_built(family, tmp_path):
+    import lmzoo
+
+    folder = write_folder(tmp_path / "a", family, "ForTokenClassification")
+    opened = lmzoo.load(folder)
+    assert describe(folder)["num_parameters"] == opened.count_params()
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(5, []), (None, []), ("GPT2LMHeadModel", ["GPT2LMHeadModel"]), (["a", 3, None], ["a"])],
+)
+def test_names_of_classes_are_a_list_of_strings(edit_golden, value, wanted):
+    assert describe(edit_golden(architectures=value))["architectures"] == wanted
+
+
+def test_a_model_type_that_is_none_is_described_as_none(edit_golden):
+    found = describe(edit_golden(model_type=["gpt2"]))
+    assert "Received: model_type=['gpt2']" in found["problem"] and found["model_type"] is None
+
+
+def test_a_number_among_the_tensors_has_no_rows(edit_golden):
+    def add(tensors):
+        tensors["transformer.h.0.attn.masked_bias"] = np.array(-1e4, np.float32)
+
+    assert describe(edit_golden(add))["problem"] is None
+
+
+def test_the_context_is_that_of_the_task(tmp_path):
+    # RoBERTa's table has two rows before its first position.
+    folder = write_folder(tmp_path / "a", "roberta", "ForMaskedLM")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert describe(folder)["max_sequence_length"] == config["max_position_embeddings"] - 2

@@ -75,6 +75,39 @@ def test_a_file_alone_makes_generate_do_what_transformers_does(tmp_path, eagerly
 
 
 @pytest.mark.parametrize(
+    ("value", "ends"),
+    [
+        *((4, [4]), ([4, 0], [4, 0]), (None, None), (-1, None), (10, None), ([4, 50256], [4])),
+        *(("4", None), ([], None), (True, None)),
+    ],
+    ids=str,
+)
+def test_without_a_file_the_ends_of_the_config_count(tmp_path, value, ends):
+    wanted = {} if ends is None else {"end_token_ids": ends}
+    assert read_generation(tmp_path, 10, config={"eos_token_id": value}) == wanted
+    # With one they do not, as in transformers.
+    found = read_generation(write(tmp_path), 10, config={"eos_token_id": value})
+    assert found == {"generation_defaults": {}, "end_token_ids": None}
+
+
+def test_the_tokenizer_s_end_is_not_said_twice_by_the_config(tmp_path, tokenizer):
+    config = {"eos_token_id": tokenizer.end_token_id}
+    assert read_generation(tmp_path, 270, tokenizer, config=config) == {}
+    config = {"eos_token_id": [tokenizer.end_token_id, 7]}
+    found = read_generation(tmp_path, 270, tokenizer, config=config)
+    assert found == {"end_token_ids": [tokenizer.end_token_id, 7]}
+
+
+def test_a_model_without_a_file_stops_where_its_config_says(edit_golden, eagerly):
+    free = lmzoo.load(edit_golden(eos_token_id=None)).generate(
+        [[1, 2, 3]], max_new_tokens=8, return_prompt=False
+    )[0]
+    lm = lmzoo.load(edit_golden(eos_token_id=[free[3]]))
+    found = lm.generate([[1, 2, 3]], max_new_tokens=8, return_prompt=False)[0]
+    assert found == free[: free.index(free[3]) + 1] and len(found) < len(free) == 8
+
+
+@pytest.mark.parametrize(
     ("fields", "options", "ends"),
     [
         ({}, {}, None),

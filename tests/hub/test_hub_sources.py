@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from fake_hub import NAME
+from fake_hub import INDEX, NAME, make_shards
 from safetensors.numpy import save
 
 from lmzoo.hub import sources
@@ -58,11 +58,47 @@ def test_what_is_read_is_fetched_and_nothing_else(hub):
     assert read_folder(folder) == {name: FILES[name] for name in wanted}
 
 
-def test_shards_are_fetched_with_their_index(hub):
-    shards = {f"model-0000{index}-of-00002.safetensors": WEIGHTS for index in (1, 2)}
-    files = {"config.json": b"{}", **shards, "model.safetensors.index.json": b"{}"}
+SHARDS = [
+    [f"model-0000{index}-of-00002.safetensors" for index in (1, 2)],
+    # As some published ones are called.
+    [f"model-0000{index}-of-000002.safetensors" for index in (1, 2)],
+    ["pytorch_model.safetensors", "second.part-2.safetensors"],
+]
+
+
+@pytest.mark.parametrize("names", SHARDS, ids=str)
+def test_shards_are_fetched_by_the_names_in_their_index(hub, names):
+    files = make_shards(*names)
+    hub.publish({**files, "model-00003-of-00002.safetensors": WEIGHTS})
+    folder = find_folder(SOURCE)
+    assert read_folder(folder) == files
+    asked = hub.count("GET", ".safetensors")
+    assert find_folder(SOURCE) == folder and hub.count("GET", ".safetensors") == asked
+
+
+def test_one_file_goes_before_shards(hub):
+    shards = make_shards(*SHARDS[0])
+    hub.publish({**shards, "model.safetensors": WEIGHTS})
+    fetched = read_folder(find_folder(SOURCE))
+    assert fetched.keys() == {"config.json", INDEX, "model.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "a/b.safetensors", "*.safetensors", "x.bin"])
+def test_an_index_that_names_other_files_is_refused_before_they_are_asked_for(hub, name):
+    hub.publish(make_shards(name))
+    with pytest.raises(
+        ValueError, match=f"by their plain names. Received: {re.escape(repr(name))}"
+    ):
+        find_folder(SOURCE)
+    assert hub.count("GET", ".safetensors") == hub.count("GET", ".bin") == 0
+
+
+def test_shards_that_the_hub_does_not_have_are_told(hub):
+    files = make_shards(*SHARDS[0])
+    del files[SHARDS[0][1]]
     hub.publish(files)
-    assert read_folder(find_folder(SOURCE)) == files
+    with pytest.raises(FileNotFoundError, match=f"{INDEX} names. Received: source='{SOURCE}'"):
+        find_folder(SOURCE)
 
 
 def test_a_second_time_fetches_no_file(hub):

@@ -318,6 +318,19 @@ def test_a_plain_model_gets_a_fresh_head(tmp_path, expected, change):
     np.testing.assert_array_equal(again(inputs), lm(inputs))
 
 
+@pytest.mark.parametrize("end", ["SequenceClassification", "TokenClassification"])
+def test_a_decoder_with_another_head_is_refused_by_its_class(tmp_path, end):
+    def replace_head(tensors):
+        tensors["score.weight"] = tensors.pop("lm_head.weight")[:2]
+
+    names = [f"LlamaFor{end}"]
+    folder = write_folder(tmp_path / "a", "llama", replace_head, architectures=names)
+    message = rf"begin with a class like LlamaForCausalLM: .* architectures=\['LlamaFor{end}'\]"
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(folder)
+    assert f"architectures=['LlamaFor{end}']" in lmzoo.hub.describe(folder)["problem"]
+
+
 def test_a_language_model_without_its_head_is_refused(tmp_path):
     folder = write_folder(tmp_path / "a", "llama", behead, architectures=["LlamaForCausalLM"])
     with pytest.raises(ValueError, match="lm_head.weight"):

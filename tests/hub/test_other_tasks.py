@@ -5,6 +5,9 @@ import pytest
 from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 import lmzoo
+from lmzoo.hub.config_files import read_config
+from lmzoo.hub.other_tasks import make_folder_plan
+from lmzoo.hub.shards import find_weights
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 LABELS = ["a", "b", "c", "d"]
@@ -127,6 +130,67 @@ def test_a_folder_of_an_unknown_class_still_has_a_backbone(architectures, tmp_pa
         opened.backbone(inputs)["sequence_output"].numpy(),
         wanted.backbone(inputs)["sequence_output"].numpy(),
     )
+
+
+# Without a class that says so, the head's own tensors do
+ENDS = {task: end for end, task in HEADS.items() if task != "TextEmbedder"}
+
+
+def plan_for(folder, task=None):
+    return make_folder_plan(folder, read_config(folder), find_weights(folder)[1], task)
+
+
+@every_family
+@pytest.mark.parametrize("task", ENDS)
+@pytest.mark.parametrize("architectures", [None, "Model", "ForMultipleChoice"])
+def test_a_head_that_the_file_has_is_planned(family, task, architectures, tmp_path):
+    wanted = plan_for(write_folder(tmp_path / "a", family, ENDS[task]))
+    names = architectures and [FAMILIES[family] + architectures]
+    folder = write_folder(tmp_path / "b", family, ENDS[task], architectures=names)
+    assert plan_for(folder, task) == wanted
+    assert any(path.startswith("head/") for path in wanted.recipes)
+
+
+def test_a_head_that_the_file_has_is_opened_without_a_word(tmp_path, recwarn):
+    wanted = lmzoo.load(write_folder(tmp_path / "a", "bert", "ForMaskedLM"))
+    folder = write_folder(tmp_path / "b", "bert", "ForMaskedLM", architectures=None)
+    inputs, _ = make_inputs("bert")
+    opened = lmzoo.load(folder, task="MaskedLM")
+    np.testing.assert_array_equal(opened(inputs).numpy(), wanted(inputs).numpy())
+    assert not recwarn.list
+
+
+def test_a_regression_s_head_that_the_file_has_is_planned(tmp_path):
+    fields = {"id2label": None, "num_labels": 3, "problem_type": "regression"}
+    wanted = plan_for(write_folder(tmp_path / "a", "bert", "ForSequenceClassification", **fields))
+    fields["architectures"] = None
+    folder = write_folder(tmp_path / "b", "bert", "ForSequenceClassification", **fields)
+    assert plan_for(folder, "TextRegressor") == wanted
+    assert wanted.task == "TextRegressor"
+
+
+def test_of_several_heads_in_a_file_the_task_s_is_opened(tmp_path, recwarn):
+    def add(tensors):
+        tensors.update(read_folder("bert", "ForQuestionAnswering")[1])
+
+    folder = write_folder(tmp_path / "a", "bert", "ForMaskedLM", add, architectures=["BertModel"])
+    assert type(lmzoo.load(folder, task="QuestionAnswerer")).__name__ == "QuestionAnswerer"
+    assert not recwarn.list
+
+
+def test_a_head_that_lacks_a_tensor_is_a_fresh_one(tmp_path):
+    def drop(tensors):
+        del tensors["cls.predictions.transform.dense.bias"]
+
+    folder = write_folder(tmp_path / "a", "bert", "ForMaskedLM", drop, architectures=None)
+    open_as(folder, "MaskedLM")
+
+
+@pytest.mark.parametrize("task", ["TokenClassifier", "QuestionAnswerer"])
+def test_the_head_of_another_known_task_is_not_taken(task, tmp_path):
+    # That of a token classifier has the same names and, here, the same shapes.
+    folder = write_folder(tmp_path / "a", "distilbert", "ForSequenceClassification")
+    assert not any(path.startswith("head/") for path in plan_for(folder, task).recipes)
 
 
 def test_a_tensor_that_no_head_has_is_refused(tmp_path):

@@ -108,4 +108,4 @@ def test_the_place_is_one_that_is_asked_for(name, monkeypatch, tmp_path):
     monkeypatch.setattr("lmzoo.hub.sources._download", lambda *words: asked.append(words))
     monkeypatch.chdir(tmp_path)
     find_folder(name)
-    assert asked == [(ENTRIES[name].source.removeprefix("hf://"), name, None)]
+    assert asked == [(ENTRIES[name].source.removeprefix("hf://"), name, None, True)]

@@ -149,7 +149,7 @@ def test_other_modules_are_refused(modules, message, tmp_path):
         (
             NEW,
             {"sentence_bert_config": {"do_lower_case": True}},
-            "`do_lower_case` must be false .* Received: do_lower_case=True",
+            "`do_lower_case` must be false in sentence_bert.* Received: do_lower_case=True in ",
         ),
         (
             NEW,
@@ -164,6 +164,25 @@ def test_what_an_embedder_cannot_do_is_refused(pooling, files, message, tmp_path
     add_files(folder, make_modules("Transformer", "Pooling"), pooling, **files)
     with pytest.raises(ValueError, match=message):
         lmzoo.load(folder)
+
+
+@pytest.mark.parametrize("form", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_small_letters_are_made_by_the_tokenizer_or_not_at_all(lowercase, form, tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "Model")
+    WordPieceTokenizer(WORDS, lowercase=lowercase).save(folder)
+    if form == "vocab.txt":
+        (folder / "tokenizer.json").unlink()
+    files = {"sentence_bert_config": {"do_lower_case": True, "max_seq_length": 7}}
+    add_files(folder, make_modules("Transformer", "Pooling"), NEW, **files)
+    if lowercase:
+        opened = lmzoo.load(folder)
+        assert opened.sequence_length == 7 and opened.tokenizer.lowercase
+    else:
+        with pytest.raises(ValueError, match=f"do_lower_case=True in '{folder}'"):
+            lmzoo.load(folder)
+        problem = lmzoo.hub.verify(folder)["problems"][0]
+        assert problem.startswith("the tokenizer cannot be opened: `do_lower_case` must be false")
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a the good bad film cat sat".split()]

@@ -146,6 +146,30 @@ def test_each_tensor_dropped_or_renamed_is_named(folder, family):
 # Writing
 
 
+@pytest.mark.parametrize("name", ["T5Model", "MT5Model"])
+def test_a_plain_model_opens_where_its_head_is_tied(folder, tied, name):
+    np.testing.assert_array_equal(compute(folder, architectures=[name]), tied)
+
+
+def test_a_plain_model_gets_a_fresh_head(folder):
+    whole = lmzoo.load(write_folder(folder, "flan_t5"))
+
+    def behead(tensors):
+        del tensors["lm_head.weight"]
+
+    write_folder(folder, "flan_t5", behead, architectures=["T5Model"])
+    message = "has no weights for token_embedding/output_embeddings of Seq2SeqLM. They are random"
+    with pytest.warns(UserWarning, match=message):
+        opened = lmzoo.load(folder)
+    for name, wanted in whole.backbone(INPUTS).items():
+        np.testing.assert_array_equal(opened.backbone(INPUTS)[name], wanted)
+    drawn = opened.backbone.token_embedding.output_embeddings.numpy()
+    backbone = opened.backbone
+    deviation = backbone.initializer_factor * backbone.hidden_dim**-0.5
+    assert 0.5 < np.std(drawn) / deviation < 1.5
+    assert lmzoo.hub.verify(folder)["passed"]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_golden_model_is_saved_with_the_same_tensors(tmp_path, family):
     golden = write_folder(tmp_path / "golden", family)

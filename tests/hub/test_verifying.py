@@ -217,6 +217,20 @@ def test_a_tokenizer_with_more_words_than_the_model_is_told(edit_golden):
     assert verify(folder)["problems"] == ["the tokenizer has 102 words and the model 101"]
 
 
+def test_a_tokenizer_that_cannot_be_opened_is_told(edit_golden):
+    folder = edit_golden()
+    content = {"model": {"type": "BPE", "vocab": {"a": 0}}, "normalizer": {"type": "Strip"}}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    report = verify(folder)
+    [problem] = report["problems"]
+    assert not report["passed"]
+    assert problem.startswith("the tokenizer cannot be opened: tokenizer.json must have ")
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text('{"a": 0}')
+    [problem] = verify(folder)["problems"]
+    assert problem.startswith("the tokenizer cannot be opened: `folder` must hold merges.txt.")
+
+
 @pytest.mark.parametrize(
     "fields, words",
     [

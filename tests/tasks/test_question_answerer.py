@@ -272,9 +272,8 @@ def test_fit_validates_on_other_questions_and_takes_weights(text_tokenizer, monk
     def answer(graph, columns, batch_size):
         """The first one right, the others with a word too many."""
         found = [ANSWERS[QUESTIONS.index(question)] for question in columns[0]]
-        return [
-            {"answer": f"{text}{' boycott' * (n > 0)}".encode()} for n, text in enumerate(found)
-        ]
+        texts = [text + " boycott" * (n > 0) for n, text in enumerate(found)]
+        return [{"answer": text.encode()} for text in texts]
 
     monkeypatch.setattr(QuestionAnswerer, "_to_batches", record)
     monkeypatch.setattr("lmzoo.tasks.question_answerer.run_in_batches", answer)
