@@ -12,6 +12,7 @@ from lmzoo.data.masked import masked_lm
 from lmzoo.data.masked_examples import MaskedLMExamples
 from lmzoo.data.mixtures import compute_rates, mix
 from lmzoo.data.noise_spans import compute_span_lengths, make_noise_mask
+from lmzoo.data.packing import pack
 from lmzoo.data.prefix_lm import PrefixLMExamples, prefix_lm
 from lmzoo.data.rows import Rows
 from lmzoo.data.span_corruption import SpanCorruptionExamples, span_corruption
@@ -33,6 +34,7 @@ __all__ = [
     "masked_lm",
     "MaskedLMExamples",
     "mix",
+    "pack",
     "prefix_lm",
     "PrefixLMExamples",
     "read_conll",

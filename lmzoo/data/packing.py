@@ -35,6 +35,11 @@ def pack(texts, tokenizer, sequence_length):
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
         Hugging Face's "longest_first". There, RoBERTa's second text is of segment 0 as well; the
         only segment that a RoBERTa has makes that the same.
+
+    Example:
+        ids = [tokenizer.tokenize(texts) for texts in (premises, hypotheses)]
+        inputs, _, is_cut = lmzoo.data.pack(ids, tokenizer, sequence_length=128)
+        classifier.fit(inputs, labels)
     """
     room = find_room(tokenizer, sequence_length, len(texts))
     if tokenizer.pad_token_id is None:

@@ -92,6 +92,14 @@ class MaskedLM(TextInput, Task):
     def _make_metrics(self):
         return [Accuracy()]
 
+    def columns_of(self, x, y=None, sample_weight=None):
+        if y is not None:
+            raise ValueError(
+                "`y` must be None: the words that are hidden are the labels. Received: a "
+                f"{type(y).__name__}. A pair of texts goes in as `(texts, pairs)`."
+            )
+        return super().columns_of(x, y, sample_weight)
+
     def encode(self, columns, seed):
         inputs, is_cut = self.encode_inputs(columns)
         masking = Masking(self.tokenizer, self.mask_rate, self.whole_word)

@@ -165,6 +165,11 @@ def test_wrong_questions_are_refused(lm, options, error, message):
         lm.fill(**{"texts": "[MASK]", **options})
 
 
+def test_labels_of_the_callers_are_refused(lm):
+    with pytest.raises(ValueError, match=r"`y` must be None: .* Received: a list\."):
+        lm.fit(["the cat"], ["sat"], verbose=0)
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="Received: mask_rate=0"):
         MaskedLM(make_encoder(), word_pieces(), mask_rate=0)
