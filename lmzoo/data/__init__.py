@@ -10,7 +10,8 @@ from lmzoo.data.glue import read_glue
 from lmzoo.data.lists import make_rows
 from lmzoo.data.masked import masked_lm
 from lmzoo.data.masked_examples import MaskedLMExamples
-from lmzoo.data.mixtures import compute_rates, mix
+from lmzoo.data.mixing_rates import compute_rates
+from lmzoo.data.mixtures import mix
 from lmzoo.data.noise_spans import compute_span_lengths, make_noise_mask
 from lmzoo.data.packing import pack
 from lmzoo.data.prefix_lm import PrefixLMExamples, prefix_lm

@@ -102,6 +102,18 @@ class Seq2SeqExamples(StreamExamples):
         arrays = self._examples(epoch, np.array([index]))
         return tf.nest.map_structure(lambda array: array[0], arrays)
 
+    def pair(self, epoch, index):
+        """Returns the tokens of one example of an epoch.
+
+        Args:
+            epoch: int.
+            index: int. The place in the epoch's order, below `num_examples`.
+        Returns:
+            (source, target): lists of int, without end token and padding.
+        """
+        source, source_mask, target, target_mask = self._pairs(epoch, np.array([index]))
+        return source[source_mask].tolist(), target[target_mask].tolist()
+
     def batch(self, epoch, step):
         """Returns one batch of an epoch.
 
@@ -134,13 +146,17 @@ class Seq2SeqExamples(StreamExamples):
             fetch, self._signature(), initial_epoch, initial_step, advances=not self.fixed_noise
         )
 
-    def _examples(self, epoch, indices):
+    def _pairs(self, epoch, indices):
+        """What `make_pairs` gives of examples, with the numbers that each draws in this epoch."""
         windows = self.find_windows(epoch, indices)
         examples = indices + (0 if self.fixed_noise else epoch * self.num_examples)
         # (B,) -> (B, num_draws): no two examples of a run share a number
         draws = examples[:, None] * self._num_draws + np.arange(self._num_draws)
         noise = unit_noise(draws.reshape(-1), self.seed).reshape(draws.shape)
-        source, source_mask, target, target_mask = self.make_pairs(windows, noise)
+        return self.make_pairs(windows, noise)
+
+    def _examples(self, epoch, indices):
+        source, source_mask, target, target_mask = self._pairs(epoch, indices)
         token_ids, padding_mask = self._finish(source, source_mask, self.sequence_length)
         labels, labels_mask = self._finish(target, target_mask, self.targets_length)
         start = np.full((len(labels), 1), self.start_token_id, np.int32)

@@ -22,7 +22,9 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     """Writes a text that answers another one: translates, summarises, answers questions.
 
     Trained on `fit(sources, targets)`, both lists of str, on rows with columns `source` and
-    `target`, or on token batches as `lmzoo.data.span_corruption` gives them.
+    `target`, on a mixture of tasks (`lmzoo.data.mix`), or on token batches as
+    `lmzoo.data.span_corruption` gives them. Columns `source_token_ids` and `target_token_ids`,
+    lists of int, are tokens that follow those of the texts.
 
     Args:
         backbone: `lmzoo.models.T5Backbone`.
@@ -125,9 +127,14 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     def encode(self, columns, seed, allow_special=False):
         _check_columns(columns)
         check_strings(columns, ["source", "target"])
-        sources = self._add_prefix(columns["source"])
-        source, source_mask, source_is_cut = self._encode_side(sources, allow_special)
-        labels, mask, target_is_cut = self._encode_side(columns["target"], allow_special)
+        texts = {"source": self._add_prefix(columns["source"]), "target": columns["target"]}
+        ids = {side: self.tokenizer.tokenize(texts[side], allow_special) for side in texts}
+        for side in ids:
+            more = columns.get(f"{side}_token_ids")
+            if more is not None:
+                ids[side] = tf.concat([ids[side], _check_tokens(more, f"{side}_token_ids")], axis=1)
+        source, source_mask, source_is_cut = self._pad_side(ids["source"])
+        labels, mask, target_is_cut = self._pad_side(ids["target"])
         inputs = {
             "encoder_token_ids": source,
             "encoder_padding_mask": source_mask,
@@ -150,9 +157,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             "decoder_padding_mask": padding_mask,
         }
 
-    def _encode_side(self, texts, allow_special):
+    def _pad_side(self, ids):
         """Ids with their end token, padded on the right, their mask, and which were cut."""
-        ids = self.tokenizer.tokenize(texts, allow_special)
         room = self.sequence_length - 1
         is_cut = ids.row_lengths() > room
         ids = self._add_end(ids[:, :room])
@@ -284,3 +290,12 @@ def _check_columns(columns):
                 "Training must have a target for each source. Received: columns "
                 f"{', '.join(columns)}, without `{name}`."
             )
+
+
+def _check_tokens(ids, name):
+    if not ids.dtype.is_integer or ids.shape.rank != 2:
+        raise TypeError(
+            f"`{name}` must hold a list of integers for each row, in batches. Received: "
+            f"dtype={ids.dtype.name}, shape={ids.shape}."
+        )
+    return tf.cast(ids, tf.int32)

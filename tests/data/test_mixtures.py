@@ -1,4 +1,4 @@
-"""Mixtures against counting, and rates against the formula of the paper."""
+"""Mixtures against counting, and against the objectives that are mixed."""
 
 import collections
 import math
@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.data import compute_rates, make_rows, mix, span_corruption
+from lmzoo.data import (
+    Corpus,
+    SpanCorruptionExamples,
+    make_rows,
+    mix,
+    stream_tokens,
+)
 from lmzoo.models import T5Backbone
 from lmzoo.tasks import Seq2SeqLM
 from lmzoo.tokenizers import SentencePieceTokenizer
@@ -27,27 +33,6 @@ def make_tasks(**sizes):
 
 def tasks_of(rows):
     return [row["task"] for row in rows]
-
-
-def test_rates_are_those_of_the_paper():
-    # Section 3.5.2: min(e, K) / sum of min(e, K), to the power of 1 / T, made to sum to 1.
-    sizes = {"a": 100, "b": 5_000, "c": 3_000_000}
-    for cap in (None, 100, 2**12, 2**21):
-        for temperature in (1.0, 2.0, 4.0, 8.0):
-            capped = np.array([min(size, cap or math.inf) for size in sizes.values()])
-            wanted = (capped / capped.sum()) ** (1 / temperature)
-            wanted /= wanted.sum()
-            found = compute_rates(sizes, cap, temperature)
-            assert list(found) == list(sizes)
-            np.testing.assert_allclose(list(found.values()), wanted, rtol=1e-12)
-
-
-def test_the_limits_of_temperature_are_in_proportion_and_equal():
-    sizes = {"a": 10, "b": 90, "c": 900}
-    in_proportion = compute_rates(sizes, temperature=1.0)
-    assert in_proportion == pytest.approx({"a": 0.01, "b": 0.09, "c": 0.9})
-    assert compute_rates(sizes, temperature=1e9) == pytest.approx(dict.fromkeys(sizes, 1 / 3))
-    assert compute_rates(sizes, cap=1) == pytest.approx(dict.fromkeys(sizes, 1 / 3))
 
 
 @pytest.mark.parametrize("num_rows", [1, 50, 999])
@@ -175,30 +160,101 @@ def test_what_makes_no_mixture_is_refused(options, error, message):
         mix(**{"tasks": make_tasks(a=4, b=3), **options})
 
 
-def test_rates_of_no_task_are_refused():
-    with pytest.raises(ValueError, match=r"Received: rates=\{\}"):
-        compute_rates({})
-
-
 def test_a_row_that_is_no_text_is_refused_with_its_place():
     rows = mix({"sum": make_rows(source=["1 + 1"], target=[2])})
     with pytest.raises(TypeError, match="sum, index 0: `target` must be a string. Received: 2"):
         rows[0]
 
 
-@pytest.mark.slow
-def test_rows_and_hidden_spans_take_turns_as_the_text_of_mix_says(tmp_path):
-    texts = ["one two three four five six"] * 60
-    tokenizer = SentencePieceTokenizer.train(iter(texts), 60, "bpe", num_sentinels=8)
-    backbone = T5Backbone(tokenizer.vocabulary_size, 1, 1, 2, 8, 4, 8, 32)
-    lm = Seq2SeqLM(backbone, tokenizer)
-    (tmp_path / "a.txt").write_text(" ".join(texts))
-    rows = mix({"a": make_rows(source=["one two", "six"], target=["three", "one"])})
-    tasks = rows.dataset(2, encode=lambda columns, number: lm.encode(columns, number)[:3])
-    spans = span_corruption(tmp_path / "a.txt", tokenizer, sequence_length=20, batch_size=2)
-    rates = [0.5, 0.5]
-    both = tf.data.Dataset.sample_from_datasets([spans.repeat(), tasks.repeat()], rates, seed=0)
-    lm.compile(run_eagerly=True)
-    assert np.isfinite(lm.fit(both, steps_per_epoch=4, verbose=0).history["loss"]).all()
-    has_sentinel = [np.isin(labels, tokenizer.sentinel_ids).any() for _, labels, _ in both.take(20)]
-    assert 4 < sum(has_sentinel) < 16
+WORDS = "one two three four five six seven eight nine ten".split()
+TEXT = " ".join(np.random.default_rng(0).choice(WORDS, 600))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return SentencePieceTokenizer.train(iter([TEXT]), 60, "bpe", num_sentinels=8)
+
+
+@pytest.fixture
+def spans(tokenizer, tmp_path):
+    """Windows with hidden spans, and the tokens of the corpus that they are made of."""
+    (tmp_path / "a.txt").write_text(TEXT)
+    stream = stream_tokens(Corpus(tmp_path / "a.txt"), tokenizer, tmp_path, verbose=False)
+    return SpanCorruptionExamples(stream, tokenizer, sequence_length=40, batch_size=1)
+
+
+def fill_spans(source, target, sentinels):
+    """The window that was hidden, put together of its input and its target."""
+    spans, window = {}, []
+    for token in target:
+        if token in sentinels:
+            spans[token] = []
+            last = token
+        else:
+            spans[last].append(token)
+    for token in source:
+        window += spans.get(token, [token])
+    return tuple(window)
+
+
+def test_windows_take_their_turns_and_hide_other_spans_each_time(spans, tokenizer):
+    sentinels = set(tokenizer.sentinel_ids.tolist())
+    tasks = {"text": make_task("text", 3), "spans": spans}
+    size = spans.num_examples
+    rows = list(mix(tasks, rates={"text": 1, "spans": 2}, num_rows=6 * size))
+    assert tasks_of(rows).count("text") == 2 * size
+    for row in rows:
+        is_window = row["task"] == "spans"
+        assert bool(row["source_token_ids"]) == bool(row["target_token_ids"]) == is_window
+        assert row["source"].startswith("text: text") != is_window
+        assert (row["source"] == row["target"] == "") == is_window
+    found = [
+        (tuple(row["source_token_ids"]), tuple(row["target_token_ids"]))
+        for row in rows
+        if row["task"] == "spans"
+    ]
+    passes = [found[start : start + size] for start in range(0, 4 * size, size)]
+    windows = [sorted(fill_spans(*pair, sentinels) for pair in used) for used in passes]
+    assert windows[0] == windows[1] == windows[2] == windows[3]
+    # Of all windows some have the same of their few places hidden twice.
+    assert size > 10 and len(set(found)) > 3 * size
+
+
+def test_a_window_of_a_mixture_is_known_from_its_index_alone(spans):
+    tasks = {"a": make_task("a", 5), "spans": spans}
+    rows = list(mix(tasks, num_rows=200))
+    again = mix(tasks, num_rows=200)
+    assert [again[index] for index in (199, 0, 63)] == [rows[199], rows[0], rows[63]]
+    first = tasks_of(rows).index("spans")
+    assert again.place(first) == "spans, example 0 of epoch 0"
+
+
+def test_a_prefix_stands_before_windows_where_it_is_asked_for(spans):
+    rows = mix({"spans": spans}, prefix={"spans": "fill: "})
+    assert {row["source"] for row in rows} == {"fill: "}
+
+
+def test_windows_that_no_row_uses_leave_no_columns(spans):
+    rows = mix({"a": make_task("a", 5), "spans": spans}, rates={"a": 9, "spans": 1}, num_rows=3)
+    assert rows.columns == ("source", "target", "task")
+
+
+def test_a_model_learns_windows_as_the_objective_alone_gives_them(spans, tokenizer):
+    lm = Seq2SeqLM(T5Backbone(tokenizer.vocabulary_size, 1, 1, 2, 8, 4, 8, 64), tokenizer)
+    mixture = mix({"spans": spans, "a": make_rows(source=["one two"], target=["three"])})
+    encode = {"encode": lambda columns, number: lm.encode(columns, number)[:3]}
+    batches = mixture.dataset(len(mixture), shuffle=False, **encode)
+    inputs, labels, weights = next(iter(batches))
+    (text,) = [index for index, row in enumerate(mixture) if row["task"] == "a"]
+    columns = {"source": tf.constant(["a: one two"]), "target": tf.constant(["three"])}
+    alone = lm.encode(columns, 0)
+    ids = inputs["encoder_token_ids"][text].numpy()
+    assert ids[ids != 0].tolist() == alone.inputs["encoder_token_ids"][0].numpy().tolist()
+    for row, index in enumerate(index for index in range(len(mixture)) if index != text):
+        wanted_inputs, wanted_labels, wanted_weights = spans.example(0, row)
+        for name, values in wanted_inputs.items():
+            assert inputs[name][index].numpy().tolist() == values.tolist()
+        assert labels[index].numpy().tolist() == wanted_labels.tolist()
+        assert weights[index].numpy().tolist() == wanted_weights.tolist()
+    history = lm.fit(mixture, batch_size=4, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

@@ -133,6 +133,31 @@ def test_texts_that_are_cut_are_noted_and_keep_their_end(tokenizer):
     assert example.inputs["encoder_token_ids"][0, -1] == example.labels[1, -1] == 1
 
 
+def test_tokens_of_a_row_follow_those_of_its_texts(tokenizer):
+    lm = make(tokenizer, sequence_length=8)
+    texts = {"source": tf.constant(["one", ""]), "target": tf.constant(["", "two"])}
+    more = {
+        "source_token_ids": tf.ragged.constant([[], [7, 9]], dtype=tf.int64),
+        "target_token_ids": tf.ragged.constant([[8] * 9, [6]], dtype=tf.int64),
+    }
+    inputs, labels, weights, is_cut = lm.encode(texts | more, 0)
+    one, two = (tokenizer.tokenize([word]).to_list()[0] for word in ("one", "two"))
+    end = tokenizer.end_token_id
+    rows = tf.ragged.boolean_mask(inputs["encoder_token_ids"], inputs["encoder_padding_mask"])
+    assert rows.to_list() == [[*one, end], [7, 9, end]]
+    rows = tf.ragged.boolean_mask(labels, weights > 0).to_list()
+    assert rows == [[8] * 7 + [end], [*two, 6, end]]
+    assert is_cut.numpy().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("ids", [tf.constant([[0.5]]), tf.constant([3])])
+def test_tokens_of_a_row_that_are_no_lists_of_integers_are_refused(tokenizer, ids):
+    lm = make(tokenizer)
+    columns = {"source": tf.constant(["a"]), "target": tf.constant(["b"]), "target_token_ids": ids}
+    with pytest.raises(TypeError, match=f"`target_token_ids`.*dtype={ids.dtype.name}, shape="):
+        lm.encode(columns, 0)
+
+
 @pytest.mark.slow
 def test_a_warning_says_how_many_texts_were_cut(tokenizer):
     lm = make(tokenizer, sequence_length=6)
