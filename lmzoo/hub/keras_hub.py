@@ -7,7 +7,7 @@ import numpy as np
 
 from lmzoo import tasks
 from lmzoo.hub import gpt2
-from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.families import values_by_path, variables_by_path
 from lmzoo.hub.keras_hub_tokenizers import convert_tokenizer, make_tokenizer
 from lmzoo.hub.keras_hub_variables import copy_from, copy_to, pair_variables
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
@@ -78,8 +78,8 @@ def to_keras_hub(task, dtype=None):
     family, arguments = _describe(task.backbone)
     theirs = getattr(keras_hub.models, family)(**arguments, dtype=dtype)
     values = {
-        path: np.asarray(variable.value)
-        for path, variable in variables_by_path(task.backbone).items()
+        path: keras.ops.convert_to_numpy(value)
+        for path, value in values_by_path(task.backbone).items()
     }
     if family == "RobertaBackbone":
         _fold_roberta(values, task.backbone.position_offset)

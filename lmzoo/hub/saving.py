@@ -25,7 +25,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     "lmzoo_bert" and "lmzoo_t5", which only lmzoo opens. A decoder is written as the
     first of the four that has its options. A pooler that the class of transformers does not have is
     left out. A task that generates has a generation_config.json too, where it has defaults or an
-    end token.
+    end token. What `enable_lora` has taught a kernel is written in that kernel.
 
     Args:
         task: a task of `lmzoo.tasks`.
@@ -37,8 +37,8 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         FileExistsError: if `folder` has files and `overwrite` is False.
         OSError: if the disk is full. `folder` is then as it was.
         TypeError: if `shard_size` is neither.
-        ValueError: if `shard_size` is no size, or if the backbone has an option that no file
-            expresses, such as a function of the caller's as its activation.
+        ValueError: if `shard_size` is no size, if weights are quantized, or if the backbone has an
+            option that no file expresses, such as a function of the caller's as its activation.
     """
     check_new_folder(folder, overwrite)
     limit = read_shard_size(shard_size)
@@ -50,16 +50,27 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     config["dtype"] = task.backbone.variable_dtype
     # What could not be read again is not written.
     plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
-    variables = families.variables_by_path(task.backbone, getattr(task, "head", None))
+    values = families.values_by_path(task.backbone, getattr(task, "head", None))
+    _check_written(values, plan)
     generation = make_generation_config(task) if hasattr(task, "generate") else None
     with atomic_folder(folder, overwrite) as new:
-        write_weights(new, plan.recipes, variables, limit)
+        write_weights(new, plan.recipes, values, limit)
         _write_json(new / "config.json", config)
         if generation is not None:
             _write_json(new / GENERATION, generation)
         save_tokenizer(new, task)
         if "TextEmbedder" == type(task).__name__ and config["model_type"] in bert.MODEL_TYPES:
             write_embedding(new, task)
+
+
+def _check_written(values, plan):
+    """Nothing that a task computes with may stay behind, but a pooler that it does not use."""
+    left = [path for path in values.keys() - plan.recipes if not path.startswith("pooler/")]
+    if left:
+        raise ValueError(
+            "`task` must have no other variables than its layout. Received: "
+            f"{', '.join(sorted(left)[:3])}. Save it before its weights are quantized."
+        )
 
 
 def _write_json(path, content):

@@ -113,6 +113,15 @@ def test_what_was_taken_over_is_saved_as_its_family(family, tmp_path):
     np.testing.assert_array_equal(run_ours(again.backbone), run_ours(task.backbone))
 
 
+def test_what_lora_has_learnt_is_handed_over():
+    ours = CausalLM(GPTBackbone(**SIZES, **LENGTH))
+    layer = ours.backbone.blocks[0].feed_forward.intermediate
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+    theirs, _ = lmzoo.to_keras_hub(ours)
+    np.testing.assert_allclose(run_theirs(theirs), run_ours(ours.backbone), rtol=1e-5, atol=1e-5)
+
+
 def disturb(backbone):
     random = np.random.default_rng(1)
     for variable in backbone.weights:
