@@ -8,7 +8,7 @@ from lmzoo.hub.generation_files import GENERATION, make_generation_config
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
 from lmzoo.hub.shards import read_shard_size
-from lmzoo.hub.task_options import make_task_options
+from lmzoo.hub.task_options import make_task_options, name_task
 from lmzoo.hub.tokenizer_files import save_tokenizer
 from lmzoo.hub.weight_files import write_weights
 from lmzoo.models import BertBackbone, T5Backbone
@@ -28,7 +28,8 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     end token. What `enable_lora` has taught a kernel is written in that kernel.
 
     Args:
-        task: a task of `lmzoo.tasks`.
+        task: a task of `lmzoo.tasks`. One of the caller's own class is written as the class of
+            `lmzoo.tasks` that it is made of.
         folder: str or path. New or empty, unless `overwrite`.
         overwrite: bool. If True, an existing folder is replaced.
         shard_size: int, in bytes, or str such as "500MB" or "5GB". Larger weights are written as
@@ -36,11 +37,12 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
         OSError: if the disk is full. `folder` is then as it was.
-        TypeError: if `shard_size` is neither.
+        TypeError: if `shard_size` is neither, or `task` is another model.
         ValueError: if `shard_size` is no size, if weights are quantized, or if the backbone has an
             option that no file expresses, such as a function of the caller's as its activation.
     """
     check_new_folder(folder, overwrite)
+    name = name_task(task)
     limit = read_shard_size(shard_size)
     is_encoder = isinstance(task.backbone, BertBackbone)
     if isinstance(task.backbone, T5Backbone):
@@ -59,7 +61,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         if generation is not None:
             _write_json(new / GENERATION, generation)
         save_tokenizer(new, task)
-        if "TextEmbedder" == type(task).__name__ and config["model_type"] in bert.MODEL_TYPES:
+        if name == "TextEmbedder" and config["model_type"] in bert.MODEL_TYPES:
             write_embedding(new, task)
 
 

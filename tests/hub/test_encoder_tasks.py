@@ -132,6 +132,19 @@ def test_any_task_comes_back_bit_for_bit(kind, backbone, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "make", [TASKS["classifier"], TASKS["answerer"], lambda: TextEmbedder(make_backbone())]
+)
+def test_a_class_of_the_callers_is_saved_as_what_it_is_made_of(make, tmp_path):
+    task = make()
+    task.save_pretrained(tmp_path / "a")
+    task.__class__ = type("Mine", (type(task),), {})
+    task.save_pretrained(tmp_path / "b")
+    for path in (tmp_path / "a").rglob("*"):
+        other = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.is_dir() or other.read_bytes() == path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "model_type"),
     [
         ("masked", "bert", "bert"),
