@@ -4,7 +4,8 @@ import json
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
-from lmzoo.hub.generation_files import GENERATION, make_generation_config
+from lmzoo.hub.config_files import read_config
+from lmzoo.hub.generation_files import GENERATION, make_generation_config, read_generation
 from lmzoo.hub.plans import make_plan
 from lmzoo.hub.sentence_transformers import write_embedding
 from lmzoo.hub.shards import read_shard_size
@@ -38,8 +39,9 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         FileExistsError: if `folder` has files and `overwrite` is False.
         OSError: if the disk is full. `folder` is then as it was.
         TypeError: if `shard_size` is neither, or `task` is another model.
-        ValueError: if `shard_size` is no size, if weights are quantized, or if the backbone has an
-            option that no file expresses, such as a function of the caller's as its activation.
+        ValueError: if `shard_size` is no size, if weights are quantized, if the names of classes
+            take more room than `lmzoo.load` reads, or if the backbone has an option that no file
+            expresses, such as a function of the caller's as its activation.
     """
     check_new_folder(folder, overwrite)
     name = name_task(task)
@@ -60,6 +62,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         _write_json(new / "config.json", config)
         if generation is not None:
             _write_json(new / GENERATION, generation)
+        _check_readable(new, folder, task)
         save_tokenizer(new, task)
         if name == "TextEmbedder" and config["model_type"] in bert.MODEL_TYPES:
             write_embedding(new, task)
@@ -73,6 +76,20 @@ def _check_written(values, plan):
             "`task` must have no other variables than its layout. Received: "
             f"{', '.join(sorted(left)[:3])}. Save it before its weights are quantized."
         )
+
+
+def _check_readable(new, folder, task):
+    """Refuses to write what is over the limits of those who read it."""
+    try:
+        config = read_config(new)
+        start = getattr(task, "start_token_id", None)
+        read_generation(new, task.backbone.vocabulary_size, task.tokenizer, start, config)
+    except ValueError as error:
+        reason = str(error).replace(str(new), str(folder))
+        raise ValueError(
+            f"`task` must have options that can be read again, names of classes for instance that "
+            f"take less room. Received: {reason}"
+        ) from error
 
 
 def _write_json(path, content):

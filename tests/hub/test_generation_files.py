@@ -230,8 +230,8 @@ def test_a_file_that_is_no_object_or_too_large_is_refused(tmp_path):
     path.write_text("[1]")
     with pytest.raises(ValueError, match="must hold a JSON object. Received: .*list"):
         read_generation(tmp_path, 10)
-    path.write_text(" " * (2**20 + 1))
-    with pytest.raises(ValueError, match="must have at most 1048576 bytes. Received: .*1048577"):
+    path.write_text(" " * (2**21 + 1))
+    with pytest.raises(ValueError, match="must have at most 2097152 bytes. Received: .*2097153"):
         read_generation(tmp_path, 10)
 
 

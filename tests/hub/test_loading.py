@@ -371,7 +371,7 @@ def measure_refusal(folder, message):
         (b'"gpt2"', "must hold a JSON object"),
         (b'{"n_layer": 1, "n_layer": 2}', "'n_layer' stands twice"),
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "must be JSON"),
-        (b" " * (2**19 + 1), "at most 524288 bytes. Received: .*with 524289"),
+        (b" " * (2**21 + 1), "at most 2097152 bytes. Received: .*with 2097153"),
     ],
     ids=range(9),
 )

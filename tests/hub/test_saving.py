@@ -248,3 +248,25 @@ def test_quantized_weights_are_refused(tmp_path, golden):
     with pytest.raises(ValueError, match="`task` must have .*Received: .*kernel_scale.* Save it"):
         lm.save_pretrained(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def make_classifier(labels):
+    backbone = lmzoo.models.BertBackbone(23, 1, 2, 8, 11, 12)
+    return lmzoo.tasks.TextClassifier(backbone, labels=labels)
+
+
+def test_ten_thousand_classes_come_back(tmp_path):
+    labels = [f"a species, the {number}th" for number in range(10_000)]
+    make_classifier(labels).save_pretrained(tmp_path / "a")
+    assert lmzoo.load(tmp_path / "a").labels.names == tuple(labels)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, lm):
+    labels = [f"a species, an order, the {number}th" for number in range(20_000)]
+    message = "`task` must have .*Received: config.json must have at most .*a/config.json' with "
+    with pytest.raises(ValueError, match=message):
+        make_classifier(labels).save_pretrained(tmp_path / "a")
+    given = lmzoo.tasks.CausalLM(lm.backbone, lm.tokenizer, generation_defaults={"top_k": 2**25})
+    with pytest.raises(ValueError, match="`task` must have .*a/generation_.*top_k=33554432"):
+        given.save_pretrained(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
