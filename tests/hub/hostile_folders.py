@@ -375,6 +375,14 @@ HOSTILE = {
     ),
     "pieces: 1 GB": (with_long_file("spiece.model"), "spiece.model must have at most"),
     "pieces: a pickle": (with_sentence_pieces(PICKLE), "it is another protocol buffer"),
+    "pieces: 800,000 of one name": (
+        with_sentence_pieces(b"\x0a\x03\x0a\x01a" * (4 * MIB // 5)),
+        "spiece.model must have at most 1226 pieces for the 101 words",
+    ),
+    "pieces: 2,000,000 without a name": (
+        with_sentence_pieces(b"\x0a\x00" * (2 * MIB)),
+        "spiece.model must have at most 1226 pieces for the 101 words",
+    ),
     "pieces: nothing": (with_sentence_pieces(b""), "it has 0 bytes"),
     "pieces: a length of 2^63": (
         with_sentence_pieces(b"\x0a" + b"\xff" * 9 + b"\x7f"),
