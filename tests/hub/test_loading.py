@@ -168,7 +168,13 @@ def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
     np.testing.assert_array_equal(lm.backbone.final_norm.beta.numpy()[:2], [np.inf, np.nan])
 
 
-@pytest.mark.parametrize("dtype", ["float33", "", 32, ["float32"], "mixed_x"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *("float33", "", 32, ["float32"], "mixed_x"),
+        *("int32", "bool", "complex64", "int8_from_float32"),
+    ],
+)
 def test_an_unknown_policy_is_refused(golden, dtype):
     with pytest.raises(ValueError) as caught:
         lmzoo.load(golden, dtype=dtype)
