@@ -2,8 +2,7 @@
 
 import json
 import os
-import pathlib
-import tempfile
+import secrets
 
 __all__ = [
     *("MAX_BYTES", "read_bytes", "read_json", "read_text", "write_bytes", "write_json"),
@@ -147,14 +146,13 @@ def write_bytes(path, data):
         path: pathlib.Path.
         data: bytes.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    partial = pathlib.Path(name)
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with open(descriptor, "wb") as file:
+        # Made as any file is made, so that it has the permissions that its owner gives to files.
+        with open(partial, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o644)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
