@@ -137,7 +137,8 @@ def _check_head(folder, plan, variables):
         if found != plan.shapes[path]:
             raise ValueError(
                 f"`options` must ask for the head that the folder has. Received: options for which "
-                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}."
+                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}. For "
+                "another head, open it without options and make a new task on its `backbone`."
             )
 
 
