@@ -158,11 +158,15 @@ def _read_as(header, name, part):
     array = read_tensor(info)
     with np.errstate(over="ignore"):
         part[...] = array
-    if dtype.itemsize < array.dtype.itemsize and _has_overflown(array, part):
+    # float16 is as wide as bfloat16 and ends sooner.
+    if dtype.itemsize <= array.dtype.itemsize and _has_overflown(array, part):
         largest = np.max(np.abs(array[np.isfinite(array)]))
+        remedy = f"'mixed_{dtype}', which keeps float32 weights"
+        if largest > np.finfo(np.float32).max:
+            remedy = "'float64'"
         raise ValueError(
             f"{name!r} in {str(info.path)!r} must fit `dtype`. Received: {largest:.4g} for "
-            f"{dtype}. Load it as 'mixed_{dtype}', which keeps float32 weights."
+            f"{dtype}. Load it as {remedy}."
         )
 
 

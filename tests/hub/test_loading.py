@@ -160,6 +160,27 @@ def test_a_weight_that_overflows_the_policy_is_refused(edit_golden):
     lmzoo.load(folder, dtype="mixed_float16")
 
 
+@pytest.mark.parametrize(
+    ("stored", "value", "dtype", "remedy"),
+    [
+        # As wide as float16, and with a longer reach.
+        ("bfloat16", 70_000, "float16", "Load it as 'mixed_float16'"),
+        ("float64", 1e300, "float32", "Load it as 'float64'"),
+        ("float64", 1e300, "float16", "Load it as 'float64'"),
+    ],
+)
+def test_the_policy_that_a_weight_fits_is_named(edit_golden, stored, value, dtype, remedy):
+    def enlarge(tensors):
+        name = "transformer.h.0.attn.c_attn.weight"
+        tensors[name] = tensors[name].astype(tf.as_dtype(stored).as_numpy_dtype)
+        tensors[name][3, 5] = value
+
+    folder = edit_golden(enlarge)
+    with pytest.raises(ValueError, match=f"attn.weight.* must fit `dtype`. Received: .*{remedy}"):
+        lmzoo.load(folder, dtype=dtype)
+    lmzoo.load(folder, dtype=remedy.split("'")[1])
+
+
 def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
     def spoil(tensors):
         tensors["transformer.ln_f.bias"][:2] = np.inf, np.nan
