@@ -10,6 +10,7 @@ from lmzoo.hub import gpt2
 from lmzoo.hub.families import values_by_path, variables_by_path
 from lmzoo.hub.keras_hub_tokenizers import convert_tokenizer, make_tokenizer
 from lmzoo.hub.keras_hub_variables import copy_from, copy_to, pair_variables
+from lmzoo.hub.other_tasks import ENCODER_TASKS
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["from_keras_hub", "to_keras_hub"]
@@ -51,6 +52,11 @@ def from_keras_hub(source, tokenizer=None, dtype=None, task=None, **options):
     if (native or task) != (task or native):
         raise ValueError(f"`task` must be {native} for a {family}. Received: task={task!r}.")
     task = task or native or "TextEmbedder"
+    if native is None and task not in ENCODER_TASKS:
+        raise ValueError(
+            f"`task` must be one of {', '.join(ENCODER_TASKS)} for a {family}. Received: "
+            f"task={task!r}."
+        )
     converted = convert_tokenizer(tokenizer or found, backbone.vocabulary_size)
     ours = kind(**arguments, dtype=dtype)
     _copy_weights(backbone, ours)

@@ -267,6 +267,10 @@ def test_another_model_is_refused():
         lmzoo.from_keras_hub(3)
     with pytest.raises(ValueError, match="`task` must be CausalLM .* Received: task='MaskedLM'"):
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), task="MaskedLM")
+    for task in ("CausalLM", "Foo"):
+        message = f"`task` must be one of MaskedLM, .* a BertBackbone. Received: task='{task}'"
+        with pytest.raises(ValueError, match=message):
+            lmzoo.from_keras_hub(make_theirs("BertBackbone"), task=task)
     with pytest.raises(ValueError, match="`tokenizer` must be a BertTokenizer.* Received: int"):
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), tokenizer=3)
 
