@@ -204,7 +204,9 @@ def _find_left(config, used, options, start_token_id):
     for name, value in sorted(config.items()):
         is_off = value in (None, False, "", [], {}) or value == _OFF.get(name)
         if name not in known and not is_off:
-            left.append(f"{name!s:.40}={value!r:.40}")
+            # The file may be anybody's, and a terminal obeys what is not printable.
+            said = name if name.isprintable() else repr(name)
+            left.append(f"{said:.40}={value!r:.40}")
     return left
 
 

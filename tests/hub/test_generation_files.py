@@ -225,6 +225,12 @@ def test_fields_that_cannot_be_are_refused(tmp_path, fields, message):
         read_generation(write(tmp_path, **fields), 10)
 
 
+def test_a_stranger_s_field_does_not_steer_the_terminal(tmp_path):
+    with pytest.warns(UserWarning, match=r"left out: '\\x1b\[2Jx'=1. Received") as caught:
+        read_generation(write(tmp_path, **{"\x1b[2Jx": 1}), 10)
+    assert str(caught[0].message).isprintable()
+
+
 def test_a_file_that_is_no_object_or_too_large_is_refused(tmp_path):
     path = tmp_path / "generation_config.json"
     path.write_text("[1]")
