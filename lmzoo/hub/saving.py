@@ -39,9 +39,9 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         FileExistsError: if `folder` has files and `overwrite` is False.
         OSError: if the disk is full. `folder` is then as it was.
         TypeError: if `shard_size` is neither, or `task` is another model.
-        ValueError: if `shard_size` is no size, if weights are quantized, if the names of classes
-            take more room than `lmzoo.load` reads, or if the backbone has an option that no file
-            expresses, such as a function of the caller's as its activation.
+        ValueError: if `shard_size` is no size, if weights are quantized or of layers that are the
+            caller's own, if the names of classes take more room than `lmzoo.load` reads, or if the
+            backbone has an option that no file expresses, such as a function as its activation.
     """
     check_new_folder(folder, overwrite)
     name = name_task(task)
@@ -55,7 +55,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     # What could not be read again is not written.
     plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
     values = families.values_by_path(task.backbone, getattr(task, "head", None))
-    _check_written(values, plan)
+    _check_written(task, values, plan)
     generation = make_generation_config(task) if hasattr(task, "generate") else None
     with atomic_folder(folder, overwrite) as new:
         write_weights(new, plan.recipes, values, limit)
@@ -68,13 +68,17 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
             write_embedding(new, task)
 
 
-def _check_written(values, plan):
+def _check_written(task, values, plan):
     """Nothing that a task computes with may stay behind, but a pooler that it does not use."""
     left = [path for path in values.keys() - plan.recipes if not path.startswith("pooler/")]
+    own = [*task.backbone.weights, *getattr(getattr(task, "head", None), "weights", ())]
+    known = {id(weight) for weight in own}
+    left += [weight.path for weight in task.weights if id(weight) not in known]
     if left:
         raise ValueError(
             "`task` must have no other variables than its layout. Received: "
-            f"{', '.join(sorted(left)[:3])}. Save it before its weights are quantized."
+            f"{', '.join(sorted(left)[:3])}. Save it before its weights are quantized, and layers "
+            "of your own beside it."
         )
 
 

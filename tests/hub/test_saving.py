@@ -5,6 +5,7 @@ import shutil
 
 import golden_encoders
 import golden_t5
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -247,6 +248,18 @@ def test_quantized_weights_are_refused(tmp_path, golden):
     lm.backbone.blocks[0].feed_forward.intermediate.quantize("int8")
     with pytest.raises(ValueError, match="`task` must have .*Received: .*kernel_scale.* Save it"):
         lm.save_pretrained(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_of_the_callers_own_are_not_left_behind_in_silence(tmp_path, lm):
+    class Mine(lmzoo.tasks.CausalLM):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.extra = keras.layers.Dense(2, name="extra")
+            self.extra.build([None, 48])
+
+    with pytest.raises(ValueError, match="`task` must have .*Received: .*extra/bias, .*extra/kern"):
+        Mine(lm.backbone, lm.tokenizer).save_pretrained(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
