@@ -218,7 +218,11 @@ def _describe_encoder(backbone, sizes):
     else:
         family = "DistilBertBackbone"
     _check_only("norm_epsilon", backbone.norm_epsilon, epsilon)
-    _check_only("pooler", backbone.pooler, pooler)
+    task, what = (
+        ("TextEmbedder", "keeps one that a file has") if pooler else ("MaskedLM", "has none")
+    )
+    remedy = f" Open its folder with task={task!r}, which {what}."
+    _check_only("pooler", backbone.pooler, pooler, remedy)
     if (family, backbone.activation) == ("BertBackbone", "gelu"):
         warnings.warn(
             "KerasHub's BERT has the tanh form of gelu where this one has the exact gelu: hidden "
@@ -247,9 +251,11 @@ def _describe_t5(backbone):
     }
 
 
-def _check_only(name, value, only):
+def _check_only(name, value, only, remedy=""):
     if value != only:
-        raise ValueError(f"`{name}` must be {only} for KerasHub. Received: {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must be {only} for KerasHub. Received: {name}={value!r}.{remedy}"
+        )
 
 
 def _fold_roberta(values, offset):

@@ -245,7 +245,14 @@ def test_a_decoder_that_keras_hub_lacks_is_refused(options, message):
     ("options", "message"),
     [
         ({"norm_epsilon": 1e-3}, "`norm_epsilon` must be 1e-12 .* norm_epsilon=0.001"),
-        ({"pooler": False}, "`pooler` must be True .* Received: pooler=False"),
+        (
+            {"pooler": False},
+            "`pooler` must be True .* Received: pooler=False. .*task='TextEmbedder'",
+        ),
+        (
+            {"position_offset": 2, "num_segments": 1, "norm_epsilon": 1e-5},
+            "`pooler` must be False .* Received: pooler=True. .*task='MaskedLM'",
+        ),
         ({"activation": "relu"}, "`activation` must be gelu_tanh .* activation='relu'"),
         ({"position_offset": 2}, "`num_segments` must be 1 .* num_segments=2"),
     ],
