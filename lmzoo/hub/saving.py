@@ -123,7 +123,8 @@ def _describe_seq2seq(task):
 
 def _describe_encoder(task):
     model_type, kind = bert.find_model_type(task.backbone), bert_heads.name_head(task)
-    if model_type is not None and bert_heads.fits_head(model_type, task):
+    fits = model_type is not None and bert_heads.fits_head(model_type, task)
+    if fits and _counts_positions(task):
         config = bert.make_config(task.backbone)
         config["architectures"] = [bert_heads.make_architecture(model_type, kind)]
         config |= bert_heads.make_dropout_config(model_type, kind, task)
@@ -133,3 +134,17 @@ def _describe_encoder(task):
         # For a RoBERTa the backbone has said it: its positions begin behind this id.
         config.setdefault("pad_token_id", task.tokenizer.pad_token_id)
     return {**config, **bert_heads.make_label_config(task), **make_task_options(task)}
+
+
+def _counts_positions(task):
+    """Whether the positions of a text are the same in transformers.
+
+    RoBERTa's begin behind the padding's id there, and that id has none, wherever it stands: it must
+    be one that no text and no template gives.
+    """
+    tokenizer, pad = task.tokenizer, task.backbone.position_offset - 1
+    if tokenizer is None or not 0 <= pad < tokenizer.vocabulary_size:
+        return True
+    names = ("unknown_token_id", "start_token_id", "end_token_id", "mask_token_id")
+    is_given = pad in [getattr(tokenizer, name, None) for name in names]
+    return tokenizer.id_to_token(pad) in tokenizer.special_tokens and not is_given

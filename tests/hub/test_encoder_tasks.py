@@ -186,6 +186,23 @@ def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
     assert config["pad_token_id"] == tokenizer.pad_token_id
 
 
+@pytest.mark.parametrize(
+    ("offset", "model_type"),
+    # transformers counts no position for the id before the first: padding, unknown, start.
+    [(1, "roberta"), (2, "lmzoo_bert"), (3, "lmzoo_bert"), (9, "lmzoo_bert"), (60, "roberta")],
+)
+def test_a_roberta_s_padding_is_nothing_that_a_text_gives(tokenizer, offset, model_type, tmp_path):
+    assert [tokenizer.id_to_token(n) for n in range(3)] == ["[PAD]", "[UNK]", "[CLS]"]
+    options = {"position_offset": offset, "num_segments": 1, "pooler": False}
+    backbone = BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, 11, 16, **options)
+    task = TextEmbedder(backbone, tokenizer)
+    task.save_pretrained(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    assert config["model_type"] == model_type
+    again = lmzoo.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.embed(["a zebra"]), task.embed(["a zebra"]))
+
+
 @every_family
 def test_a_backbone_alone_is_an_embedder(family, tmp_path):
     embedder = lmzoo.load(write_folder(tmp_path / "a", family, "Model"))
