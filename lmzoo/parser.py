@@ -142,8 +142,8 @@ def _add_info(commands):
         _defer("model_commands", "info"),
         "say what a model holds",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
-        "memory, task, tokenizer, licence, files. It is quick, because no weight is read; a "
-        "model on the hub is downloaded first.",
+        "memory, task, tokenizer, licence, files. It is quick, because no weight is read, and of "
+        "a model on the hub only the small files are downloaded.",
         "lmzoo info hf://openai-community/gpt2 --verify",
     )
     _add_source(info)

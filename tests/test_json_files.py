@@ -1,3 +1,4 @@
+import os
 import time
 
 import pytest
@@ -37,7 +38,7 @@ def test_broken_files_are_refused(tmp_path, data, message):
 @pytest.mark.parametrize(
     ("name", "limit"),
     [
-        *(("a.json", 4 << 20), ("tokenizer_config.json", 4 << 20), ("tokenizer.json", 64 << 20)),
+        *(("a.json", 2 << 20), ("tokenizer_config.json", 2 << 20), ("tokenizer.json", 64 << 20)),
         *(("vocab.json", 64 << 20), ("vocab.txt", 64 << 20), ("merges.txt", 64 << 20)),
     ],
 )
@@ -71,6 +72,18 @@ def test_a_key_that_stands_twice_is_found_in_linear_time(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"must hold a.json. Received: '{tmp_path}'"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_file_has_the_permissions_of_any_other(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a.txt", "a")
+        (tmp_path / "b.txt").write_text("b")
+    finally:
+        os.umask(before)
+    ours, usual = ((tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt"))
+    assert ours == usual
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):

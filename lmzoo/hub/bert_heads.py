@@ -1,6 +1,7 @@
 """Which head an encoder's config.json asks for, with its labels."""
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.task_options import name_task
 
 __all__ = [
     "HIDDEN_ACTIVATIONS",
@@ -193,7 +194,7 @@ def make_dropout_config(model_type, name, task):
 
 def name_head(task):
     """The task whose head a task has: numbers come out of the head that sorts texts."""
-    name = type(task).__name__
+    name = name_task(task)
     return "TextClassifier" if name == "TextRegressor" else name
 
 

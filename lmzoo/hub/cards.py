@@ -43,8 +43,8 @@ def read_licence(folder):
     found = {}
     for index, line in enumerate(header):
         match = _LINE.fullmatch(line.rstrip())
-        if match:
-            found.setdefault(match[1], _read_names(match[2], header[index + 1 :]))
+        if match and match[1] not in found:
+            found[match[1]] = _read_names(match[2], header[index + 1 :])
     names = found.get("license", [])
     if names == ["other"]:
         names = [*names, *found.get("license_name", [])]

@@ -4,8 +4,6 @@ from lmzoo.json_files import read_json
 
 __all__ = ["check_model_type", "read_config"]
 
-_LARGEST_CONFIG = 2**19
-
 
 def read_config(folder):
     """Reads the config.json of a model's folder.
@@ -24,7 +22,7 @@ def read_config(folder):
             "`source` must be a folder with a config.json, as `save_pretrained` writes it. "
             f"Received: source={str(folder)!r}."
         )
-    return read_json(path, _LARGEST_CONFIG)
+    return read_json(path)
 
 
 def check_model_type(folder, config, known):

@@ -10,7 +10,7 @@ from lmzoo.hub.plans import MODEL_TYPES
 from lmzoo.hub.remote_headers import find_remote_weights
 from lmzoo.hub.shards import find_files, find_weights
 from lmzoo.hub.sources import find_folder, find_name
-from lmzoo.hub.vocabulary_sizes import check_vocabulary_files
+from lmzoo.hub.vocabulary_sizes import check_vocabulary_files, count_pieces
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
 __all__ = ["describe"]
@@ -154,34 +154,11 @@ def _describe_tokenizer(folder):
     if (folder / "vocab.txt").is_file():
         with open(folder / "vocab.txt", "rb") as file:
             return {"kind": "WordPiece", "vocabulary_size": sum(1 for _ in file)}
-    for name in ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"):
+    for name in ("spiece.model", "tokenizer.model"):
         if (folder / name).is_file():
-            count = _count_pieces(read_bytes(folder / name, MAX_BYTES))
-            return {"kind": "SentencePiece", "vocabulary_size": count}
+            count = count_pieces(read_bytes(folder / name, MAX_BYTES))
+            return {"kind": "SentencePiece", "vocabulary_size": count or None}
     return None
-
-
-def _count_pieces(data):
-    """How many pieces a SentencePiece model has, or None if it is none.
-
-    Here and not by the tokenizers, which need TensorFlow. The parts of a model all have a number,
-    which is 1 for a piece, their length, seven bits a byte, and their content.
-    """
-    count = place = 0
-    while place < len(data):
-        tag, length, shift = data[place], 0, 0
-        place += 1
-        while place < len(data) and shift < 63:
-            byte = data[place]
-            length |= (byte & 127) << shift
-            place, shift = place + 1, shift + 7
-            if byte < 128:
-                break
-        place += length
-        if tag & 7 != 2 or place > len(data):
-            return None
-        count += tag >> 3 == 1
-    return count or None
 
 
 def _describe_tokenizer_json(content):

@@ -2,7 +2,7 @@
 
 from lmzoo.hub import gpt2, llama, lmzoo_gpt
 
-__all__ = ["ARCHITECTURES", "DECODERS", "family_of", "variables_by_path"]
+__all__ = ["ARCHITECTURES", "DECODERS", "family_of", "values_by_path", "variables_by_path"]
 
 # model_type in config.json -> the module that knows its keys and tensors
 DECODERS = {"gpt2": gpt2, **dict.fromkeys(llama.MODEL_TYPES, llama), "lmzoo_gpt": lmzoo_gpt}
@@ -30,4 +30,23 @@ def variables_by_path(backbone, head=None):
     for variable in head.weights if head is not None else ():
         below = variable.path.rpartition(f"{head.name}/")[2]
         found[f"head/{below}"] = variable
+    return found
+
+
+def values_by_path(backbone, head=None):
+    """dict of path -> what a file keeps: a variable, or a kernel with its low-rank adapter in it.
+
+    What `enable_lora` has added is no weight of a model in anybody's layout, and its product is.
+    """
+    found = variables_by_path(backbone, head)
+    paths = {id(variable): path for path, variable in found.items()}
+    for model in (backbone, head) if head is not None else (backbone,):
+        # Keras has no public walk through layers below layers.
+        for layer in model._flatten_layers():
+            if getattr(layer, "lora_enabled", False):
+                first, second = (
+                    paths[id(part)] for part in (layer.lora_kernel_a, layer.lora_kernel_b)
+                )
+                del found[first], found[second]
+                found[first.replace("lora_kernel_a", "kernel")] = layer.kernel
     return found

@@ -8,7 +8,7 @@ from lmzoo.json_files import read_json
 __all__ = ["GENERATION", "make_generation_config", "read_generation"]
 
 GENERATION = "generation_config.json"
-_LARGEST, _MOST = 2**20, 2**24
+_MOST = 2**24
 # What our file says in our own words, since transformers has none for it or warns of it.
 _OURS = "lmzoo_options"
 # option -> its default here and in transformers, and the limits of a number that is no size
@@ -61,7 +61,7 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
         ends = _read_config_ends(config or {}, vocabulary_size)
         return {"end_token_ids": ends} if ends and not _is_usual(ends, tokenizer) else {}
     try:
-        config = read_json(path, _LARGEST)
+        config = read_json(path)
         ends = _read_ids(config, vocabulary_size)
         options, used = _read_options(config)
         if start_token_id is not None:
@@ -204,7 +204,9 @@ def _find_left(config, used, options, start_token_id):
     for name, value in sorted(config.items()):
         is_off = value in (None, False, "", [], {}) or value == _OFF.get(name)
         if name not in known and not is_off:
-            left.append(f"{name!s:.40}={value!r:.40}")
+            # The file may be anybody's, and a terminal obeys what is not printable.
+            said = name if name.isprintable() else repr(name)
+            left.append(f"{said:.40}={value!r:.40}")
     return left
 
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from lmzoo import tasks
 from lmzoo.hub import gpt2
-from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.families import values_by_path, variables_by_path
 from lmzoo.hub.keras_hub_tokenizers import convert_tokenizer, make_tokenizer
 from lmzoo.hub.keras_hub_variables import copy_from, copy_to, pair_variables
+from lmzoo.hub.other_tasks import ENCODER_TASKS
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["from_keras_hub", "to_keras_hub"]
@@ -51,6 +52,11 @@ def from_keras_hub(source, tokenizer=None, dtype=None, task=None, **options):
     if (native or task) != (task or native):
         raise ValueError(f"`task` must be {native} for a {family}. Received: task={task!r}.")
     task = task or native or "TextEmbedder"
+    if native is None and task not in ENCODER_TASKS:
+        raise ValueError(
+            f"`task` must be one of {', '.join(ENCODER_TASKS)} for a {family}. Received: "
+            f"task={task!r}."
+        )
     converted = convert_tokenizer(tokenizer or found, backbone.vocabulary_size)
     ours = kind(**arguments, dtype=dtype)
     _copy_weights(backbone, ours)
@@ -78,8 +84,8 @@ def to_keras_hub(task, dtype=None):
     family, arguments = _describe(task.backbone)
     theirs = getattr(keras_hub.models, family)(**arguments, dtype=dtype)
     values = {
-        path: np.asarray(variable.value)
-        for path, variable in variables_by_path(task.backbone).items()
+        path: keras.ops.convert_to_numpy(value)
+        for path, value in values_by_path(task.backbone).items()
     }
     if family == "RobertaBackbone":
         _fold_roberta(values, task.backbone.position_offset)
@@ -212,7 +218,11 @@ def _describe_encoder(backbone, sizes):
     else:
         family = "DistilBertBackbone"
     _check_only("norm_epsilon", backbone.norm_epsilon, epsilon)
-    _check_only("pooler", backbone.pooler, pooler)
+    task, what = (
+        ("TextEmbedder", "keeps one that a file has") if pooler else ("MaskedLM", "has none")
+    )
+    remedy = f" Open its folder with task={task!r}, which {what}."
+    _check_only("pooler", backbone.pooler, pooler, remedy)
     if (family, backbone.activation) == ("BertBackbone", "gelu"):
         warnings.warn(
             "KerasHub's BERT has the tanh form of gelu where this one has the exact gelu: hidden "
@@ -241,9 +251,11 @@ def _describe_t5(backbone):
     }
 
 
-def _check_only(name, value, only):
+def _check_only(name, value, only, remedy=""):
     if value != only:
-        raise ValueError(f"`{name}` must be {only} for KerasHub. Received: {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must be {only} for KerasHub. Received: {name}={value!r}.{remedy}"
+        )
 
 
 def _fold_roberta(values, offset):

@@ -23,6 +23,7 @@ from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
 
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 # The variables in which nearly all of a model's memory is, by their last names.
 _LARGE = ("kernel", "embeddings", "output_embeddings")
 
@@ -84,13 +85,18 @@ def load(source, dtype=None, task=None, revision=None, **options):
 
 
 def _make_policy(dtype):
+    refused = ValueError(
+        "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
+        f"'mixed_float16'. Received: dtype={dtype!r}."
+    )
     try:
-        return keras.dtype_policies.get(dtype)
+        policy = keras.dtype_policies.get(dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            "`dtype` must name a Keras dtype policy such as 'float32', 'mixed_bfloat16' or "
-            f"'mixed_float16'. Received: dtype={dtype!r}."
-        ) from error
+        raise refused from error
+    # Keras has policies of integers, and of weights that are quantized as they are made.
+    if policy.variable_dtype not in _FLOATS or policy.quantization_mode is not None:
+        raise refused
+    return policy
 
 
 def _read_generation(folder, config, plan, tokenizer):
@@ -131,7 +137,8 @@ def _check_head(folder, plan, variables):
         if found != plan.shapes[path]:
             raise ValueError(
                 f"`options` must ask for the head that the folder has. Received: options for which "
-                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}."
+                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}. For "
+                "another head, open it without options and make a new task on its `backbone`."
             )
 
 

@@ -27,7 +27,7 @@ _FILES = (
     *("config.json", "generation_config.json", *cards.FILES, INDEX),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
-    *("spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
+    *("spiece.model", "tokenizer.model"),
     *("modules.json", "1_Pooling/config.json"),
     *("sentence_bert_config.json", "config_sentence_transformers.json"),
 )

@@ -2,7 +2,7 @@
 
 from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size, read_text
 
-__all__ = ["make_task_options", "read_task_options"]
+__all__ = ["make_task_options", "name_task", "read_task_options"]
 
 _KEY = "lmzoo_task"
 _MOST_TOKENS = 2**24
@@ -78,8 +78,24 @@ def _read_option(found, name, kind, default=None, *limits, longest):
     return read_size(found, name, default, _MOST_TOKENS, default is None, *limits)
 
 
+def name_task(task):
+    """The name of the class of `lmzoo.tasks` that a task has, or that its class is made of.
+
+    Raises:
+        TypeError: if there is none.
+    """
+    known = (*_OPTIONS, "CausalLM")
+    found = [kind.__name__ for kind in type(task).__mro__ if kind.__name__ in known]
+    if not found:
+        raise TypeError(
+            f"`task` must be one of {', '.join(known)}, or of a class that is made of one. "
+            f"Received: a {type(task).__name__}."
+        )
+    return found[0]
+
+
 def make_task_options(task):
     """What `read_task_options` reads, as a part of config.json."""
     config = task.get_config()
-    names = _OPTIONS.get(type(task).__name__, {})
+    names = _OPTIONS.get(name_task(task), {})
     return {_KEY: {name: config[name] for name in names}} if names else {}

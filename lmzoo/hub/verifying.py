@@ -41,9 +41,10 @@ def verify(source, revision=None):
             does not do.
     """
     folder = find_folder(source, revision)
+    # It checks the files first, so that no link out of the folder is read.
+    described = describe(folder)
     config = read_config(folder)
     check_model_type(folder, config, MODEL_TYPES)
-    described = describe(folder)
     header = find_weights(folder)[1]
     plan = make_folder_plan(folder, config, header)
     report = _account(config["model_type"], header, plan)

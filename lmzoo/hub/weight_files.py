@@ -158,11 +158,15 @@ def _read_as(header, name, part):
     array = read_tensor(info)
     with np.errstate(over="ignore"):
         part[...] = array
-    if dtype.itemsize < array.dtype.itemsize and _has_overflown(array, part):
+    # float16 is as wide as bfloat16 and ends sooner.
+    if dtype.itemsize <= array.dtype.itemsize and _has_overflown(array, part):
         largest = np.max(np.abs(array[np.isfinite(array)]))
+        remedy = f"'mixed_{dtype}', which keeps float32 weights"
+        if largest > np.finfo(np.float32).max:
+            remedy = "'float64'"
         raise ValueError(
             f"{name!r} in {str(info.path)!r} must fit `dtype`. Received: {largest:.4g} for "
-            f"{dtype}. Load it as 'mixed_{dtype}', which keeps float32 weights."
+            f"{dtype}. Load it as {remedy}."
         )
 
 
@@ -170,21 +174,21 @@ def _has_overflown(array, values):
     return not np.array_equal(np.isfinite(array), np.isfinite(values))
 
 
-def write_weights(folder, recipes, variables, shard_size):
-    """Writes the tensors of all recipes from the variables of the same paths.
+def write_weights(folder, recipes, values, shard_size):
+    """Writes the tensors of all recipes from the values of the same paths.
 
     Args:
         folder: pathlib.Path.
         recipes: dict of variable path -> Recipe.
-        variables: dict of variable path -> Keras variable.
+        values: dict of variable path -> Keras variable or tensor.
         shard_size: int. How many bytes the tensors of one file may take. Where one file does not
             do, an index names the shards.
     """
     tensors = {}
     for place, recipe in recipes.items():
         # The array of a tensor is a view of it; that of a variable would be a copy.
-        values = np.asarray(tf.convert_to_tensor(variables[place]))
-        tensors |= split_variable(recipe, values)
+        array = np.asarray(tf.convert_to_tensor(values[place]))
+        tensors |= split_variable(recipe, array)
     sizes = {name: array.nbytes for name, array in tensors.items()}
     files = plan_shards(sizes, shard_size)
     for file, names in files.items():

@@ -250,7 +250,7 @@ HOSTILE = {
     "index: deep": (with_weight_map({}, DEEP), "must be JSON"),
     "index: a link out": (with_link(INDEX, "../outside.json"), "leads to"),
     "config: none": (lambda folder: folder.mkdir(), "folder with a config.json"),
-    "config: 1 GB": (with_long_file("config.json"), "at most 524288 bytes"),
+    "config: 1 GB": (with_long_file("config.json"), "at most 2097152 bytes"),
     "config: deep": (with_file("config.json", DEEP), "must be JSON"),
     "config: deep lists": (with_file("config.json", "[" * 50_000), "must be JSON"),
     "config: many objects": (
@@ -260,6 +260,10 @@ HOSTILE = {
     "config: many keys, one of them twice": (
         with_file("config.json", make_object(30_000)),
         "the key '29999' stands twice",
+    ),
+    "config: many long integers": (
+        with_file("config.json", '{"a":[' + ",".join(["9" * 4_300] * 487) + "]}"),
+        "Received: model_type=None",
     ),
     "config: many digits": (with_file("config.json", "9" * 100_000), "must be JSON"),
     "config: a key twice": (with_file("config.json", '{"a":1,"a":1}'), "'a' stands twice"),
@@ -345,18 +349,18 @@ HOSTILE = {
     },
     "added_tokens.json: 67 MB of empty lists": (
         with_flood("added_tokens.json"),
-        "added_tokens.json must have at most 4194304 bytes",
+        "added_tokens.json must have at most 2097152 bytes",
     ),
     **{
         f"{name}: 67 MB of empty lists": (
             with_flood_beside_sentences(name),
-            f"{name.rpartition('/')[2]} must have at most 4194304 bytes",
+            f"{name.rpartition('/')[2]} must have at most 2097152 bytes",
         )
         for name in SENTENCES
     },
     **{
-        f"{name}: 4 MB of empty lists": (
-            with_flood_beside_sentences(name, 4 * MIB),
+        f"{name}: 2 MB of empty lists": (
+            with_flood_beside_sentences(name, 2 * MIB),
             f"{name.rpartition('/')[2]} must have at most 65536 lists, objects and commas",
         )
         for name in SENTENCES
@@ -371,6 +375,14 @@ HOSTILE = {
     ),
     "pieces: 1 GB": (with_long_file("spiece.model"), "spiece.model must have at most"),
     "pieces: a pickle": (with_sentence_pieces(PICKLE), "it is another protocol buffer"),
+    "pieces: 800,000 of one name": (
+        with_sentence_pieces(b"\x0a\x03\x0a\x01a" * (4 * MIB // 5)),
+        "spiece.model must have at most 1226 pieces for the 101 words",
+    ),
+    "pieces: 2,000,000 without a name": (
+        with_sentence_pieces(b"\x0a\x00" * (2 * MIB)),
+        "spiece.model must have at most 1226 pieces for the 101 words",
+    ),
     "pieces: nothing": (with_sentence_pieces(b""), "it has 0 bytes"),
     "pieces: a length of 2^63": (
         with_sentence_pieces(b"\x0a" + b"\xff" * 9 + b"\x7f"),

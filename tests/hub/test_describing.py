@@ -138,17 +138,24 @@ def test_the_sizes_of_the_golden_encoders_are_told(family, tmp_path):
     assert found["architectures"] == [f"{FAMILIES[family]}ForMaskedLM"]
 
 
-def test_the_pieces_of_a_trained_model_are_counted(folder):
-    from lmzoo.tokenizers.sentence_piece_model import SentencePieceModel
-
-    data = (GOLDEN / "mistral_text" / "tokenizer.model").read_bytes()
-    (folder / "tokenizer.model").write_bytes(data)
-    count = len(SentencePieceModel.parse(data).pieces)
+@pytest.mark.parametrize(("content", "count"), [(b"\n\x01a" * 9, 9), (b"no model", None)])
+def test_the_pieces_of_a_sentence_piece_model_are_counted(folder, content, count):
+    (folder / "tokenizer.model").write_bytes(content)
     assert describe(folder)["tokenizer"] == {"kind": "SentencePiece", "vocabulary_size": count}
 
 
+def test_a_file_that_nothing_here_opens_is_no_tokenizer(folder):
+    (folder / "sentencepiece.bpe.model").symlink_to("/etc/hostname")
+    assert describe(folder)["tokenizer"] is None
+
+
 @pytest.mark.parametrize(
-    ("name", "content"), [("tokenizer.json", "[" * 70_000), ("vocab.txt", "a\n" * 70_000)]
+    ("name", "content"),
+    [
+        ("tokenizer.json", "[" * 70_000),
+        ("vocab.txt", "a\n" * 70_000),
+        ("spiece.model", "\n\0" * 70_000),
+    ],
 )
 def test_a_vocabulary_far_larger_than_the_weights_is_not_read(folder, name, content):
     (folder / name).write_text(content)

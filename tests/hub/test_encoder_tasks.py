@@ -132,6 +132,19 @@ def test_any_task_comes_back_bit_for_bit(kind, backbone, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "make", [TASKS["classifier"], TASKS["answerer"], lambda: TextEmbedder(make_backbone())]
+)
+def test_a_class_of_the_callers_is_saved_as_what_it_is_made_of(make, tmp_path):
+    task = make()
+    task.save_pretrained(tmp_path / "a")
+    task.__class__ = type("Mine", (type(task),), {})
+    task.save_pretrained(tmp_path / "b")
+    for path in (tmp_path / "a").rglob("*"):
+        other = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.is_dir() or other.read_bytes() == path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "model_type"),
     [
         ("masked", "bert", "bert"),
@@ -171,6 +184,23 @@ def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
     assert got.to_list() == wanted.to_list()
     config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
     assert config["pad_token_id"] == tokenizer.pad_token_id
+
+
+@pytest.mark.parametrize(
+    ("offset", "model_type"),
+    # transformers counts no position for the id before the first: padding, unknown, start.
+    [(1, "roberta"), (2, "lmzoo_bert"), (3, "lmzoo_bert"), (9, "lmzoo_bert"), (60, "roberta")],
+)
+def test_a_roberta_s_padding_is_nothing_that_a_text_gives(tokenizer, offset, model_type, tmp_path):
+    assert [tokenizer.id_to_token(n) for n in range(3)] == ["[PAD]", "[UNK]", "[CLS]"]
+    options = {"position_offset": offset, "num_segments": 1, "pooler": False}
+    backbone = BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, 11, 16, **options)
+    task = TextEmbedder(backbone, tokenizer)
+    task.save_pretrained(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    assert config["model_type"] == model_type
+    again = lmzoo.load(tmp_path / "a")
+    np.testing.assert_array_equal(again.embed(["a zebra"]), task.embed(["a zebra"]))
 
 
 @every_family

@@ -225,13 +225,19 @@ def test_fields_that_cannot_be_are_refused(tmp_path, fields, message):
         read_generation(write(tmp_path, **fields), 10)
 
 
+def test_a_stranger_s_field_does_not_steer_the_terminal(tmp_path):
+    with pytest.warns(UserWarning, match=r"left out: '\\x1b\[2Jx'=1. Received") as caught:
+        read_generation(write(tmp_path, **{"\x1b[2Jx": 1}), 10)
+    assert str(caught[0].message).isprintable()
+
+
 def test_a_file_that_is_no_object_or_too_large_is_refused(tmp_path):
     path = tmp_path / "generation_config.json"
     path.write_text("[1]")
     with pytest.raises(ValueError, match="must hold a JSON object. Received: .*list"):
         read_generation(tmp_path, 10)
-    path.write_text(" " * (2**20 + 1))
-    with pytest.raises(ValueError, match="must have at most 1048576 bytes. Received: .*1048577"):
+    path.write_text(" " * (2**21 + 1))
+    with pytest.raises(ValueError, match="must have at most 2097152 bytes. Received: .*2097153"):
         read_generation(tmp_path, 10)
 
 

@@ -113,6 +113,15 @@ def test_what_was_taken_over_is_saved_as_its_family(family, tmp_path):
     np.testing.assert_array_equal(run_ours(again.backbone), run_ours(task.backbone))
 
 
+def test_what_lora_has_learnt_is_handed_over():
+    ours = CausalLM(GPTBackbone(**SIZES, **LENGTH))
+    layer = ours.backbone.blocks[0].feed_forward.intermediate
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+    theirs, _ = lmzoo.to_keras_hub(ours)
+    np.testing.assert_allclose(run_theirs(theirs), run_ours(ours.backbone), rtol=1e-5, atol=1e-5)
+
+
 def disturb(backbone):
     random = np.random.default_rng(1)
     for variable in backbone.weights:
@@ -236,7 +245,14 @@ def test_a_decoder_that_keras_hub_lacks_is_refused(options, message):
     ("options", "message"),
     [
         ({"norm_epsilon": 1e-3}, "`norm_epsilon` must be 1e-12 .* norm_epsilon=0.001"),
-        ({"pooler": False}, "`pooler` must be True .* Received: pooler=False"),
+        (
+            {"pooler": False},
+            "`pooler` must be True .* Received: pooler=False. .*task='TextEmbedder'",
+        ),
+        (
+            {"position_offset": 2, "num_segments": 1, "norm_epsilon": 1e-5},
+            "`pooler` must be False .* Received: pooler=True. .*task='MaskedLM'",
+        ),
         ({"activation": "relu"}, "`activation` must be gelu_tanh .* activation='relu'"),
         ({"position_offset": 2}, "`num_segments` must be 1 .* num_segments=2"),
     ],
@@ -258,6 +274,10 @@ def test_another_model_is_refused():
         lmzoo.from_keras_hub(3)
     with pytest.raises(ValueError, match="`task` must be CausalLM .* Received: task='MaskedLM'"):
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), task="MaskedLM")
+    for task in ("CausalLM", "Foo"):
+        message = f"`task` must be one of MaskedLM, .* a BertBackbone. Received: task='{task}'"
+        with pytest.raises(ValueError, match=message):
+            lmzoo.from_keras_hub(make_theirs("BertBackbone"), task=task)
     with pytest.raises(ValueError, match="`tokenizer` must be a BertTokenizer.* Received: int"):
         lmzoo.from_keras_hub(make_theirs("GPT2Backbone"), tokenizer=3)
 

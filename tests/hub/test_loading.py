@@ -160,6 +160,27 @@ def test_a_weight_that_overflows_the_policy_is_refused(edit_golden):
     lmzoo.load(folder, dtype="mixed_float16")
 
 
+@pytest.mark.parametrize(
+    ("stored", "value", "dtype", "remedy"),
+    [
+        # As wide as float16, and with a longer reach.
+        ("bfloat16", 70_000, "float16", "Load it as 'mixed_float16'"),
+        ("float64", 1e300, "float32", "Load it as 'float64'"),
+        ("float64", 1e300, "float16", "Load it as 'float64'"),
+    ],
+)
+def test_the_policy_that_a_weight_fits_is_named(edit_golden, stored, value, dtype, remedy):
+    def enlarge(tensors):
+        name = "transformer.h.0.attn.c_attn.weight"
+        tensors[name] = tensors[name].astype(tf.as_dtype(stored).as_numpy_dtype)
+        tensors[name][3, 5] = value
+
+    folder = edit_golden(enlarge)
+    with pytest.raises(ValueError, match=f"attn.weight.* must fit `dtype`. Received: .*{remedy}"):
+        lmzoo.load(folder, dtype=dtype)
+    lmzoo.load(folder, dtype=remedy.split("'")[1])
+
+
 def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
     def spoil(tensors):
         tensors["transformer.ln_f.bias"][:2] = np.inf, np.nan
@@ -168,7 +189,13 @@ def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
     np.testing.assert_array_equal(lm.backbone.final_norm.beta.numpy()[:2], [np.inf, np.nan])
 
 
-@pytest.mark.parametrize("dtype", ["float33", "", 32, ["float32"], "mixed_x"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *("float33", "", 32, ["float32"], "mixed_x"),
+        *("int32", "bool", "complex64", "int8_from_float32"),
+    ],
+)
 def test_an_unknown_policy_is_refused(golden, dtype):
     with pytest.raises(ValueError) as caught:
         lmzoo.load(golden, dtype=dtype)
@@ -371,7 +398,7 @@ def measure_refusal(folder, message):
         (b'"gpt2"', "must hold a JSON object"),
         (b'{"n_layer": 1, "n_layer": 2}', "'n_layer' stands twice"),
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "must be JSON"),
-        (b" " * (2**19 + 1), "at most 524288 bytes. Received: .*with 524289"),
+        (b" " * (2**21 + 1), "at most 2097152 bytes. Received: .*with 2097153"),
     ],
     ids=range(9),
 )

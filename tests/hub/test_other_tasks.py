@@ -112,8 +112,11 @@ def test_the_folders_own_task_takes_options_too(tmp_path, recwarn):
 def test_options_for_another_head_than_the_folders_are_refused(tmp_path):
     folder = write_folder(tmp_path / "a", "bert", "ForSequenceClassification")
     message = r"`options` must .* has.*head/output/kernel' has shape \(48, 4\).* \(48, 3\)"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"{message}\. .*a new task on its `backbone`"):
         lmzoo.load(folder, labels=LABELS)
+    # The remedy that it names.
+    backbone = lmzoo.load(folder).backbone
+    assert lmzoo.tasks.TextClassifier(backbone, labels=LABELS).labels.names == tuple(LABELS)
 
 
 @pytest.mark.parametrize("architectures", [None, ["BertForMultipleChoice"], "x", 5])

@@ -5,6 +5,7 @@ import shutil
 
 import golden_encoders
 import golden_t5
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -216,3 +217,69 @@ def test_transformers_opens_what_is_saved(tmp_path, lm, size):
     got = lm({"token_ids": ids.numpy()}).numpy()
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
     assert lm.generate(TEXTS[0], max_new_tokens=12) == tokenizer.decode(greedy)
+
+
+def test_what_lora_has_learnt_is_saved_in_the_kernel(tmp_path, golden):
+    lm = lmzoo.load(golden)
+    layer = lm.backbone.blocks[1].feed_forward.output_dense
+    before = layer.kernel.numpy()
+    layer.enable_lora(2, lora_alpha=6)
+    one, two = (part.numpy() for part in (layer.lora_kernel_a, layer.lora_kernel_b))
+    two = two + np.random.default_rng(0).normal(size=two.shape).astype("float32")
+    layer.lora_kernel_b.assign(two)
+    lm.save_pretrained(tmp_path / "a")
+    saved = safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors")
+    wanted = before + 6 / 2 * one @ two
+    np.testing.assert_allclose(
+        saved["transformer.h.1.mlp.c_proj.weight"], wanted, rtol=1e-6, atol=1e-6
+    )
+    assert saved.keys() == safetensors.numpy.load_file(golden / "model.safetensors").keys()
+    # Nothing became of the task itself.
+    inputs = {"token_ids": np.arange(30).reshape(2, 15)}
+    assert layer.lora_enabled
+    again = lmzoo.load(tmp_path / "a")
+    np.testing.assert_allclose(again(inputs).numpy(), lm(inputs).numpy(), rtol=1e-5, atol=1e-5)
+
+
+# Keras's own.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_quantized_weights_are_refused(tmp_path, golden):
+    lm = lmzoo.load(golden)
+    lm.backbone.blocks[0].feed_forward.intermediate.quantize("int8")
+    with pytest.raises(ValueError, match="`task` must have .*Received: .*kernel_scale.* Save it"):
+        lm.save_pretrained(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_of_the_callers_own_are_not_left_behind_in_silence(tmp_path, lm):
+    class Mine(lmzoo.tasks.CausalLM):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.extra = keras.layers.Dense(2, name="extra")
+            self.extra.build([None, 48])
+
+    with pytest.raises(ValueError, match="`task` must have .*Received: .*extra/bias, .*extra/kern"):
+        Mine(lm.backbone, lm.tokenizer).save_pretrained(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def make_classifier(labels):
+    backbone = lmzoo.models.BertBackbone(23, 1, 2, 8, 11, 12)
+    return lmzoo.tasks.TextClassifier(backbone, labels=labels)
+
+
+def test_ten_thousand_classes_come_back(tmp_path):
+    labels = [f"a species, the {number}th" for number in range(10_000)]
+    make_classifier(labels).save_pretrained(tmp_path / "a")
+    assert lmzoo.load(tmp_path / "a").labels.names == tuple(labels)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, lm):
+    labels = [f"a species, an order, the {number}th" for number in range(20_000)]
+    message = "`task` must have .*Received: config.json must have at most .*a/config.json' with "
+    with pytest.raises(ValueError, match=message):
+        make_classifier(labels).save_pretrained(tmp_path / "a")
+    given = lmzoo.tasks.CausalLM(lm.backbone, lm.tokenizer, generation_defaults={"top_k": 2**25})
+    with pytest.raises(ValueError, match="`task` must have .*a/generation_.*top_k=33554432"):
+        given.save_pretrained(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,6 @@
 import pytest
 
-from lmzoo.hub.task_options import make_task_options, read_task_options
+from lmzoo.hub.task_options import make_task_options, name_task, read_task_options
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 from lmzoo.tasks import (
     CausalLM,
@@ -85,3 +85,17 @@ def test_what_holds_no_options_of_the_task_is_refused(found):
         read_task_options({"lmzoo_task": found}, "TextClassifier", 40)
     wanted = "`lmzoo_task` must be an object with options of TextClassifier. Received: "
     assert str(caught.value) == f"{wanted}{found!r}."
+
+
+def test_a_class_of_the_callers_has_the_name_of_the_task_that_it_is_made_of():
+    class Mine(Seq2SeqLM):
+        pass
+
+    task = Mine(T5Backbone(23, 1, 1, 2, 8, 4, 11, 40), prefix="to digits: ")
+    assert name_task(task) == "Seq2SeqLM"
+    assert make_task_options(task)["lmzoo_task"]["prefix"] == "to digits: "
+
+
+def test_another_model_is_no_task():
+    with pytest.raises(TypeError, match="`task` must be one of MaskedLM,.* Received: a BertBack"):
+        name_task(make_backbone())

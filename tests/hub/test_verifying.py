@@ -243,6 +243,14 @@ def test_a_config_that_cannot_be_used_is_refused(edit_golden, fields, words):
         verify(edit_golden(**fields))
 
 
+def test_a_config_is_not_read_through_a_link_out_of_the_folder(edit_golden, tmp_path):
+    folder = edit_golden(model_type="not to be told")
+    (folder / "config.json").rename(tmp_path / "config.json")
+    (folder / "config.json").symlink_to(tmp_path / "config.json")
+    with pytest.raises(ValueError, match="`source` must hold regular files.* which leads to"):
+        verify(folder)
+
+
 def test_a_revision_is_one_of_a_model_on_the_hub(golden):
     with pytest.raises(ValueError, match="revision='main'"):
         verify(golden, revision="main")
