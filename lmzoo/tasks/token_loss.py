@@ -1,5 +1,8 @@
 """The loss of models that write: cross-entropy over tokens."""
 
+import math
+import numbers
+
 import keras
 from keras import ops
 
@@ -17,7 +20,8 @@ class TokenCrossentropy(keras.losses.Loss):
             keeps logits from drifting away; T5 was trained with 1e-4.
         name: str.
     Raises:
-        ValueError: if a number is out of its range.
+        TypeError: if a number is none.
+        ValueError: if one is out of its range.
     Reference: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7 (smoothing); de
         Brebisson and Vincent 2016, https://arxiv.org/abs/1604.08859 (z-loss).
     """
@@ -25,13 +29,18 @@ class TokenCrossentropy(keras.losses.Loss):
     def __init__(self, label_smoothing=0.0, z_loss=0.0, name="token_crossentropy", **kwargs):
         kwargs.setdefault("reduction", "mean_with_sample_weight")
         super().__init__(name=name, **kwargs)
+        for argument, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss)):
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"`{argument}` must be a number. Received: {argument}={value!r}.")
         if not 0 <= label_smoothing < 1:
             raise ValueError(
                 "`label_smoothing` must be in [0, 1). Received: "
                 f"label_smoothing={label_smoothing!r}."
             )
-        if not z_loss >= 0:
-            raise ValueError(f"`z_loss` must be at least 0. Received: z_loss={z_loss!r}.")
+        if not 0 <= z_loss < math.inf:
+            raise ValueError(
+                f"`z_loss` must be finite and at least 0. Received: z_loss={z_loss!r}."
+            )
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
 

@@ -46,9 +46,15 @@ def test_the_config_makes_the_same_loss():
     ("name", "value"),
     [
         *(("label_smoothing", value) for value in (-0.1, 1.0, float("nan"))),
-        *(("z_loss", value) for value in (-1e-4, float("nan"))),
+        *(("z_loss", value) for value in (-1e-4, float("nan"), float("inf"))),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(name, value):
     with pytest.raises(ValueError, match=f"Received: {name}={value}"):
+        TokenCrossentropy(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_smoothing", None), ("z_loss", "1e-4")])
+def test_what_is_no_number_is_refused(name, value):
+    with pytest.raises(TypeError, match=f"`{name}` must be a number. Received: {name}={value!r}"):
         TokenCrossentropy(**{name: value})
