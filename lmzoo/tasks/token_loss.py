@@ -46,15 +46,15 @@ class TokenCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Labels int (B, T) and logits float (B, T, V) to losses (B, T)."""
+        # Refuses labels that are none; a gather would count -100 from the end of the vocabulary.
+        loss = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         if not self.label_smoothing and not self.z_loss:
-            return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+            return loss
         log_total = ops.logsumexp(y_pred, axis=-1)
-        labels = ops.expand_dims(ops.cast(y_true, "int32"), -1)
-        score = ops.squeeze(ops.take_along_axis(y_pred, labels, axis=-1), -1)
         if self.label_smoothing:
             share = self.label_smoothing
-            score = (1 - share) * score + share * ops.mean(y_pred, axis=-1)
-        return log_total - score + self.z_loss * ops.square(log_total)
+            loss = (1 - share) * loss + share * (log_total - ops.mean(y_pred, axis=-1))
+        return loss + self.z_loss * ops.square(log_total)
 
     def get_config(self):
         return {

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lmzoo.tasks.token_loss import TokenCrossentropy
 
@@ -40,6 +41,14 @@ def test_the_config_makes_the_same_loss():
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert twin.get_config() == loss.get_config()
     assert (twin.label_smoothing, twin.z_loss) == (0.1, 1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"z_loss": 1e-4}])
+@pytest.mark.parametrize("label", [-100, 7])
+def test_a_label_out_of_the_vocabulary_is_never_learnt(options, label):
+    # -100 is what other libraries leave out by; from the end it would be another word.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"label value of {label}"):
+        TokenCrossentropy(**options)(np.array([[label]]), np.zeros([1, 1, 7], "float32"))
 
 
 @pytest.mark.parametrize(
