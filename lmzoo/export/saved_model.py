@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
+from lmzoo.tasks.generation_defaults import check_defaults
 from lmzoo.tasks.generator import Generator, left_pad
 
 __all__ = ["export_saved_model"]
@@ -22,10 +23,12 @@ def export_saved_model(
         serving_default: `text` string (B,) -> `text` string (B,), `log_prob` float32 (B,). The
             options given here hold.
         generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each
-            one number or one a row. One seed gives each row its own draw.
+            one number or one a row. One seed gives each row its own draw. Beams, if they are among
+            the options given here, are not sampled: of these five they read the first alone.
         tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N)
             and `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,). Each row has at
-            least one token, and its padding may be anywhere.
+            least one token, and its padding may be anywhere. A `Seq2SeqLM` takes its sources as it
+            was trained on them: with their end token, and with what `prefix` became.
     `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads
     the folder needs tensorflow alone, as there are no other ops than its own; with a
     SentencePieceTokenizer also tensorflow-text, whose ops TensorFlow Serving has. No text that is
@@ -45,7 +48,8 @@ def export_saved_model(
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
         TypeError: if a task that does not generate gets an option of generation.
-        ValueError: if an option is out of its range, or asks for more than one result a prompt.
+        ValueError: if an option is out of its range, has a number for each prompt, or asks for more
+            than one result a prompt.
     """
     check_new_folder(folder, overwrite)
     if not hasattr(task, "generate"):
@@ -74,7 +78,7 @@ def _make_reader(task, jit_compile, options):
 
 def _make_writer(task, jit_compile, return_prompt, options):
     """A tf.Module with the functions of a task that generates."""
-    options = GenerationOptions(**{"seed": 0, **task.merge_options(options)})
+    options = GenerationOptions(**{"seed": 0, **task.merge_options(check_defaults(options))})
     if options.num_return_sequences > 1:
         raise ValueError(
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
@@ -173,13 +177,17 @@ def _fill_parameters(options, batch_size, chosen, bad_words):
     parameters["stream"] = tf.range(batch_size)
     if bad_words is not None:
         parameters["bad_words"] = bad_words
-    checks = [
-        tf.debugging.assert_non_negative(parameters[name], f"`{name}` must be at least 0.")
-        for name in ("max_new_tokens", "temperature", "top_k")
-        if name in chosen
-    ]
-    if "top_p" in chosen:
-        is_share = (parameters["top_p"] > 0) & (parameters["top_p"] <= 1)
-        checks.append(tf.debugging.Assert(tf.reduce_all(is_share), ["`top_p` must be in (0, 1]."]))
-    with tf.control_dependencies([check for check in checks if check is not None]):
+    with tf.control_dependencies(_check_chosen(parameters) if chosen else []):
         return {name: tf.identity(value) for name, value in parameters.items()}
+
+
+def _check_chosen(parameters):
+    temperature, top_p = parameters["temperature"], parameters["top_p"]
+    rules = {
+        "`max_new_tokens` must be at least 0.": parameters["max_new_tokens"] >= 0,
+        "`top_k` must be at least 0.": parameters["top_k"] >= 0,
+        "`temperature` must be finite and at least 0.": (temperature >= 0)
+        & tf.math.is_finite(temperature),
+        "`top_p` must be in (0, 1].": (top_p > 0) & (top_p <= 1),
+    }
+    return [tf.debugging.Assert(tf.reduce_all(holds), [rule]) for rule, holds in rules.items()]

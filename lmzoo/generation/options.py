@@ -90,7 +90,7 @@ class GenerationOptions:
                 raise ValueError(
                     f"`{name}` must be an integer of at least {lowest}. Received: {name}={value!r}."
                 )
-        if self.early_stopping not in (True, False, "never"):
+        if not (isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
             raise ValueError(
                 "`early_stopping` must be True, False or 'never'. "
                 f"Received: early_stopping={self.early_stopping!r}."
@@ -125,7 +125,13 @@ class GenerationOptions:
 
     def _strings(self, name):
         value = getattr(self, name)
-        return (value,) if isinstance(value, str) else tuple(value)
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list | tuple):
+            raise TypeError(
+                f"`{name}` must be a string or a list of strings. Received: {name}={value!r:.80}."
+            )
+        return tuple(value)
 
     @property
     def stops(self):
@@ -179,9 +185,13 @@ class GenerationOptions:
                 f"numbers for {batch_size} prompts."
             )
         values = values if len(values) == batch_size else values * batch_size
+        dtype = _RANGES[name][0]
         if name == "seed":
             values = [_fold_seed(seed) for seed in values]
-        return tf.constant(values, _RANGES[name][0])
+        elif dtype == tf.int32:
+            # TensorFlow would take the low bits of a larger number.
+            values = [min(value, tf.int32.max) for value in values]
+        return tf.constant(values, dtype)
 
 
 def _list_of(value):
@@ -204,11 +214,17 @@ def _check_number(name, value):
         wanted = "an integer" if dtype == tf.int32 else "a number"
         raise TypeError(f"`{name}` must be {wanted} (or a list). Received: {name}={value!r}.")
     too_low = lowest is not None and (value < lowest or (value == lowest and not inclusive))
-    if value != value or too_low or (highest is not None and value > highest):
-        left = "[" if inclusive else "("
-        span = (
-            f"in {left}{lowest}, {highest}]"
-            if highest is not None
-            else f"{'at least' if inclusive else 'above'} {lowest}"
-        )
+    # What float32 holds: a temperature beyond it would leave no logit that is a number.
+    is_number = dtype == tf.int32 or abs(value) <= float(tf.float32.max)
+    if too_low or not is_number or (highest is not None and value > highest):
+        span = _describe_range(dtype, lowest, inclusive, highest)
         raise ValueError(f"`{name}` must be {span}. Received: {name}={value}.")
+
+
+def _describe_range(dtype, lowest, inclusive, highest):
+    if highest is not None:
+        return f"in {'[' if inclusive else '('}{lowest}, {highest}]"
+    parts = ["finite"] if dtype == tf.float32 else []
+    if lowest is not None:
+        parts.append(f"{'at least' if inclusive else 'above'} {lowest}")
+    return " and ".join(parts)

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import numbers
 
 from lmzoo.metrics.texts import list_references
 
@@ -72,15 +73,17 @@ def chrf(predictions, references, word_order=0, lowercase=False):
         ImportError: if sacrebleu is not installed.
         TypeError: if something is not a str.
         ValueError: if the lists differ in length, a prediction has no reference, or `word_order`
-            is negative.
+            is no integer from 0 on.
     Example:
         scores = lmzoo.metrics.chrf(["我喜欢编程"], ["我很喜欢编程"])
 
     Reference: Popović 2015, https://aclanthology.org/W15-3049.
     """
     metrics = import_sacrebleu()
-    if word_order < 0:
-        raise ValueError(f"`word_order` must be at least 0. Received: word_order={word_order}.")
+    if not isinstance(word_order, numbers.Integral) or word_order < 0:
+        raise ValueError(
+            f"`word_order` must be an integer of at least 0. Received: word_order={word_order!r}."
+        )
     references = list_references(predictions, references)
     if not predictions:
         return {"chrf": 0.0, "signature": ""}

@@ -45,11 +45,16 @@ def check_end_token_ids(ids, vocabulary_size):
     """A tuple of ids, or None.
 
     Raises:
-        TypeError: if they are not ints.
+        TypeError: if they are not a list of ints.
         ValueError: if one is none of the vocabulary.
     """
     if ids is None:
         return None
+    if not hasattr(ids, "__iter__"):
+        raise TypeError(
+            "`end_token_ids` must be a list of ints, or None. Received: "
+            f"end_token_ids={ids!r:.80}. Write [{ids!r:.80}]."
+        )
     ids = tuple(ids)
     for token in ids:
         if isinstance(token, bool) or not isinstance(token, numbers.Integral):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from lmzoo.tasks.text_batches import list_texts
+
 __all__ = ["list_prompts"]
 
 
@@ -17,22 +19,12 @@ def list_prompts(prompts, vocabulary_size, is_text=False, name="prompts"):
         (list, bool): prompts, each a str or a list of int, and whether one alone was given.
     Raises:
         TypeError: if a prompt is of the wrong type.
-        ValueError: if an id is not in the vocabulary.
+        ValueError: if an id is not in the vocabulary, or a text is not valid Unicode.
     """
-    return _list_texts(prompts, name) if is_text else _list_ids(prompts, vocabulary_size, name)
-
-
-def _list_texts(prompts, name):
-    if isinstance(prompts, str):
-        return [prompts], True
-    rule = f"`{name}` must be a string or a list of strings."
-    if isinstance(prompts, bytes | dict) or not hasattr(prompts, "__iter__"):
-        raise TypeError(f"{rule} Received: {prompts!r:.80}.")
-    prompts = list(prompts)
-    for index, prompt in enumerate(prompts):
-        if not isinstance(prompt, str):
-            raise TypeError(f"{rule} Received: {type(prompt).__name__} at index {index}.")
-    return prompts, False
+    if not is_text:
+        return _list_ids(prompts, vocabulary_size, name)
+    is_single = isinstance(prompts, str)
+    return list_texts([prompts] if is_single else prompts, name), is_single
 
 
 def _list_ids(prompts, vocabulary_size, name):

@@ -1,6 +1,7 @@
 """Text to text: an encoder reads the source, a decoder writes the target."""
 
 import functools
+import numbers
 
 import keras
 import numpy as np
@@ -46,7 +47,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     Returns:
         Logits, float (B, T, V), of the token that follows each one of the target.
     Raises:
-        TypeError: if a default is unknown, or it or `prefix` is of the wrong type.
+        TypeError: if a default is unknown, or it or another argument is of the wrong type.
         ValueError: if the tokenizer does not fit the backbone or a number is out of its range.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683.
 
@@ -74,8 +75,6 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
-        if not isinstance(prefix, str):
-            raise TypeError(f"`prefix` must be a str. Received: prefix={prefix!r:.60}.")
         self.prefix = prefix
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
@@ -84,16 +83,46 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             raise ValueError("`tokenizer` must have an end token. Received: end_token_id=None.")
         if start_token_id is None:
             start_token_id = 0 if tokenizer is None else tokenizer.pad_token_id
-        if not 0 <= start_token_id < backbone.vocabulary_size:
-            raise ValueError(
-                f"`start_token_id` must be from 0 to {backbone.vocabulary_size - 1}. Received: "
-                f"start_token_id={start_token_id}."
-            )
         self.start_token_id = start_token_id
         self.generation_defaults = generation_defaults
         self.end_token_ids = end_token_ids
         self.perplexity = Perplexity(name="perplexity")
         self._make_loss()
+
+    @property
+    def prefix(self):
+        """str. What stands before every source."""
+        return self._prefix
+
+    @prefix.setter
+    def prefix(self, prefix):
+        if not isinstance(prefix, str):
+            raise TypeError(f"`prefix` must be a str. Received: prefix={prefix!r:.60}.")
+        self._prefix = prefix
+
+    @property
+    def start_token_id(self):
+        """int. What the decoder begins with."""
+        return self._start_token
+
+    @start_token_id.setter
+    def start_token_id(self, token):
+        if isinstance(token, bool) or not isinstance(token, numbers.Integral):
+            raise TypeError(
+                f"`start_token_id` must be an int. Received: start_token_id={token!r:.60}."
+            )
+        if not 0 <= token < self.backbone.vocabulary_size:
+            raise ValueError(
+                f"`start_token_id` must be from 0 to {self.backbone.vocabulary_size - 1}. "
+                f"Received: start_token_id={token}."
+            )
+        self._start_token = int(token)
+
+    def _get_graph(self, key, build):
+        # A graph holds what may be assigned anew; the prefix only where it reads texts.
+        prefix = self.prefix if key[0] in ("encode", "score") else None
+        key = (*key, prefix, self.start_token_id, self.sequence_length)
+        return super()._get_graph(key, build)
 
     def call(self, inputs, training=None):
         hidden = self.backbone(inputs, training=training)["decoder_sequence_output"]
@@ -142,6 +171,11 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         }
         weights = tf.cast(mask, tf.float32)
         if "weight" in columns:
+            if columns["weight"].shape.rank != 1:
+                raise ValueError(
+                    "`sample_weight` must hold a number for each source. Received: "
+                    f"shape={columns['weight'].shape} in a batch."
+                )
             weights *= tf.cast(columns["weight"], tf.float32)[:, None]
         return Example(inputs, labels, weights, source_is_cut | target_is_cut)
 

@@ -249,7 +249,10 @@ class TextGeneration:
     def _make_parameters(self, options, batch_size):
         parameters = options.make_parameters(batch_size)
         if options.forbidden:
-            parameters["bad_words"] = self.encode_bad_words(options.forbidden)
+            # Kept as graphs are: to read them, a SentencePiece model is made anew.
+            parameters["bad_words"] = self._get_graph(
+                ("bad_words", options.forbidden), lambda: self.encode_bad_words(options.forbidden)
+            )
         return parameters
 
     def encode_bad_words(self, words):

@@ -79,11 +79,15 @@ def learn_sentence_pieces(
 
 
 def _cut_lines(files_or_iterator, problems):
+    has_words = False
     try:
         for text in iterate_texts(files_or_iterator):
+            has_words = has_words or bool(text.strip())
             for line in text.split("\n"):
                 for start in range(0, len(line), _MAX_LINE_CHARACTERS):
                     yield line[start : start + _MAX_LINE_CHARACTERS]
+        if not has_words:
+            raise ValueError("`files_or_iterator` must give text. Received: white space alone.")
     except Exception as error:
         # The library would turn it into words of its own.
         problems.append(error)

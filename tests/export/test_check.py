@@ -1,5 +1,8 @@
+import sys
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lmzoo.export import check
 from lmzoo.tasks import CausalLM
@@ -50,6 +53,26 @@ def test_beams_are_compared_by_their_texts(lm, export):
     checked = check(folder, lm, verbose=False, num_beams=3)
     assert checked == {"largest_difference": None, "different_texts": [], "passed": True}
     assert not check(folder, lm, verbose=False)["passed"]
+
+
+@pytest.mark.parametrize("answer", ["", "an answer"])
+def test_an_answer_without_a_prompt_in_it_is_compared_whole(monkeypatch, answer):
+    # What stands behind as many characters as the prompt has is nothing here.
+    class Task:
+        prompt_is_text = False
+
+        def generate(self, texts, **options):
+            return ["an answer"] * len(texts), None
+
+        def merge_options(self, options):
+            return options
+
+    def serve(text, **inputs):
+        return {"text": tf.fill(tf.shape(text), answer), "log_prob": tf.zeros(tf.shape(text))}
+
+    monkeypatch.setattr(sys.modules["lmzoo.export.check"], "_open", lambda *arguments: serve)
+    report = check("folder", Task(), ["a longer question"], verbose=False, num_beams=2)
+    assert report["passed"] == (answer != "")
 
 
 def test_what_cannot_be_checked_is_refused(tmp_path, lm, export):

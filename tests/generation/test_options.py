@@ -11,19 +11,25 @@ from lmzoo.generation import GenerationOptions
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": -0.1}, r"`temperature` must be at least 0. Received: temperature=-0.1"),
+        ({"temperature": -0.1}, r"`temperature` must be finite and .* Received: temperature=-0.1"),
         ({"temperature": [1.0, -2.0]}, "Received: temperature=-2.0"),
         ({"temperature": float("nan")}, "Received: temperature=nan"),
+        ({"temperature": float("inf")}, "be finite and at least 0. Received: temperature=inf"),
+        ({"temperature": [1.0, 10**39]}, "Received: temperature=1000"),
+        ({"presence_penalty": float("nan")}, "must be finite. Received: presence_penalty=nan"),
+        ({"length_penalty": float("-inf")}, "must be finite. Received: length_penalty=-inf"),
         ({"top_p": 0.0}, r"`top_p` must be in \(0, 1\]. Received: top_p=0.0"),
         ({"top_p": 1.5}, "Received: top_p=1.5"),
         ({"min_p": -0.5}, r"`min_p` must be in \[0, 1\]. Received: min_p=-0.5"),
         ({"top_k": -1}, "`top_k` must be at least 0. Received: top_k=-1"),
         ({"max_new_tokens": -3}, "Received: max_new_tokens=-3"),
         ({"min_new_tokens": -3}, "Received: min_new_tokens=-3"),
-        ({"repetition_penalty": 0.0}, "`repetition_penalty` must be above 0. Received: .*=0.0"),
+        ({"repetition_penalty": 0.0}, "must be finite and above 0. Received: .*_penalty=0.0"),
         ({"no_repeat_ngram_size": -1}, "at least 0. Received: no_repeat_ngram_size=-1"),
         ({"num_beams": 0}, "at least 1. Received: num_beams=0"),
         ({"num_return_sequences": 1.5}, "Received: num_return_sequences=1.5"),
+        ({"early_stopping": 1}, "Received: early_stopping=1"),
+        ({"early_stopping": np.True_}, "Received: early_stopping=np.True_"),
         ({"early_stopping": "soon"}, "Received: early_stopping='soon'"),
         ({"num_beams": 2, "temperature": 0.7}, "Received: num_beams=2, temperature=0.7"),
         ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences=3, num_beams=2"),
@@ -43,6 +49,8 @@ def test_numbers_out_of_range_are_refused_by_name_and_value(options, message):
         ({"top_k": 2.5}, "`top_k` must be an integer .* Received: top_k=2.5"),
         ({"max_new_tokens": True}, "Received: max_new_tokens=True"),
         ({"seed": "a"}, "Received: seed='a'"),
+        ({"stop_strings": None}, "a string or a list of strings. Received: stop_strings=None"),
+        ({"bad_words": 5}, "Received: bad_words=5"),
     ],
 )
 def test_what_is_no_number_is_a_type_error(options, message):
@@ -57,6 +65,14 @@ def test_nothing_asked_is_greedy_and_narrowing_alone_samples_at_1():
     assert narrowed.make_parameters(2)["temperature"].numpy().tolist() == [1, 1]
     assert not GenerationOptions(temperature=0.0, top_k=5).is_sampled
     assert GenerationOptions(temperature=[0.0, 0.5]).is_sampled
+
+
+def test_a_count_beyond_what_fits_is_the_largest_that_does():
+    options = GenerationOptions(max_new_tokens=10**12, min_new_tokens=2**32, top_k=[2**40, 3])
+    parameters = options.make_parameters(2)
+    assert parameters["max_new_tokens"].numpy().tolist() == [2**31 - 1] * 2
+    assert parameters["min_new_tokens"].numpy().tolist() == [2**31 - 1] * 2
+    assert parameters["top_k"].numpy().tolist() == [2**31 - 1, 3]
 
 
 def test_a_list_has_one_number_for_each_prompt():

@@ -48,8 +48,9 @@ def test_no_texts_score_zero(sacrebleu):
 def test_wrong_arguments_are_refused(sacrebleu):
     with pytest.raises(ValueError, match="Received: tokenize='words'"):
         bleu(["a"], ["a"], tokenize="words")
-    with pytest.raises(ValueError, match="Received: word_order=-1"):
-        chrf(["a"], ["a"], word_order=-1)
+    for order in (-1, 1.5, "2"):
+        with pytest.raises(ValueError, match=f"an integer .* Received: word_order={order!r}"):
+            chrf(["a"], ["a"], word_order=order)
     for metric in (bleu, chrf):
         with pytest.raises(ValueError, match="Received: 1 predictions, 2 references"):
             metric(["a"], ["a", "b"])

@@ -140,3 +140,8 @@ def test_defaults_that_cannot_be_are_refused(make_lm, defaults, error, message):
 def test_end_tokens_are_of_the_vocabulary(ids, error):
     with pytest.raises(error, match=f"`end_token_ids` must .*Received: {ids[0]!r}"):
         check_end_token_ids(ids, 400)
+
+
+def test_one_end_token_comes_in_a_list():
+    with pytest.raises(TypeError, match="`end_token_ids` must be a list .*Received: .*=5. Write"):
+        check_end_token_ids(5, 400)

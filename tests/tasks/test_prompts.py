@@ -53,11 +53,22 @@ def test_what_are_no_ids_of_the_vocabulary_is_refused(prompts, error, received):
 
 
 @pytest.mark.parametrize(
-    ("prompts", "received"), [(["a", 3], "int at index 1"), (7, "Received: 7"), (b"a", "b'a'")]
+    ("prompts", "error", "received"),
+    [
+        (["a", 3], TypeError, "Received: 3 at index 1"),
+        (7, TypeError, "Received: prompts=7"),
+        (b"a", TypeError, "prompts=b'a'"),
+        (["a", "\ud800"], ValueError, r"`prompts`, index 1: .* Received: a lone surrogate"),
+    ],
 )
-def test_what_are_no_texts_is_refused(prompts, received):
-    with pytest.raises(TypeError, match=received):
+def test_what_are_no_texts_is_refused(prompts, error, received):
+    with pytest.raises(error, match=received):
         list_prompts(prompts, 9, is_text=True)
+
+
+def test_texts_may_come_in_an_array_or_a_tensor():
+    for prompts in (np.array(["a", "猫"]), tf.constant(["a", "猫"])):
+        assert list_prompts(prompts, 9, is_text=True) == (["a", "猫"], False)
 
 
 def test_both_tasks_refuse_an_id_that_would_be_counted_from_the_end(make_lm):

@@ -306,6 +306,31 @@ def test_a_score_is_the_log_softmax_of_the_target(tokenizer, eagerly):
     np.testing.assert_allclose(lm.score(*PAIRS[2]), scores[2], rtol=0, atol=1e-4)
 
 
+def test_a_prefix_holds_from_the_next_call_on(tokenizer):
+    lm = make(tokenizer, prefix="count: ")
+    for lm.prefix in ("count: ", "say: ", "count: "):
+        wanted = log_probs_by_hand(lm, "two", "2")
+        np.testing.assert_allclose(lm.score("two", "2"), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value"), [("prefix", "say: "), ("start_token_id", 5), ("sequence_length", 12)]
+)
+def test_what_is_assigned_holds_from_the_next_call_on(tokenizer, name, value):
+    lm, same = make(tokenizer), make(tokenizer, **{name: value})
+    lm.generate("two", max_new_tokens=30)
+    lm.score("two", "2")
+    setattr(lm, name, value)
+    for answer in ("generate", "score"):
+        arguments = {"max_new_tokens": 30} if answer == "generate" else {"targets": "2"}
+        got, wanted = (getattr(each, answer)("two", **arguments) for each in (lm, same))
+        np.testing.assert_array_equal(got, wanted)
+    if name == "sequence_length":
+        with pytest.raises(ValueError, match="at most 12 tokens"):
+            lm.score("two", "2 " * 13)
+
+
 def test_a_zero_shot_classifier_asks_how_likely_a_label_is(lm, eagerly):
     labels, texts = ["cat", "a hat", "nothing"], ["one cat", "two hats"]
     classifier = ZeroShotClassifier(lm, template=" is {}")
@@ -363,6 +388,12 @@ def test_texts_that_do_not_fit_together_are_refused(lm, arguments, error, receiv
         lm.fit(*arguments, verbose=0)
 
 
+def test_weights_for_each_token_are_refused(lm):
+    weights = [[1.0, 0.5]] * len(SOURCES)
+    with pytest.raises(ValueError, match="a number for each source. Received: shape=.None, None."):
+        lm.fit(SOURCES, TARGETS, sample_weight=weights, verbose=0)
+
+
 def test_a_dataset_without_targets_is_refused(lm):
     with pytest.raises(ValueError, match="Received: columns source, without `target`"):
         lm.fit(tf.data.Dataset.from_tensor_slices(SOURCES).batch(4), verbose=0)
@@ -407,9 +438,18 @@ def test_options_out_of_their_range_are_refused(lm, options, received):
         Seq2SeqLM(lm.backbone, **options)
 
 
-def test_a_prefix_that_is_no_text_is_refused(lm):
-    with pytest.raises(TypeError, match="Received: prefix=3"):
-        Seq2SeqLM(lm.backbone, prefix=3)
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"prefix": 3}, "prefix=3"),
+        ({"start_token_id": 1.0}, "start_token_id=1.0"),
+        ({"start_token_id": True}, "start_token_id=True"),
+        ({"start_token_id": "<pad>"}, "start_token_id='<pad>'"),
+    ],
+)
+def test_options_of_another_type_are_refused(lm, options, received):
+    with pytest.raises(TypeError, match=f"Received: {received}"):
+        Seq2SeqLM(lm.backbone, **options)
 
 
 def test_half_precision_alone_is_not_trained_with_the_default_optimizer():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lmzoo.tasks.token_loss import TokenCrossentropy
 
@@ -42,13 +43,27 @@ def test_the_config_makes_the_same_loss():
     assert (twin.label_smoothing, twin.z_loss) == (0.1, 1e-4)
 
 
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"z_loss": 1e-4}])
+@pytest.mark.parametrize("label", [-100, 7])
+def test_a_label_out_of_the_vocabulary_is_never_learnt(options, label):
+    # -100 is what other libraries leave out by; from the end it would be another word.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"label value of {label}"):
+        TokenCrossentropy(**options)(np.array([[label]]), np.zeros([1, 1, 7], "float32"))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         *(("label_smoothing", value) for value in (-0.1, 1.0, float("nan"))),
-        *(("z_loss", value) for value in (-1e-4, float("nan"))),
+        *(("z_loss", value) for value in (-1e-4, float("nan"), float("inf"))),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(name, value):
     with pytest.raises(ValueError, match=f"Received: {name}={value}"):
+        TokenCrossentropy(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_smoothing", None), ("z_loss", "1e-4")])
+def test_what_is_no_number_is_refused(name, value):
+    with pytest.raises(TypeError, match=f"`{name}` must be a number. Received: {name}={value!r}"):
         TokenCrossentropy(**{name: value})

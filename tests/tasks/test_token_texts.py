@@ -66,7 +66,7 @@ def test_a_text_starts_as_the_tokenizer_writes_it(pieces):
     assert find_text_start(make_tokenizer(), 300) is None
 
 
-def test_a_bad_word_is_in_no_answer(lm):
+def test_a_bad_word_is_in_no_answer_and_read_once(lm, monkeypatch):
     tokenizer, bare = lm.tokenizer, Seq2SeqLM(lm.backbone, end_token_ids=[1])
     sources = [[*row, 1] for row in tokenizer.tokenize(SOURCES).to_list()]
     written = bare.generate(sources, max_new_tokens=5)
@@ -81,6 +81,9 @@ def test_a_bad_word_is_in_no_answer(lm):
     source, word = found[0]
     answer = lm.generate(source, max_new_tokens=5, bad_words=[word])
     assert word not in answer and len(answer) > 1
+    # A SentencePiece model is made anew to read them, a second's work where it is large.
+    monkeypatch.setattr(lm.tokenizer, "tokenize_continuation", None)
+    assert lm.generate(source, max_new_tokens=5, bad_words=[word]) == answer
 
 
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])

@@ -39,6 +39,8 @@ def test_what_the_library_cannot_do_is_said_in_our_words():
         learn_sentence_pieces(iter(["a"]), 40, "word")
     with pytest.raises(TypeError, match="`files_or_iterator` must give str. Received: 5"):
         learn_sentence_pieces(iter(["a", 5]), 40)
+    with pytest.raises(ValueError, match="must give text. Received: white space alone"):
+        learn_sentence_pieces(iter(["", " ", "\n\t", "\u3000"]), 40)
     with pytest.raises(ValueError, match="must give text. Received: an iterator of none"):
         learn_sentence_pieces(iter([]), 40)
 
