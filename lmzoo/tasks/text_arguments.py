@@ -25,12 +25,18 @@ def holds_text(x):
         x = x.element_spec
         x = x[0] if isinstance(x, tuple) else x
     if isinstance(x, dict):
-        return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
+        has_tokens = any(str(name).endswith("token_ids") for name in x)
+        return not has_tokens and any(map(holds_text, x.values()))
     if hasattr(x, "dtype"):
         return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
-    if isinstance(x, list | tuple) and x:
-        return holds_text(x[0])
+    if isinstance(x, list | tuple):
+        # The first rows may be without a word.
+        return holds_text(next((part for part in x if not _is_empty(part)), None))
     return isinstance(x, str | bytes)
+
+
+def _is_empty(part):
+    return part is None or (isinstance(part, list | tuple) and not part)
 
 
 def is_raw(x):

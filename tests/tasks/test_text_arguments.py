@@ -46,7 +46,9 @@ def lm():
 @pytest.mark.parametrize(
     "x",
     [["a"], ("a", "b"), np.array(["a"]), np.array([b"a"]), np.array(["a"], object)]
-    + [tf.constant(["a"]), {"source": ["a"]}, tf.data.Dataset.from_tensor_slices(["a"])],
+    + [tf.constant(["a"]), {"source": ["a"]}, tf.data.Dataset.from_tensor_slices(["a"])]
+    + [{"label": [1], "text": ["a"]}, [[], ["a"]], [None, "a"], ([[], ["a"]],)]
+    + [tf.data.Dataset.from_tensor_slices({"label": [1], "text": ["a"]})],
     ids=str,
 )
 def test_text_is_text(x):
@@ -55,7 +57,8 @@ def test_text_is_text(x):
 
 @pytest.mark.parametrize(
     "x",
-    [TOKENS, [[1, 2]], np.zeros((2, 3), "int32"), tf.zeros([2, 3], tf.int32)]
+    [TOKENS, {"name": tf.constant(["a"]), **TOKENS}, [[1, 2]], [[], [1]], [[]], {}]
+    + [np.zeros((2, 3), "int32"), tf.zeros([2, 3], tf.int32)]
     + [{"a": tf.zeros([2, 3])}, tf.data.Dataset.from_tensors((TOKENS, np.zeros((2, 3))))],
     ids=str,
 )

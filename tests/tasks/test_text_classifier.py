@@ -56,7 +56,8 @@ def test_every_way_to_give_texts_is_read_alike(still, tmp_path):
     numbers = [int(name == "good") for name in NAMES]
     tokens, _ = still.pack_texts(tf.constant(TEXTS))
     names = tf.data.Dataset.from_tensor_slices((TEXTS, NAMES)).batch(4)
-    columns = tf.data.Dataset.from_tensor_slices({"text": TEXTS, "label": numbers}).batch(4)
+    # Labels may well stand before the texts.
+    columns = tf.data.Dataset.from_tensor_slices({"label": numbers, "text": TEXTS}).batch(4)
     ways = [
         ((TEXTS, NAMES), {"batch_size": 4}),
         ((np.array(TEXTS), np.array(numbers)), {"batch_size": 4}),

@@ -297,6 +297,22 @@ def test_every_way_in_gives_the_same_loss(tagger, tmp_path):
         assert tagger.evaluate(*way, return_dict=True, verbose=0) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_the_first_row_may_have_no_word(tagger):
+    wanted = tagger.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
+    found = tagger.evaluate([[], *WORDS], [[], *TAGS], return_dict=True, verbose=0)
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert tagger.tag([[], *WORDS]) == [[], *tagger.tag(WORDS)]
+
+
+def test_words_in_tensors_and_arrays_are_tagged_as_lists_are(tagger):
+    wanted = tagger.tag(WORDS)
+    assert tagger.tag(tf.ragged.constant(WORDS)) == wanted
+    square = [row[:1] for row in WORDS]
+    wanted = tagger.tag(square)
+    assert tagger.tag(tf.constant(square)) == wanted
+    assert tagger.tag(np.array(square)) == wanted
+
+
 def test_fit_splits_rows_and_says_what_it_cut(text_tokenizer):
     tagger = make_tagger(text_tokenizer)
     rows = make_rows(words=[*WORDS, ["boycott"] * 80], tags=[*TAGS, ["O"] * 80])
