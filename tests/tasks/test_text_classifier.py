@@ -466,6 +466,8 @@ def test_wrong_questions_are_refused(classifier, options, error, message):
         ({"num_classes": True}, TypeError, "Received: num_classes=True"),
         ({}, ValueError, "Received: num_classes=None, labels=None"),
         ({"labels": "ab"}, TypeError, "Received: labels='ab'"),
+        ({"labels": {"b": 1, "a": 0}}, TypeError, "Received: labels={'b': 1, 'a': 0}"),
+        ({"labels": {"a"}}, TypeError, "Received: labels={'a'}"),
         ({"labels": ["a", "b"], "dropout": 1.5}, ValueError, "Received: dropout=1.5"),
         ({"num_classes": 2, "sequence_length": 33}, ValueError, "Received: sequence_length=33"),
         ({"num_classes": 2, "sequence_length": 0}, ValueError, "Received: sequence_length=0"),
