@@ -204,7 +204,7 @@ class TextClassifier(TextInput, Task):
 
     def _classify(self, *texts):
         inputs, is_cut = self.pack_texts(*texts)
-        logits = self(inputs, training=False)
+        logits = tf.cast(self(inputs, training=False), tf.float32)
         scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
         scores, order = tf.math.top_k(scores, len(self.labels))
         names = tf.gather(tf.constant(self.labels.names), order)

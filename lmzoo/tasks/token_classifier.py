@@ -237,7 +237,7 @@ class TokenClassifier(TextInput, Task):
             self.tokenizer,
             self.sequence_length,
         )
-        probabilities = tf.nn.softmax(self(inputs, training=False))
+        probabilities = tf.nn.softmax(tf.cast(self(inputs, training=False), tf.float32))
         return {
             "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
             "scores": tf.reduce_max(probabilities, axis=-1),
