@@ -13,6 +13,8 @@ from lmzoo.tasks.text_arguments import (
     list_arrays,
     name_columns,
     raw_parts,
+    read_weight,
+    unwrap_label,
     widen_numbers,
 )
 from lmzoo.tasks.text_batches import check_pairs, list_texts, run_in_batches
@@ -175,6 +177,10 @@ class TextInput:
         """Rows whose labels are numbers; raises for a label that is none of the task's."""
         return rows
 
+    def read_weight(self, weight):
+        """The weight of a row as a float; raises TypeError or ValueError for one that is none."""
+        return read_weight(unwrap_label(weight))
+
     def encode_inputs(self, columns):
         """In the graph: string batches to token batches; see `pack_texts`."""
         names = ["text", "pair"] if "pair" in columns else ["text"]
@@ -282,7 +288,11 @@ class TextInput:
             check_alone(x, self.label_column, y, sample_weight)
         else:
             x = make_rows(**self.columns_of(*map(list_arrays, (x, y, sample_weight))))
-        return self.label_rows(x) if labelled and isinstance(x, Rows) else x
+        if not labelled or not isinstance(x, Rows):
+            return x
+        if "weight" in x.columns:
+            x = x.with_column("weight", lambda row: self.read_weight(row["weight"]))
+        return self.label_rows(x)
 
     def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
         def encode(element, number, seed):

@@ -14,7 +14,7 @@ from lmzoo.tasks.tagging import (
     find_solid_pieces,
 )
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import list_arrays
+from lmzoo.tasks.text_arguments import list_arrays, read_weight
 from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 from lmzoo.tasks.word_packing import as_ragged, check_lengths, pack_words
@@ -134,6 +134,11 @@ class TokenClassifier(TextInput, Task):
     def _read_tags(self, row):
         check_lengths(row)
         return [self.labels.to_id(tag) for tag in row["tags"]]
+
+    def read_weight(self, weight):
+        if isinstance(weight, list):
+            return [read_weight(each) for each in weight]
+        return read_weight(weight)
 
     def encode_inputs(self, columns):
         if "words" not in columns:
