@@ -134,7 +134,8 @@ class TextInput:
         """Predicts as `keras.Model.predict`, on raw text as well; see `fit`.
 
         Returns:
-            What the task returns when it is called, as NumPy arrays.
+            What the task returns when it is called, as a NumPy array; where batches differ in
+            their length T, a tf.RaggedTensor of which each row has that of its batch.
         """
         report = self.make_report()
         if is_raw(x):

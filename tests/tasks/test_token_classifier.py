@@ -395,6 +395,15 @@ def test_a_second_call_traces_nothing(tagger):
     assert set(counts) == {1}
 
 
+def test_predictions_of_batches_of_other_lengths_are_ragged(tagger):
+    rows = [["EU"], ["EU", "rejects", "Paris"] * 4]
+    alone = [tagger.predict([row], verbose=0)[0] for row in rows]
+    found = tagger.predict(rows, batch_size=1, verbose=0)
+    assert isinstance(found, tf.RaggedTensor) and len(set(map(len, alone))) == 2
+    for row, wanted in zip(found, alone, strict=True):
+        np.testing.assert_allclose(row, wanted, atol=1e-5)
+
+
 def test_logits_have_the_shape_that_is_told(tagger):
     logits = tagger({"token_ids": np.ones((2, 5), "int32")})
     assert tuple(logits.shape) == tagger.compute_output_shape({"token_ids": (2, 5)}) == (2, 5, 7)
