@@ -74,7 +74,15 @@ def _open_glue(files, task, bad_rows):
         wanted = {"text": 3, "label": 1}
         return open_table(paths, wanted, "\t", header=False, bad_rows=bad_rows)
     text, pair, label = _COLUMNS[task]
-    wanted = {"text": text, "pair": pair, "label": label if label in names else None}
+    has_labels = label in names
+    for source in sources[1:]:
+        if label and (label in _first_line(source)) != has_labels:
+            raise ValueError(
+                f"`files` must all have labels, or none of them. Received: {str(paths[0])!r} "
+                f"{'with' if has_labels else 'without'} a column {label!r}, unlike "
+                f"{str(source.path)!r}."
+            )
+    wanted = {"text": text, "pair": pair, "label": label if has_labels else None}
     wanted = {name: theirs for name, theirs in wanted.items() if theirs}
     types = {"label": float} if task == "stsb" and "label" in wanted else None
     return open_table(paths, wanted, "\t", types=types, bad_rows=bad_rows)

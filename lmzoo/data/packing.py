@@ -30,8 +30,9 @@ def pack(texts, tokenizer, sequence_length):
             have -1.
         is_cut: bool (B,). Whether tokens of the row were left out.
     Raises:
-        ValueError: if `sequence_length` leaves no room for a token, or the tokenizer has no start,
-            end or padding token.
+        TypeError: if `texts` is no list of tf.RaggedTensor.
+        ValueError: if there are not one or two, `sequence_length` leaves no room for a token, or
+            the tokenizer has no start, end or padding token.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
         Hugging Face's "longest_first". There, RoBERTa's second text is of segment 0 as well; the
         only segment that a RoBERTa has makes that the same.
@@ -41,6 +42,7 @@ def pack(texts, tokenizer, sequence_length):
         inputs, _, is_cut = lmzoo.data.pack(ids, tokenizer, sequence_length=128)
         classifier.fit(inputs, labels)
     """
+    _check_texts(texts)
     room = find_room(tokenizer, sequence_length, len(texts))
     if tokenizer.pad_token_id is None:
         raise ValueError("`tokenizer` must have a pad token. Received: pad_token_id=None.")
@@ -79,6 +81,18 @@ def pack(texts, tokenizer, sequence_length):
         "segment_ids": tf.cast(is_second, tf.int32),
     }
     return inputs, dense[..., 1:] if has_features else None, is_cut
+
+
+def _check_texts(texts):
+    """Raises TypeError or ValueError for `texts` that `pack` does not take."""
+    rule = "`texts` must be a list of one or two tf.RaggedTensor, as `tokenize` gives for lists."
+    if not isinstance(texts, list | tuple):
+        raise TypeError(f"{rule} Received: a {type(texts).__name__}.")
+    for text in texts:
+        if not isinstance(text, tf.RaggedTensor):
+            raise TypeError(f"{rule} Received: a {type(text).__name__} in it.")
+    if len(texts) not in (1, 2):
+        raise ValueError(f"{rule} Received: {len(texts)} of them.")
 
 
 def find_room(tokenizer, sequence_length, num_texts):

@@ -161,9 +161,11 @@ def _convert(name, value, kind):
         return value
     try:
         number = kind(value)
-        # "nan" reads as a float and 2.5 as the integer 2, but neither is what the file means.
-        whole = kind is float or isinstance(value, str) or number == value
-        good = math.isfinite(number) and whole
+        # "nan" reads as a float, 2.5 as the integer 2 and "1_0" as 10, but none of these is what
+        # the file means.
+        is_text = isinstance(value, str)
+        whole = kind is float or is_text or number == value
+        good = math.isfinite(number) and whole and not (is_text and "_" in value)
     except (ValueError, OverflowError):
         good = False
     if not good:

@@ -233,10 +233,19 @@ class MatthewsCorrelation(keras.metrics.Metric):
 
 
 def make_labels(y_true, y_pred):
-    """The labels as int32 without the last axis of logits; Keras may hand them out as (B, 1)."""
+    """The labels as int32 without the last axis of logits; Keras may hand them out as (B, 1).
+
+    Raises:
+        ValueError: if they have another shape, which might be spread over the logits' unseen.
+    """
     labels = ops.cast(y_true, "int32")
     if len(labels.shape) == len(y_pred.shape) and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)
+    if len(labels.shape) != len(y_pred.shape) - 1:
+        raise ValueError(
+            "`y_true` must have a number of a class for each row of logits. Received: "
+            f"y_true.shape={tuple(labels.shape)}, y_pred.shape={tuple(y_pred.shape)}."
+        )
     return labels
 
 

@@ -7,6 +7,8 @@ import string
 import keras
 from keras import ops
 
+from lmzoo.metrics.texts import check_texts
+
 __all__ = ["ExactMatch", "SquadF1", "answer_f1", "normalise_answer", "squad_scores"]
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -59,6 +61,7 @@ def squad_scores(predictions, references, no_answer_probabilities=None, version=
         With version "1.1", `exact`, `f1` and `total` alone. Of no questions at all, the scores
         are 0.
     Raises:
+        TypeError: if an answer is not a str, or those of a question are not in a list.
         ValueError: if the lists differ in length, a probability is not in [0, 1], `version` is
             unknown, or with "1.1" a question has no answer or there are probabilities.
     Example:
@@ -103,9 +106,11 @@ def squad_scores(predictions, references, no_answer_probabilities=None, version=
 
 def score_answers(references, predictions, version, names):
     """Of each question (exact match, F1), each 0 to 1, with the best of its gold answers."""
+    check_texts(predictions, names[1])
     check_lengths(**dict(zip(names[::-1], (predictions, references), strict=True)))
-    for index, golds in enumerate(references if version == "1.1" else ()):
-        if not golds:
+    for index, golds in enumerate(references):
+        check_texts(golds, f"{names[0]}[{index}]")
+        if version == "1.1" and not golds:
             raise ValueError(
                 f'`{names[0]}` must hold an answer for each question with version "1.1". '
                 f'Received: {names[0]}[{index}]={golds!r}. For such questions there is "2.0".'
@@ -183,7 +188,11 @@ class AnswerMetric(keras.metrics.Metric):
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float64")
 
     def update_state(self, y_true, y_pred):
-        """Adds gold answers, list of lists of str, and predictions, list of str."""
+        """Adds gold answers, list of lists of str, and predictions, list of str.
+
+        Raises:
+            TypeError, ValueError: as `lmzoo.metrics.squad_scores`.
+        """
         pairs = score_answers(y_true, y_pred, self.version, ("y_true", "y_pred"))
         self.total.assign_add(sum((pair[self._column] for pair in pairs), 0.0))
         self.count.assign_add(float(len(y_pred)))

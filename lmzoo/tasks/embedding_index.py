@@ -60,7 +60,7 @@ class EmbeddingIndex:
         """
         if type(k) is not int or k < 1:
             raise ValueError(f"`k` must be a positive int. Received: k={k!r}.")
-        queries = [query] if isinstance(query, str) else list(query)
+        queries = [query] if isinstance(query, str) else list_texts(query, "query")
         vectors = self.embedder.embed(queries)
         size = max(1, _BLOCK // len(self))
         answers = []

@@ -14,14 +14,15 @@ class LabelSet:
         num_classes: int or None. C, at least 2; None to count `labels`.
         labels: list of str or None. A name for each number; None for "0", "1" and so on.
     Raises:
-        TypeError: if `num_classes` is not an int or a label is not a str.
+        TypeError: if `num_classes` is not an int, `labels` is not a list or a label not a str.
         ValueError: if there are less than two, `num_classes` is not the number of `labels`, or a
             name stands twice.
     """
 
     def __init__(self, num_classes=None, labels=None):
-        if isinstance(labels, str):
-            raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r}.")
+        # The order is the numbers: a set has none, and a dict may say another one.
+        if isinstance(labels, str | dict | set | frozenset):
+            raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r:.80}.")
         if num_classes is not None:
             num_classes = _check_number(num_classes)
         if labels is None and num_classes is None:

@@ -174,7 +174,7 @@ class MaskedLM(TextInput, Task):
         places = tf.ragged.boolean_mask(all_places, is_mask)
         positions = places.to_tensor()
         logits = self({**inputs, "mask_positions": positions}, training=False)
-        logits = logits[..., : self.tokenizer.vocabulary_size]
+        logits = tf.cast(logits[..., : self.tokenizer.vocabulary_size], tf.float32)
         special = [self.tokenizer.token_to_id(token) for token in self.tokenizer.special_tokens]
         is_special = tf.reduce_max(tf.one_hot(special, self.tokenizer.vocabulary_size), 0) > 0
         scores = tf.where(is_special, 0.0, tf.nn.softmax(logits))

@@ -68,17 +68,16 @@ class Task(keras.Model):
                 processors, bfloat16 products are fast only outside XLA.
         """
         self._optimizer_is_auto = optimizer == "auto"
-        if self._optimizer_is_auto:
-            optimizer = self._make_optimizer()
-        if loss == "auto":
-            loss = self._make_loss()
-        if weighted_metrics == "auto":
-            # Some keep a row for each replica, so they are made where the variables were.
-            with self.distribute_strategy.scope():
-                weighted_metrics = self._make_metrics()
         kwargs.setdefault("jit_compile", False)
-        super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
+        # Wherever it is called, what has variables must be made where those of the model were.
         with self.distribute_strategy.scope():
+            if self._optimizer_is_auto:
+                optimizer = self._make_optimizer()
+            if loss == "auto":
+                loss = self._make_loss()
+            if weighted_metrics == "auto":
+                weighted_metrics = self._make_metrics()
+            super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
             # Set as an attribute is, it would be listed among the model's own metrics once more.
             vars(self)["_loss_tracker"] = LossTracker(name="loss")
 

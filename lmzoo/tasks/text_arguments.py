@@ -1,5 +1,7 @@
 """What `fit`, `evaluate` and `predict` are handed: whether it is text, and in which form."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ __all__ = [
     "list_arrays",
     "name_columns",
     "raw_parts",
+    "read_weight",
     "unwrap_label",
     "widen_numbers",
 ]
@@ -25,12 +28,18 @@ def holds_text(x):
         x = x.element_spec
         x = x[0] if isinstance(x, tuple) else x
     if isinstance(x, dict):
-        return "token_ids" not in x and bool(x) and holds_text(next(iter(x.values())))
+        has_tokens = any(str(name).endswith("token_ids") for name in x)
+        return not has_tokens and any(map(holds_text, x.values()))
     if hasattr(x, "dtype"):
         return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
-    if isinstance(x, list | tuple) and x:
-        return holds_text(x[0])
+    if isinstance(x, list | tuple):
+        # The first rows may be without a word.
+        return holds_text(next((part for part in x if not _is_empty(part)), None))
     return isinstance(x, str | bytes)
+
+
+def _is_empty(part):
+    return part is None or (isinstance(part, list | tuple) and not part)
 
 
 def is_raw(x):
@@ -144,6 +153,21 @@ def name_columns(x, names, num_needed=1):
 def unwrap_label(label):
     """The label in a list of one: so come labels of shape (n, 1)."""
     return label[0] if isinstance(label, list) and len(label) == 1 else label
+
+
+def read_weight(weight):
+    """A weight as a float.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is not finite.
+    """
+    if not isinstance(weight, int | float):
+        remedy = " Tables are read with `types`." if isinstance(weight, str) else ""
+        raise TypeError(f"A weight must be a number. Received: {weight!r:.60}.{remedy}")
+    if not math.isfinite(weight):
+        raise ValueError(f"A weight must be a finite number. Received: {weight!r}.")
+    return float(weight)
 
 
 def widen_numbers(values):

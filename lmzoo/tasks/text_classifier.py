@@ -154,6 +154,11 @@ class TextClassifier(TextInput, Task):
             if labels.shape.rank == 2 and labels.shape[-1] == 1:
                 # (B, 1) -> (B,)
                 labels = tf.squeeze(labels, -1)
+            if labels.shape.rank != 1:
+                raise ValueError(
+                    "A text must have one label where `multi_label` is False. Received: labels of "
+                    f"shape {labels.shape}."
+                )
             labels = self.labels.to_ids(labels)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
@@ -204,7 +209,7 @@ class TextClassifier(TextInput, Task):
 
     def _classify(self, *texts):
         inputs, is_cut = self.pack_texts(*texts)
-        logits = self(inputs, training=False)
+        logits = tf.cast(self(inputs, training=False), tf.float32)
         scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
         scores, order = tf.math.top_k(scores, len(self.labels))
         names = tf.gather(tf.constant(self.labels.names), order)

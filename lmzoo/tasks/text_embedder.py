@@ -10,10 +10,13 @@ from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import unwrap_label
+from lmzoo.tasks.text_arguments import unwrap_label, widen_numbers
 from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextEmbedder"]
+
+_RANGE_RULE = "A similarity must be a cosine, from -1 to 1."
+_RANGE_REMEDY = "Divide the labels by the highest one."
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -149,6 +152,9 @@ class TextEmbedder(TextInput, Task):
 
     # Text to batches
 
+    def columns_of(self, x, y=None, sample_weight=None):
+        return super().columns_of(x, widen_numbers(y), sample_weight)
+
     def label_rows(self, rows):
         _check_columns(rows.columns)
         if "label" not in rows.columns:
@@ -177,7 +183,7 @@ class TextEmbedder(TextInput, Task):
                     "A similarity must be a number. Received: dtype=string. The pairs of a dataset "
                     "without similarities are batches of ((texts, pairs),)."
                 )
-            labels = tf.cast(labels, tf.float32)
+            labels = _check_similarities(tf.cast(labels, tf.float32))
         inputs, is_cut = self.encode_inputs(columns)
         return Example(inputs, labels, columns.get("weight"), is_cut)
 
@@ -252,8 +258,13 @@ def _read_similarity(label):
             "`fit((texts, pairs))`."
         )
     if not -1 <= label <= 1:
-        raise ValueError(
-            f"A similarity must be a cosine, from -1 to 1. Received: {label}. Divide the labels by "
-            "the highest one."
-        )
+        raise ValueError(f"{_RANGE_RULE} Received: {label}. {_RANGE_REMEDY}")
     return float(label)
+
+
+def _check_similarities(labels):
+    """In the graph: as `_read_similarity`, of a batch of floats."""
+    is_right = tf.reduce_all(tf.abs(labels) <= 1)
+    message = [f"{_RANGE_RULE} {_RANGE_REMEDY} Received:", labels]
+    with tf.control_dependencies([tf.debugging.Assert(is_right, message)]):
+        return tf.identity(labels)

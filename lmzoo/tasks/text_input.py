@@ -13,6 +13,8 @@ from lmzoo.tasks.text_arguments import (
     list_arrays,
     name_columns,
     raw_parts,
+    read_weight,
+    unwrap_label,
     widen_numbers,
 )
 from lmzoo.tasks.text_batches import check_pairs, list_texts, run_in_batches
@@ -132,7 +134,8 @@ class TextInput:
         """Predicts as `keras.Model.predict`, on raw text as well; see `fit`.
 
         Returns:
-            What the task returns when it is called, as NumPy arrays.
+            What the task returns when it is called, as a NumPy array; where batches differ in
+            their length T, a tf.RaggedTensor of which each row has that of its batch.
         """
         report = self.make_report()
         if is_raw(x):
@@ -174,6 +177,10 @@ class TextInput:
     def label_rows(self, rows):
         """Rows whose labels are numbers; raises for a label that is none of the task's."""
         return rows
+
+    def read_weight(self, weight):
+        """The weight of a row as a float; raises TypeError or ValueError for one that is none."""
+        return read_weight(unwrap_label(weight))
 
     def encode_inputs(self, columns):
         """In the graph: string batches to token batches; see `pack_texts`."""
@@ -282,7 +289,11 @@ class TextInput:
             check_alone(x, self.label_column, y, sample_weight)
         else:
             x = make_rows(**self.columns_of(*map(list_arrays, (x, y, sample_weight))))
-        return self.label_rows(x) if labelled and isinstance(x, Rows) else x
+        if not labelled or not isinstance(x, Rows):
+            return x
+        if "weight" in x.columns:
+            x = x.with_column("weight", lambda row: self.read_weight(row["weight"]))
+        return self.label_rows(x)
 
     def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
         def encode(element, number, seed):

@@ -132,7 +132,10 @@ class TextRegressor(TextInput, Task):
         if labels.shape.rank == 1:
             labels = tf.expand_dims(labels, 1)
         labels = to_float_rows(labels, self.num_targets)
-        return Example(inputs, labels, columns.get("weight"), is_cut)
+        message = ["A label must be a finite number. Received:", labels]
+        is_finite = tf.reduce_all(tf.math.is_finite(labels))
+        with tf.control_dependencies([tf.debugging.Assert(is_finite, message)]):
+            return Example(inputs, tf.identity(labels), columns.get("weight"), is_cut)
 
     # Answers
 

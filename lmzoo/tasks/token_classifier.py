@@ -14,6 +14,7 @@ from lmzoo.tasks.tagging import (
     find_solid_pieces,
 )
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_arguments import list_arrays, read_weight
 from lmzoo.tasks.text_datasets import check_strings
 from lmzoo.tasks.text_input import Example, TextInput
 from lmzoo.tasks.word_packing import as_ragged, check_lengths, pack_words
@@ -134,6 +135,11 @@ class TokenClassifier(TextInput, Task):
         check_lengths(row)
         return [self.labels.to_id(tag) for tag in row["tags"]]
 
+    def read_weight(self, weight):
+        if isinstance(weight, list):
+            return [read_weight(each) for each in weight]
+        return read_weight(weight)
+
     def encode_inputs(self, columns):
         if "words" not in columns:
             return super().encode_inputs(columns)
@@ -190,7 +196,8 @@ class TokenClassifier(TextInput, Task):
             TypeError: if a text is neither a str nor a list of str.
             ValueError: if there is no tokenizer.
         """
-        if not isinstance(texts, str) and len(texts) and isinstance(texts[0], list | tuple):
+        texts = list_arrays(texts)
+        if isinstance(texts, list | tuple) and any(isinstance(row, list | tuple) for row in texts):
             return self._tag_words(texts, batch_size)
         texts, is_single = self.read_texts(texts)
         graph = self.get_text_function("tag", self._tag)
@@ -203,7 +210,7 @@ class TokenClassifier(TextInput, Task):
             if not isinstance(words, list | tuple):
                 raise TypeError(
                     "`texts` must be texts, or a list of words each. Received: "
-                    f"{words!r:.60} at index {index}, where the first is a list of words."
+                    f"{words!r:.60} at index {index} among lists of words."
                 )
         rows = [self.read_texts(words, "words")[0] for words in rows]
         graph = self.get_text_function("tag_pieces", self._tag_pieces)
@@ -235,7 +242,7 @@ class TokenClassifier(TextInput, Task):
             self.tokenizer,
             self.sequence_length,
         )
-        probabilities = tf.nn.softmax(self(inputs, training=False))
+        probabilities = tf.nn.softmax(tf.cast(self(inputs, training=False), tf.float32))
         return {
             "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
             "scores": tf.reduce_max(probabilities, axis=-1),

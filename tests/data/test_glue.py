@@ -124,6 +124,18 @@ def test_several_files_are_one_after_the_other(tmp_path):
     assert [rows.place(index) for index in (0, 1)] == [f"{matched}:2", f"{mismatched}:3"]
 
 
+@pytest.mark.parametrize("task", ["mrpc", "qqp", "rte"])
+def test_files_with_labels_and_without_are_not_mixed(tmp_path, task):
+    train = write(tmp_path / "train.tsv", TASKS[task][0])
+    test = write(tmp_path / "test.tsv", TESTS[task][0])
+    for files, found in (
+        ([train, test], "train.tsv' with a"),
+        ([test, train], "test.tsv' without"),
+    ):
+        with pytest.raises(ValueError, match=f"Received: .*{found}"):
+            lmzoo.data.read_glue(files, task)
+
+
 def test_an_unknown_task_is_told_with_those_there_are(tmp_path):
     with pytest.raises(ValueError, match=r"'cola', .*'wnli'\]. Received: task='snli'"):
         lmzoo.data.read_glue(write(tmp_path / "a.tsv", QQP), "snli")

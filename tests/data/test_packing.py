@@ -143,3 +143,16 @@ def test_a_length_without_room_is_refused(separators, texts, length):
 def test_a_tokenizer_without_the_tokens_is_refused(role):
     with pytest.raises(ValueError, match=f"Received: {role}=None"):
         pack([as_ragged([[5]])], make_roles(**{role: None}), 8)
+
+
+def test_what_is_no_list_of_rows_of_ids_is_refused():
+    rows = as_ragged([[5]])
+    for texts, error, received in (
+        (rows, TypeError, "a RaggedTensor$|a RaggedTensor\\."),
+        ([["a"]], TypeError, "a list in it"),
+        ([tf.constant([[5]])], TypeError, "a EagerTensor in it"),
+        ([], ValueError, "0 of them"),
+        ([rows] * 3, ValueError, "3 of them"),
+    ):
+        with pytest.raises(error, match=f"one or two.*Received: ({received})"):
+            pack(texts, make_roles(), 8)

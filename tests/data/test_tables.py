@@ -106,14 +106,14 @@ def test_types_make_json_numbers_alike(tmp_path):
     assert repr(rows[0]) == repr({"text": "a", "s": 1.0, "l": [1.0, 2.0]})
 
 
-@pytest.mark.parametrize("value", ["x", "", "1.5", "9" * 20, "9" * 400])
+@pytest.mark.parametrize("value", ["x", "", "1.5", "1_0", "9" * 20, "9" * 400])
 def test_what_is_no_integer_is_named_with_its_line(tmp_path, value):
     path = write(tmp_path / "a.tsv", f"text\tlabel\na\t1\nb\t{value}\n")
     with pytest.raises(ValueError, match=rf"a\.tsv:3: .*Received: '?{re.escape(value[:20])}"):
         lmzoo.data.read_table(path, label="label", types={"label": int})
 
 
-@pytest.mark.parametrize("value", ["x", "nan", "inf", "1e999"])
+@pytest.mark.parametrize("value", ["x", "nan", "inf", "1_0", "1e999"])
 def test_what_is_no_finite_number_is_named_with_its_line(tmp_path, value):
     path = write(tmp_path / "a.tsv", f"text\tlabel\na\t1\n\nb\t{value}\n")
     with pytest.raises(ValueError, match=rf"a\.tsv:4: `label` .* finite .*Received: '{value}'"):

@@ -99,3 +99,9 @@ def test_averages_that_do_not_exist_or_fit_are_refused():
 def test_logits_of_other_classes_are_refused(make):
     with pytest.raises(ValueError, match=r"each of 3 classes. Received: y_pred.shape=\(2, 4\)"):
         make(3).update_state(np.zeros(2, int), np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("make", [Accuracy, lambda: F1(3), lambda: MatthewsCorrelation(3)])
+def test_zeros_and_ones_for_labels_are_refused(make):
+    with pytest.raises(ValueError, match=r"Received: y_true.shape=\(3, 3\), y_pred.shape=\(3, 3\)"):
+        make().update_state(np.eye(3), np.eye(3))

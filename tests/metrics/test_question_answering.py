@@ -187,6 +187,16 @@ def test_the_metrics_add_up_over_batches(golden):
     assert float(exact.result()) == 0.0
 
 
+def test_a_gold_answer_without_its_list_is_not_read_letter_by_letter():
+    with pytest.raises(TypeError, match=r"Received: references\[0\]='abc'"):
+        squad_scores(["abc"], ["abc"])
+    with pytest.raises(TypeError, match=r"Received: predictions\[1\]=None"):
+        squad_scores(["abc", None], [["abc"], []])
+    for metric in (ExactMatch(), SquadF1()):
+        with pytest.raises(TypeError, match=r"Received: y_true\[1\]='cat'"):
+            metric.update_state([["a"], "cat"], ["a", "cat"])
+
+
 def test_lists_of_other_lengths_are_refused():
     with pytest.raises(ValueError, match="1 predictions, 2 references"):
         squad_scores(["a"], [["a"], ["b"]])

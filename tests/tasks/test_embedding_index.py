@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lmzoo.tasks import EmbeddingIndex, embedding_index
 
@@ -43,6 +44,7 @@ def test_several_queries_get_a_list_each_whatever_the_block(monkeypatch):
     monkeypatch.setattr(embedding_index, "_BLOCK", 7 * len(TEXTS))
     assert index.search(TEXTS, k=3) == whole
     assert index.search([TEXTS[3]], k=3) == [whole[3]]
+    assert index.search(tf.constant([TEXTS[3]]), k=3) == [whole[3]]
     assert index.search([]) == []
 
 
@@ -62,6 +64,8 @@ def test_what_cannot_be_searched_is_refused():
         EmbeddingIndex(lookup, "text 1")
     with pytest.raises(TypeError, match="7 at index 1"):
         EmbeddingIndex(lookup, ["text 1", 7])
+    with pytest.raises(TypeError, match="Received: query=None"):
+        EmbeddingIndex(lookup, TEXTS).search(None)
     with pytest.raises(ValueError, match=r"embeddings.shape=\(3, 4\)"):
         EmbeddingIndex(lookup, TEXTS, np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"must be \(50, 4\).*embeddings.shape=\(50, 3\)"):

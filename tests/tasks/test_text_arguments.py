@@ -46,7 +46,9 @@ def lm():
 @pytest.mark.parametrize(
     "x",
     [["a"], ("a", "b"), np.array(["a"]), np.array([b"a"]), np.array(["a"], object)]
-    + [tf.constant(["a"]), {"source": ["a"]}, tf.data.Dataset.from_tensor_slices(["a"])],
+    + [tf.constant(["a"]), {"source": ["a"]}, tf.data.Dataset.from_tensor_slices(["a"])]
+    + [{"label": [1], "text": ["a"]}, [[], ["a"]], [None, "a"], ([[], ["a"]],)]
+    + [tf.data.Dataset.from_tensor_slices({"label": [1], "text": ["a"]})],
     ids=str,
 )
 def test_text_is_text(x):
@@ -55,7 +57,8 @@ def test_text_is_text(x):
 
 @pytest.mark.parametrize(
     "x",
-    [TOKENS, [[1, 2]], np.zeros((2, 3), "int32"), tf.zeros([2, 3], tf.int32)]
+    [TOKENS, {"name": tf.constant(["a"]), **TOKENS}, [[1, 2]], [[], [1]], [[]], {}]
+    + [np.zeros((2, 3), "int32"), tf.zeros([2, 3], tf.int32)]
     + [{"a": tf.zeros([2, 3])}, tf.data.Dataset.from_tensors((TOKENS, np.zeros((2, 3))))],
     ids=str,
 )
@@ -261,6 +264,35 @@ def test_weights_may_be_integers_and_floats(classifier, tagger, answerer, lm):
         assert [row["weight"] for row in rows] == [1.0, 0.5]
 
 
+def test_weights_are_read_from_columns_of_an_array(classifier, tagger):
+    weights = np.array([[1.0], [0.5]])
+    rows = classifier._to_rows(["a", "b"], ["good", "bad"], weights)
+    assert [row["weight"] for row in rows] == [1.0, 0.5]
+    rows = tagger._to_rows([["a"], ["cat"]], [["O"], ["B-X"]], weights)
+    assert [row["weight"] for row in rows] == [[1.0], [0.5]]
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "received"),
+    [
+        ("0.5", TypeError, "Received: '0.5'. Tables are read with `types`"),
+        (float("nan"), ValueError, "finite number. Received: nan"),
+        (float("inf"), ValueError, "finite number. Received: inf"),
+        ([1.0, 2.0], TypeError, r"Received: \[1.0, 2.0\]"),
+    ],
+)
+def test_a_weight_that_is_no_number_is_refused_with_its_place(
+    classifier, tagger, weight, error, received
+):
+    rows = make_rows(text=["a"], label=["good"], weight=[weight])
+    with pytest.raises(error, match=f"index 0: .*{received}"):
+        classifier.fit(rows)
+    if not isinstance(weight, list):
+        rows = make_rows(words=[["a"]], tags=[["O"]], weight=[[weight]])
+        with pytest.raises(error, match=f"index 0: .*{received}"):
+            tagger.fit(rows)
+
+
 def test_labels_may_be_whole_floats_and_stand_in_a_column_of_an_array(classifier, handed):
     ways = [
         [1.0, 0.0],
@@ -288,6 +320,12 @@ def test_a_label_that_is_no_whole_number_is_refused(classifier):
         columns = {"text": tf.constant(["a"]), "label": tf.constant([label])}
         with pytest.raises(tf.errors.InvalidArgumentError, match=rf"one of.*(?s:.){label:g}"):
             classifier.encode(columns, 0)
+
+
+def test_a_dataset_with_rows_of_labels_is_refused_where_each_text_has_one(classifier):
+    dataset = tf.data.Dataset.from_tensors((["a", "b"], [[0, 1], [1, 0]]))
+    with pytest.raises(ValueError, match=r"labels of shape \(2, 2\)"):
+        classifier.fit(dataset)
 
 
 def test_class_weights_are_for_a_classifier(tagger, answerer, lm):

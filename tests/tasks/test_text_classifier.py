@@ -56,7 +56,8 @@ def test_every_way_to_give_texts_is_read_alike(still, tmp_path):
     numbers = [int(name == "good") for name in NAMES]
     tokens, _ = still.pack_texts(tf.constant(TEXTS))
     names = tf.data.Dataset.from_tensor_slices((TEXTS, NAMES)).batch(4)
-    columns = tf.data.Dataset.from_tensor_slices({"text": TEXTS, "label": numbers}).batch(4)
+    # Labels may well stand before the texts.
+    columns = tf.data.Dataset.from_tensor_slices({"label": numbers, "text": TEXTS}).batch(4)
     ways = [
         ((TEXTS, NAMES), {"batch_size": 4}),
         ((np.array(TEXTS), np.array(numbers)), {"batch_size": 4}),
@@ -465,6 +466,8 @@ def test_wrong_questions_are_refused(classifier, options, error, message):
         ({"num_classes": True}, TypeError, "Received: num_classes=True"),
         ({}, ValueError, "Received: num_classes=None, labels=None"),
         ({"labels": "ab"}, TypeError, "Received: labels='ab'"),
+        ({"labels": {"b": 1, "a": 0}}, TypeError, "Received: labels={'b': 1, 'a': 0}"),
+        ({"labels": {"a"}}, TypeError, "Received: labels={'a'}"),
         ({"labels": ["a", "b"], "dropout": 1.5}, ValueError, "Received: dropout=1.5"),
         ({"num_classes": 2, "sequence_length": 33}, ValueError, "Received: sequence_length=33"),
         ({"num_classes": 2, "sequence_length": 0}, ValueError, "Received: sequence_length=0"),

@@ -208,6 +208,11 @@ def test_arguments_out_of_range_are_refused():
         TextEmbedder(backbone, make_tokenizer()).embed(["a", 7])
 
 
+def test_similarities_may_be_integers_and_floats(embedder):
+    columns = embedder.columns_of((["a", "b"], ["c", "d"]), [1, 0.5])
+    assert [row["label"] for row in embedder.label_rows(make_rows(**columns))] == [1.0, 0.5]
+
+
 def test_what_cannot_be_learnt_from_is_refused(embedder):
     with pytest.raises(ValueError, match="columns text$|columns text\\."):
         embedder.fit(["a", "b"])
@@ -221,6 +226,10 @@ def test_what_cannot_be_learnt_from_is_refused(embedder):
         embedder.fit((["a"], ["b"]), sample_weight=[0.5])
     with pytest.raises(ValueError, match="index 1: .* Received: 4.2"):
         embedder.fit((["a", "b"], ["b", "c"]), [0.5, 4.2])
+    for label in (4.2, float("nan")):
+        dataset = tf.data.Dataset.from_tensors(((["a"], ["b"]), [label]))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"Received:.*\s?\[{label}"):
+            embedder.evaluate(dataset, verbose=0)
     with pytest.raises(TypeError, match="index 0: .* Received: 'same'"):
         embedder.fit((["a"], ["b"]), ["same"])
     with pytest.raises(ValueError, match=r"shape \(\w+, 16\)"):

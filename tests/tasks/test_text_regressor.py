@@ -123,6 +123,11 @@ def test_wrong_labels_are_refused(regressor, double):
     dataset = tf.data.Dataset.from_tensor_slices({"text": ["a"]}).batch(1)
     with pytest.raises(ValueError, match="Received: batches with columns text"):
         regressor.evaluate(dataset, verbose=0)
+    endless = tf.data.Dataset.from_tensors((["a"], [float("inf")]))
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"finite number. Received:.*\s?\[\[inf"
+    ):
+        regressor.evaluate(endless, verbose=0)
     named = tf.data.Dataset.from_tensor_slices((["a"], ["b"])).batch(1)
     with pytest.raises(TypeError, match="of numbers. Received: dtype=string"):
         regressor.evaluate(named, verbose=0)

@@ -297,6 +297,22 @@ def test_every_way_in_gives_the_same_loss(tagger, tmp_path):
         assert tagger.evaluate(*way, return_dict=True, verbose=0) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_the_first_row_may_have_no_word(tagger):
+    wanted = tagger.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
+    found = tagger.evaluate([[], *WORDS], [[], *TAGS], return_dict=True, verbose=0)
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert tagger.tag([[], *WORDS]) == [[], *tagger.tag(WORDS)]
+
+
+def test_words_in_tensors_and_arrays_are_tagged_as_lists_are(tagger):
+    wanted = tagger.tag(WORDS)
+    assert tagger.tag(tf.ragged.constant(WORDS)) == wanted
+    square = [row[:1] for row in WORDS]
+    wanted = tagger.tag(square)
+    assert tagger.tag(tf.constant(square)) == wanted
+    assert tagger.tag(np.array(square)) == wanted
+
+
 def test_fit_splits_rows_and_says_what_it_cut(text_tokenizer):
     tagger = make_tagger(text_tokenizer)
     rows = make_rows(words=[*WORDS, ["boycott"] * 80], tags=[*TAGS, ["O"] * 80])
@@ -377,6 +393,15 @@ def test_a_second_call_traces_nothing(tagger):
     tagger.tag([["EU", "in"], ["Paris"]])
     assert [graph.experimental_get_tracing_count() for graph in tagger._graphs.values()] == counts
     assert set(counts) == {1}
+
+
+def test_predictions_of_batches_of_other_lengths_are_ragged(tagger):
+    rows = [["EU"], ["EU", "rejects", "Paris"] * 4]
+    alone = [tagger.predict([row], verbose=0)[0] for row in rows]
+    found = tagger.predict(rows, batch_size=1, verbose=0)
+    assert isinstance(found, tf.RaggedTensor) and len(set(map(len, alone))) == 2
+    for row, wanted in zip(found, alone, strict=True):
+        np.testing.assert_allclose(row, wanted, atol=1e-5)
 
 
 def test_logits_have_the_shape_that_is_told(tagger):

@@ -1,0 +1,33 @@
+"""What every task does with Keras's own methods."""
+
+import pytest
+import tensorflow as tf
+from small_encoders import NAMES, TEXTS, make_encoder, word_pieces
+
+from lmzoo.metrics import F1
+from lmzoo.tasks import MaskedLM, TextClassifier, TokenClassifier
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_task_made_under_a_strategy_is_compiled_for_it(method, own):
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    with strategy.scope():
+        classifier = TextClassifier(make_encoder(), word_pieces(), labels=["bad", "good"])
+        metrics = [F1(2)]
+    if own:
+        classifier.compile("adam", weighted_metrics=metrics)
+    getattr(classifier, method)(TEXTS, NAMES, verbose=0)
+    assert classifier.optimizer.iterations.numpy() == (method == "fit")
+
+
+def test_answers_of_a_float64_model_are_float32_too():
+    tokenizer = word_pieces()
+    tasks = [
+        TextClassifier(make_encoder(dtype="float64"), tokenizer, 2),
+        TokenClassifier(make_encoder(dtype="float64"), tokenizer, ["O", "B-X"]),
+        MaskedLM(make_encoder(dtype="float64"), tokenizer),
+    ]
+    for task in tasks:
+        answer = task.serving_functions()["serving_default"](tf.constant(["a [MASK] film"]))
+        assert answer["scores"].dtype == tf.float32, task.name
