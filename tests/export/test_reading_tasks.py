@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ServingError
+from serving_process import ServingError
 from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo

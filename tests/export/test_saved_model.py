@@ -7,8 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import CONTEXT, TEXT, ServingError, encode, make_task
+from serving_process import ServingError, encode
 from tensorflow.core.protobuf import saved_model_pb2
+from tiny_lm import CONTEXT, TEXT, make_task
 
 import lmzoo
 from lmzoo.tasks import CausalLM
