@@ -112,7 +112,7 @@ def _list_account(report):
 
 
 def convert(arguments):
-    """Opens a model and writes it as `save_pretrained` does, with its card and its licence.
+    """Opens a model and writes it as `save_pretrained` does, with card, licence and chat template.
 
     Args:
         arguments: argparse.Namespace of `lmzoo convert`.
@@ -134,7 +134,7 @@ def convert(arguments):
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify
-    from lmzoo.hub.cards import copy_card
+    from lmzoo.hub.cards import copy_texts
 
     # A wrong option is refused by `load` before a weight is read.
     chosen = {} if arguments.task is None else {"task": arguments.task}
@@ -148,7 +148,7 @@ def convert(arguments):
     chosen = {} if arguments.shard_size is None else {"shard_size": arguments.shard_size}
     with atomic_folder(out, arguments.overwrite) as new:
         save_pretrained(task, new, **chosen)
-        copy_card(folder, new)
+        copy_texts(folder, new)
     written = describe(out)
     if arguments.json:
         print_json({"written": written, "verification": account})

@@ -1,11 +1,14 @@
-"""A model's card, README.md, which anybody may have written, and its licence."""
+"""What goes with a model as text: its card, which anybody may have written, licence, template."""
 
 import re
 import shutil
 
-__all__ = ["FILES", "copy_card", "read_licence"]
+from lmzoo.json_files import read_json, write_text
 
-FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt")
+__all__ = ["FILES", "copy_texts", "read_licence"]
+
+_TEMPLATE = "chat_template.jinja"
+FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt", _TEMPLATE)
 _LARGEST_FILE = 16 << 20
 # The header stands at the top. That of the largest published cards is some kilobytes.
 _LONGEST_HEADER = 64 << 10
@@ -51,14 +54,17 @@ def read_licence(folder):
     return ", ".join(names)[:_LONGEST_LICENCE] or None
 
 
-def copy_card(folder, new):
-    """Copies the card and the licence's text, unchanged, as most licences ask for.
+def copy_texts(folder, new):
+    """Copies card and licence, unchanged, as most licences ask for, and the chat template.
+
+    A template that stands in tokenizer_config.json, as in older folders, gets a file of its own,
+    where transformers looks for it. Nothing here runs one.
 
     Args:
         folder: pathlib.Path. A model's folder, whose files have been checked.
         new: pathlib.Path. The folder to copy into.
     Raises:
-        ValueError: if one is larger than any card.
+        ValueError: if one is larger than any card, or tokenizer_config.json is broken.
     """
     for name in FILES:
         path = folder / name
@@ -71,6 +77,13 @@ def copy_card(folder, new):
                 f"has {size}."
             )
         shutil.copyfile(path, new / name)
+    if not (new / _TEMPLATE).exists() and (folder / "tokenizer_config.json").is_file():
+        template = read_json(folder / "tokenizer_config.json").get("chat_template")
+        if isinstance(template, list):
+            named = [entry for entry in template if isinstance(entry, dict)]
+            template = {entry.get("name"): entry.get("template") for entry in named}.get("default")
+        if isinstance(template, str):
+            write_text(new / _TEMPLATE, template)
 
 
 def _read_names(value, following):

@@ -22,7 +22,7 @@ def count_terms(loss, y, sample_weight):
         for one that is no mean.
     """
     reduction = getattr(loss, "reduction", "sum_over_batch_size")
-    if reduction in ("sum", "none", None):
+    if loss is None or reduction in ("sum", "none", None):
         return None
     if reduction != "mean_with_sample_weight":
         return tf.cast(tf.shape(tf.nest.flatten(y)[0])[0], tf.float32)

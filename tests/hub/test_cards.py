@@ -1,8 +1,12 @@
 """The licence line of cards as people write them."""
 
+import json
+
 import pytest
 
-from lmzoo.hub.cards import read_licence
+from lmzoo.hub.cards import copy_texts, read_licence
+
+TEMPLATE = "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}é"
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,30 @@ def test_without_a_readable_card_there_is_none(tmp_path):
     (tmp_path / "README.md").unlink()
     (tmp_path / "README.md").mkdir()
     assert read_licence(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        TEMPLATE,
+        [{"name": "rag", "template": "x"}, {"name": "default", "template": TEMPLATE}, 3],
+    ],
+)
+def test_a_chat_template_of_an_older_folder_gets_a_file_of_its_own(tmp_path, field):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    (old / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
+    copy_texts(old, new)
+    assert (new / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE
+    # One that has a file already is the one that transformers takes.
+    (old / "chat_template.jinja").write_text("newer")
+    copy_texts(old, new)
+    assert (new / "chat_template.jinja").read_text() == "newer"
+
+
+@pytest.mark.parametrize("field", [None, 3, [], [{"name": "rag", "template": "x"}], {"a": "b"}])
+def test_without_a_default_chat_template_no_file_is_written(tmp_path, field):
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
+    copy_texts(tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer_config.json"]

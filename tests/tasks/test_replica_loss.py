@@ -57,6 +57,10 @@ def test_a_sum_is_left_as_keras_has_it():
     assert loss == pytest.approx(compute_losses(lm).sum() / 2, rel=1e-5)
 
 
+def test_losses_of_layers_alone_are_left_as_keras_has_them():
+    assert count_terms(None, None, None) is None
+
+
 def test_the_loss_is_listed_once_however_often_a_task_is_compiled():
     lm = make_task()
     for _ in range(2):
