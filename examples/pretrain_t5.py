@@ -19,7 +19,7 @@ from _common import (
     read_docstrings,
     train,
 )
-from _text_to_text import learn_pieces, make_t5
+from _text_to_text import compile_as_published, learn_pieces, make_t5
 
 import lmzoo
 
@@ -50,10 +50,8 @@ def hide_spans(texts, name, tokenizer, folder, **options):
 
 
 def make_task(texts, smoke):
-    # Where there is so little text, weights that are dropped now and then keep it from learning
-    # the texts by heart.
-    encoder = make_t5(lambda: learn_pieces(texts, smoke), smoke, dropout=0.1)
-    return lmzoo.tasks.Seq2SeqLM(*encoder)
+    encoder = make_t5(lambda: learn_pieces(texts, smoke), smoke)
+    return compile_as_published(lmzoo.tasks.Seq2SeqLM(*encoder))
 
 
 def count_tokens(texts, tokenizer):
@@ -126,10 +124,10 @@ def main():
     lm = open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
     with tempfile.TemporaryDirectory() as folder:
         options = {"tokenizer": lm.tokenizer, "folder": folder}
-        data = hide_spans(texts, "training", **options, batch_size=32)
+        data = hide_spans(texts, "training", **options, batch_size=8)
         epoch = count_epochs(lm, len(data))
-        data = hide_spans(texts, "training", **options, batch_size=32, initial_epoch=epoch)
-        train(lm, data, arguments, learning_rate=3e-3, warmup=len(data))
+        data = hide_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
+        train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
         compare(lm, texts, hide_spans(held_out, "held_out", **options, batch_size=8))
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
         print(prompt, "->", answer)
