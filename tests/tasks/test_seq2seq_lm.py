@@ -390,7 +390,8 @@ def test_texts_that_do_not_fit_together_are_refused(lm, arguments, error, receiv
 
 def test_weights_for_each_token_are_refused(lm):
     weights = [[1.0, 0.5]] * len(SOURCES)
-    with pytest.raises(TypeError, match=r"index 0: A weight must be a number. Received: \[1.0, 0.5"):
+    refusal = r"index 0: A weight must be a number. Received: \[1.0, 0.5"
+    with pytest.raises(TypeError, match=refusal):
         lm.fit(SOURCES, TARGETS, sample_weight=weights, verbose=0)
     batches = tf.data.Dataset.from_tensor_slices((SOURCES, TARGETS, weights)).batch(4)
     with pytest.raises(ValueError, match="a number for each source. Received: shape=.None, 2.,? "):
