@@ -10,6 +10,7 @@ from keras import ops
 
 from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
+from lmzoo.layers.dense import Dense
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.rotary_scaling import check_rotary_scaling
@@ -135,7 +136,7 @@ class _Attention(keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _build_output(self, hidden_dim):
-        self.output_dense = keras.layers.Dense(
+        self.output_dense = Dense(
             hidden_dim,
             use_bias=self.use_output_bias,
             kernel_initializer=self.output_initializer.clone(),
@@ -153,7 +154,7 @@ class _Attention(keras.layers.Layer):
         self._head_dim = self.head_dim or hidden_dim // self.num_heads
 
     def _make_projection(self, name, num_heads, input_dim):
-        dense = keras.layers.Dense(
+        dense = Dense(
             num_heads * self._head_dim,
             use_bias=self.use_bias,
             kernel_initializer=self.initializer.clone(),

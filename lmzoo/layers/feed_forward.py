@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_rate, check_size
+from lmzoo.layers.dense import Dense
 from lmzoo.layers.precision import widen_policy
 from lmzoo.layers.shapes import flatten_positions, restore_positions
 
@@ -77,7 +78,7 @@ class FeedForward(keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=middle_policy, name="dropout")
 
     def _make_dense(self, name, size, initializer, dtype=None):
-        return keras.layers.Dense(
+        return Dense(
             size,
             use_bias=self.use_bias,
             kernel_initializer=initializer.clone(),

@@ -10,6 +10,7 @@ from lmzoo.generation import (
     make_beam_chooser,
     make_chooser,
 )
+from lmzoo.layers.dense import products_in_halves
 
 __all__ = ["Generator", "left_pad"]
 
@@ -114,7 +115,13 @@ class Generator:
 
     def advance(self, state, parameters, last_slot):
         """Goes on until `last_slot` is reached or every row is finished."""
-        return decode(self.task.step, self._chooser(parameters), state, last_slot)
+        compiles_for_cpu = self.jit_compile and not tf.config.list_logical_devices("GPU")
+        step = self._step_in_halves if compiles_for_cpu else self.task.step
+        return decode(step, self._chooser(parameters), state, last_slot)
+
+    def _step_in_halves(self, *inputs):
+        with products_in_halves():
+            return self.task.step(*inputs)
 
     def _generate(self, token_ids, padding_mask, parameters, room):
         room = tf.shape(room)[0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 PROMPTS = ["def main(", "", "我喜欢编程。", "The quick brown"]
 
@@ -207,6 +208,33 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
     lm.generate("The", max_new_tokens=2, jit_compile=False)
     compiled = [key[-1] for key in lm._graphs if key[0] == "generate"]
     assert compiled == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("jit_compile", "devices", "has_halves"),
+    [(True, [], True), (False, [], False), (True, ["GPU:0"], False)],
+)
+def test_a_step_that_xla_compiles_for_a_cpu_has_its_products_in_halves(
+    lm, monkeypatch, jit_compile, devices, has_halves
+):
+    from lmzoo.generation import GenerationOptions
+    from lmzoo.layers.dense import _in_halves
+    from lmzoo.tasks.generator import Generator
+
+    step, seen = lm.step, []
+
+    def note_step(*inputs):
+        seen.append(_in_halves.get())
+        return step(*inputs)
+
+    monkeypatch.setattr(lm, "step", note_step)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    generator = Generator(lm, GenerationOptions(max_new_tokens=2), jit_compile)
+    parameters = GenerationOptions().make_parameters(1)
+    generator.generate(tf.constant([[1, 1, 1]]), tf.fill([1, 3], True), parameters)
+    # The prompt is read at once, whoever compiles.
+    assert seen[0] is False
+    assert set(seen[1:]) == {has_halves}
 
 
 def test_a_prompt_may_fill_the_context_but_not_exceed_it(make_lm):
