@@ -7,7 +7,13 @@ One docstring in five is held out. The T5 has fresh weights, or those of
 import re
 
 from _common import make_parser, open_or_make, parse, print_figures, read_pairs, train
-from _text_to_text import add_backbone, learn_pieces, make_t5, write_answers
+from _text_to_text import (
+    add_backbone,
+    compile_as_published,
+    learn_pieces,
+    make_t5,
+    write_answers,
+)
 
 import lmzoo
 
@@ -21,12 +27,9 @@ BODY = (
 def make_task(pairs, arguments):
     texts = (text for pair in pairs for text in pair)
     encoder = make_t5(
-        lambda: learn_pieces(texts, arguments.smoke),
-        arguments.smoke,
-        arguments.backbone,
-        dropout=0.1,
+        lambda: learn_pieces(texts, arguments.smoke), arguments.smoke, arguments.backbone
     )
-    return lmzoo.tasks.Seq2SeqLM(*encoder, prefix="summarize: ")
+    return compile_as_published(lmzoo.tasks.Seq2SeqLM(*encoder, prefix="summarize: "))
 
 
 def cut_bodies(lm, bodies):
@@ -72,7 +75,7 @@ def main():
     lm = open_or_make(arguments, lambda: make_task(training, arguments))
     bodies = cut_bodies(lm, [body for _, body in training])
     rows = lmzoo.data.make_rows(source=bodies, target=[first for first, _ in training])
-    train(lm, rows, arguments, learning_rate=1e-3, warmup=200)
+    train(lm, rows, arguments, learning_rate=3e-2, warmup=200)
     compare(lm, held_out)
     print(BODY, "->", lm.generate(BODY, max_new_tokens=MAX_NEW_TOKENS))
 
