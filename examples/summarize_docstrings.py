@@ -26,8 +26,12 @@ BODY = (
 
 def make_task(pairs, arguments):
     texts = (text for pair in pairs for text in pair)
+    # So few pairs would soon be known by heart.
     encoder = make_t5(
-        lambda: learn_pieces(texts, arguments.smoke), arguments.smoke, arguments.backbone
+        lambda: learn_pieces(texts, arguments.smoke),
+        arguments.smoke,
+        arguments.backbone,
+        dropout=0.1,
     )
     return compile_as_published(lmzoo.tasks.Seq2SeqLM(*encoder, prefix="summarize: "))
 
