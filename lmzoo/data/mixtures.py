@@ -1,5 +1,6 @@
 """Several tasks as one, at chosen rates: each row is found by its number."""
 
+import dataclasses
 import numbers
 
 from lmzoo.data.checks import check_seed
@@ -145,50 +146,50 @@ class _Mixture:
             num_left -= count
 
 
+@dataclasses.dataclass(frozen=True)
 class _TextTask:
     """Rows of text, in another random order each time that all were used."""
 
-    def __init__(self, rows, prefix, name):
-        self.name = name
-        self._rows = rows
-        self._prefix = prefix
+    rows: Rows
+    prefix: str
+    name: str
 
     def __len__(self):
-        return len(self._rows)
+        return len(self.rows)
 
     def row(self, use, seed):
-        row = self._rows[self._find(use, seed)]
+        row = self.rows[self._find(use, seed)]
         for name in ("source", "target"):
             if not isinstance(row[name], str):
                 raise TypeError(
                     f"{self.place(use, seed)}: `{name}` must be a string. Received: "
                     f"{row[name]!r}. Convert it with `with_column`."
                 )
-        return {"source": self._prefix + row["source"], "target": row["target"]}
+        return {"source": self.prefix + row["source"], "target": row["target"]}
 
     def place(self, use, seed):
-        return f"{self.name}, {self._rows.place(self._find(use, seed))}"
+        return f"{self.name}, {self.rows.place(self._find(use, seed))}"
 
     def _find(self, use, seed):
         epoch, index = divmod(use, len(self))
         return int(shuffled([index], len(self), seed, epoch)[0])
 
 
+@dataclasses.dataclass(frozen=True)
 class _WindowTask:
     """Windows of a token stream, which have an order and draws of their own in each epoch."""
 
-    def __init__(self, examples, prefix, name):
-        self.name = name
-        self._examples = examples
-        self._prefix = prefix
+    examples: Seq2SeqExamples
+    prefix: str
+    name: str
 
     def __len__(self):
-        return self._examples.num_examples
+        return self.examples.num_examples
 
     def row(self, use, seed):
-        source, target = self._examples.pair(*divmod(use, len(self)))
+        source, target = self.examples.pair(*divmod(use, len(self)))
         return {
-            "source": self._prefix,
+            "source": self.prefix,
             "source_token_ids": source,
             "target_token_ids": target,
         }

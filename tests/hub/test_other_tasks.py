@@ -186,7 +186,11 @@ def test_a_head_that_lacks_a_tensor_is_a_fresh_one(tmp_path):
         del tensors["cls.predictions.transform.dense.bias"]
 
     folder = write_folder(tmp_path / "a", "bert", "ForMaskedLM", drop, architectures=None)
-    open_as(folder, "MaskedLM")
+    assert not any(path.startswith("head/") for path in plan_for(folder, "MaskedLM").recipes)
+    opened = open_as(folder, "MaskedLM")
+    file_bias = read_folder("bert", "ForMaskedLM")[1]["cls.predictions.bias"]
+    assert np.any(file_bias)
+    np.testing.assert_array_equal(opened.head.bias, np.zeros_like(file_bias))
 
 
 @pytest.mark.parametrize("task", ["TokenClassifier", "QuestionAnswerer"])
