@@ -1,8 +1,9 @@
 """Reusable Keras layers for language models; each works alone in any Keras model."""
 
-from lmzoo.layers.attention import CrossAttention, SelfAttention, attend
+from lmzoo.layers.attention import CrossAttention, SelfAttention
 from lmzoo.layers.blocks import TransformerBlock
 from lmzoo.layers.cache import init_cache, update_cache, write_mask
+from lmzoo.layers.dot_product import attend
 from lmzoo.layers.embedding import TokenEmbedding
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.heads import ClassificationHead, MaskedLMHead
