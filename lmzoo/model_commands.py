@@ -134,7 +134,7 @@ def convert(arguments):
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify
-    from lmzoo.hub.cards import copy_texts
+    from lmzoo.hub.files.cards import copy_texts
 
     # A wrong option is refused by `load` before a weight is read.
     chosen = {} if arguments.task is None else {"task": arguments.task}

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "tokenizers": set(),
     "data": {"tokenizers"},
     "metrics": set(),
-    "generation": set(),
+    "generation": {"layers", "data", "tokenizers"},
     "tasks": {"layers", "data", "metrics", "generation"},
     "hub": {"models", "tasks", "tokenizers"},
     "training": {"tasks", "data", "metrics"},

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
-from lmzoo.tasks.generation_defaults import check_defaults
-from lmzoo.tasks.generator import Generator, left_pad
+from lmzoo.generation.defaults import check_defaults
+from lmzoo.generation.generator import Generator, left_pad
 
 __all__ = ["export_saved_model"]
 

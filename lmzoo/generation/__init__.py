@@ -1,10 +1,10 @@
 """Choosing one token after another: the rules, the loop, beam search."""
 
 from lmzoo.generation.beam import BeamResults, best_beams, init_beams, make_beam_chooser
-from lmzoo.generation.choose import Rules, make_chooser
-from lmzoo.generation.decode import DecodeState, append_tokens, decode, init_state
+from lmzoo.generation.loop import DecodeState, append_tokens, decode, init_state
 from lmzoo.generation.options import GenerationOptions
-from lmzoo.generation.stop import StopStrings, TextStart
+from lmzoo.generation.selection import Rules, make_chooser
+from lmzoo.generation.stop_strings import StopStrings, TextStart
 
 __all__ = [
     "BeamResults",

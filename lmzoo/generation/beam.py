@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lmzoo.generation.choose import apply_prohibitions
-from lmzoo.generation.decode import append_tokens
+from lmzoo.generation.loop import append_tokens
+from lmzoo.generation.selection import apply_prohibitions
 
 __all__ = ["BeamResults", "best_beams", "init_beams", "make_beam_chooser"]
 
@@ -91,7 +91,7 @@ def init_beams(state, num_beams):
 
 
 def make_beam_chooser(rules, parameters, num_beams, early_stopping=False, find_stop=None):
-    """A chooser for `lmzoo.generation.decode` over a state that `init_beams` made.
+    """A chooser for `lmzoo.generation.loop` over a state that `init_beams` made.
 
     Args:
         rules: Rules. `sampled` is not read.

@@ -6,7 +6,7 @@ import random
 
 import tensorflow as tf
 
-from lmzoo.generation.choose import Rules
+from lmzoo.generation.selection import Rules
 
 __all__ = ["GenerationOptions"]
 

@@ -17,11 +17,11 @@ __all__ = [
 
 _HOMES = {
     "describe": "lmzoo.hub.describing",
-    "find_folder": "lmzoo.hub.sources",
-    "from_keras_hub": "lmzoo.hub.keras_hub",
+    "find_folder": "lmzoo.hub.remote.sources",
+    "from_keras_hub": "lmzoo.hub.keras_hub.conversion",
     "load": "lmzoo.hub.loading",
     "save_pretrained": "lmzoo.hub.saving",
-    "to_keras_hub": "lmzoo.hub.keras_hub",
+    "to_keras_hub": "lmzoo.hub.keras_hub.conversion",
     "verify": "lmzoo.hub.verifying",
 }
 

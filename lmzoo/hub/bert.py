@@ -1,7 +1,7 @@
 """BERT, RoBERTa and DistilBERT in Hugging Face's words: the keys of config.json."""
 
 from lmzoo.hub.bert_variables import MAX_SIZES
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 
 __all__ = ["MODEL_TYPES", "find_model_type", "make_arguments", "make_config"]
 

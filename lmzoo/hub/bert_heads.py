@@ -1,7 +1,7 @@
 """Which head an encoder's config.json asks for, with its labels."""
 
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
-from lmzoo.hub.task_options import name_task
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.task_options import name_task
 
 __all__ = [
     "HIDDEN_ACTIVATIONS",

@@ -3,7 +3,7 @@
 import re
 
 from lmzoo.hub.accounts import TIED, find_ignored
-from lmzoo.hub.recipes import make_recipes
+from lmzoo.hub.tensor_mapping import make_recipes
 
 __all__ = [
     "HEAD_TENSORS",

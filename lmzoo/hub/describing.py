@@ -2,15 +2,15 @@
 
 import math
 
-from lmzoo.hub.cards import read_licence
-from lmzoo.hub.config_files import check_model_type, read_config
-from lmzoo.hub.folders import check_folder
+from lmzoo.hub.files.cards import read_licence
+from lmzoo.hub.files.config import check_model_type, read_config
+from lmzoo.hub.files.folders import check_folder
+from lmzoo.hub.files.shards import find_files, find_weights
+from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files, count_pieces
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.remote_headers import find_remote_weights
-from lmzoo.hub.shards import find_files, find_weights
-from lmzoo.hub.sources import find_folder, find_name
-from lmzoo.hub.vocabulary_sizes import check_vocabulary_files, count_pieces
+from lmzoo.hub.remote.headers import find_remote_weights
+from lmzoo.hub.remote.sources import find_folder, find_name
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
 __all__ = ["describe"]

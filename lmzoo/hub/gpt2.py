@@ -1,8 +1,8 @@
 """GPT-2 in Hugging Face's words: its config keys and its tensor names."""
 
-from lmzoo.hub import recipes
+from lmzoo.hub import tensor_mapping as recipes
 from lmzoo.hub.accounts import TIED, find_ignored
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 
 __all__ = ["fits", "make_arguments", "make_config", "make_recipes", "read_names"]

@@ -1,7 +1,7 @@
 """Llama, Qwen2 and Mistral in Hugging Face's words: config keys and tensor names."""
 
-from lmzoo.hub import recipes
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub import tensor_mapping as recipes
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 from lmzoo.hub.rotary_fields import make_rotary_config, read_rotary
 

@@ -2,7 +2,7 @@
 
 from lmzoo.hub.bert_heads import name_head, read_labels
 from lmzoo.hub.bert_variables import MAX_SIZES
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.own_layout import (
     ACTIVATIONS,
     BACKBONE,

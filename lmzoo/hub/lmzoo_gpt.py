@@ -1,7 +1,7 @@
 """A GPT that no layout of transformers expresses: our own arguments and our own variable paths."""
 
 from lmzoo.hub import own_layout
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
 from lmzoo.hub.rotary_fields import read_scaling
 

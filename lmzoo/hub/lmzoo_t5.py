@@ -1,6 +1,6 @@
 """A T5 that no layout of transformers expresses: our own arguments and our own variable paths."""
 
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.own_layout import (
     ACTIVATIONS,
     BACKBONE,

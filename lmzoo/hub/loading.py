@@ -9,16 +9,16 @@ import keras
 import tensorflow as tf
 
 from lmzoo import tasks
-from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.folders import check_folder
-from lmzoo.hub.generation_files import read_generation
-from lmzoo.hub.model_tokenizers import open_tokenizer
+from lmzoo.hub.files.config import check_model_type, read_config
+from lmzoo.hub.files.folders import check_folder
+from lmzoo.hub.files.generation_config import read_generation
+from lmzoo.hub.files.model_tokenizers import open_tokenizer
+from lmzoo.hub.files.shards import find_weights
+from lmzoo.hub.files.weights import check_weights, read_ahead, set_variables
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.shards import find_weights
-from lmzoo.hub.sources import find_folder
-from lmzoo.hub.weight_files import check_weights, read_ahead, set_variables
+from lmzoo.hub.remote.sources import find_folder
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]

@@ -7,9 +7,9 @@ from lmzoo.hub.bert_heads import (
     make_architecture,
 )
 from lmzoo.hub.bert_tensors import is_head_tensor
+from lmzoo.hub.files.sentence_transformers import read_embedding
 from lmzoo.hub.plans import make_plan
-from lmzoo.hub.recipes import tensor_shapes
-from lmzoo.hub.sentence_transformers import read_embedding
+from lmzoo.hub.tensor_mapping import tensor_shapes
 
 __all__ = ["ENCODER_TASKS", "make_folder_plan"]
 

@@ -1,6 +1,6 @@
 """What the model types of lmzoo itself share: a backbone's arguments, whole, and our own paths."""
 
-from lmzoo.hub.recipes import Recipe
+from lmzoo.hub.tensor_mapping import Recipe
 
 __all__ = [
     "ACTIVATIONS",

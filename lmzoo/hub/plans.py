@@ -15,9 +15,9 @@ from lmzoo.hub import (
 )
 from lmzoo.hub.bert_variables import head_shapes, variable_shapes
 from lmzoo.hub.families import ARCHITECTURES, DECODERS
+from lmzoo.hub.files.task_options import read_task_options
 from lmzoo.hub.gpt_variables import variable_shapes as decoder_shapes
 from lmzoo.hub.t5_variables import variable_shapes as t5_shapes
-from lmzoo.hub.task_options import read_task_options
 
 __all__ = ["MODEL_TYPES", "Plan", "make_plan"]
 

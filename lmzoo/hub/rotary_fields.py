@@ -1,6 +1,6 @@
 """How a config says which rotary angles a model has: transformers' words, old and new, and ours."""
 
-from lmzoo.hub.fields import read_choice, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_number, read_size
 
 __all__ = ["make_rotary_config", "read_rotary", "read_scaling"]
 

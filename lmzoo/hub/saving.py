@@ -4,14 +4,14 @@ import json
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
-from lmzoo.hub.config_files import read_config
-from lmzoo.hub.generation_files import GENERATION, make_generation_config, read_generation
+from lmzoo.hub.files.config import read_config
+from lmzoo.hub.files.generation_config import GENERATION, make_generation_config, read_generation
+from lmzoo.hub.files.sentence_transformers import write_embedding
+from lmzoo.hub.files.shards import read_shard_size
+from lmzoo.hub.files.task_options import make_task_options, name_task
+from lmzoo.hub.files.tokenizers import save_tokenizer
+from lmzoo.hub.files.weights import write_weights
 from lmzoo.hub.plans import make_plan
-from lmzoo.hub.sentence_transformers import write_embedding
-from lmzoo.hub.shards import read_shard_size
-from lmzoo.hub.task_options import make_task_options, name_task
-from lmzoo.hub.tokenizer_files import save_tokenizer
-from lmzoo.hub.weight_files import write_weights
 from lmzoo.models import BertBackbone, T5Backbone
 
 __all__ = ["save_pretrained"]

@@ -1,6 +1,6 @@
 """T5, T5 1.1, Flan-T5 and mT5 in Hugging Face's words: the keys of config.json."""
 
-from lmzoo.hub.fields import read_choice, read_flag, read_number, read_size
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.t5_variables import MAX_SIZES
 
 __all__ = [

@@ -1,7 +1,7 @@
 """What transformers calls the tensors of a T5."""
 
 from lmzoo.hub.accounts import TIED, find_ignored
-from lmzoo.hub.recipes import make_recipes
+from lmzoo.hub.tensor_mapping import make_recipes
 
 __all__ = ["make_t5_recipes", "read_names"]
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from lmzoo.hub.accounts import TIED, find_ignored
-from lmzoo.hub.config_files import check_model_type, read_config
 from lmzoo.hub.describing import describe
+from lmzoo.hub.files.config import check_model_type, read_config
+from lmzoo.hub.files.safetensors import FLOATS, read_tensor
+from lmzoo.hub.files.shards import find_weights
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.recipes import tensor_shapes
-from lmzoo.hub.safetensors_files import FLOATS, read_tensor
-from lmzoo.hub.shards import find_weights
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote.sources import find_folder
+from lmzoo.hub.tensor_mapping import tensor_shapes
 
 __all__ = ["verify"]
 
@@ -139,7 +139,7 @@ def _check_tokenizer(folder, tokenizer, plan):
     if words and words > highest:
         return [f"the tokenizer has {words} words and the model {highest}"]
     # It needs TensorFlow, and most folders that are only looked at have none.
-    from lmzoo.hub.model_tokenizers import open_tokenizer
+    from lmzoo.hub.files.model_tokenizers import open_tokenizer
 
     try:
         open_tokenizer(folder, plan)

@@ -1,18 +1,18 @@
 """Backbone, head and tokenizer together: something to fit, save and export."""
 
-from lmzoo.tasks.answer_loss import AnswerLoss
 from lmzoo.tasks.causal_lm import CausalLM
 from lmzoo.tasks.embedding_index import EmbeddingIndex
+from lmzoo.tasks.losses.answer import AnswerLoss
+from lmzoo.tasks.losses.similarity import SimilarityLoss
+from lmzoo.tasks.losses.token import TokenCrossentropy
 from lmzoo.tasks.masked_lm import MaskedLM
 from lmzoo.tasks.question_answerer import QuestionAnswerer
 from lmzoo.tasks.seq2seq_lm import Seq2SeqLM
-from lmzoo.tasks.similarity_loss import SimilarityLoss
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
 from lmzoo.tasks.text_embedder import TextEmbedder
 from lmzoo.tasks.text_regressor import TextRegressor
 from lmzoo.tasks.token_classifier import TokenClassifier
-from lmzoo.tasks.token_loss import TokenCrossentropy
 from lmzoo.tasks.zero_shot_classifier import ZeroShotClassifier
 
 __all__ = [

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.generation.generator import left_pad
+from lmzoo.generation.text_generation import TextGeneration
+from lmzoo.generation.token_texts import need_tokenizer
 from lmzoo.metrics import Perplexity
-from lmzoo.tasks.generator import left_pad
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_generation import TextGeneration
-from lmzoo.tasks.token_texts import need_tokenizer
 
 __all__ = ["CausalLM"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lmzoo.tasks.text_batches import list_texts
+from lmzoo.data.rows.texts import list_texts
 
 __all__ = ["EmbeddingIndex"]
 

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from lmzoo.data.masking import Masking
-from lmzoo.data.packing import pack
+from lmzoo.data.corpus.packing import pack
+from lmzoo.data.objectives.masking import Masking
 from lmzoo.layers import MaskedLMHead
 from lmzoo.metrics import Accuracy
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["MaskedLM"]
 

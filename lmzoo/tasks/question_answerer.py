@@ -8,19 +8,19 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from lmzoo.data.rows import Rows
-from lmzoo.data.windows import Windows, label_windows, window_rows
+from lmzoo.data.rows.context_windows import Windows, label_windows, window_rows
+from lmzoo.data.rows.rows import Rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
-from lmzoo.tasks.answer_loss import AnswerLoss
-from lmzoo.tasks.answer_rows import check_answers, first_answers, read_answers
-from lmzoo.tasks.answer_search import AnswerSearch
-from lmzoo.tasks.cut_report import CutReport
+from lmzoo.tasks.discriminative.answer_rows import check_answers, first_answers, read_answers
+from lmzoo.tasks.discriminative.answer_search import AnswerSearch
+from lmzoo.tasks.discriminative.text_arguments import is_raw, name_columns, widen_numbers
+from lmzoo.tasks.discriminative.text_batches import run_in_batches
+from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.discriminative.truncation import CutReport
+from lmzoo.tasks.losses.answer import AnswerLoss
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import is_raw, name_columns, widen_numbers
-from lmzoo.tasks.text_batches import run_in_batches
-from lmzoo.tasks.text_datasets import check_strings
-from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["QuestionAnswerer"]
 

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.generation.generator import left_pad
+from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.metrics import Perplexity
-from lmzoo.tasks.generator import left_pad
+from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.losses.token import TokenCrossentropy
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_datasets import check_strings
-from lmzoo.tasks.text_generation import TextGeneration
-from lmzoo.tasks.text_input import Example, TextInput
-from lmzoo.tasks.token_loss import TokenCrossentropy
 
 __all__ = ["Seq2SeqLM"]
 

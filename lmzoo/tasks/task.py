@@ -5,7 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from lmzoo.tasks.replica_loss import LossTracker, count_terms, sum_over_replicas
+from lmzoo.tasks.losses.replicas import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
 

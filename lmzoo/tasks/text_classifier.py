@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from lmzoo.metrics import Accuracy
-from lmzoo.tasks.label_answers import check_label_choice, choose_labels
-from lmzoo.tasks.labels import LabelSet, to_float_rows
-from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.discriminative.label_predictions import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.labels import LabelSet, to_float_rows
+from lmzoo.tasks.discriminative.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.discriminative.text_arguments import unwrap_label
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import unwrap_label
-from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextClassifier"]
 

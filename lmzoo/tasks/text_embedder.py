@@ -8,10 +8,10 @@ from lmzoo.layers import at_least_float32, pool
 from lmzoo.layers.checks import check_positive
 from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
-from lmzoo.tasks.similarity_loss import SimilarityLoss, compute_similarities, rank_candidates
+from lmzoo.tasks.discriminative.text_arguments import unwrap_label, widen_numbers
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.losses.similarity import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import unwrap_label, widen_numbers
-from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextEmbedder"]
 

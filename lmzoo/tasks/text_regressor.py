@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from lmzoo.layers.checks import check_size
 from lmzoo.metrics import PearsonCorrelation
-from lmzoo.tasks.labels import to_float_rows
-from lmzoo.tasks.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.discriminative.labels import to_float_rows
+from lmzoo.tasks.discriminative.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.discriminative.text_arguments import unwrap_label, widen_numbers
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import unwrap_label, widen_numbers
-from lmzoo.tasks.text_input import Example, TextInput
 
 __all__ = ["TextRegressor"]
 

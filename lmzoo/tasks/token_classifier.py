@@ -3,21 +3,22 @@
 import keras
 import tensorflow as tf
 
-from lmzoo.data.packing import pack
+from lmzoo.data.corpus.packing import pack
+from lmzoo.data.rows.texts import list_arrays
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import Accuracy, SpanF1
-from lmzoo.tasks.labels import LabelSet
-from lmzoo.tasks.tagging import (
+from lmzoo.tasks.discriminative.labels import LabelSet
+from lmzoo.tasks.discriminative.tagging import (
     TagScheme,
     decode_spans,
     find_first_pieces,
     find_solid_pieces,
 )
+from lmzoo.tasks.discriminative.text_arguments import read_weight
+from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.discriminative.word_packing import as_ragged, check_lengths, pack_words
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_arguments import list_arrays, read_weight
-from lmzoo.tasks.text_datasets import check_strings
-from lmzoo.tasks.text_input import Example, TextInput
-from lmzoo.tasks.word_packing import as_ragged, check_lengths, pack_words
 
 __all__ = ["TokenClassifier"]
 

@@ -2,12 +2,13 @@
 
 import tensorflow as tf
 
+from lmzoo.data.rows.texts import list_texts
 from lmzoo.layers.checks import check_size
-from lmzoo.tasks.cut_report import CutReport
-from lmzoo.tasks.label_answers import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.label_predictions import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.text_batches import run_in_batches
+from lmzoo.tasks.discriminative.truncation import CutReport
+from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
-from lmzoo.tasks.text_batches import list_texts, run_in_batches
-from lmzoo.tasks.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 
 __all__ = ["ZeroShotClassifier"]
 

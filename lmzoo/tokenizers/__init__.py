@@ -1,7 +1,7 @@
 """From text to token ids and back, inside the graph."""
 
-from lmzoo.tokenizers.byte_pair import BytePairTokenizer
-from lmzoo.tokenizers.sentence_piece import SentencePieceTokenizer
-from lmzoo.tokenizers.word_piece import WordPieceTokenizer
+from lmzoo.tokenizers.byte_pair.tokenizer import BytePairTokenizer
+from lmzoo.tokenizers.sentence_piece.tokenizer import SentencePieceTokenizer
+from lmzoo.tokenizers.word_piece.tokenizer import WordPieceTokenizer
 
 __all__ = ["BytePairTokenizer", "SentencePieceTokenizer", "WordPieceTokenizer"]

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.segments import find_segments
+from lmzoo.tokenizers.ragged_rows import find_segments
 
 __all__ = ["SpecialTokenFinder"]
 

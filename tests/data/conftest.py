@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from byte_tokenizer import ByteTokenizer
+
+from tests.data.byte_tokenizer import ByteTokenizer
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """A tokenizer for tests with what T5 needs: bytes, then an end, a padding and 100 sentinels."""
 
-from byte_tokenizer import ByteTokenizer
+from tests.data.byte_tokenizer import ByteTokenizer
 
 END, PAD, FIRST_SENTINEL, NUM_SENTINELS = 256, 257, 258, 100
 

@@ -1,8 +1,8 @@
 import pytest
-from serving_process import serve
-from tiny_lm import TEXT, make_task
 
 import lmzoo
+from tests.export.serving_process import serve
+from tests.export.tiny_lm import TEXT, make_task
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from serving_process import ServingError
 from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.export import check
 from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
 from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
+from tests.export.serving_process import ServingError
 
 # One of the texts is too long on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:.*were cut to that")

@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from serving_process import ServingError, encode
 from tensorflow.core.protobuf import saved_model_pb2
-from tiny_lm import CONTEXT, TEXT, make_task
 
 import lmzoo
 from lmzoo.tasks import CausalLM
+from tests.export.serving_process import ServingError, encode
+from tests.export.tiny_lm import CONTEXT, TEXT, make_task
 
 PROMPTS = ["a cat", "", "the rat ate", "naïve 猫 🙂", "  two  spaces\n", "that hat on", "x"]
 GREEDY = {

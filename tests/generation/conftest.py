@@ -1,6 +1,7 @@
 import pytest
 import tensorflow as tf
-import tiny
+
+from tests.generation import tiny
 
 
 @pytest.fixture(scope="session")

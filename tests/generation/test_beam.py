@@ -2,13 +2,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
 import tensorflow as tf
-import tiny
 
 from lmzoo.generation import best_beams, init_beams, make_beam_chooser
 from lmzoo.models import GPTBackbone
+from tests.generation import oracle, tiny
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "generation.npz")
 RECORD = json.loads(str(GOLDEN["record"]))

@@ -17,9 +17,10 @@ import tempfile
 import numpy as np
 import torch
 import transformers
-from make_llama_golden import CLASSES, PROMPTS, in_float64
-from make_t5_golden import forward_in_float64
 from transformers.models.t5 import modeling_t5
+
+from tests.golden.make_llama_golden import CLASSES, PROMPTS, in_float64
+from tests.golden.make_t5_golden import forward_in_float64
 
 FOLDER = pathlib.Path(__file__).parent
 ENDS = [9, 44, 52, 83, 84]

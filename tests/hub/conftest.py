@@ -5,7 +5,8 @@ import types
 
 import pytest
 import safetensors.numpy
-from fake_hub import serve
+
+from tests.hub.fake_hub import serve
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "gpt2"
 

@@ -10,9 +10,10 @@ import struct
 
 import numpy as np
 import safetensors.numpy
-from golden_encoders import write_folder as write_encoder
-from golden_t5 import write_folder as write_t5
-from hostile_safetensors import LIES, entry, make_file
+
+from tests.hub.golden_encoders import write_folder as write_encoder
+from tests.hub.golden_t5 import write_folder as write_t5
+from tests.hub.hostile_safetensors import LIES, entry, make_file
 
 GPT2 = pathlib.Path(__file__).parents[1] / "golden" / "gpt2"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

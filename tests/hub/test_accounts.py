@@ -1,12 +1,12 @@
 """The lists of what is ignored: they catch what old files carry and no weight of a model."""
 
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_folder
-from golden_t5 import read_tensors
 
 from lmzoo.hub import plans
 from lmzoo.hub.accounts import IGNORED, TIED, find_ignored
 from lmzoo.hub.published import ENTRIES
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_folder
+from tests.hub.golden_t5 import read_tensors
 
 
 @pytest.mark.parametrize(

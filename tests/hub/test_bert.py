@@ -1,10 +1,10 @@
 """The config.json of three encoders, field by field."""
 
 import pytest
-from golden_encoders import FAMILIES, read_folder
 
 from lmzoo.hub import bert
 from lmzoo.models import BertBackbone
+from tests.hub.golden_encoders import FAMILIES, read_folder
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 BERT_SIZES = {

@@ -1,9 +1,9 @@
 """Which head a config.json asks for."""
 
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_folder
 
 from lmzoo.hub import bert, bert_heads
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_folder
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 LABELS = ["bad", "so so", "good"]

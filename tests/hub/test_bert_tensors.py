@@ -5,7 +5,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_encoders import (
+
+from lmzoo.hub import bert, bert_heads
+from lmzoo.hub.bert_tensors import find_pooler, make_encoder_recipes, read_names
+from lmzoo.hub.bert_variables import head_shapes, variable_shapes
+from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.files.config import read_config
+from lmzoo.hub.files.shards import find_weights
+from lmzoo.hub.files.weights import check_weights, read_weights, write_weights
+from lmzoo.hub.tensor_mapping import split_variable
+from lmzoo.layers import ClassificationHead, MaskedLMHead, pool
+from lmzoo.models import BertBackbone
+from tests.hub.golden_encoders import (
     FAMILIES,
     HEADS,
     PATTERNS,
@@ -14,17 +25,6 @@ from golden_encoders import (
     read_folder,
     write_folder,
 )
-
-from lmzoo.hub import bert, bert_heads
-from lmzoo.hub.bert_tensors import find_pooler, make_encoder_recipes, read_names
-from lmzoo.hub.bert_variables import head_shapes, variable_shapes
-from lmzoo.hub.config_files import read_config
-from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.recipes import split_variable
-from lmzoo.hub.shards import find_weights
-from lmzoo.hub.weight_files import check_weights, read_weights, write_weights
-from lmzoo.layers import ClassificationHead, MaskedLMHead, pool
-from lmzoo.models import BertBackbone
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_head = pytest.mark.parametrize("head", HEADS)

@@ -2,14 +2,14 @@
 
 import json
 
-import golden_t5
 import numpy as np
 import pytest
-from golden_encoders import FAMILIES, GOLDEN, HEADS, write_folder
-from golden_t5 import write_folder as write_decoder
 
 from lmzoo.hub.describing import describe
-from lmzoo.hub.safetensors_files import write_tensors
+from lmzoo.hub.files.safetensors import write_tensors
+from tests.hub import golden_t5
+from tests.hub.golden_encoders import FAMILIES, GOLDEN, HEADS, write_folder
+from tests.hub.golden_t5 import write_folder as write_decoder
 
 
 @pytest.fixture

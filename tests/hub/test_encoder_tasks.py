@@ -5,7 +5,6 @@ import pathlib
 
 import numpy as np
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 import lmzoo
 from lmzoo.models import BertBackbone
@@ -17,6 +16,7 @@ from lmzoo.tasks import (
     TextRegressor,
     TokenClassifier,
 )
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 WITH_TASKS = [head for head in HEADS if head != "Model"]
 every_family = pytest.mark.parametrize("family", FAMILIES)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from hostile_folders import HOSTILE, write_good
+
+from tests.hub.hostile_folders import HOSTILE, write_good
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the peak of a process's memory is read from /proc"

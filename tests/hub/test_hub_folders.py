@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from lmzoo.hub.folders import check_file, check_folder
+from lmzoo.hub.files.folders import check_file, check_folder
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import pytest
-from fake_hub import INDEX, NAME, make_shards
 from safetensors.numpy import save
 
-from lmzoo.hub import sources
 from lmzoo.hub.describing import describe
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote import sources
+from lmzoo.hub.remote.sources import find_folder
+from tests.hub.fake_hub import INDEX, NAME, make_shards
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 

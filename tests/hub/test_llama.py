@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_t5 import project, read_expected, write_folder
 
 import lmzoo
 from lmzoo.hub import llama, lmzoo_gpt
 from lmzoo.hub.families import DECODERS, family_of, variables_by_path
 from lmzoo.hub.gpt_variables import variable_shapes
-from lmzoo.hub.recipes import split_variable
+from lmzoo.hub.tensor_mapping import split_variable
 from lmzoo.layers import attention
+from tests.hub.golden_t5 import project, read_expected, write_folder
 
 FAMILIES = llama.MODEL_TYPES
 PATTERNS = ("full", "right", "left")

@@ -4,11 +4,11 @@ import json
 import shutil
 
 import pytest
-from golden_t5 import GOLDEN, write_folder
 
 import lmzoo
 from lmzoo.hub import describe
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+from tests.hub.golden_t5 import GOLDEN, write_folder
 
 FAMILIES = ("llama3", "qwen2", "mistral")
 OWN = ("expected.json", "weights.npz", "config.json")

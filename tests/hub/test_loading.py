@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
-from fake_hub import NAME
 
 import lmzoo
 from lmzoo.hub import loading
 from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.tokenizer_files import load_tokenizer
+from lmzoo.hub.files.tokenizers import load_tokenizer
+from tests.hub.fake_hub import NAME
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
 CHILD = """

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 import lmzoo
-from lmzoo.hub.config_files import read_config
+from lmzoo.hub.files.config import read_config
+from lmzoo.hub.files.shards import find_weights
 from lmzoo.hub.other_tasks import make_folder_plan
-from lmzoo.hub.shards import find_weights
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 LABELS = ["a", "b", "c", "d"]

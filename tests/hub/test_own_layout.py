@@ -3,7 +3,7 @@
 import pytest
 
 from lmzoo.hub import own_layout
-from lmzoo.hub.recipes import tensor_shapes
+from lmzoo.hub.tensor_mapping import tensor_shapes
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 BACKBONES = (

@@ -6,16 +6,15 @@
 import math
 import shutil
 
-import golden_encoders
-import golden_t5
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_encoders import GOLDEN, HEADS
 
 import lmzoo
 from lmzoo.hub.plans import MODEL_TYPES
+from tests.hub import golden_encoders, golden_t5
+from tests.hub.golden_encoders import GOLDEN, HEADS
 
 TABLE = GOLDEN / "PARITY.md"
 ENCODERS, DECODERS = tuple(golden_encoders.FAMILIES), ("gpt2", "llama", "qwen2", "mistral")

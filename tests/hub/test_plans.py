@@ -1,9 +1,9 @@
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_folder
 
 from lmzoo.hub import gpt2, plans
-from lmzoo.hub.recipes import tensor_shapes
+from lmzoo.hub.tensor_mapping import tensor_shapes
 from lmzoo.models import GPTBackbone
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_folder
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

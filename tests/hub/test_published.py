@@ -6,7 +6,7 @@ import pytest
 
 from lmzoo.hub import bert_variables, gpt_variables, t5_variables
 from lmzoo.hub.published import ENTRIES, find_arguments
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote.sources import find_folder
 
 every_entry = pytest.mark.parametrize("name", ENTRIES)
 SHAPES = {"bert": bert_variables, "roberta": bert_variables, "distilbert": bert_variables}
@@ -105,7 +105,7 @@ def test_the_parameters_are_those_of_the_paper(name, count):
 @every_entry
 def test_the_place_is_one_that_is_asked_for(name, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr("lmzoo.hub.sources._download", lambda *words: asked.append(words))
+    monkeypatch.setattr("lmzoo.hub.remote.sources._download", lambda *words: asked.append(words))
     monkeypatch.chdir(tmp_path)
     find_folder(name)
     assert asked == [(ENTRIES[name].source.removeprefix("hf://"), name, None, True)]

@@ -3,14 +3,13 @@ import pathlib
 import resource
 import shutil
 
-import golden_encoders
-import golden_t5
 import keras
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import lmzoo
+from tests.hub import golden_encoders, golden_t5
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 

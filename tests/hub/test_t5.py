@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_t5 import FAMILIES, read_tensors, write_folder
 
 import lmzoo
 from lmzoo.hub import t5
 from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.t5_variables import variable_shapes
+from tests.hub.golden_t5 import FAMILIES, read_tensors, write_folder
 
 SMALL = {"num_layers": 2, "num_decoder_layers": 1, "num_heads": 2, "hidden_dim": 8, "head_dim": 3}
 INPUTS = {

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden_t5 import FAMILIES, project, read_expected, write_folder
 
 import lmzoo
 from lmzoo.hub import t5, t5_tensors
 from lmzoo.hub.families import variables_by_path
-from lmzoo.hub.recipes import split_variable
 from lmzoo.hub.t5_variables import variable_shapes
+from lmzoo.hub.tensor_mapping import split_variable
 from lmzoo.layers import RelativePositionBias
+from tests.hub.golden_t5 import FAMILIES, project, read_expected, write_folder
 
 PATTERNS = ("full", "right", "left")
 families = pytest.mark.parametrize("family", FAMILIES)

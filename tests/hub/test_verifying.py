@@ -3,12 +3,12 @@
 import collections
 import json
 
-import golden_t5
 import numpy as np
 import pytest
-from golden_encoders import FAMILIES, HEADS, read_folder, write_folder
 
 from lmzoo.hub.verifying import verify
+from tests.hub import golden_t5
+from tests.hub.golden_encoders import FAMILIES, HEADS, read_folder, write_folder
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
 SHARED = "shared.weight"

@@ -4,8 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 
+from lmzoo.generation.defaults import check_defaults, check_end_token_ids, merge_options
 from lmzoo.tasks import CausalLM
-from lmzoo.tasks.generation_defaults import check_defaults, check_end_token_ids, merge_options
 
 PROMPTS = ["def main(", "The quick"]
 BEAMS = {"num_beams": 3, "length_penalty": 0.0, "max_new_tokens": 8}

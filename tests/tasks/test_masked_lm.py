@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_encoders import TEXTS, byte_pairs, draw_weights, make_encoder, word_pieces
 
 from lmzoo.data import make_rows, masked_lm
 from lmzoo.tasks import MaskedLM
+from tests.tasks.small_encoders import TEXTS, byte_pairs, draw_weights, make_encoder, word_pieces
 
 
 def make_masked_lm(tokenizer=None, **options):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_t5 import make_lm as make_t5
-from tiny_t5 import make_tokenizer
 
-from lmzoo.tasks.prompts import list_prompts
+from lmzoo.generation.prompts import list_prompts
+from tests.tasks.tiny_t5 import make_lm as make_t5
+from tests.tasks.tiny_t5 import make_tokenizer
 
 # They share the code, so every run tries one of them.
 both = pytest.mark.parametrize("is_seq2seq", [pytest.param(False, marks=pytest.mark.slow), True])

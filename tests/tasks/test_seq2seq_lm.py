@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_t5 import PAIRS, SOURCES, TARGETS, make_tokenizer
-from tiny_t5 import make_lm as make
 
 from lmzoo.data import make_rows
 from lmzoo.tasks import Seq2SeqLM, ZeroShotClassifier
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+from tests.tasks.tiny_t5 import PAIRS, SOURCES, TARGETS, make_tokenizer
+from tests.tasks.tiny_t5 import make_lm as make
 
 LONG = "a cat " * 30
 

@@ -2,10 +2,10 @@
 
 import pytest
 import tensorflow as tf
-from small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 from lmzoo.metrics import F1
 from lmzoo.tasks import MaskedLM, TextClassifier, TokenClassifier
+from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 
 @pytest.mark.parametrize("own", [False, True])

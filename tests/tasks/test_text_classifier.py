@@ -6,10 +6,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_encoders import BAD, GOOD, NAMES, TEXTS, byte_pairs, make_encoder, word_pieces
 
 from lmzoo.data import make_rows, read_table
 from lmzoo.tasks import TextClassifier
+from tests.tasks.small_encoders import (
+    BAD,
+    GOOD,
+    NAMES,
+    TEXTS,
+    byte_pairs,
+    make_encoder,
+    word_pieces,
+)
 
 LONG = "good bad cat dog " * 12
 

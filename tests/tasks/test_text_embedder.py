@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_encoder import make_encoder, make_tokenizer
 
 from lmzoo.data import make_rows
 from lmzoo.tasks import TextEmbedder
+from tests.tasks.tiny_encoder import make_encoder, make_tokenizer
 
 TEXTS = ["the cat sat", "", "a dog ran on the road .", "fish", "blue sky blue sea blue bird", "cat"]
 ANCHORS = "red green blue round sport politics music score".split()

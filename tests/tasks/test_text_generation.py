@@ -191,7 +191,7 @@ def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
 def padded_length(lm, token_ids, mask):
     """The width that a prompt has inside XLA."""
     from lmzoo.generation import GenerationOptions
-    from lmzoo.tasks.generator import Generator
+    from lmzoo.generation.generator import Generator
 
     widths = []
     generator = Generator(lm, GenerationOptions(max_new_tokens=2), jit_compile=True)
@@ -218,8 +218,8 @@ def test_a_step_that_xla_compiles_for_a_cpu_has_its_products_in_halves(
     lm, monkeypatch, jit_compile, devices, has_halves
 ):
     from lmzoo.generation import GenerationOptions
+    from lmzoo.generation.generator import Generator
     from lmzoo.layers.dense import _in_halves
-    from lmzoo.tasks.generator import Generator
 
     step, seen = lm.step, []
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmzoo.tasks.text_pieces import cut_pieces
+from lmzoo.generation.streaming import cut_pieces
 
 
 def grow(text, size):

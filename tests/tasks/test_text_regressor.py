@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_encoders import BAD, GOOD, TEXTS, make_encoder, word_pieces
 
 from lmzoo.data import make_rows, read_table
 from lmzoo.tasks import TextRegressor
+from tests.tasks.small_encoders import BAD, GOOD, TEXTS, make_encoder, word_pieces
 
 NUMBERS = [4.5, 4, 5, 3.5, 1, 0.5, 0, 1.5]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_t5 import SOURCES, make_lm, make_tokenizer
 
+from lmzoo.generation.token_texts import encode_bad_words, find_text_start, find_token_bytes
 from lmzoo.tasks import Seq2SeqLM
-from lmzoo.tasks.token_texts import encode_bad_words, find_text_start, find_token_bytes
 from lmzoo.tokenizers import SentencePieceTokenizer, WordPieceTokenizer
+from tests.tasks.tiny_t5 import SOURCES, make_lm, make_tokenizer
 
 
 @pytest.fixture(scope="module")

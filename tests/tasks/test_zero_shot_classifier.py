@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_encoder import make_encoder, make_tokenizer
 
 from lmzoo.tasks import CausalLM, TextClassifier, ZeroShotClassifier, zero_shot_classifier
+from tests.tasks.tiny_encoder import make_encoder, make_tokenizer
 
 TEXTS = ["the cat sat on the mat", "", "blue sky . red sea", "dog"]
 LABELS = ["sport", "politics", "music and song"]

@@ -1,0 +1,119 @@
+"""Cleaning a document while it streams by: mark-up, control characters, Unicode forms."""
+
+import dataclasses
+import html.parser
+import unicodedata
+
+from lmzoo.data.corpus.chunks import cut
+
+__all__ = ["Cleaning"]
+
+_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+# Page breaks and NEL separate words, so they become newlines; the other controls vanish.
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0))}
+_CONTROLS |= {0x0B: "\n", 0x0C: "\n", 0x85: "\n"}
+for _kept in "\t\n\r":
+    del _CONTROLS[ord(_kept)]
+
+_HIDDEN_TAGS = frozenset({"script", "style", "template"})
+_BLOCK_TAGS = frozenset(
+    "address article aside blockquote br dd div dl dt fieldset figcaption figure footer form h1 "
+    "h2 h3 h4 h5 h6 header hr li main nav ol option p pre section table td th title tr ul".split()
+)
+_LONGEST_TAG = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Cleaning:
+    """What is taken out of each document before it is tokenized; by default nothing.
+
+    The steps run in the order of the arguments.
+
+    Args:
+        strip_html: bool. If True, tags, comments, scripts and styles go, entities become
+            characters, and a block such as `<p>` or `<br>` becomes a newline.
+        strip_control: bool. If True, control characters go, except tab, newline and return;
+            page breaks and NEL become newlines.
+        normalization: str or None. A Unicode form: "NFC", "NFD", "NFKC" or "NFKD".
+        deduplicate: bool. If True, only the first of documents with the same text (after the
+            other steps) stays. What was seen is kept on the disk, 16 bytes for each document.
+    Raises:
+        ValueError: if `normalization` is not one of the four forms.
+    Example:
+    >>> "".join(Cleaning(strip_html=True).apply(["<b>Tom &amp; Jer", "ry</b>"]))
+    'Tom & Jerry'
+    """
+
+    strip_html: bool = False
+    strip_control: bool = False
+    normalization: str | None = None
+    deduplicate: bool = False
+
+    def __post_init__(self):
+        if self.normalization is not None and self.normalization not in _FORMS:
+            raise ValueError(
+                f"`normalization` must be None or one of {', '.join(_FORMS)}. "
+                f"Received: normalization={self.normalization!r}."
+            )
+
+    def apply(self, chunks):
+        """Cleans one document.
+
+        Args:
+            chunks: iterable of str. The document in order, in parts of any length.
+        Yields:
+            str. The clean document in order, in parts; the same text however it was parted.
+        """
+        if self.strip_html:
+            chunks = _strip_html(chunks)
+        if self.strip_control:
+            chunks = (chunk.translate(_CONTROLS) for chunk in chunks)
+        if self.normalization is not None:
+            # No normalization form composes characters across the places where `cut` cuts.
+            chunks = (unicodedata.normalize(self.normalization, piece) for piece in cut(chunks))
+        yield from chunks
+
+
+def _strip_html(chunks):
+    parser = _TextOfHTML()
+    for chunk in chunks:
+        parser.feed(chunk)
+        if len(parser.rawdata) > _LONGEST_TAG:
+            parser.close()  # A tag that never ends is text, and must not fill the memory.
+        yield parser.take()
+    parser.close()
+    yield parser.take()
+
+
+class _TextOfHTML(html.parser.HTMLParser):
+    """Collects what a reader would see."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self._parts = []
+        self._hidden = None
+
+    def take(self):
+        text = "".join(self._parts)
+        self._parts.clear()
+        return text
+
+    def handle_starttag(self, tag, attrs):
+        if self._hidden is None and tag in _HIDDEN_TAGS:
+            self._hidden = tag
+        if tag in _BLOCK_TAGS:
+            self._parts.append("\n")
+
+    def handle_startendtag(self, tag, attrs):
+        if tag in _BLOCK_TAGS:
+            self._parts.append("\n")
+
+    def handle_endtag(self, tag):
+        if tag == self._hidden:
+            self._hidden = None
+        elif tag in _BLOCK_TAGS:
+            self._parts.append("\n")
+
+    def handle_data(self, data):
+        if self._hidden is None:
+            self._parts.append(data)

@@ -1,0 +1,128 @@
+"""From the bytes of a file to its documents, each a stream of text and never in memory whole."""
+
+import codecs
+import json
+import re
+
+from lmzoo.data.corpus.files import read_blocks
+
+__all__ = ["read_documents"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_documents(source, field="text", document_separator=None, advance=None, replaced=None):
+    """Reads one file document by document.
+
+    A document comes as an iterator over its text in parts, to be used up before the next one is
+    asked for. A text file is one document, or several between separators; each line of a JSON
+    lines file is one. A byte order mark at the beginning is dropped, invalid UTF-8 and lone
+    surrogates become U+FFFD, line ends stay as they are.
+
+    Args:
+        source: Source.
+        field: str. The key of the text in a JSON line.
+        document_separator: str or None. What stands between two documents of a text file,
+            for example two newlines; it belongs to neither of them.
+        advance: callable or None. Called with the number of bytes read from the disk.
+        replaced: callable or None. Called with the number of characters that became U+FFFD.
+    Yields:
+        iterator of str.
+    Raises:
+        ValueError: if a line is not a JSON object with a string under `field`.
+    """
+    replaced = replaced or (lambda count: None)
+    blocks = read_blocks(source, advance)
+    if source.jsonl:
+        yield from _json_documents(source, blocks, field, replaced)
+    elif document_separator is None:
+        yield _decode(blocks, replaced)
+    else:
+        yield from _grouped(_split(_decode(blocks, replaced), document_separator))
+
+
+def _decode(blocks, replaced):
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+    tail = b""
+    for block in blocks:
+        text = decoder.decode(block)
+        # A U+FFFD that the file itself holds is not counted, also where a block cuts it.
+        seen = tail + block
+        replaced(text.count("\ufffd") - seen.count(b"\xef\xbf\xbd"))
+        tail = seen[-2:]
+        yield text
+    text = decoder.decode(b"", final=True)
+    replaced(text.count("\ufffd"))
+    yield text
+
+
+def _split(chunks, separator):
+    """Yields (text, whether a document ends behind it)."""
+    rest, keep = "", len(separator) - 1
+    for chunk in chunks:
+        *ended, rest = (rest + chunk).split(separator)
+        for text in ended:
+            yield text, True
+        # The last characters may be the beginning of a separator.
+        passed = max(0, len(rest) - keep)
+        yield rest[:passed], False
+        rest = rest[passed:]
+    yield rest, True
+
+
+def _grouped(events):
+    """Turns (text, ends) pairs into one iterator of text for each document."""
+    events = iter(events)
+
+    def document(text, ends):
+        yield text
+        while not ends:
+            text, ends = next(events)
+            yield text
+
+    for first in events:
+        parts = document(*first)
+        yield parts
+        for _ in parts:  # What the reader left of this document is passed over.
+            pass
+
+
+def _json_documents(source, blocks, field, replaced):
+    for number, line in enumerate(_lines(blocks), start=1):
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace")
+        replaced(text.count("\ufffd") - line.count(b"\xef\xbf\xbd"))
+        if text.strip():
+            yield iter([_field_of(text, field, f"{source.path}:{number}", replaced)])
+
+
+def _lines(blocks):
+    parts = []
+    for block in blocks:
+        first, *lines = block.split(b"\n")
+        parts.append(first)
+        for line in lines:
+            yield b"".join(parts)
+            parts = [line]
+    yield b"".join(parts)
+
+
+def _field_of(line, field, place, replaced):
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"`files` must hold one JSON object a line where they end in .jsonl. Received: "
+            f"{place}: {line.strip()[:60]!r}, which gives: {error}"
+        ) from error
+    if not isinstance(value, dict) or not isinstance(value.get(field), str):
+        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise ValueError(
+            f"`field` must name a string in every JSON line. Received: field={field!r}, "
+            f"but {place} has {found}."
+        )
+    text = value[field]
+    if _SURROGATE.search(text):
+        encoded = text.encode("utf-16", errors="surrogatepass")
+        text, before = encoded.decode("utf-16", errors="replace"), text.count("\ufffd")
+        replaced(text.count("\ufffd") - before)
+    return text

@@ -1,0 +1,225 @@
+"""A corpus as one long sequence of token ids on the disk, made once and opened by later runs."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+import warnings
+
+import numpy as np
+
+import lmzoo
+from lmzoo.data.corpus.cache import cache_folder, key_of, once
+from lmzoo.data.corpus.chunks import cut
+from lmzoo.data.progress import byte_progress
+
+__all__ = ["TokenStream", "open_stream", "stream_tokens", "write_stream"]
+
+# Raised whenever the same corpus and tokenizer would give other bytes.
+_FORMAT = 1
+_PIECES_A_CALL = 1024
+_CHARACTERS_A_CALL = 1 << 20
+_CALLS_AT_ONCE = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TokenStream:
+    """Documents one after the other, each as the end-of-text token and then its tokens.
+
+    Args:
+        token_ids: int array (num_tokens,), a memory map.
+        starts: int array (num_documents,), a memory map. Where each document begins.
+        end_token_id: int. The token that every document begins with.
+        vocabulary_size: int.
+        folder: pathlib.Path. Where it is kept.
+    """
+
+    token_ids: np.ndarray
+    starts: np.ndarray
+    end_token_id: int
+    vocabulary_size: int
+    folder: pathlib.Path
+
+    def __len__(self):
+        return len(self.token_ids)
+
+
+def stream_tokens(corpus, tokenizer, cache_dir=None, verbose=True):
+    """Tokenizes a corpus into a stream on the disk, or opens the one a former run made.
+
+    A stream is found again as long as the files, the way they are read and cleaned, the
+    tokenizer's files and the release of lmzoo stay the same; the files' names do not matter.
+
+    Args:
+        corpus: Corpus.
+        tokenizer: tokenizer. Every document is tokenized as a piece of plain text.
+        cache_dir: str, path or None. See `causal_lm`.
+        verbose: bool. If False, no progress is shown.
+    Returns:
+        TokenStream.
+    Raises:
+        ValueError: if the tokenizer has no end token, if it gives ids outside its vocabulary, if
+            the corpus has no text, or if a JSON line is not as it should be.
+        RuntimeError: if a file changes while it is read.
+    """
+    if getattr(tokenizer, "end_token_id", None) is None:
+        raise ValueError(
+            "`tokenizer` must have an end token, which stands between documents. Received: "
+            f"{type(tokenizer).__name__} with end_token_id=None."
+        )
+    before = corpus.fingerprint()
+    description = {
+        "format": _FORMAT,
+        "release": lmzoo.__version__,
+        "corpus": before,
+        "tokenizer": _tokenizer_fingerprint(tokenizer),
+    }
+
+    def build(folder):
+        replaced = collections.Counter()
+        with byte_progress("Tokenizing", corpus.num_bytes, verbose) as advance:
+            documents = corpus.documents(folder, advance, replaced)
+            parts = _tokenize(documents, tokenizer)
+            write_stream(folder, parts, tokenizer.end_token_id, tokenizer.vocabulary_size)
+        if corpus.fingerprint() != before:
+            paths = [str(source.path) for source in corpus.sources]
+            raise RuntimeError(
+                f"`files` must stay as they are while they are read. Received: one of {paths}, "
+                "which changed. Start again."
+            )
+        _warn_about_invalid(replaced)
+
+    return once(cache_folder(cache_dir) / key_of(description), open_stream, build)
+
+
+def write_stream(folder, parts, end_token_id, vocabulary_size):
+    """Writes a stream into an empty folder.
+
+    Args:
+        folder: pathlib.Path.
+        parts: iterable of (int array (n,), int array (m,)): the next n ids, and where among
+            them documents start.
+        end_token_id: int.
+        vocabulary_size: int. Up to 65,536 an id takes two bytes, above it four.
+    Raises:
+        ValueError: if an id is not in the vocabulary, or if there is no id at all.
+    """
+    dtype = np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
+    num_tokens = num_documents = 0
+    with open(folder / "tokens.bin", "wb") as tokens, open(folder / "starts.bin", "wb") as begins:
+        for ids, starts in parts:
+            if ids.size and not 0 <= ids.min() <= ids.max() < vocabulary_size:
+                raise ValueError(
+                    "`tokenizer` must give ids from 0 to below `vocabulary_size`. Received: ids "
+                    f"from {ids.min()} to {ids.max()}, vocabulary_size={vocabulary_size}."
+                )
+            tokens.write(ids.astype(dtype).tobytes())
+            begins.write((num_tokens + starts).astype("<u8").tobytes())
+            num_tokens += ids.size
+            num_documents += starts.size
+    if not num_tokens:
+        raise ValueError("`files` must hold some text. Received: 0 documents with text in them.")
+    manifest = {
+        "format": _FORMAT,
+        "dtype": dtype.str,
+        "num_tokens": num_tokens,
+        "num_documents": num_documents,
+        "end_token_id": int(end_token_id),
+        "vocabulary_size": int(vocabulary_size),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def open_stream(folder):
+    """Opens a stream.
+
+    Args:
+        folder: pathlib.Path.
+    Returns:
+        TokenStream, or None if there is none or its files are not whole.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        num_documents = manifest["num_documents"]
+        token_ids = np.memmap(folder / "tokens.bin", dtype=manifest["dtype"], mode="r")
+        # A stream may begin inside a document, and then hold the start of none.
+        starts = np.zeros(0, "<u8")
+        if num_documents:
+            starts = np.memmap(folder / "starts.bin", dtype="<u8", mode="r")
+        if (len(token_ids), len(starts)) != (manifest["num_tokens"], num_documents):
+            return None
+        return TokenStream(
+            token_ids, starts, manifest["end_token_id"], manifest["vocabulary_size"], folder
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _tokenize(documents, tokenizer):
+    """Yields (ids, where documents start among them), about 1 MB of text at a time.
+
+    A few calls are under way at once: on two cores byte-pair encoding went from 11 to 21 MB/s.
+    """
+    workers = min(_CALLS_AT_ONCE, os.cpu_count() or 1)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        under_way = collections.deque()
+        for pieces, begins in _calls(documents):
+            under_way.append(pool.submit(_ids_of, pieces, begins, tokenizer))
+            if len(under_way) > workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _calls(documents):
+    """Yields (pieces of text, whether each begins a document): what one call tokenizes."""
+    pieces, begins, size = [], [], 0
+    for document in documents:
+        first = True
+        for piece in cut(document):
+            pieces.append(piece)
+            begins.append(first)
+            first = False
+            size += len(piece)
+            if len(pieces) == _PIECES_A_CALL or size >= _CHARACTERS_A_CALL:
+                yield pieces, begins
+                pieces, begins, size = [], [], 0
+    if pieces:
+        yield pieces, begins
+
+
+def _ids_of(pieces, begins, tokenizer):
+    ragged = tokenizer.tokenize(pieces)
+    places = ragged.row_splits.numpy()[:-1][begins]
+    ids = np.insert(ragged.flat_values.numpy(), places, tokenizer.end_token_id)
+    return ids, places + np.arange(len(places))
+
+
+def _tokenizer_fingerprint(tokenizer):
+    """Describes a tokenizer by the files it saves."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(folder)
+        files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+        return {
+            "class": type(tokenizer).__name__,
+            "end_token_id": int(tokenizer.end_token_id),
+            "vocabulary_size": int(tokenizer.vocabulary_size),
+            "files": [
+                [str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
+                for path in files
+            ],
+        }
+
+
+def _warn_about_invalid(replaced):
+    if replaced:
+        worst = ", ".join(f"{path}: {count}" for path, count in replaced.most_common(5))
+        warnings.warn(
+            f"{sum(replaced.values())} characters in {len(replaced)} file(s) were not valid UTF-8 "
+            f"and became U+FFFD ({worst}).",
+            stacklevel=4,
+        )

@@ -1,0 +1,107 @@
+"""Labelled text in folders: a folder for each label, a file for each text."""
+
+import pathlib
+
+import numpy as np
+
+from lmzoo.data.rows.column_types import describe_value
+from lmzoo.data.rows.record_files import decode
+from lmzoo.data.rows.rows import Rows
+
+__all__ = ["read_folders"]
+
+_WITHOUT_LABEL = "unsup"
+
+
+def read_folders(folder, labels=None):
+    """Reads texts that lie in a folder for each label, as the IMDB reviews do.
+
+    A file `pos/7_10.txt` is a row with the label `pos`. Rows are in the order of their labels'
+    and their files' names. Files and folders whose name begins with a dot are passed over, and so
+    is all that does not end in `.txt`. An empty file is an empty text, and kept; a byte order
+    mark at the beginning is dropped. A file is read when its row is asked for.
+
+    Args:
+        folder: str or path. Holds the labels' folders.
+        labels: list of str, or None. The folders to take. None takes all but `unsup`, where IMDB
+            keeps texts without a label.
+    Returns:
+        Rows with the columns `text` and `label`, both str.
+    Raises:
+        NotADirectoryError: if `folder` is no folder.
+        TypeError: if `labels` is not a list of strings.
+        ValueError: if a label has no folder or its folder no text, or if there is none at all.
+            When it is read, if a file is binary or not UTF-8.
+    Example:
+    >>> from pathlib import Path
+    >>> for label in ("neg", "pos"):
+    ...     Path("train", label).mkdir(parents=True)
+    ...     _ = Path("train", label, "0.txt").write_text(f"a {label} review")
+    >>> lmzoo.data.read_folders("train")[1]
+    {'text': 'a pos review', 'label': 'pos'}
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"`folder` must be a folder. Received: folder={str(folder)!r}.")
+    there = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
+    there = [name for name in there if not name.startswith(".")]
+    if labels is None:
+        labels = [name for name in there if name != _WITHOUT_LABEL]
+    elif isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"`labels` must be a list of strings. Received: labels={labels!r}.")
+    if missing := sorted(set(labels) - set(there)):
+        raise ValueError(
+            f"`labels` must be folders in {str(folder)!r}. Received: labels={missing}, but there "
+            f"are {there}."
+        )
+    if not labels:
+        raise ValueError(
+            "`folder` must hold a folder for each label. Received: "
+            f"folder={str(folder)!r} with {there}."
+        )
+    return Rows(_Files(folder, sorted(set(labels))))
+
+
+class _Files:
+    """One row for each file; in memory are the files' names."""
+
+    columns = ("text", "label")
+
+    def __init__(self, folder, labels):
+        self._folder = folder
+        self._labels = labels
+        self._names, self._ends = [], []
+        for label in labels:
+            found = sorted(path.name for path in (folder / label).glob("[!.]*.txt"))
+            if not found:
+                raise ValueError(
+                    "`folder` must hold files in .txt for each label. Received: "
+                    f"{str(folder / label)!r}, which has none."
+                )
+            self._names += found
+            self._ends.append(len(self._names))
+
+    def __len__(self):
+        return len(self._names)
+
+    def row(self, index):
+        content = self._path(index).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        if b"\0" in content:
+            raise ValueError(
+                f"{self.place(index)}: A file must be text in UTF-8. Received: "
+                f"{describe_value(content)}, which has a zero byte."
+            )
+        try:
+            text = decode(content)
+        except ValueError as error:
+            raise ValueError(f"{self.place(index)}:{error.line + 1}: {error}") from error
+        return {"text": text, "label": self._label(index)}
+
+    def place(self, index):
+        return str(self._path(index))
+
+    def _path(self, index):
+        return self._folder / self._label(index) / self._names[index]
+
+    def _label(self, index):
+        return self._labels[int(np.searchsorted(self._ends, index, side="right"))]

@@ -1,0 +1,251 @@
+"""generation_config.json: what a model generates with where its caller says nothing."""
+
+import warnings
+
+from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
+from lmzoo.json_files import read_json
+
+__all__ = ["GENERATION", "make_generation_config", "read_generation"]
+
+GENERATION = "generation_config.json"
+_MOST = 2**24
+# What our file says in our own words, since transformers has none for it or warns of it.
+_OURS = "lmzoo_options"
+# option -> its default here and in transformers, and the limits of a number that is no size
+_SIZES = {"min_new_tokens": 0, "no_repeat_ngram_size": 0, "num_beams": 1, "num_return_sequences": 1}
+_NUMBERS = {"repetition_penalty": (1.0, 1e-6, 1e6), "length_penalty": (1.0, -1e6, 1e6)}
+# These count only with `do_sample`; a missing `top_k` is 50 there.
+_SAMPLING = {"temperature": (1.0, 0, 1e6), "top_p": (1.0, 1e-9, 1), "min_p": (0.0, 0, 1)}
+_TOP_K = 50
+# transformers warns of these without beams.
+_OF_BEAMS = ("length_penalty", "early_stopping")
+# Fields that change no text, or only with another model beside this one.
+_INERT = (
+    *("_from_model_config", "transformers_version", "use_cache", "cache_implementation"),
+    *("cache_config", "return_legacy_cache", "return_dict_in_generate", "output_attentions"),
+    *("output_hidden_states", "output_scores", "output_logits", "is_assistant"),
+    *("num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold"),
+    *("assistant_lookbehind", "target_lookbehind", "max_matching_ngram_size", "compile_config"),
+    *("disable_compile", "max_cache_len"),
+)
+# What switches a field off; null, false and what is empty do so for all.
+_OFF = {
+    **{"typical_p": 1.0, "guidance_scale": 1.0, "encoder_repetition_penalty": 1.0},
+    **{"num_beam_groups": 1, "min_length": 0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0},
+    **{"diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0},
+}
+
+
+def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None, config=None):
+    """The arguments of a generative task that a model's folder has beside config.json.
+
+    One warning names the fields that ask for what lmzoo does not do. `max_length` counts the prompt
+    of a decoder, so that it is no number of new tokens there and is one of these. Without a file
+    the ends of config.json count, as they do for transformers.
+
+    Args:
+        folder: pathlib.Path.
+        vocabulary_size: int. How many words the model has.
+        tokenizer: the task's, or None.
+        start_token_id: int, what the decoder of a `Seq2SeqLM` begins with, or None for a decoder.
+        config: dict, the content of config.json, or None.
+    Returns:
+        dict with `generation_defaults` and `end_token_ids`; only the latter, or nothing, where
+        there is no file.
+    Raises:
+        ValueError: if the file is too large, no JSON object, or a field is of the wrong type or out
+            of its range.
+    """
+    path = folder / GENERATION
+    if not path.is_file():
+        ends = _read_config_ends(config or {}, vocabulary_size)
+        return {"end_token_ids": ends} if ends and not _is_usual(ends, tokenizer) else {}
+    try:
+        config = read_json(path)
+        ends = _read_ids(config, vocabulary_size)
+        options, used = _read_options(config)
+        if start_token_id is not None:
+            options, used = _add_lengths(config, options, used)
+        if tokenizer is None and options.pop("stop_strings", None):
+            used = used - {"stop_strings"}
+        left = _find_left(config, used, options, start_token_id)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} cannot be used: {error}") from error
+    if left:
+        warnings.warn(
+            "generation_config.json asks for what lmzoo does not do, and which is left out: "
+            f"{', '.join(left)}. Received: {str(path)!r}.",
+            stacklevel=3,
+        )
+    ends = None if _is_usual(ends, tokenizer) else ends
+    return {"generation_defaults": options, "end_token_ids": ends}
+
+
+def _is_usual(ends, tokenizer):
+    """Whether the ends are the tokenizer's own, which need not be said twice."""
+    return tokenizer is not None and ends == [tokenizer.end_token_id]
+
+
+def _read_config_ends(config, vocabulary_size):
+    """The ids in config.json that end a text; those of another vocabulary never come."""
+    found = config.get("eos_token_id")
+    ends = found if isinstance(found, list) else [found]
+    return [end for end in ends if type(end) is int and 0 <= end < vocabulary_size]
+
+
+def _read_ids(config, vocabulary_size):
+    """The ids that end a text, or None; every other id is checked."""
+    for name in ("bos_token_id", "pad_token_id", "decoder_start_token_id"):
+        # Old files say -1 for a model without padding.
+        lowest = -1 if name == "pad_token_id" else 0
+        read_size(config, name, None, vocabulary_size - 1, optional=True, lowest=lowest)
+    found = config.get("eos_token_id")
+    if found is None:
+        return None
+    ends = found if isinstance(found, list) else [found]
+    for end in ends:
+        read_size({"eos_token_id": end}, "eos_token_id", None, vocabulary_size - 1, lowest=0)
+    return ends
+
+
+def _read_options(config):
+    """The options in our words, and the set of fields that have been read."""
+    config = {name: value for name, value in config.items() if value is not None}
+    options = {}
+    if "max_new_tokens" in config:
+        options["max_new_tokens"] = read_size(config, "max_new_tokens", None, _MOST)
+    for name, default in _SIZES.items():
+        options[name] = read_size(config, name, default, _MOST, lowest=default)
+    for name, limits in _NUMBERS.items():
+        options[name] = read_number(config, name, *limits)
+    options["early_stopping"] = config.get("early_stopping", False)
+    if not isinstance(options["early_stopping"], bool):
+        read_choice(config, "early_stopping", None, ("never",))
+    if "stop_strings" in config:
+        options["stop_strings"] = _read_texts(config, "stop_strings")
+    options = {name: value for name, value in options.items() if value != _neutral(name)}
+    sampling = {name: read_number(config, name, *limits) for name, limits in _SAMPLING.items()}
+    sampling["top_k"] = read_size(config, "top_k", _TOP_K, _MOST, lowest=0)
+    used = {"max_new_tokens", *_SIZES, *_NUMBERS, "early_stopping", "stop_strings", *sampling}
+    if read_flag(config, "do_sample", False) and "num_beams" not in options:
+        always = ("temperature", "top_k")
+        options |= {
+            name: value
+            for name, value in sampling.items()
+            if name in always or value != _neutral(name)
+        }
+        used.add("do_sample")
+    options |= _read_own(config)
+    beams = options.get("num_beams", 1)
+    if 1 < beams < options.get("num_return_sequences", 1):
+        read_size(config, "num_return_sequences", None, beams)
+    return options, used | {_OURS}
+
+
+def _neutral(name):
+    if name in _SIZES:
+        return _SIZES[name]
+    return (_NUMBERS | _SAMPLING).get(name, (False,))[0]
+
+
+def _read_texts(config, name):
+    texts = config[name]
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError(
+            f"`{name}` must hold strings that are not empty. Received: {name}={texts!r:.80}."
+        )
+    return texts
+
+
+def _read_own(config):
+    """What only a file of ours has."""
+    found = config.get(_OURS, {})
+    known = ("presence_penalty", "bad_words", "seed", *_OF_BEAMS)
+    if not isinstance(found, dict) or found.keys() - set(known):
+        raise ValueError(
+            f"`{_OURS}` must be an object with {', '.join(known)}. Received: {found!r:.80}."
+        )
+    options = {}
+    for name in ("presence_penalty", "length_penalty"):
+        if name in found:
+            options[name] = read_number(found, name, None, -1e6, 1e6)
+    if "seed" in found:
+        options["seed"] = read_size(found, "seed", None, 2**63, lowest=-(2**63))
+    if "bad_words" in found:
+        options["bad_words"] = _read_texts(found, "bad_words")
+    if "early_stopping" in found:
+        options["early_stopping"] = found["early_stopping"]
+        if not isinstance(found["early_stopping"], bool):
+            read_choice(found, "early_stopping", None, ("never",))
+    return options
+
+
+def _add_lengths(config, options, used):
+    """Lengths of transformers, which count the start token of a decoder with an encoder."""
+    longest = read_size(config, "max_length", None, _MOST, optional=True, lowest=2)
+    shortest = read_size(config, "min_length", None, _MOST, optional=True, lowest=0)
+    if longest is not None:
+        options = {"max_new_tokens": longest - 1, **options}
+    if shortest is not None and shortest > 1:
+        options = {"min_new_tokens": shortest - 1, **options}
+    return options, used | {"max_length", "min_length"}
+
+
+def _find_left(config, used, options, start_token_id):
+    """What the file asks for and `options` do not have, as "name=value", sorted."""
+    known = {*used, *_INERT, "bos_token_id", "eos_token_id", "pad_token_id"}
+    if config.get("decoder_start_token_id") == start_token_id:
+        known.add("decoder_start_token_id")
+    # Of two lengths transformers takes the number of new tokens.
+    if "max_new_tokens" in options:
+        known.add("max_length")
+    left = []
+    for name, value in sorted(config.items()):
+        is_off = value in (None, False, "", [], {}) or value == _OFF.get(name)
+        if name not in known and not is_off:
+            # The file may be anybody's, and a terminal obeys what is not printable.
+            said = name if name.isprintable() else repr(name)
+            left.append(f"{said:.40}={value!r:.40}")
+    return left
+
+
+def make_generation_config(task):
+    """The content of generation_config.json for a task that generates.
+
+    Returns:
+        dict, or None where there is nothing to say: no defaults and no end token.
+    """
+    defaults, ends = dict(task.generation_defaults), list(task.end_token_ids)
+    if not defaults and not ends:
+        return None
+    config = {"eos_token_id": ends[0] if len(ends) == 1 else ends or None}
+    if task.tokenizer is not None:
+        config["bos_token_id"] = task.tokenizer.start_token_id
+        config["pad_token_id"] = task.tokenizer.pad_token_id
+    if hasattr(task, "start_token_id"):
+        config["decoder_start_token_id"] = task.start_token_id
+    config |= _make_sampling(task.make_options({}))
+    own = {name: defaults[name] for name in ("presence_penalty", "bad_words") if name in defaults}
+    if defaults.get("seed") is not None:
+        own["seed"] = int(defaults["seed"])
+    for name in ("max_new_tokens", *_SIZES):
+        if name in defaults and defaults[name] != _SIZES.get(name):
+            config[name] = int(defaults[name])
+    for name in (*_NUMBERS, "early_stopping", "stop_strings"):
+        if name in defaults and defaults[name] != _neutral(name):
+            place = own if name in _OF_BEAMS and "num_beams" not in config else config
+            place[name] = float(defaults[name]) if name in _NUMBERS else defaults[name]
+    return {**config, **({_OURS: own} if own else {})}
+
+
+def _make_sampling(options):
+    if not options.is_sampled:
+        return {}
+    temperature = 1.0 if options.temperature is None else float(options.temperature)
+    found = {"do_sample": True, "temperature": temperature, "top_k": int(options.top_k)}
+    for name in ("top_p", "min_p"):
+        value = float(getattr(options, name))
+        if value != _neutral(name):
+            found[name] = value
+    return found

@@ -1,0 +1,184 @@
+"""From what a caller names to a folder on this machine, downloaded first where it must be."""
+
+import contextlib
+import difflib
+import functools
+import pathlib
+import re
+
+from lmzoo import __version__
+from lmzoo.hub.files import cards
+from lmzoo.hub.files.shards import INDEX, WEIGHTS, find_files, read_weight_map
+from lmzoo.hub.published import ENTRIES
+from lmzoo.hub.remote.errors import make_offline_error, refuse_weightless, tell_errors
+from lmzoo.hub.remote.headers import fetch_start
+
+__all__ = ["find_folder", "find_name"]
+
+_SCHEME = "hf://"
+_LONGEST_NAME, _LONGEST_REVISION = 96, 200
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+_NAME = re.compile(f"{_PART}/{_PART}")
+# A branch, a tag, a commit or "refs/pr/1": it becomes a part of a path in the cache.
+_REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
+# Everything that is read here but the weights, which come by their names, and no pickle. A pattern
+# that has no star stays at the top level.
+_FILES = (
+    *("config.json", "generation_config.json", *cards.FILES, INDEX),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt"),
+    *("spiece.model", "tokenizer.model"),
+    *("modules.json", "1_Pooling/config.json"),
+    *("sentence_bert_config.json", "config_sentence_transformers.json"),
+)
+
+
+def find_folder(source, revision=None, weights=True):
+    """The folder of a model: a folder is itself, everything else is downloaded once.
+
+    A folder that has the name of a published model wins over that model. What is on the hub goes
+    through huggingface_hub, which keeps it in the cache below `HF_HOME`, asks the hub only for what
+    has changed, takes what is in the cache where the hub is not reached, shows a bar on a terminal,
+    and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files that lmzoo reads are
+    fetched, never pickled weights.
+
+    Args:
+        source: str or path. A folder, "hf://org/name", or one of `lmzoo.zoo.names()`.
+        revision: str or None. A branch, a tag or a commit of a model on the hub; None for its
+            newest state. A commit never changes.
+        weights: bool. If False, weights that are not in the cache stay on the hub.
+    Returns:
+        pathlib.Path; for a model on the hub its last part is the commit.
+    Raises:
+        FileNotFoundError: if there is no such folder, model, revision or file, or none of them in
+            the cache while offline, or if the model has no config.json or no safetensors.
+        PermissionError: if the model's terms have not been accepted.
+        ConnectionError: if the hub is not reached, or a file does not come whole.
+        ValueError: if a name is malformed, `revision` is given for a folder, or an index of shards
+            is broken.
+        ImportError: if huggingface_hub is not installed.
+    """
+    name = find_name(source)
+    if name is not None:
+        _check_revision(source, revision)
+        return _download(name, source, revision, weights)
+    if revision is not None:
+        raise ValueError(
+            "`revision` must be None for a folder, which has no history. Received: "
+            f"revision={revision!r:.200}, source={str(source)!r}."
+        )
+    folder = pathlib.Path(source)
+    if not folder.is_dir():
+        near = difflib.get_close_matches(str(source), ENTRIES, n=3)
+        raise FileNotFoundError(
+            f'`source` must be a folder with a config.json, "{_SCHEME}org/name", or one of '
+            f"lmzoo.zoo.names(){f', such as {near}' if near else ''}. Received: "
+            f"source={str(source)!r}."
+        )
+    return folder
+
+
+def find_name(source):
+    """The "org/name" of a model on the hub, or None for a folder.
+
+    Args:
+        source: str or path, as for `find_folder`.
+    Raises:
+        ValueError: if it is malformed.
+    """
+    if not isinstance(source, str):
+        return None
+    if source in ENTRIES and not pathlib.Path(source).is_dir():
+        source = ENTRIES[source].source
+    if not source.startswith(_SCHEME):
+        return None
+    name = source.removeprefix(_SCHEME)
+    wrong = ".." in name or "--" in name or name.endswith(".git") or len(name) > _LONGEST_NAME
+    if wrong or not _NAME.fullmatch(name):
+        raise ValueError(
+            f'`source` must be "{_SCHEME}org/name" of letters, digits, single dots, dashes and '
+            f"underscores, at most {_LONGEST_NAME}. Received: source={source!r:.200}. A branch, a "
+            "tag or a commit goes into `revision`."
+        )
+    return name
+
+
+def _check_revision(source, revision):
+    if revision is None:
+        return
+    fits = isinstance(revision, str) and len(revision) <= _LONGEST_REVISION
+    if not fits or ".." in revision or "//" in revision or not _REVISION.fullmatch(revision):
+        raise ValueError(
+            "`revision` must name a branch, a tag or a commit. Received: "
+            f"revision={revision!r:.200}, source={source!r}."
+        )
+
+
+def _download(name, source, revision, weights):
+    received = f"source={source!r}, revision={revision!r}"
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError(
+            "A `source` on the hub is downloaded by huggingface_hub, which is not installed. "
+            f"Received: {received}. Install it with: pip install 'lmzoo[hub]'."
+        ) from error
+    fetch = functools.partial(_fetch, snapshot_download, name)
+    folder = fetch(revision, _FILES, received)
+    received = f"{received}, at {folder.name}"
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"`source` must have a config.json. Received: {received}.")
+    if not weights or find_files(folder):
+        return folder
+    # By the commit, so that all is of one state. One file goes before shards, as it does for all.
+    fetch(folder.name, (WEIGHTS,), received)
+    if not find_files(folder) and (folder / INDEX).is_file():
+        fetch(folder.name, sorted(set(read_weight_map(folder / INDEX).values())), received)
+    if not find_files(folder):
+        _refuse_missing(name, folder, received)
+    return folder
+
+
+def _fetch(snapshot_download, name, revision, patterns, received):
+    """The folder of a model's state in the cache, with the files of these names."""
+    with tell_errors(received):
+        folder = snapshot_download(
+            name,
+            revision=revision,
+            # The library warns where nothing fits, and this one always does.
+            allow_patterns=["config.json", *patterns],
+            library_name="lmzoo",
+            library_version=__version__,
+            tqdm_class=_make_bar_class(),
+        )
+    return pathlib.Path(folder)
+
+
+def _make_bar_class():
+    """The library's own bar, which it would also write into a file of logs."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args, **options):
+            # None is tqdm's word for "unless on a terminal".
+            options["disable"] = options.get("disable") or None
+            super().__init__(*args, **options)
+
+    return Bar
+
+
+def _refuse_missing(name, folder, received):
+    """Says why there are no weights: they are out of reach, or there are none to be had."""
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise make_offline_error(received)
+    # The library takes what is in the cache where the hub is not reached; this tells it.
+    with contextlib.suppress(FileNotFoundError), tell_errors(received):
+        fetch_start(name, folder.name, WEIGHTS)
+    if (folder / INDEX).is_file():
+        raise FileNotFoundError(
+            f"`source` must have the files that its {INDEX} names. Received: {received}. Try "
+            "again, or pass another `revision`."
+        )
+    refuse_weightless(received)

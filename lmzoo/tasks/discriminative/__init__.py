@@ -1,0 +1,6 @@
+"""What the discriminative tasks share: text columns, labels, spans, traced functions.
+
+Nothing here is public.
+"""
+
+__all__ = []

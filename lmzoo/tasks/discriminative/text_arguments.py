@@ -1,0 +1,147 @@
+"""What `fit`, `evaluate` and `predict` are handed: whether it is text, and in which form."""
+
+import math
+
+import tensorflow as tf
+
+from lmzoo.data import Rows
+
+__all__ = [
+    "check_alone",
+    "holds_text",
+    "is_raw",
+    "name_columns",
+    "raw_parts",
+    "read_weight",
+    "unwrap_label",
+    "widen_numbers",
+]
+
+
+def holds_text(x):
+    """Whether Rows, datasets, lists, arrays, tensors or specs are of text and not of tokens."""
+    if isinstance(x, Rows):
+        return True
+    if isinstance(x, tf.data.Dataset):
+        x = x.element_spec
+        x = x[0] if isinstance(x, tuple) else x
+    if isinstance(x, dict):
+        has_tokens = any(str(name).endswith("token_ids") for name in x)
+        return not has_tokens and any(map(holds_text, x.values()))
+    if hasattr(x, "dtype"):
+        return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
+    if isinstance(x, list | tuple):
+        # The first rows may be without a word.
+        return holds_text(next((part for part in x if not _is_empty(part)), None))
+    return isinstance(x, str | bytes)
+
+
+def _is_empty(part):
+    return part is None or (isinstance(part, list | tuple) and not part)
+
+
+def is_raw(x):
+    """Whether `x` of a method of Keras's is text, so that it is read here.
+
+    Raises:
+        TypeError: if it is one text alone.
+        ValueError: if it is an empty list.
+    """
+    if isinstance(x, str):
+        raise TypeError(f"`x` must be a list of texts. Received: {x!r:.60}. Write [text].")
+    if isinstance(x, list | tuple) and not x:
+        raise ValueError(f"`x` must hold at least one text. Received: x={x!r}.")
+    return holds_text(x)
+
+
+def raw_parts(data):
+    """The texts, labels and weights of `validation_data`, a tuple; None where it is no text.
+
+    Keras takes `[x, y]` for `(x, y)`. A list whose first element is a text, or a tuple of texts, is
+    texts alone.
+    """
+    if isinstance(data, list) and len(data) in (2, 3):
+        first = data[0] if isinstance(data[0], tuple) else ()
+        if not any(isinstance(part, str | bytes) for part in [*data, *first]):
+            data = tuple(data)
+    parts = data if isinstance(data, tuple) and data else (data,)
+    return parts if data is not None and is_raw(parts[0]) else None
+
+
+def check_alone(data, label_column, y, sample_weight):
+    """Refuses labels or weights beside rows or a dataset, which hold their own.
+
+    Args:
+        data: Rows or tf.data.Dataset.
+        label_column: str. What the rows' labels are called.
+        y, sample_weight: None, or what is refused.
+    Raises:
+        ValueError: if one is not None.
+    """
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is None:
+            continue
+        if isinstance(data, Rows):
+            column = label_column if name == "y" else "weight"
+            kind, remedy = "Rows", f"Make it their column `{column}`."
+        else:
+            kind, remedy = "a dataset", "Let its batches be (x, y) or (x, y, sample_weight)."
+        raise ValueError(
+            f"`{name}` must be None beside {kind}, where it would not be read. Received: "
+            f"{name}={value!r:.60}. {remedy}"
+        )
+
+
+def name_columns(x, names, num_needed=1):
+    """dict of column to values: lists as `fit` gets them, or tensors of a dataset.
+
+    Args:
+        x: a dict of columns, a tuple of them, or the first one alone.
+        names: tuple of str. The columns of texts that there may be.
+        num_needed: int. How many of them there must be.
+    Raises:
+        TypeError: if pairs come in a list, or the first column alone where more are needed.
+        ValueError: if the tuple is longer or shorter.
+    """
+    if isinstance(x, dict):
+        return dict(x)
+    forms = [f"a list of {names[0]}s"] if num_needed == 1 else []
+    for count in range(max(num_needed, 2), len(names) + 1):
+        plurals = ", ".join(f"{name}s" for name in names[:count])
+        forms.append(f"a tuple of {count} lists, ({plurals})")
+    rule = f"`x` must be {' or '.join(forms)}."
+    if isinstance(x, tuple):
+        if not num_needed <= len(x) <= len(names):
+            raise ValueError(f"{rule} Received: a tuple of {len(x)}.")
+        return dict(zip(names, x, strict=False))
+    if num_needed > 1 or (isinstance(x, list) and isinstance(x[0], list | tuple)):
+        found = f"that begins with {x[0]!r:.60}" if isinstance(x, list) else repr(x)[:60]
+        raise TypeError(f"{rule} Received: a {type(x).__name__} {found}.")
+    return {names[0]: x}
+
+
+def unwrap_label(label):
+    """The label in a list of one: so come labels of shape (n, 1)."""
+    return label[0] if isinstance(label, list) and len(label) == 1 else label
+
+
+def read_weight(weight):
+    """A weight as a float.
+
+    Raises:
+        TypeError: if it is no number.
+        ValueError: if it is not finite.
+    """
+    if not isinstance(weight, int | float):
+        remedy = " Tables are read with `types`." if isinstance(weight, str) else ""
+        raise TypeError(f"A weight must be a number. Received: {weight!r:.60}.{remedy}")
+    if not math.isfinite(weight):
+        raise ValueError(f"A weight must be a finite number. Received: {weight!r}.")
+    return float(weight)
+
+
+def widen_numbers(values):
+    """Integers in lists become floats, so that both may stand in one column; the rest stays."""
+    if isinstance(values, list | tuple):
+        return [widen_numbers(value) for value in values]
+    return float(values) if type(values) is int else values

@@ -1,0 +1,307 @@
+"""The reading half of a task: raw text goes into `fit`, `evaluate`, `predict` and the answers."""
+
+import tensorflow as tf
+
+from lmzoo.data import Rows, make_rows
+from lmzoo.data.corpus.packing import pack
+from lmzoo.data.rows.texts import list_arrays, list_texts
+from lmzoo.layers.checks import check_size
+from lmzoo.tasks.discriminative.text_arguments import (
+    check_alone,
+    is_raw,
+    name_columns,
+    raw_parts,
+    read_weight,
+    unwrap_label,
+    widen_numbers,
+)
+from lmzoo.tasks.discriminative.text_batches import check_pairs, run_in_batches
+from lmzoo.tasks.discriminative.text_datasets import check_strings, make_batches
+from lmzoo.tasks.discriminative.traced_functions import make_text_function, make_tokens_function
+from lmzoo.tasks.discriminative.truncation import CutReport, Example
+
+__all__ = ["Example", "TextInput"]
+
+
+class TextInput:
+    """Lets a task read text.
+
+    The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
+    batches. A task may name its columns, override `columns_of` (which argument is which column) and
+    `label_rows` (labels to numbers, with errors that name the row); it defines `encode` (in the
+    graph) and `serving_functions`.
+    """
+
+    batch_size = 32
+    text_columns = ("text", "pair")
+    label_column = "label"
+    # Whether a row is of one class, which Keras can weigh.
+    has_classes = False
+
+    # Keras's three methods
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *,
+        sample_weight=None,
+        validation_data=None,
+        validation_split=0.0,
+        validation_batch_size=None,
+        shuffle=True,
+        initial_epoch=0,
+        **kwargs,
+    ):
+        """Trains as `keras.Model.fit`, on raw text as well.
+
+        Args:
+            x: list of str, a tuple of two such lists for pairs, `lmzoo.data.Rows`, or a
+                tf.data.Dataset of string batches; also token batches, as the task is called with.
+                Eager tensors and arrays of strings are taken for lists.
+            y: what the task learns of each text, see its class; None where `x` holds it, as Rows
+                and datasets do.
+            batch_size: int or None. 32 for raw text.
+            sample_weight: list of float or None; None where `x` holds it.
+            validation_data: as `x`, or `(x, y)` or `(x, y, sample_weight)`.
+            validation_split: float. The share of raw texts to set aside for validation, where
+                there is no `validation_data`.
+            validation_batch_size: int or None. As `batch_size` unless given.
+            shuffle: bool.
+            initial_epoch: int. The order of an epoch of raw text depends on its number.
+            **kwargs: as for `keras.Model.fit`.
+        Returns:
+            keras.callbacks.History.
+        Raises:
+            ValueError, TypeError: if the texts and labels do not fit together, in a message that
+                names the row, or labels or weights come beside Rows or a dataset.
+        """
+        if kwargs.get("class_weight") is not None and not self.has_classes:
+            raise ValueError(
+                "`class_weight` must be None where a row is not of one class. Received: "
+                f"class_weight={kwargs['class_weight']!r:.60}. Pass `sample_weight`."
+            )
+        report = self.make_report()
+        held_out_size = validation_batch_size or batch_size
+        if is_raw(x):
+            rows = self._to_rows(x, y, sample_weight)
+            if validation_split and validation_data is None and isinstance(rows, Rows):
+                rows, validation_data = rows.split(validation_split)
+                validation_split = 0.0
+            x = self._to_batches(
+                rows,
+                batch_size,
+                report,
+                training=True,
+                shuffle=shuffle,
+                initial_epoch=initial_epoch,
+            )
+            y = sample_weight = batch_size = None
+        held_out = raw_parts(validation_data)
+        if held_out is not None:
+            validation_data = self._to_batches(
+                self._to_rows(*held_out), held_out_size, report, part="validation"
+            )
+        try:
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                validation_batch_size=validation_batch_size,
+                shuffle=False if isinstance(x, tf.data.Dataset) else shuffle,
+                initial_epoch=initial_epoch,
+                **kwargs,
+            )
+        finally:
+            report.warn()
+
+    def evaluate(self, x=None, y=None, batch_size=None, *, sample_weight=None, **kwargs):
+        """Evaluates as `keras.Model.evaluate`, on raw text as well; see `fit`."""
+        report = self.make_report()
+        if is_raw(x):
+            rows = self._to_rows(x, y, sample_weight)
+            x = self._to_batches(rows, batch_size, report)
+            y = sample_weight = batch_size = None
+        results = super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
+        report.warn()
+        return results
+
+    def predict(self, x, batch_size=None, **kwargs):
+        """Predicts as `keras.Model.predict`, on raw text as well; see `fit`.
+
+        Returns:
+            What the task returns when it is called, as a NumPy array; where batches differ in
+            their length T, a tf.RaggedTensor of which each row has that of its batch.
+        """
+        report = self.make_report()
+        if is_raw(x):
+            rows = self._to_rows(x, labelled=False)
+            x = self._to_batches(rows, batch_size, report, labelled=False)
+            batch_size = None
+        results = super().predict(x, batch_size, **kwargs)
+        report.warn()
+        return results
+
+    # What a task may override
+
+    def make_report(self):
+        """A `CutReport`, which counts the texts that are longer than what the task reads."""
+        return CutReport(self.sequence_length)
+
+    @property
+    def sequence_length(self):
+        """int. The longest text in tokens, special ones included."""
+        return self._sequence_length or self.backbone.max_sequence_length
+
+    @sequence_length.setter
+    def sequence_length(self, sequence_length):
+        check_size(sequence_length=sequence_length)
+        longest = self.backbone.max_sequence_length
+        if sequence_length is not None and sequence_length > longest:
+            raise ValueError(
+                f"`sequence_length` must not exceed the backbone's {longest}. Received: "
+                f"sequence_length={sequence_length}."
+            )
+        self._sequence_length = sequence_length
+
+    def columns_of(self, x, y=None, sample_weight=None):
+        """dict of column to values: lists from `fit`, or tensors from a dataset."""
+        columns = name_columns(x, self.text_columns)
+        given = {self.label_column: y, "weight": widen_numbers(sample_weight)}
+        return {**columns, **{name: given[name] for name in given if given[name] is not None}}
+
+    def label_rows(self, rows):
+        """Rows whose labels are numbers; raises for a label that is none of the task's."""
+        return rows
+
+    def read_weight(self, weight):
+        """The weight of a row as a float; raises TypeError or ValueError for one that is none."""
+        return read_weight(unwrap_label(weight))
+
+    def encode_inputs(self, columns):
+        """In the graph: string batches to token batches; see `pack_texts`."""
+        names = ["text", "pair"] if "pair" in columns else ["text"]
+        check_strings(columns, names)
+        return self.pack_texts(*(columns[name] for name in names))
+
+    def encode(self, columns, seed):
+        """In the graph: string batches and labels to an `Example`.
+
+        Args:
+            columns: dict of column to tensor (B,) or ragged (B, None).
+            seed: int64 (). Another one for each batch.
+        """
+        raise NotImplementedError
+
+    def serving_functions(self):
+        """dict of signature to tf.function: what is exported."""
+        raise NotImplementedError
+
+    # What tasks use
+
+    def pack_texts(self, *texts):
+        """In the graph: one batch of texts or two, string (B,), to token batches.
+
+        Returns:
+            inputs: dict as the backbone takes it.
+            is_cut: bool (B,).
+        """
+        inputs, _, is_cut = pack(
+            [self.tokenizer.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
+        )
+        return inputs, is_cut
+
+    def read_texts(self, texts, name="texts"):
+        """A list of texts, and whether one alone was given."""
+        self._need_tokenizer()
+        is_single = isinstance(texts, str)
+        return list_texts([texts] if is_single else texts, name), is_single
+
+    def read_columns(self, texts, pairs=None):
+        """Lists of texts and, where there are `pairs`, of these; and whether one alone was given.
+
+        Raises:
+            TypeError: if a text is not a str.
+            ValueError: if the lists differ in length, or there is no tokenizer.
+        """
+        texts, is_single = self.read_texts(texts)
+        if pairs is None:
+            return [texts], is_single
+        pairs, is_single_pair = self.read_texts(pairs, "pairs")
+        check_pairs(texts, pairs, is_single, is_single_pair)
+        return [texts, pairs], is_single
+
+    def run_graph(self, function, columns, batch_size=None):
+        """Runs a tf.function over lists of strings, batch by batch, texts of one length together.
+
+        Args:
+            function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
+                A warning says for how many texts its `is_cut` bool (B,), if it has one, is True.
+            columns: list of lists of str of one length.
+            batch_size: int or None. None for the task's own.
+        Returns:
+            list of dict of arrays, one for each text, in the order of the texts.
+        Raises:
+            TypeError, ValueError: if `batch_size` is not a positive int.
+        """
+        check_size(batch_size=batch_size)
+        results = run_in_batches(function, columns, batch_size or self.batch_size)
+        report = self.make_report()
+        report.add("texts", 0, [result.pop("is_cut", False) for result in results])
+        report.warn()
+        return results
+
+    def get_text_function(self, name, function, num_texts=1, served=False):
+        """A traced function of `text`, or of two texts as `text_columns` calls them.
+
+        Args:
+            name: str. Another one for each function of the task.
+            function: callable. Takes string tensors (B,), returns a dict of tensors.
+            num_texts: int.
+            served: bool. Whether it is for export; then `is_cut` is left out.
+        """
+        names = self.text_columns[:num_texts]
+        return self._get_graph(
+            (name, num_texts, served), lambda: make_text_function(function, names, served)
+        )
+
+    def get_tokens_function(self, output="logits"):
+        """The task on token batches, for export; see `make_tokens_function`."""
+        return self._get_graph("tokens", lambda: make_tokens_function(self, output))
+
+    def _need_tokenizer(self):
+        if self.tokenizer is None:
+            raise ValueError(
+                "Text can be read only by a task with a tokenizer. Received: tokenizer=None. "
+                "Pass token batches, or make the task with a tokenizer."
+            )
+
+    # From arguments to batches
+
+    def _to_rows(self, x, y=None, sample_weight=None, labelled=True):
+        """Rows, or a dataset of string batches as it came."""
+        self._need_tokenizer()
+        if isinstance(x, Rows | tf.data.Dataset):
+            check_alone(x, self.label_column, y, sample_weight)
+        else:
+            x = make_rows(**self.columns_of(*map(list_arrays, (x, y, sample_weight))))
+        if not labelled or not isinstance(x, Rows):
+            return x
+        if "weight" in x.columns:
+            x = x.with_column("weight", lambda row: self.read_weight(row["weight"]))
+        return self.label_rows(x)
+
+    def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
+        def encode(element, number, seed):
+            columns = self.columns_of(*(element if isinstance(element, tuple) else (element,)))
+            if labelled:
+                return report.count(self.encode(columns, seed), number, part)
+            inputs, is_cut = self.encode_inputs(columns)
+            return report.count(Example(inputs, None, None, is_cut), number, part)
+
+        batch_size = self.batch_size if batch_size is None else batch_size
+        return make_batches(rows, encode, batch_size, **options)

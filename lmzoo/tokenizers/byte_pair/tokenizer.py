@@ -1,0 +1,240 @@
+"""The byte-level byte-pair tokenizer: GPT-2's, RoBERTa's, Llama 3's, Qwen2's and many others'."""
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.tokenizers.byte_pair.decoder import BytePairDecoder
+from lmzoo.tokenizers.byte_pair.encoder import BytePairEncoder
+from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
+from lmzoo.tokenizers.files.byte_pair import read_files, write_files
+from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.training import learn_byte_pairs
+from lmzoo.tokenizers.unicode.split_patterns import check_pattern
+from lmzoo.tokenizers.vocabulary import check_special_tokens
+
+__all__ = ["BytePairTokenizer"]
+
+
+class BytePairTokenizer(Tokenizer):
+    """Turns any text into ids and back, inside or outside of a graph.
+
+    The ids are those of Hugging Face `tokenizers` with the same settings, for every Unicode text;
+    invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
+    but visible ones comes out of text unless `allow_special=True`. All tables are immutable: as an
+    attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph.
+
+    Args:
+        vocabulary: dict of str to int. V tokens in the byte-level alphabet of a GPT-2
+            `vocab.json`, with the special tokens among them; the ids are 0 to V - 1.
+        merges: list of (left, right) tokens or of "left right" strings, first to last.
+        special_tokens: list of str. The tokens that no merges make.
+        end_token: str or None. Stands behind a text.
+        start_token: str or None. Stands before a text; None falls back to `end_token`.
+        pad_token: str or None. Fills rows up; None falls back to `end_token`.
+        mask_token: str or None. Stands where a masked model shall guess.
+        strip_left: list of str. The special tokens that take the white space before them, as
+            RoBERTa's `<mask>` does. It matters where `allow_special=True`.
+        pattern: str. What splits text into words that are never merged: "gpt2", "llama3" or
+            "qwen2".
+        ignore_merges: bool. If True, a word that is a token is that token even where the merges
+            would not make it, as in Llama 3.
+        add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
+        visible_tokens: list of str. Those of the special tokens that are words of text, as
+            Qwen2.5's `<tool_call>`: text that has them makes them always, and they stay in it when
+            special tokens are skipped.
+        composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
+        encloses: bool. If True, the files that `save` writes put the start token before a text
+            and the end token behind it, as RoBERTa's. `tokenize` puts nothing there.
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if vocabulary, merges and special tokens do not fit together.
+    Example:
+    >>> tokenizer = BytePairTokenizer.train(iter(["a cat, a hat, a cat"]), 300)
+    >>> ids = tokenizer.tokenize(["a hat", "猫"])
+    >>> [text.decode() for text in tokenizer.detokenize(ids).numpy()]
+    ['a hat', '猫']
+
+    Reference: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909, for the merges; Radford et
+    al. 2019, "Language models are unsupervised multitask learners", section 2.2, for bytes.
+    """
+
+    # RoBERTa puts two of its end tokens between the texts of a pair.
+    num_separators = 2
+
+    def __init__(
+        self,
+        vocabulary,
+        merges,
+        special_tokens=("<|endoftext|>",),
+        end_token="<|endoftext|>",
+        start_token=None,
+        pad_token=None,
+        mask_token=None,
+        strip_left=(),
+        pattern="gpt2",
+        ignore_merges=False,
+        add_start_token=False,
+        visible_tokens=(),
+        composes=False,
+        encloses=False,
+    ):
+        vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
+        super().__init__("byte_pair_tokenizer", vocabulary)
+        self.end_token = self._check_special("end_token", end_token)
+        self.start_token = self._check_special("start_token", start_token)
+        self.pad_token = self._check_special("pad_token", pad_token)
+        self.mask_token = self._check_special("mask_token", mask_token)
+        self._strip_left = tuple(self._check_special("strip_left", token) for token in strip_left)
+        self.pattern = check_pattern(pattern)
+        self.ignore_merges = bool(ignore_merges)
+        self.composes = bool(composes)
+        self.add_start_token = self._check_start(add_start_token)
+        self.visible_tokens = tuple(
+            self._check_special("visible_tokens", token) for token in visible_tokens
+        )
+        for token in self.visible_tokens:
+            if token in self._strip_left:
+                raise ValueError(
+                    "`visible_tokens` must not be in `strip_left`. "
+                    f"Received: {token!r:.80}, which is in both."
+                )
+        self.encloses = self._check_encloses(encloses)
+
+    @classmethod
+    def train(
+        cls, files_or_iterator, vocabulary_size, special_tokens=("<|endoftext|>",), verbose=False
+    ):
+        """Learns a tokenizer; the same text gives the same one.
+
+        Args:
+            files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
+            vocabulary_size: int. How many tokens there may be, special ones and 256 bytes
+                included; a short text gives fewer.
+            special_tokens: list of str. They take the first ids; the first one is `end_token`.
+            verbose: bool. If True, progress is shown on the terminal.
+        Returns:
+            BytePairTokenizer.
+        Raises:
+            TypeError: if `files_or_iterator` is neither.
+            FileNotFoundError: if a file is not there.
+            ValueError: if there is no text, a file is not text, or `vocabulary_size` is too small.
+        """
+        special_tokens = check_special_tokens(special_tokens)
+        learned = learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose)
+        return cls(*learned, special_tokens, special_tokens[0] if special_tokens else None)
+
+    @classmethod
+    def load(cls, folder):
+        """Opens a folder in Hugging Face layout.
+
+        Args:
+            folder: str or path. It holds `tokenizer.json`, or `vocab.json` and `merges.txt`.
+        Returns:
+            BytePairTokenizer.
+        Raises:
+            FileNotFoundError: if these files are not there.
+            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+        """
+        arguments = read_files(folder)
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
+                f"where this does not hold: {error}"
+            ) from error
+
+    def save(self, folder):
+        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
+
+        Args:
+            folder: str or path. Made if it is not there.
+        """
+        write_files(folder, self, self._vocabulary, self._strip_left)
+
+    @property
+    def end_token_id(self):
+        """int or None."""
+        return self._vocabulary.ids.get(self.end_token)
+
+    @property
+    def start_token_id(self):
+        """int or None. The id of `end_token` if there is no `start_token`."""
+        return self._vocabulary.ids.get(self.start_token, self.end_token_id)
+
+    @property
+    def pad_token_id(self):
+        """int or None. The id of `end_token` if there is no `pad_token`."""
+        return self._vocabulary.ids.get(self.pad_token, self.end_token_id)
+
+    @property
+    def mask_token_id(self):
+        """int or None."""
+        return self._vocabulary.ids.get(self.mask_token)
+
+    @property
+    def continues_word(self):
+        """np.ndarray bool (V,). The ids that go on with a word, by themselves.
+
+        These are the ordinary tokens that do not begin with white space. It is a property of ids
+        only: at the start of a text or behind a punctuation mark such a token begins a word.
+        """
+        pieces = self._vocabulary.pieces
+        return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
+
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`, without the spaces at its own ends, as in Hugging Face's
+            RoBERTa; tokens of bytes of one character have the same bounds.
+        Raises:
+            As `tokenize`.
+        """
+        return self._encode_with_offsets(text)
+
+    def detokenize(self, ids, skip_special=True):
+        """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
+
+        Args:
+            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
+            skip_special: bool. If True, special tokens leave nothing behind.
+        Returns:
+            string (B,), or () for one row of ids.
+        Raises:
+            TypeError: if `ids` are not integers.
+            ValueError: if `ids` have no or more than two axes.
+            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
+        """
+        text = self.detokenize_bytes(ids, skip_special)
+        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+
+    def detokenize_bytes(self, ids, skip_special=True):
+        """Turns ids into the bytes they stand for, for callers that put pieces together.
+
+        Args:
+            ids: as for `detokenize`.
+            skip_special: bool. As for `detokenize`.
+        Returns:
+            string (B,), or () for one row of ids. A character may be cut at either end.
+        Raises:
+            As `detokenize`.
+        """
+        return self._join(ids, skip_special)
+
+    def _make_encoder(self):
+        return BytePairEncoder(
+            self._vocabulary,
+            self._strip_left,
+            self.pattern,
+            self.ignore_merges,
+            self.composes,
+            self.visible_tokens,
+        )
+
+    def _make_decoder(self):
+        return BytePairDecoder(self._vocabulary, self.visible_tokens)

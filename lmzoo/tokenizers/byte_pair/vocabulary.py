@@ -1,0 +1,100 @@
+"""A byte-pair vocabulary that is checked: it encodes any text, and decodes to it again."""
+
+import dataclasses
+
+from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS, token_to_bytes
+from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+
+__all__ = ["BytePairVocabulary"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BytePairVocabulary:
+    """Tokens, merges and special tokens that fit together.
+
+    Attributes:
+        ids: dict of str to int. Every token with its id, 0 to V - 1.
+        merges: tuple of (str, str), first to last.
+        special_tokens: tuple of str.
+        tokens: tuple of str, by id.
+        pieces: tuple of bytes, by id. What a token stands for; None for a special token.
+        rules: tuple of (left id, right id, made id). The merges as ids.
+    """
+
+    ids: dict
+    merges: tuple
+    special_tokens: tuple
+    tokens: tuple
+    pieces: tuple
+    rules: tuple
+
+    @classmethod
+    def build(cls, vocabulary, merges, special_tokens):
+        """Checks the parts.
+
+        Args:
+            vocabulary: dict of str to int. Tokens in the byte-level alphabet, and special ones.
+            merges: iterable of "left right" strings or (left, right) pairs.
+            special_tokens: iterable of str.
+        Returns:
+            BytePairVocabulary.
+        Raises:
+            TypeError: if a part has the wrong type.
+            ValueError: if the parts do not fit together.
+        """
+        ids = dict(vocabulary)
+        special_tokens = check_special_tokens(special_tokens)
+        check_membership(special_tokens, ids)
+        tokens = order_tokens(ids)
+        pieces = _read_pieces(tokens, set(special_tokens))
+        pairs = _check_merges(merges)
+        rules = _resolve_rules(pairs, ids, set(special_tokens))
+        return cls(ids, pairs, special_tokens, tokens, pieces, rules)
+
+
+def _read_pieces(tokens, special_tokens):
+    pieces = tuple(None if token in special_tokens else token_to_bytes(token) for token in tokens)
+    for token, piece in zip(tokens, pieces, strict=True):
+        if not piece and token not in special_tokens:
+            raise ValueError(
+                "`vocabulary` must hold tokens in the byte-level alphabet. "
+                f"Received: {token!r:.80}. Name it in `special_tokens` if it is one."
+            )
+    ordinary = set(tokens) - special_tokens
+    for character in BYTE_CHARACTERS:
+        if character not in ordinary:
+            raise ValueError(
+                "`vocabulary` must hold each of the 256 bytes as an ordinary token. "
+                f"Received: {len(tokens)} tokens without {character!r}."
+            )
+    return pieces
+
+
+def _check_merges(merges):
+    pairs = {}
+    for merge in merges:
+        if not isinstance(merge, str | list | tuple):
+            raise TypeError(f"`merges` must hold pairs of tokens. Received: {merge!r:.80}.")
+        pair = tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
+            raise ValueError(
+                '`merges` must hold pairs of tokens or "left right" strings. '
+                f"Received: {merge!r:.80}."
+            )
+        if pair in pairs:
+            raise ValueError(f"`merges` must hold a pair once. Received twice: {merge!r:.80}.")
+        pairs[pair] = None
+    return tuple(pairs)
+
+
+def _resolve_rules(pairs, ids, special_tokens):
+    rules = []
+    for left, right in pairs:
+        for token in (left, right, left + right):
+            if token not in ids or token in special_tokens:
+                raise ValueError(
+                    "`merges` must make ordinary tokens of `vocabulary` from such tokens. "
+                    f"Received: {left!r:.80} with {right!r:.80}, but {token!r:.80} is not one."
+                )
+        rules.append((ids[left], ids[right], ids[left + right]))
+    return tuple(rules)

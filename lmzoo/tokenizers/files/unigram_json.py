@@ -1,0 +1,152 @@
+"""A unigram SentencePiece model as Hugging Face's `tokenizer.json`, both ways."""
+
+import base64
+import binascii
+import re
+
+from lmzoo.json_files import read_json
+from lmzoo.tokenizers.files.common import FileCheck
+from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+
+__all__ = ["can_be_fast", "make_fast_form", "read_fast_form"]
+
+_SPACES = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+
+
+def can_be_fast(vocabulary):
+    """Says whether `tokenizer.json` can describe a tokenizer as it is.
+
+    Args:
+        vocabulary: SentencePieceVocabulary.
+    Returns:
+        bool.
+    """
+    model = vocabulary.model
+    kinds = {
+        piece_type
+        for piece_type, token in zip(model.types, vocabulary.tokens, strict=False)
+        if token not in vocabulary.special_tokens
+    }
+    plain = model.model_type == "unigram" and kinds == {PieceType.NORMAL} and model.rules
+    return bool(plain and model.add_dummy_prefix and model.remove_extra_whitespaces)
+
+
+def make_fast_form(vocabulary, added, finish):
+    """Describes a tokenizer as transformers describes T5's.
+
+    Args:
+        vocabulary: SentencePieceVocabulary, for which `can_be_fast` is True.
+        added: list of dict. The special tokens, described.
+        finish: dict. The post-processor.
+    Returns:
+        dict.
+    """
+    model = vocabulary.model
+    pieces = list(zip(model.pieces, model.scores, strict=True))
+    pieces += [(token, 0.0) for token in vocabulary.tokens[len(pieces) :]]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {
+            "type": "Precompiled",
+            "precompiled_charsmap": base64.b64encode(model.rules).decode(),
+        },
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "WhitespaceSplit"}, _SPACES],
+        },
+        "post_processor": finish,
+        "decoder": _SPACES,
+        "model": {
+            "type": "Unigram",
+            "unk_id": model.types.index(PieceType.UNKNOWN),
+            "vocab": [list(pair) for pair in pieces],
+            "byte_fallback": False,
+        },
+    }
+
+
+def read_fast_form(path, kind):
+    """Makes a model of a `tokenizer.json`.
+
+    Args:
+        path: pathlib.Path.
+        kind: str. The tokenizer that is expected.
+    Returns:
+        dict with the model file as `model`, and `num_sentinels`.
+    Raises:
+        ValueError: if the file is broken or describes another kind of tokenizer.
+    """
+    content, check = read_json(path), FileCheck(path, kind)
+    model = content.get("model")
+    check.expect_section("model", model)
+    check.expect("model.type", model.get("type"), ("Unigram",))
+    check.expect("model.byte_fallback", model.get("byte_fallback", False), (False,))
+    rules = _read_rules(check, content.get("normalizer"))
+    _check_spaces(check, content.get("pre_tokenizer"))
+    pieces = _read_pieces(check, model.get("vocab"))
+    names = [piece for piece, _ in pieces]
+    added = content.get("added_tokens") or []
+    ids = {name: index for index, name in enumerate(names)}
+    special = check.read_added(added, ids, refused=("single_word", "normalized"))
+    # Sentinels that are added tokens stand behind the pieces.
+    behind = {
+        token["content"] for token in special if re.match("<extra_id_[0-9]+>$", token["content"])
+    }
+    control = {token["content"] for token in special} - behind
+    if missing := [name for name in control if ids[name] >= len(names)]:
+        check.refuse("added_tokens", missing[0], "pieces and sentinels")
+    kept = [(name, score) for name, score in pieces if name not in behind]
+    if names[: len(kept)] != [name for name, _ in kept]:
+        check.refuse("model.vocab", sorted(behind)[0], "sentinels at the end")
+    unknown = model.get("unk_id")
+    if type(unknown) is not int or not 0 <= unknown < len(kept):
+        check.refuse("model.unk_id", unknown, "an id of a piece")
+    types = [PieceType.CONTROL if name in control else PieceType.NORMAL for name, _ in kept]
+    types[unknown] = PieceType.UNKNOWN
+    try:
+        made = SentencePieceModel(*zip(*kept, strict=True), tuple(types), rules=rules)
+    except ValueError as error:
+        raise ValueError(
+            f"{path.name} must describe a SentencePiece model. Received: {str(path)!r}, and "
+            f"{error}."
+        ) from error
+    return {"model": made.serialize(), "num_sentinels": len(behind)}
+
+
+def _read_rules(check, normalizer):
+    if normalizer is None:
+        check.refuse("normalizer", normalizer, "a table of characters")
+    check.expect_section("normalizer", normalizer)
+    check.expect("normalizer.type", normalizer.get("type"), ("Precompiled",))
+    table = normalizer.get("precompiled_charsmap")
+    try:
+        return base64.b64decode(table, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        return check.refuse("normalizer.precompiled_charsmap", table, "base64")
+
+
+def _check_spaces(check, splitter):
+    check.expect_section("pre_tokenizer", splitter)
+    parts = splitter.get("pretokenizers") if splitter.get("type") == "Sequence" else [splitter]
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        check.refuse("pre_tokenizer.pretokenizers", parts, "a list of objects")
+    kinds = [part.get("type") for part in parts]
+    check.expect("pre_tokenizer", kinds, (["WhitespaceSplit", "Metaspace"], ["Metaspace"]))
+    spaces = parts[-1]
+    check.expect("pre_tokenizer.replacement", spaces.get("replacement"), ("\u2581",))
+    check.expect("pre_tokenizer.add_prefix_space", spaces.get("add_prefix_space"), (None, True))
+    check.expect("pre_tokenizer.prepend_scheme", spaces.get("prepend_scheme"), (None, "always"))
+
+
+def _read_pieces(check, pieces):
+    if not isinstance(pieces, list) or not pieces:
+        check.refuse("model.vocab", pieces, "a list of pieces")
+    for pair in pieces:
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+            check.refuse("model.vocab", pair, "pieces with their scores")
+        if type(pair[1]) not in (int, float):
+            check.refuse("model.vocab", pair, "pieces with their scores")
+    return pieces

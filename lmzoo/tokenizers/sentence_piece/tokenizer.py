@@ -1,0 +1,297 @@
+"""The SentencePiece tokenizer: T5's, mT5's, Llama 2's, Mistral's and their kin's."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from lmzoo.tokenizers.files.added_tokens import check_added_tokens
+from lmzoo.tokenizers.files.sentence_piece import (
+    read_sentence_piece_files,
+    write_sentence_piece_files,
+)
+from lmzoo.tokenizers.sentence_piece.decoder import SentencePieceDecoder
+from lmzoo.tokenizers.sentence_piece.encoder import SentencePieceEncoder
+from lmzoo.tokenizers.sentence_piece.model import PieceType
+from lmzoo.tokenizers.sentence_piece.training import learn_sentence_pieces
+from lmzoo.tokenizers.sentence_piece.vocabulary import SentencePieceVocabulary, check_no_sentinels
+from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
+from lmzoo.tokenizers.vocabulary import check_special_tokens
+
+__all__ = ["SentencePieceTokenizer"]
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """Cuts text into the pieces of a SentencePiece model, inside or outside of a graph.
+
+    The ids are those of the sentencepiece library, but where a unigram model finds two ways to cut
+    a word equally probable ("l", "ll" and "ll", "l"): then rounding decides, in each release of the
+    library in its own way. (transformers 5 puts no space before a text of Llama 2 or Mistral that
+    begins with one; the library does. With a unigram model that has pieces of bytes transformers 5
+    gives the unknown id for a character without a piece, where the library gives its bytes.)
+    Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
+    but the unknown one comes out of text unless `allow_special=True`. The model is checked before
+    the op sees any of it. The tokenizer is saved with the graph that uses it; a process that loads
+    this graph needs tensorflow-text's ops: TensorFlow Serving has them, others `import
+    tensorflow_text` first.
+
+    Args:
+        model: bytes. A SentencePiece model file, unigram or BPE.
+        num_sentinels: int. How many sentinels stand behind the pieces, `<extra_id_0>` last. A model
+            with sentinels of its own, as mT5's, takes their number or 0; they are known without the
+            space before them.
+        special_tokens: list of str. Pieces that no text makes, beside the model's control pieces,
+            its unknown piece and the sentinels.
+        end_token: str or None. Stands behind a text.
+        pad_token: str or None. Fills rows up; None falls back to `end_token`.
+        unknown_token: str. Stands for characters without a piece.
+        start_token: str or None. Stands before a prompt that is to be continued, see
+            `tokenize_prompts`; None falls back to `pad_token`. It is not what the decoder of a
+            `Seq2SeqLM` begins with, which is that task's own `start_token_id`.
+        add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
+        encloses: bool. If True, the files that `save` writes put the start token before a text
+            and the end token behind it, as those of a multilingual MiniLM. `tokenize` puts nothing
+            there.
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if the model is broken, or the arguments do not fit to it.
+    Example:
+    >>> tokenizer = SentencePieceTokenizer.train(
+    ...     iter(["a cat, a hat, a cat"]), 20, "bpe", num_sentinels=2
+    ... )
+    >>> ids = tokenizer.tokenize(["a hat", "a <extra_id_0>"], allow_special=True)
+    >>> [text.decode() for text in tokenizer.detokenize(ids, skip_special=False).numpy()]
+    ['a hat', 'a<extra_id_0>']
+    >>> tokenizer.sentinel_ids.tolist()
+    [19, 18]
+
+    Reference: Kudo 2018, https://arxiv.org/abs/1804.10959, for unigram models; Kudo and Richardson
+    2018, https://arxiv.org/abs/1808.06226, for the library; Raffel et al. 2020,
+    https://arxiv.org/abs/1910.10683, section 3.1.4, for sentinels.
+    """
+
+    # Nothing in T5's vocabulary stands for a masked token: a sentinel stands for a whole span.
+    mask_token = mask_token_id = None
+
+    def __init__(
+        self,
+        model,
+        num_sentinels=100,
+        special_tokens=(),
+        end_token="</s>",
+        pad_token="<pad>",
+        unknown_token="<unk>",
+        start_token=None,
+        add_start_token=False,
+        encloses=False,
+    ):
+        vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
+        super().__init__("sentence_piece_tokenizer", vocabulary)
+        unknown = vocabulary.tokens[vocabulary.model.types.index(PieceType.UNKNOWN)]
+        if unknown_token != unknown:
+            raise ValueError(
+                f"`unknown_token` must be {unknown!r:.80}, the unknown piece of the model. "
+                f"Received: {unknown_token!r:.80}."
+            )
+        self.unknown_token = unknown_token
+        self.end_token = self._check_special("end_token", end_token)
+        self.pad_token = self._check_special("pad_token", pad_token)
+        self.start_token = self._check_special("start_token", start_token)
+        self.add_start_token = self._check_start(add_start_token)
+        self.encloses = self._check_encloses(encloses)
+
+    @classmethod
+    def train(
+        cls,
+        files_or_iterator,
+        vocabulary_size,
+        model_type="unigram",
+        num_sentinels=100,
+        byte_fallback=False,
+        verbose=False,
+        special_tokens=(),
+    ):
+        """Learns a tokenizer in T5's form; the same text gives the same one.
+
+        `<pad>`, `</s>` and `<unk>` are 0, 1 and 2. The text is normalised as T5's is (NFKC and some
+        more), and no piece goes over a space. Needs the package sentencepiece.
+
+        Args:
+            files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
+            vocabulary_size: int. How many tokens there may be, sentinels and the three included; a
+                short text gives fewer.
+            model_type: str. "unigram", as T5, or "bpe".
+            num_sentinels: int.
+            byte_fallback: bool. If True, there is a piece for each byte, and no character is
+                unknown.
+            verbose: bool. If True, progress is shown on the terminal.
+            special_tokens: list of str. More pieces that no text makes, with the ids from 3 on.
+        Returns:
+            SentencePieceTokenizer.
+        Raises:
+            ImportError: if sentencepiece is not installed.
+            TypeError: if `files_or_iterator` is neither, or `special_tokens` are not str.
+            FileNotFoundError: if a file is not there.
+            ValueError: if there is no text, a file is not text, `vocabulary_size` does not fit, or
+                a special token is a sentinel or not to be found in text.
+        """
+        special_tokens = check_no_sentinels(check_special_tokens(special_tokens))
+        if type(num_sentinels) is not int or num_sentinels < 0:
+            raise ValueError(
+                f"`num_sentinels` must be an int from 0 on. Received: {num_sentinels!r}."
+            )
+        fewest = 4 + 256 * bool(byte_fallback) + len(special_tokens)
+        smallest = max(fewest, num_sentinels) + num_sentinels
+        if type(vocabulary_size) is not int or vocabulary_size < smallest:
+            raise ValueError(
+                f"`vocabulary_size` must be an int of at least {smallest}: {num_sentinels} "
+                f"sentinels and {smallest - num_sentinels} pieces. Received: {vocabulary_size!r}."
+            )
+        model = learn_sentence_pieces(
+            files_or_iterator,
+            vocabulary_size - num_sentinels,
+            model_type,
+            byte_fallback,
+            verbose,
+            special_tokens,
+        )
+        return cls(model, num_sentinels)
+
+    @classmethod
+    def load(cls, folder):
+        """Opens a folder in Hugging Face layout.
+
+        Args:
+            folder: str or path. It holds `spiece.model` or `tokenizer.model`, or `tokenizer.json`
+                of a unigram model or, as Llama 2's, of a BPE with pieces of bytes.
+        Returns:
+            SentencePieceTokenizer.
+        Raises:
+            FileNotFoundError: if neither is there.
+            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+        """
+        arguments, added = read_sentence_piece_files(folder)
+        try:
+            tokenizer = cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
+                f"where this does not hold: {error}"
+            ) from error
+        check_added_tokens(added, tokenizer._vocabulary)
+        return tokenizer
+
+    def save(self, folder):
+        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
+
+        `tokenizer.json` is among them where it can say the same: for unigram models with T5's
+        treatment of spaces, without pieces of bytes; and for BPE models with Llama 2's.
+
+        Args:
+            folder: str or path. Made if it is not there.
+        """
+        write_sentence_piece_files(folder, self, self._vocabulary)
+
+    @property
+    def num_separators(self):
+        """int. How many end tokens stand between the texts of a pair: T5's one, XLM-R's two."""
+        return 2 if self.encloses else 1
+
+    @property
+    def unknown_token_id(self):
+        """int."""
+        return self._vocabulary.ids[self.unknown_token]
+
+    @property
+    def start_token_id(self):
+        """int or None. The id of `pad_token` if there is no `start_token`."""
+        return self._vocabulary.ids.get(self.start_token, self.pad_token_id)
+
+    @property
+    def end_token_id(self):
+        """int or None."""
+        return self._vocabulary.ids.get(self.end_token)
+
+    @property
+    def pad_token_id(self):
+        """int or None. The id of `end_token` if there is no `pad_token`."""
+        return self._vocabulary.ids.get(self.pad_token, self.end_token_id)
+
+    @property
+    def sentinel_ids(self):
+        """np.ndarray int32 (num_sentinels,). Those of `<extra_id_0>`, `<extra_id_1>` and so on."""
+        return np.array(self._vocabulary.sentinel_ids, np.int32)
+
+    @property
+    def continues_word(self):
+        """np.ndarray bool (V,). The ordinary ids that do not begin with a space."""
+        special = set(self.special_tokens)
+        return np.array(
+            [token[0] != "\u2581" and token not in special for token in self._vocabulary.tokens]
+        )
+
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`, without the white space at its own ends. What stands for no
+            character of its own, as all but the last of several bytes or parts of one, has
+            `start == end`.
+        Raises:
+            As `tokenize`.
+        """
+        return self._encode_with_offsets(text)
+
+    def tokenize_continuation(self, text):
+        if not self._vocabulary.model.add_dummy_prefix:
+            return self.tokenize(text)
+        # Made anew each time: words to forbid are few, and models may be of many megabytes.
+        model = dataclasses.replace(self._vocabulary.model, add_dummy_prefix=False)
+        vocabulary = dataclasses.replace(self._vocabulary, model=model)
+        encoder = SentencePieceEncoder(vocabulary)
+        return encoder.encode(read_text(text))
+
+    def detokenize(self, ids, skip_special=True):
+        """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
+
+        Args:
+            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
+            skip_special: bool. If True, special tokens leave nothing behind; but the unknown one
+                leaves what the model says, as a rule " \u2047 ".
+        Returns:
+            string (B,), or () for one row of ids. The space before a text goes.
+        Raises:
+            TypeError: if `ids` are not integers.
+            ValueError: if `ids` have no or more than two axes.
+            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
+        """
+        text = self._join(ids, skip_special)
+        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+
+    def detokenize_bytes(self, ids, skip_special=True):
+        """Turns ids into the bytes they stand for, for callers that put pieces together.
+
+        Args:
+            ids: as for `detokenize`.
+            skip_special: bool. As for `detokenize`.
+        Returns:
+            string (B,), or () for one row of ids. The space before the first piece stays, and a
+            character of several pieces may be cut at either end.
+        Raises:
+            As `detokenize`.
+        """
+        return self._join(ids, skip_special, keeps_space=True)
+
+    def detokenize_continuation(self, ids):
+        text = self.detokenize_bytes(ids)
+        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+
+    def _make_encoder(self):
+        return SentencePieceEncoder(self._vocabulary)
+
+    def _make_decoder(self):
+        return SentencePieceDecoder(self._vocabulary)

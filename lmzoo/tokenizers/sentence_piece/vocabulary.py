@@ -1,0 +1,150 @@
+"""The tokens of a SentencePiece model, and the sentinels of T5 among them or behind them."""
+
+import dataclasses
+import re
+
+from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+
+__all__ = ["SentencePieceVocabulary", "check_no_sentinels"]
+
+_SENTINEL = re.compile("\u2581?(<extra_id_(0|[1-9][0-9]{0,5})>)")
+
+
+@dataclasses.dataclass(frozen=True)
+class SentencePieceVocabulary:
+    """A model, and sentinels and special tokens that fit to it.
+
+    Attributes:
+        data: bytes. The model file.
+        model: SentencePieceModel. What it says.
+        ids: dict of str to int. Every token with its id, 0 to V - 1.
+        tokens: tuple of str, by id. The pieces, then the sentinels that are not among them.
+        special_tokens: tuple of str.
+        sentinel_ids: tuple of int. That of `<extra_id_0>`, `<extra_id_1>` and so on.
+        has_sentinels: bool. If True, the sentinels are pieces of the model, as in mT5.
+    """
+
+    data: bytes
+    model: SentencePieceModel
+    ids: dict
+    tokens: tuple
+    special_tokens: tuple
+    sentinel_ids: tuple
+    has_sentinels: bool
+
+    @classmethod
+    def build(cls, data, num_sentinels, special_tokens):
+        """Checks the parts.
+
+        Args:
+            data: bytes. The model file.
+            num_sentinels: int.
+            special_tokens: iterable of str. Pieces that no text shall make, beside the model's own.
+        Returns:
+            SentencePieceVocabulary.
+        Raises:
+            TypeError: if a part has the wrong type.
+            ValueError: if a part is broken, or the parts do not fit together.
+        """
+        model = _parse(data)
+        # The model may call them with a space before, as mT5's does; text has them without.
+        matches = ((index, _SENTINEL.fullmatch(piece)) for index, piece in enumerate(model.pieces))
+        found = {index: match for index, match in matches if match}
+        tokens = list(model.pieces)
+        for index, match in found.items():
+            tokens[index] = match[1]
+        _check_sentinels(num_sentinels, len(tokens), sorted(int(m[2]) for m in found.values()))
+        count = len(found) or num_sentinels
+        sentinels = [f"<extra_id_{number}>" for number in range(count)]
+        if not found:
+            tokens += reversed(sentinels)
+        ids = {token: index for index, token in enumerate(tokens)}
+        own = [
+            token
+            for token, piece_type in zip(tokens, model.types, strict=False)
+            if piece_type in (PieceType.CONTROL, PieceType.UNKNOWN)
+        ]
+        more = check_special_tokens(special_tokens)
+        check_membership(more, ids)
+        special = check_special_tokens([*own, *more, *sentinels])
+        vocabulary = cls(
+            data=data,
+            model=model,
+            ids=ids,
+            tokens=order_tokens(ids),
+            special_tokens=tuple(sorted(special, key=ids.get)),
+            sentinel_ids=tuple(ids[token] for token in sentinels),
+            has_sentinels=bool(found),
+        )
+        _check_normal(vocabulary)
+        return vocabulary
+
+    def own_special_ids(self):
+        """Gives the special tokens that the model itself sets apart.
+
+        Returns:
+            list of int. The ids of control pieces, of the unknown one, and of its own sentinels.
+        """
+        kinds = (PieceType.CONTROL, PieceType.UNKNOWN)
+        own = [index for index, kind in enumerate(self.model.types) if kind in kinds]
+        return [*own, *self.sentinel_ids] if self.has_sentinels else own
+
+
+def check_no_sentinels(special_tokens):
+    """Returns special tokens that are to be learnt, where no sentinel is among them.
+
+    Raises:
+        ValueError: if one is.
+    """
+    for token in special_tokens:
+        if _SENTINEL.fullmatch(token):
+            raise ValueError(
+                "`special_tokens` must not have sentinels, as `num_sentinels` makes them. "
+                f"Received: {token!r:.80}."
+            )
+    return special_tokens
+
+
+def _check_normal(vocabulary):
+    special = set(vocabulary.special_tokens)
+    types = zip(vocabulary.tokens, vocabulary.model.types, strict=False)
+    if not any(kind is PieceType.NORMAL and token not in special for token, kind in types):
+        raise ValueError(
+            "`special_tokens` must leave a normal piece. "
+            f"Received: {list(vocabulary.special_tokens)!r:.200}."
+        )
+
+
+def _parse(data):
+    if not isinstance(data, bytes):
+        raise TypeError(
+            "`model` must be bytes, those of a SentencePiece model. "
+            f"Received: {data!r:.80}. Open a folder with `load`."
+        )
+    try:
+        return SentencePieceModel.parse(data)
+    except ValueError as error:
+        raise ValueError(
+            f"`model` must be a whole SentencePiece model. Received: {data[:16]!r} and so on, and "
+            f"{error}."
+        ) from error
+
+
+def _check_sentinels(num_sentinels, num_pieces, numbers):
+    if type(num_sentinels) is not int or num_sentinels < 0:
+        raise ValueError(f"`num_sentinels` must be an int from 0 on. Received: {num_sentinels!r}.")
+    if numbers != list(range(len(numbers))):
+        raise ValueError(
+            f"`model` must have sentinels from 0 on, each once. Received: {numbers!r:.80}."
+        )
+    if numbers and num_sentinels not in (0, len(numbers)):
+        raise ValueError(
+            f"`num_sentinels` must be {len(numbers)} or 0, as the model has its own. "
+            f"Received: {num_sentinels}."
+        )
+    if num_sentinels > num_pieces:
+        raise ValueError(
+            f"`num_sentinels` must be at most the {num_pieces} pieces of the model. "
+            f"Received: {num_sentinels}."
+        )

@@ -1,0 +1,200 @@
+"""Learning a vocabulary from text files or from an iterator of texts."""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+
+from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS
+
+__all__ = ["iterate_texts", "learn_byte_pairs", "learn_word_pieces"]
+
+_CHUNK_CHARACTERS = 1 << 20
+_MIN_ALPHABET = 1000
+
+
+def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose=False):
+    """Learns byte-level merges; the same text gives the same merges.
+
+    Args:
+        files_or_iterator: as for `iterate_texts`.
+        vocabulary_size: int. How many tokens there may be, special ones and 256 bytes included.
+        special_tokens: list of str. They take the first ids.
+        verbose: bool. If True, progress is shown on the terminal.
+    Returns:
+        vocabulary: dict of str to int.
+        merges: list of (str, str).
+    Raises:
+        ValueError: if `vocabulary_size` leaves no room for the bytes.
+    """
+    # Imported here: only learning needs the library, and encoding must not depend on it.
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    smallest = len(BYTE_CHARACTERS) + len(special_tokens)
+    if type(vocabulary_size) is not int or vocabulary_size < smallest:
+        raise ValueError(
+            f"`vocabulary_size` must be an int of at least {smallest}: 256 bytes and "
+            f"{len(special_tokens)} special tokens. Received: {vocabulary_size!r}."
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(special_tokens),
+        initial_alphabet=sorted(BYTE_CHARACTERS),
+        show_progress=verbose,
+    )
+    tokenizer.train_from_iterator(iterate_texts(files_or_iterator), trainer)
+    # The library's Python face does not give its merges; its JSON form does.
+    return tokenizer.get_vocab(), _read_merges(tokenizer)
+
+
+def learn_word_pieces(
+    files_or_iterator, vocabulary_size, special_tokens, lowercase=True, verbose=False
+):
+    """Learns the pieces of words; the same text gives the same pieces.
+
+    All characters of the text become pieces, the most frequent ones first, but no more than 1000
+    pieces or half of the vocabulary, whichever is more.
+
+    Args:
+        files_or_iterator: as for `iterate_texts`.
+        vocabulary_size: int. How many tokens there may be, special ones included.
+        special_tokens: list of str. They take the first ids.
+        lowercase: bool. If True, text is lowered and loses its accents.
+        verbose: bool. If True, progress is shown on the terminal.
+    Returns:
+        list of str, by id.
+    Raises:
+        ValueError: if `vocabulary_size` leaves no room for pieces.
+    """
+    # Imported here: only learning needs the library, and encoding must not depend on it.
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    smallest = len(special_tokens) + 1
+    if type(vocabulary_size) is not int or vocabulary_size < smallest:
+        raise ValueError(
+            f"`vocabulary_size` must be an int of at least {smallest}: {len(special_tokens)} "
+            f"special tokens and a piece. Received: {vocabulary_size!r}."
+        )
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    with _read_twice(files_or_iterator) as read:
+        room = vocabulary_size - len(special_tokens)
+        pieces = _find_alphabet(read(), tokenizer, min(max(_MIN_ALPHABET, room // 2), room))
+        # Left to itself the trainer numbers characters in an order that differs from run to run,
+        # and breaks ties by their numbers. As special tokens they keep the order of this list.
+        first = list(dict.fromkeys([*special_tokens, *pieces]))
+        alphabet = [piece for piece in pieces if len(piece) == 1]
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=vocabulary_size,
+            special_tokens=first,
+            # Exactly these: it would go on with characters of its own choice.
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            show_progress=verbose,
+        )
+        tokenizer.train_from_iterator(read(), trainer)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.get)
+
+
+@contextlib.contextmanager
+def _read_twice(files_or_iterator):
+    """Gives a function that goes through the texts; those of an iterator are put into a file."""
+    if isinstance(files_or_iterator, list | tuple):
+        yield lambda: iterate_texts(files_or_iterator)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "texts"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            for text in iterate_texts(files_or_iterator):
+                # A NUL is nothing to this tokenizer, and a mark of binary files.
+                file.write(text.replace("\0", "") + "\n")
+        yield lambda: iterate_texts([path])
+
+
+def _find_alphabet(texts, tokenizer, limit):
+    """The pieces of one character, those of the most frequent characters first."""
+    counts = collections.Counter()
+    for text in texts:
+        counts.update(text)
+    cleaned = collections.Counter()
+    for character, count in counts.items():
+        for part in tokenizer.normalizer.normalize_str(character):
+            cleaned[part] += count
+    del cleaned[" "]
+    pieces = []
+    for character in sorted(cleaned, key=lambda character: (-cleaned[character], character)):
+        # A punctuation mark or a Chinese character is a word, so it never goes on with one.
+        around = tokenizer.normalizer.normalize_str(f"a{character}b")
+        joins = len(tokenizer.pre_tokenizer.pre_tokenize_str(around)) == 1
+        pieces += [character, f"##{character}"] if joins else [character]
+        if len(pieces) >= limit:
+            break
+    return pieces[:limit]
+
+
+def iterate_texts(files_or_iterator):
+    """Goes through text files, or through an iterator of texts, piece by piece.
+
+    Args:
+        files_or_iterator: list of str or paths: files of UTF-8 text. Any other iterable: texts.
+    Yields:
+        str. Files come in pieces of whole lines.
+    Raises:
+        TypeError: if it is a str, or an iterator gives something else than str.
+        FileNotFoundError: if a file is not there.
+        ValueError: if there is no file, no text, or a file is empty or no UTF-8 text.
+    """
+    if isinstance(files_or_iterator, str | bytes | os.PathLike):
+        raise TypeError(
+            "`files_or_iterator` must be a list of files or an iterator of texts. "
+            f"Received: {files_or_iterator!r:.80}. Write [path], or iter([text])."
+        )
+    if isinstance(files_or_iterator, list | tuple):
+        if not files_or_iterator:
+            raise ValueError("`files_or_iterator` must name a file. Received: an empty list.")
+        for path in files_or_iterator:
+            yield from _read_text(pathlib.Path(path))
+        return
+    found = False
+    for text in files_or_iterator:
+        if not isinstance(text, str):
+            raise TypeError(f"`files_or_iterator` must give str. Received: {text!r:.80}.")
+        found = found or bool(text)
+        yield text
+    if not found:
+        raise ValueError("`files_or_iterator` must give text. Received: an iterator of none.")
+
+
+def _read_text(path):
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`files_or_iterator` must name files. Received: {str(path)!r:.200}, which is not one. "
+            "Write iter([text]) to learn from texts."
+        )
+    if not path.stat().st_size:
+        raise ValueError(f"`files_or_iterator` must name text. Received: {str(path)!r}, empty.")
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            while lines := file.readlines(_CHUNK_CHARACTERS):
+                text = "".join(lines)
+                if "\0" in text:
+                    raise ValueError(
+                        f"`files_or_iterator` must name text. Received: {str(path)!r}, a binary "
+                        "file: it has NUL bytes."
+                    )
+                yield text
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"`files_or_iterator` must name UTF-8 text. Received: {str(path)!r}, where byte "
+                f"{error.start} of a piece is not UTF-8 ({error.reason})."
+            ) from error
+
+
+def _read_merges(tokenizer):
+    return [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]

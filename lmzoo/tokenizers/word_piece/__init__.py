@@ -1,0 +1,6 @@
+"""WordPiece (BERT, DistilBERT, ELECTRA): vocabulary, longest-match encoding, decoding.
+
+Public: `lmzoo.tokenizers.WordPieceTokenizer`.
+"""
+
+__all__ = []

@@ -1,0 +1,86 @@
+"""The two losses of pairs, against their formulas."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.tasks import SimilarityLoss
+from lmzoo.tasks.losses.similarity import compute_similarities, rank_candidates
+
+
+def rank_by_loops(embeddings, scale):
+    """The loss of each anchor, in float64, pair by pair."""
+    unit = embeddings / np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    candidates = [row for group in range(1, unit.shape[1]) for row in unit[:, group]]
+    losses = []
+    for index, anchor in enumerate(unit[:, 0]):
+        powers = [np.exp(scale * float(anchor @ candidate)) for candidate in candidates]
+        losses.append(-np.log(powers[index] / sum(powers)))
+    return np.array(losses)
+
+
+def compute_loss(embeddings, scale):
+    return SimilarityLoss().call(*rank_candidates(embeddings, scale))
+
+
+def test_three_pairs_by_hand():
+    # The first two anchors are their positives; the third lies between the others.
+    anchors = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]])
+    positives = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+    half = np.sqrt(0.5)
+    cosines = np.array([[1, 0, -half], [0, 1, -half], [half, half, -1]])
+    labels, logits = rank_candidates(tf.constant(np.stack([anchors, positives], 1)), 2.0)
+    np.testing.assert_array_equal(labels, [0, 1, 2])
+    np.testing.assert_allclose(logits, 2 * cosines, atol=1e-12)
+    wanted = [
+        np.log(np.exp(2) + 1 + np.exp(-2 * half)) - 2,
+        np.log(np.exp(2) + 1 + np.exp(-2 * half)) - 2,
+        np.log(2 * np.exp(2 * half) + np.exp(-2)) + 2,
+    ]
+    np.testing.assert_allclose(SimilarityLoss().call(labels, logits), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_texts", [2, 3, 4])
+def test_the_ranking_loss_is_its_formula(num_texts):
+    embeddings = np.random.default_rng(num_texts).normal(size=(5, num_texts, 7))
+    np.testing.assert_allclose(
+        compute_loss(tf.constant(embeddings), 20.0), rank_by_loops(embeddings, 20.0), rtol=1e-9
+    )
+
+
+def test_the_gradient_is_that_of_small_steps():
+    embeddings = np.random.default_rng(0).normal(size=(3, 3, 4))
+    variable = tf.Variable(embeddings)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(compute_loss(variable, 5.0))
+    gradient = tape.gradient(loss, variable).numpy()
+    wanted, step = np.zeros_like(embeddings), 1e-6
+    for place in np.ndindex(embeddings.shape):
+        shift = np.zeros_like(embeddings)
+        shift[place] = step
+        up, down = (rank_by_loops(embeddings + s, 5.0).mean() for s in (shift, -shift))
+        wanted[place] = (up - down) / (2 * step)
+    np.testing.assert_allclose(gradient, wanted, atol=1e-8)
+
+
+def test_similarities_are_cosines_and_their_loss_is_the_squared_error():
+    embeddings = np.random.default_rng(1).normal(size=(6, 2, 5))
+    wanted = [a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in embeddings]
+    got = compute_similarities(tf.constant(embeddings))
+    np.testing.assert_allclose(got, wanted, atol=1e-12)
+    labels = np.linspace(-1, 1, 6)
+    loss = float(SimilarityLoss()(labels, got))
+    assert loss == pytest.approx(np.mean((labels - wanted) ** 2), rel=1e-6)
+
+
+def test_a_vector_of_zeros_has_a_finite_gradient():
+    variable = tf.Variable(np.zeros((2, 2, 3)))
+    with tf.GradientTape(persistent=True) as tape:
+        ranking = tf.reduce_sum(compute_loss(variable, 20.0))
+        cosines = tf.reduce_sum(compute_similarities(variable))
+    assert np.isfinite(tape.gradient(ranking, variable)).all()
+    assert np.isfinite(tape.gradient(cosines, variable)).all()
+
+
+def test_a_replica_without_rows_has_no_loss():
+    assert compute_loss(tf.zeros([0, 3, 4]), 20.0).shape == (0,)

@@ -1,0 +1,255 @@
+"""Llama 3's and Qwen2's settings against the library they were published for."""
+
+import json
+import statistics
+import time
+import unicodedata
+
+import pytest
+import tensorflow as tf
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS
+from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
+
+PATTERN_NAMES = ["llama3", "qwen2"]
+SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"]
+
+
+def learn(pattern, text):
+    """Vocabulary and merges that the library learns with a pattern; special tokens stand last."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(PATTERNS[pattern]), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    trainer = trainers.BpeTrainer(
+        vocab_size=2500, initial_alphabet=sorted(BYTE_CHARACTERS), show_progress=False
+    )
+    tokenizer.train_from_iterator([text], trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    vocabulary = dict(model["vocab"])
+    vocabulary |= {token: len(vocabulary) + place for place, token in enumerate(SPECIAL)}
+    return vocabulary, model["merges"]
+
+
+@pytest.fixture(scope="module", params=PATTERN_NAMES)
+def tokenizer(request, library_text):
+    vocabulary, merges = learn(request.param, library_text[:300_000])
+    roles = {"start_token": SPECIAL[0], "end_token": SPECIAL[1]}
+    return BytePairTokenizer(
+        vocabulary,
+        merges,
+        SPECIAL,
+        **roles,
+        pattern=request.param,
+        composes=request.param == "qwen2",
+    )
+
+
+@pytest.fixture(scope="module")
+def reference(tokenizer, tmp_path_factory):
+    return make_reference(tokenizer, tmp_path_factory.mktemp("reference"))
+
+
+def make_reference(tokenizer, folder):
+    tokenizer.save(folder)
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    reference.encode_special_tokens = True
+    return reference
+
+
+def assert_same_ids(tokenizer, reference, texts):
+    columns = [rows.to_list() for rows in tokenizer.tokenize_with_offsets(texts)]
+    theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
+    wrong = [
+        (text[:80], mine, other)
+        for text, mine, other in zip(texts, columns[0], theirs, strict=True)
+        if mine != other
+    ]
+    assert not wrong, wrong[:3]
+    assert tokenizer.tokenize(texts).to_list() == columns[0]
+
+
+def test_nasty_and_drawn_texts_give_the_reference_ids(
+    tokenizer, reference, nasty_texts, draw_texts, library_text
+):
+    texts = [*nasty_texts, *draw_texts(21, 600), library_text[300_000:400_000]]
+    assert_same_ids(tokenizer, reference, texts)
+
+
+@pytest.mark.slow
+def test_many_drawn_texts_give_the_reference_ids(tokenizer, reference, draw_texts):
+    for seed in range(22, 27):
+        assert_same_ids(tokenizer, reference, draw_texts(seed, 10_000))
+
+
+@pytest.mark.slow
+def test_every_code_point_gives_the_reference_ids(tokenizer, reference):
+    points = [*range(0xD800), *range(0xE000, 0x110000)]
+    for start in range(0, len(points), 100_000):
+        characters = [chr(point) for point in points[start : start + 100_000]]
+        assert_same_ids(tokenizer, reference, characters)
+        assert_same_ids(tokenizer, reference, [f"a_{character}b" for character in characters])
+        assert_same_ids(tokenizer, reference, [f"a{character}_b" for character in characters])
+
+
+def test_offsets_are_the_reference_offsets(tokenizer, reference, nasty_texts, draw_texts):
+    texts = [*nasty_texts, *draw_texts(12, 200)]
+    _, starts, ends = (rows.to_list() for rows in tokenizer.tokenize_with_offsets(texts))
+    for text, first, last, encoding in zip(
+        texts, starts, ends, reference.encode_batch(texts, add_special_tokens=False), strict=True
+    ):
+        if unicodedata.normalize("NFC", text) != text:
+            continue
+        # Ours are without the spaces at their own ends.
+        cut = [text[start:end].strip(" ") for start, end in encoding.offsets]
+        assert [text[start:end] for start, end in zip(first, last, strict=True)] == cut
+
+
+def test_offsets_of_what_is_composed_are_those_of_its_parts(tokenizer):
+    if not tokenizer.composes:
+        pytest.skip("Llama 3 does not compose")
+    text = "x e\u0301a \u1100\u1161\u11a8"
+    columns = (values.numpy().tolist() for values in tokenizer.tokenize_with_offsets(text))
+    ids, starts, ends = columns
+    assert ids == tokenizer.tokenize("x \u00e9a \uac01").numpy().tolist()
+    cut = (text[start:end] for start, end in zip(starts, ends, strict=True))
+    # The token of the space alone stands for no character.
+    assert list(dict.fromkeys(filter(None, cut))) == ["x", "e\u0301", "a", "\u1100\u1161\u11a8"]
+
+
+def test_a_word_that_is_a_token_is_it_where_merges_are_ignored(tmp_path, nasty_texts):
+    vocabulary = {character: index for index, character in enumerate(BYTE_CHARACTERS)}
+    for token in ("ab", "bc", "abc", "abcd", "\u0120x", "'s"):
+        vocabulary[token] = len(vocabulary)
+    vocabulary["<|endoftext|>"] = len(vocabulary)
+    merges = ["b c", "a b", "a bc"]
+    for ignore_merges in (False, True):
+        tokenizer = BytePairTokenizer(
+            vocabulary, merges, pattern="llama3", ignore_merges=ignore_merges
+        )
+        reference = make_reference(tokenizer, tmp_path / str(ignore_merges))
+        texts = ["abc", "abcd", "ab", " x", "x's", "abcde", *nasty_texts]
+        assert_same_ids(tokenizer, reference, texts)
+        assert len(tokenizer.tokenize("abcd")) == (1 if ignore_merges else 2)
+
+
+@pytest.mark.slow
+def test_the_pattern_is_kept_in_a_graph(tokenizer, tmp_path, nasty_texts):
+    module = tf.Module()
+    module.tokenizer = tokenizer
+    signature = [tf.TensorSpec([None], tf.string)]
+    module.encode = tf.function(tokenizer.tokenize, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path))
+    ids = tf.saved_model.load(str(tmp_path)).encode(tf.constant(nasty_texts))
+    assert ids.to_list() == tokenizer.tokenize(nasty_texts).to_list()
+
+
+def test_a_visible_token_is_not_skipped(tokenizer):
+    parts = tokenizer._vocabulary
+    visible = BytePairTokenizer(
+        parts.ids, parts.merges, SPECIAL, SPECIAL[1], visible_tokens=[SPECIAL[2]]
+    )
+    text = "a" + "".join(SPECIAL)
+    ids = visible.tokenize(text, allow_special=True)
+    assert visible.detokenize(ids).numpy().decode() == "a<|eot_id|>"
+    assert tokenizer.detokenize(ids).numpy() == b"a"
+
+
+WORDS = ["<|eot_id|>", "hat", "cafe\u0301"]
+
+
+@pytest.fixture(scope="module")
+def worded(tokenizer):
+    """The same tokenizer, with words that are special tokens and visible."""
+    parts = tokenizer._vocabulary
+    ids = {**parts.ids, **{word: len(parts.ids) + n for n, word in enumerate(WORDS[1:])}}
+    settings = {"pattern": tokenizer.pattern, "composes": tokenizer.composes}
+    special = [*SPECIAL, *WORDS[1:]]
+    return BytePairTokenizer(
+        ids, parts.merges, special, SPECIAL[1], visible_tokens=WORDS, **settings
+    )
+
+
+@pytest.mark.parametrize("tokenizer", ["qwen2"], indirect=True)
+def test_text_makes_visible_tokens_as_in_the_reference(worded, tmp_path, nasty_texts, draw_texts):
+    reference = make_reference(worded, tmp_path)
+    texts = ["a hats<|eot_id|><|end_of_text|>", "cafe\u0301\u0327hat\u0338", " cafe cafe\u0301 x"]
+    texts += ["<|eot_id|>".join(nasty_texts), "hat".join(draw_texts(5, 50)), *WORDS, "that\0hat"]
+    assert_same_ids(worded, reference, texts)
+    ids = worded.tokenize(texts[0]).numpy()
+    assert {worded.token_to_id("hat"), worded.token_to_id("<|eot_id|>")} < set(ids)
+    assert worded.token_to_id(SPECIAL[1]) not in ids
+    assert worded.detokenize(ids).numpy().decode() == texts[0]
+    reference.encode_special_tokens = False
+    theirs = [encoding.ids for encoding in reference.encode_batch(texts)]
+    assert worded.tokenize(texts, allow_special=True).to_list() == theirs
+    assert BytePairTokenizer.load(tmp_path).visible_tokens == worded.visible_tokens
+
+
+def test_offsets_of_visible_tokens_are_those_of_their_text(worded, tmp_path):
+    text = "x cafe\u0301 hat<|eot_id|> caf\u00e9 e\u0301"
+    ids, starts, ends = (rows.numpy() for rows in worded.tokenize_with_offsets(text))
+    assert ids.tolist() == make_reference(worded, tmp_path).encode(text).ids
+    found = [
+        text[start:end]
+        for index, start, end in zip(ids, starts, ends, strict=True)
+        if worded.id_to_token(index) in WORDS
+    ]
+    assert found == ["cafe\u0301", "hat", "<|eot_id|>"]
+    assert text[starts[-1] : ends[-1]].endswith("\u0301") and (starts[1:] >= starts[:-1]).all()
+
+
+def test_added_words_that_are_not_read_are_refused_by_name(worded, tmp_path):
+    worded.save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["added_tokens"][-2].update(lstrip=True)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="`added_tokens.lstrip of 'hat'`.* Received: True"):
+        BytePairTokenizer.load(tmp_path)
+    content["added_tokens"][-2].update(lstrip=False, normalized=True)
+    path.write_text(json.dumps(content))
+    if worded.composes:
+        with pytest.raises(ValueError, match="`added_tokens.normalized of 'hat'`.* Received: True"):
+            BytePairTokenizer.load(tmp_path)
+    else:
+        assert "hat" in BytePairTokenizer.load(tmp_path).visible_tokens
+
+
+def test_a_visible_token_takes_no_white_space(worded):
+    parts = worded._vocabulary
+    with pytest.raises(ValueError, match="must not be in `strip_left`. Received: 'hat'"):
+        BytePairTokenizer(
+            *(parts.ids, parts.merges, parts.special_tokens, SPECIAL[1]),
+            **{"visible_tokens": ["hat"], "strip_left": ["hat"]},
+        )
+
+
+@pytest.mark.slow
+def test_it_is_at_least_half_as_fast_as_gpt2(tokenizer, library_text):
+    parts = tokenizer._vocabulary
+    plain = BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1])
+    texts = [library_text[start : start + 2000] for start in range(0, 2_000_000, 2000)]
+
+    def time_call(one):
+        start = time.perf_counter()
+        one.tokenize(texts)
+        return time.perf_counter() - start
+
+    time_call(plain), time_call(tokenizer)
+    ratios = [time_call(tokenizer) / time_call(plain) for _ in range(7)]
+    assert statistics.median(ratios) < 2, ratios
+
+
+def test_an_unknown_pattern_is_refused(tokenizer):
+    parts = tokenizer._vocabulary
+    with pytest.raises(ValueError, match=r"`pattern` must be one of \['gpt2', .* 'gpt3'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], pattern="gpt3")
+    with pytest.raises(TypeError, match="`add_start_token` must be True or False. .* 'yes'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], add_start_token="yes")
+    with pytest.raises(ValueError, match="without a `start_token`. Received: .*=True"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, add_start_token=True)
+    with pytest.raises(ValueError, match="`visible_tokens` must be among .* 'a'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, visible_tokens=["a"])

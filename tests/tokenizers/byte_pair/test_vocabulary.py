@@ -1,0 +1,59 @@
+import pytest
+
+from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS
+from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
+
+IDS = {character: index for index, character in enumerate(BYTE_CHARACTERS)}
+
+
+def test_parts_that_fit_are_resolved():
+    ids = {**IDS, "<end>": 257, "ab": 256}
+    vocabulary = BytePairVocabulary.build(ids, ["a b"], ["<end>"])
+    assert vocabulary.rules == ((97, 98, 256),) and vocabulary.merges == (("a", "b"),)
+    assert vocabulary.tokens[256:] == ("ab", "<end>")
+    assert vocabulary.pieces[256:] == (b"ab", None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "merges", "special", "message"),
+    [
+        ({}, [], [], "`vocabulary` must have 1 to 1000000 tokens. Received: 0"),
+        ({**IDS, "ab": 300}, [], [], "each id from 0 .* Received: 'ab' with id 300 among 257"),
+        ({**IDS, "ab": 7}, [], [], "each id from 0 .* Received: .* with id 7 among 257"),
+        ({**IDS, "ab": -1}, [], [], "each id from 0 .* Received: 'ab' with id -1"),
+        ({**IDS, "a b": 256}, [], [], "byte-level alphabet. Received: 'a b'"),
+        ({**IDS, "": 256}, [], [], "byte-level alphabet. Received: ''"),
+        ({**IDS}, [], ["a"], "each of the 256 bytes .* Received: 256 tokens without 'a'"),
+        ({"a": 0}, [], [], "each of the 256 bytes .* Received: 1 tokens without"),
+        ({**IDS}, ["a"], [], "`merges` must hold pairs .* Received: 'a'"),
+        ({**IDS}, ["a b c"], [], "`merges` must hold pairs .* Received: 'a b c'"),
+        ({**IDS}, [("a", 1)], [], r"`merges` must hold pairs .* Received: \('a', 1\)"),
+        ({**IDS, "ab": 256}, ["a b"] * 2, [], "a pair once. Received twice: 'a b'"),
+        ({**IDS}, ["a b"], [], "`merges` must make .* Received: 'a' with 'b', but 'ab'"),
+        ({**IDS}, ["a xy"], [], "`merges` must make .* Received: 'a' with 'xy', but 'xy'"),
+        ({**IDS, "ab": 256}, ["a b"], ["ab"], "`merges` must make .* but 'ab' is not one"),
+        ({**IDS}, [], ["<pad>"], "`special_tokens` must be in .* Received: '<pad>'"),
+        ({**IDS}, [], ["x" * 70_000], "65536 characters in all. Received: 70000 in 1 tokens"),
+        ({**IDS, "": 256}, [], [""], "`special_tokens` must be text .* Received: ''"),
+        ({**IDS, "\x01": 256}, [], ["\x01"], r"`special_tokens` must be text .* '\\x01'"),
+        ({**IDS, "\ud800": 256}, [], ["\ud800"], r"`special_tokens` must be text .* '\\ud800'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(ids, merges, special, message):
+    with pytest.raises(ValueError, match=message):
+        BytePairVocabulary.build(ids, merges, special)
+
+
+@pytest.mark.parametrize(
+    ("ids", "merges", "special", "message"),
+    [
+        ({**IDS, 5: 256}, [], [], "`vocabulary` must map str to int. Received: 5 with 256"),
+        ({**IDS, "ab": True}, [], [], "`vocabulary` must map str to int. Received: 'ab' with True"),
+        ({**IDS}, [7], [], "`merges` must hold pairs .* Received: 7"),
+        ({**IDS}, [], "<pad>", "`special_tokens` must be a list of str. Received: '<pad>'"),
+        ({**IDS}, [], [7], "`special_tokens` must hold str. Received: 7"),
+    ],
+)
+def test_parts_of_the_wrong_type_are_refused(ids, merges, special, message):
+    with pytest.raises(TypeError, match=message):
+        BytePairVocabulary.build(ids, merges, special)
