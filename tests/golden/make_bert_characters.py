@@ -1,4 +1,4 @@
-"""Makes `lmzoo/tokenizers/bert_characters.npz` by asking the `tokenizers` library.
+"""Makes `lmzoo/tokenizers/unicode/bert_characters.npz` by asking the `tokenizers` library.
 
 Run it by hand after an upgrade of that library: `python tests/golden/make_bert_characters.py`.
 It asks what BERT's cleaning makes of every code point, and how BERT's splitting treats it, so that
@@ -99,7 +99,7 @@ def make_arrays():
 
 def main():
     # The checkout this script stands in, whichever lmzoo is installed.
-    folder = pathlib.Path(__file__).parents[2] / "lmzoo" / "tokenizers"
+    folder = pathlib.Path(__file__).parents[2] / "lmzoo" / "tokenizers" / "unicode"
     np.savez_compressed(folder / "bert_characters.npz", **make_arrays())
 
 

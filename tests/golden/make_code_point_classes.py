@@ -1,4 +1,4 @@
-"""Makes `lmzoo/tokenizers/code_point_classes.npz` by asking the `tokenizers` library.
+"""Makes `lmzoo/tokenizers/unicode/code_point_classes.npz` by asking the `tokenizers` library.
 
 Run it by hand after an upgrade of that library: `python tests/golden/make_code_point_classes.py`.
 It asks how GPT-2's pattern splits every code point between letters, digits and marks, so that the
