@@ -332,3 +332,67 @@ def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, json, lmzoo\nprint(json.dumps(sorted(sys.modules)))"
     heavy = {"tensorflow", "tensorflow_text", "keras", "keras_hub", "keras_tuner", "torch"}
     assert not heavy & set(run_child(code))
+
+
+# Words of an earlier vocabulary, for which the field has a term: what to say instead.
+BANNED_IDENTIFIERS = {
+    # tokenizers
+    "start_templates": "post_processors",
+    # data
+    "borderless": "without_eos",
+    # generation
+    "text_pieces": "streaming",
+    # tasks
+    "label_answers": "label_predictions",
+}
+
+
+def identifiers_of(tree):
+    """(line, identifier) of each name, attribute, argument, definition and module in a file."""
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Name):
+            yield line, node.id
+        elif isinstance(node, ast.Attribute):
+            yield line, node.attr
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg:
+            yield line, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield line, node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            parts = (getattr(node, "module", None) or "").split(".")
+            yield from ((line, part) for part in parts)
+            yield from ((line, alias.asname or alias.name) for alias in node.names)
+
+
+def banned_identifiers_in(tree):
+    return [
+        f"{line}: {name} (say {BANNED_IDENTIFIERS[name.strip('_')]})"
+        for line, name in identifiers_of(tree)
+        if name.strip("_") in BANNED_IDENTIFIERS
+    ]
+
+
+def test_identifiers_are_the_terms_of_the_field():
+    found = []
+    for name in tracked_files():
+        if name.endswith(".py"):
+            path = ROOT / name
+            words = banned_identifiers_in(parse(path))
+            if path.stem.removeprefix("test_") in BANNED_IDENTIFIERS:
+                words.append(f"file name {path.name}")
+            found += [f"{name}:{word}" for word in words]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["borderless = 1", "x.borderless", "def borderless(): pass", "f(_borderless=1)"],
+)
+def test_each_place_of_a_banned_identifier_is_found(line):
+    assert banned_identifiers_in(ast.parse(line)) == ["1: " + banned_word(line)]
+
+
+def banned_word(line):
+    name = "_borderless" if "_borderless" in line else "borderless"
+    return f"{name} (say without_eos)"
