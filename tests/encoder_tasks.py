@@ -25,7 +25,7 @@ def train_tokenizer(kind):
         start_token="<s>",
         pad_token="<pad>",
         mask_token="<mask>",
-        strip_left=["<mask>"],
+        lstrip=["<mask>"],
     )
 
 

@@ -20,16 +20,16 @@ class SpecialTokenFinder(tf.Module):
 
     Args:
         special_tokens: dict of str to int, without control characters (the marks use them).
-        strip_left: tuple of str. Those of them that take the white space before them.
+        lstrip: tuple of str. Those of them that take the white space before them.
     """
 
-    def __init__(self, special_tokens, strip_left=()):
+    def __init__(self, special_tokens, lstrip=()):
         super().__init__(name="special_token_finder")
         # RE2 takes the first alternative that fits, so the longest stands first.
         by_length = sorted(special_tokens, key=lambda token: (-len(token), token))
         self._pattern = _match_any(by_length)
         border = "".join(f"\\x{{{byte}}}" for byte in _BORDER)
-        self._strip = f"{_WHITE_SPACE}{border}{_match_any(strip_left)}" if strip_left else None
+        self._strip = f"{_WHITE_SPACE}{border}{_match_any(lstrip)}" if lstrip else None
         with tf.init_scope():
             self._ids = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(

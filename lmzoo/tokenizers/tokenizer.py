@@ -28,11 +28,11 @@ class Tokenizer(tf.Module):
     """
 
     # The special tokens that take the white space before them.
-    _strip_left = ()
+    _lstrip = ()
     # Whether a prompt that is to be continued begins with the start token.
     add_start_token = False
-    # Whether files say that a text stands between the start and the end token.
-    encloses = False
+    # Whether the post-processor in its files adds the start and the end token to a text.
+    add_bos_and_eos = False
 
     def __init__(self, name, vocabulary):
         super().__init__(name=name)
@@ -211,8 +211,8 @@ class Tokenizer(tf.Module):
         with _BUILDING, tf.init_scope():
             if key not in self._finders:
                 special = {token: self.token_to_id(token) for token in tokens}
-                strip_left = [token for token in self._strip_left if token in tokens]
-                self._finders[key] = SpecialTokenFinder(special, strip_left)
+                lstrip = [token for token in self._lstrip if token in tokens]
+                self._finders[key] = SpecialTokenFinder(special, lstrip)
         return self._finders[key]
 
     def _check_special(self, argument, token):
@@ -235,15 +235,17 @@ class Tokenizer(tf.Module):
             )
         return add_start_token
 
-    def _check_encloses(self, encloses):
-        if not isinstance(encloses, bool):
-            raise TypeError(f"`encloses` must be True or False. Received: {encloses!r:.80}.")
-        if encloses and None in (self.start_token_id, self.end_token_id):
-            raise ValueError(
-                "`encloses` must not be True without a start and an end token. Received: "
-                "encloses=True."
+    def _check_add_bos_and_eos(self, add_bos_and_eos):
+        if not isinstance(add_bos_and_eos, bool):
+            raise TypeError(
+                f"`add_bos_and_eos` must be True or False. Received: {add_bos_and_eos!r:.80}."
             )
-        return encloses
+        if add_bos_and_eos and None in (self.start_token_id, self.end_token_id):
+            raise ValueError(
+                "`add_bos_and_eos` must not be True without a start and an end token. Received: "
+                "add_bos_and_eos=True."
+            )
+        return add_bos_and_eos
 
 
 def read_text(text):

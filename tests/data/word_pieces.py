@@ -26,5 +26,5 @@ def make_byte_pair():
         start_token="<s>",
         pad_token="<pad>",
         mask_token="<mask>",
-        strip_left=["<mask>"],
+        lstrip=["<mask>"],
     )

@@ -33,7 +33,7 @@ def byte_pairs():
         end_token="</s>",
         pad_token="<pad>",
         mask_token="<mask>",
-        strip_left=["<mask>"],
+        lstrip=["<mask>"],
     )
 
 

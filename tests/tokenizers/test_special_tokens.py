@@ -12,7 +12,7 @@ def tokenizer(byte_pair_tokenizer):
     vocabulary = byte_pair_tokenizer._vocabulary
     more = [token for token in SPECIAL if token not in vocabulary.ids]
     ids = {**vocabulary.ids, **{token: 3000 + index for index, token in enumerate(more)}}
-    return BytePairTokenizer(ids, vocabulary.merges, SPECIAL, strip_left=["<mask>"])
+    return BytePairTokenizer(ids, vocabulary.merges, SPECIAL, lstrip=["<mask>"])
 
 
 def test_no_special_token_comes_out_of_text(tokenizer):

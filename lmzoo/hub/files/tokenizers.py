@@ -46,7 +46,7 @@ def load_tokenizer(folder, vocabulary_size, task=None):
             f"{vocabulary_size}."
         )
     # A WordPiece tokenizer's files always say so.
-    if task in _WRITING and tokenizer.encloses and kind is not WordPieceTokenizer:
+    if task in _WRITING and tokenizer.add_bos_and_eos and kind is not WordPieceTokenizer:
         raise ValueError(
             "tokenizer.json must not have a `post_processor` that puts a token before and behind "
             f"each text, as it is for {task}. Received: {str(folder)!r}, where "
@@ -65,10 +65,10 @@ def save_tokenizer(folder, task):
     tokenizer = task.tokenizer
     if tokenizer is None:
         return
-    if isinstance(task.backbone, BertBackbone) and not tokenizer.encloses:
+    if isinstance(task.backbone, BertBackbone) and not tokenizer.add_bos_and_eos:
         # The caller's own tokenizer stays as it is.
         tokenizer = copy.copy(tokenizer)
-        tokenizer.encloses = None not in (tokenizer.start_token_id, tokenizer.end_token_id)
+        tokenizer.add_bos_and_eos = None not in (tokenizer.start_token_id, tokenizer.end_token_id)
     tokenizer.save(folder)
 
 

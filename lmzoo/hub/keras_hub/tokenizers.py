@@ -49,7 +49,7 @@ def _convert_byte_pairs(tokenizer, kind):
     special = ["<s>", "<pad>", "</s>", "<mask>"]
     roles = {"start_token": "<s>", "pad_token": "<pad>", "end_token": "</s>"}
     return BytePairTokenizer(
-        vocabulary, merges, special, **roles, mask_token="<mask>", strip_left=["<mask>"]
+        vocabulary, merges, special, **roles, mask_token="<mask>", lstrip=["<mask>"]
     )
 
 

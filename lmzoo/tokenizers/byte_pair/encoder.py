@@ -22,7 +22,7 @@ class BytePairEncoder(Encoder):
 
     Args:
         vocabulary: BytePairVocabulary.
-        strip_left: tuple of str. The special tokens that take the white space before them.
+        lstrip: tuple of str. The special tokens that take the white space before them.
         pattern: str. What splits text into words, a key of `PATTERNS`.
         ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
         composes: bool. If True, text is composed (NFC) first.
@@ -32,7 +32,7 @@ class BytePairEncoder(Encoder):
     def __init__(
         self,
         vocabulary,
-        strip_left=(),
+        lstrip=(),
         pattern="gpt2",
         ignore_merges=False,
         composes=False,
@@ -53,7 +53,7 @@ class BytePairEncoder(Encoder):
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
-            self._special = SpecialTokenFinder(special, strip_left) if special else None
+            self._special = SpecialTokenFinder(special, lstrip) if special else None
             self._visible = SpecialTokenFinder(visible) if visible else None
             # (V, 3): bytes of each token, and how many spaces lead and trail them.
             self._lengths = tf.constant(

@@ -32,7 +32,7 @@ class BytePairTokenizer(Tokenizer):
         start_token: str or None. Stands before a text; None falls back to `end_token`.
         pad_token: str or None. Fills rows up; None falls back to `end_token`.
         mask_token: str or None. Stands where a masked model shall guess.
-        strip_left: list of str. The special tokens that take the white space before them, as
+        lstrip: list of str. The special tokens that take the white space before them, as
             RoBERTa's `<mask>` does. It matters where `allow_special=True`.
         pattern: str. What splits text into words that are never merged: "gpt2", "llama3" or
             "qwen2".
@@ -43,8 +43,8 @@ class BytePairTokenizer(Tokenizer):
             Qwen2.5's `<tool_call>`: text that has them makes them always, and they stay in it when
             special tokens are skipped.
         composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
-        encloses: bool. If True, the files that `save` writes put the start token before a text
-            and the end token behind it, as RoBERTa's. `tokenize` puts nothing there.
+        add_bos_and_eos: bool. If True, the files that `save` writes have a post-processor that adds
+            the start and the end token, as RoBERTa's. `tokenize` adds neither.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -70,13 +70,13 @@ class BytePairTokenizer(Tokenizer):
         start_token=None,
         pad_token=None,
         mask_token=None,
-        strip_left=(),
+        lstrip=(),
         pattern="gpt2",
         ignore_merges=False,
         add_start_token=False,
         visible_tokens=(),
         composes=False,
-        encloses=False,
+        add_bos_and_eos=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
         super().__init__("byte_pair_tokenizer", vocabulary)
@@ -84,7 +84,7 @@ class BytePairTokenizer(Tokenizer):
         self.start_token = self._check_special("start_token", start_token)
         self.pad_token = self._check_special("pad_token", pad_token)
         self.mask_token = self._check_special("mask_token", mask_token)
-        self._strip_left = tuple(self._check_special("strip_left", token) for token in strip_left)
+        self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
         self.composes = bool(composes)
@@ -93,12 +93,12 @@ class BytePairTokenizer(Tokenizer):
             self._check_special("visible_tokens", token) for token in visible_tokens
         )
         for token in self.visible_tokens:
-            if token in self._strip_left:
+            if token in self._lstrip:
                 raise ValueError(
-                    "`visible_tokens` must not be in `strip_left`. "
+                    "`visible_tokens` must not be in `lstrip`. "
                     f"Received: {token!r:.80}, which is in both."
                 )
-        self.encloses = self._check_encloses(encloses)
+        self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
 
     @classmethod
     def train(
@@ -150,7 +150,7 @@ class BytePairTokenizer(Tokenizer):
         Args:
             folder: str or path. Made if it is not there.
         """
-        write_files(folder, self, self._vocabulary, self._strip_left)
+        write_files(folder, self, self._vocabulary, self._lstrip)
 
     @property
     def end_token_id(self):
@@ -229,7 +229,7 @@ class BytePairTokenizer(Tokenizer):
     def _make_encoder(self):
         return BytePairEncoder(
             self._vocabulary,
-            self._strip_left,
+            self._lstrip,
             self.pattern,
             self.ignore_merges,
             self.composes,

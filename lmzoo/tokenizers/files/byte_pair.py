@@ -41,7 +41,7 @@ _ENCODER_ROLES = {
 _ENCODERS = ("roberta",)
 
 
-def write_files(folder, tokenizer, vocabulary, strip_left):
+def write_files(folder, tokenizer, vocabulary, lstrip):
     """Writes `tokenizer.json`, the two small files, and `vocab.json` and `merges.txt`.
 
     These last two are left out where no class of transformers would read them as they are meant.
@@ -50,15 +50,13 @@ def write_files(folder, tokenizer, vocabulary, strip_left):
         folder: str or path. Made if it is not there.
         tokenizer: BytePairTokenizer.
         vocabulary: BytePairVocabulary. Its own.
-        strip_left: tuple of str. The special tokens that take the white space before them.
+        lstrip: tuple of str. The special tokens that take the white space before them.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
     added = {
-        ids[token]: describe_special(
-            token, token in strip_left, token not in tokenizer.visible_tokens
-        )
+        ids[token]: describe_special(token, token in lstrip, token not in tokenizer.visible_tokens)
         for token in sorted(vocabulary.special_tokens, key=ids.get)
     }
     named = _name_roles(tokenizer)
@@ -89,7 +87,7 @@ def _name_class(tokenizer):
     # Qwen2's composes text, GPT-2's does not.
     if tokenizer.composes != (tokenizer.pattern == "qwen2") or tokenizer.ignore_merges:
         return _ANY_CLASS
-    if tokenizer.encloses:
+    if tokenizer.add_bos_and_eos:
         return _ENCODER_CLASS if tokenizer.pattern == "gpt2" else _ANY_CLASS
     if tokenizer.add_start_token:
         return _ANY_CLASS
@@ -98,7 +96,7 @@ def _name_class(tokenizer):
 
 def _name_roles(tokenizer):
     roles = {theirs: getattr(tokenizer, role) for role, theirs in ROLES.items()}
-    if tokenizer.encloses:
+    if tokenizer.add_bos_and_eos:
         start = tokenizer.id_to_token(tokenizer.start_token_id)
         special = tokenizer.special_tokens
         unknown = "<unk>" if "<unk>" in special else tokenizer.end_token
@@ -144,7 +142,7 @@ def read_files(folder):
             "tokenizer_config.json must not ask for add_prefix_space. "
             f"Received: {named['add_prefix_space']!r:.40} in {str(folder)!r}."
         )
-    if found["encloses"]:
+    if found["add_bos_and_eos"]:
         named = _complete_roles(named, found)
     _add_more(folder, named, found)
     special = find_special(
@@ -154,11 +152,11 @@ def read_files(folder):
         special = ["<|endoftext|>"]
     found["special_tokens"] = special
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    if not found["encloses"]:
+    if not found["add_bos_and_eos"]:
         check_add_end(check, named)
     start, add_start = read_add_start(check, named, found.get("start_token"))
     roles = {role: get_content(named.get(theirs)) for role, theirs in ROLES.items()}
-    roles |= {"start_token": start, "add_start_token": add_start and not found["encloses"]}
+    roles |= {"start_token": start, "add_start_token": add_start and not found["add_bos_and_eos"]}
     if "eos_token" not in named and "<|endoftext|>" in found["special_tokens"]:
         roles["end_token"] = "<|endoftext|>"
     return {**found, **roles}
@@ -194,10 +192,10 @@ def _read_slow(folder, named):
         "merges": [line for line in lines if line],
         "pattern": pattern,
         "composes": pattern == "qwen2",
-        "encloses": class_name == _ENCODER_CLASS,
-        **{"special_tokens": [], "strip_left": [], "visible_tokens": []},
+        "add_bos_and_eos": class_name == _ENCODER_CLASS,
+        **{"special_tokens": [], "lstrip": [], "visible_tokens": []},
     }
-    if not found["encloses"]:
+    if not found["add_bos_and_eos"]:
         return found
     roles = {
         role: get_content(named.get(role, default)) for role, default in _ENCODER_ROLES.items()
@@ -207,7 +205,7 @@ def _read_slow(folder, named):
         **found,
         "special_tokens": special,
         # As that class has it where no file says otherwise.
-        "strip_left": [token for token in special if token == roles["mask_token"]],
+        "lstrip": [token for token in special if token == roles["mask_token"]],
         "start_token": roles["cls_token"],
         "end_token": roles["sep_token"],
     }

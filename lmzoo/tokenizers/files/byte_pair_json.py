@@ -2,7 +2,7 @@
 
 from lmzoo.json_files import read_json
 from lmzoo.tokenizers.files.common import FileCheck
-from lmzoo.tokenizers.files.post_processors import make_template, read_enclosing, read_start
+from lmzoo.tokenizers.files.post_processors import make_template, read_bos_and_eos, read_start
 from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
 
 __all__ = ["make_byte_pair_form", "read_byte_pair_added", "read_byte_pair_form"]
@@ -65,7 +65,7 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
 def _make_finish(tokenizer, use_regex):
     """What is put around a text."""
     start_id, end_id = tokenizer.start_token_id, tokenizer.end_token_id
-    if tokenizer.encloses:
+    if tokenizer.add_bos_and_eos:
         return {
             "type": "RobertaProcessing",
             "sep": [tokenizer.id_to_token(end_id), end_id],
@@ -105,10 +105,10 @@ def read_byte_pair_form(path, kind):
     if not isinstance(model.get("merges"), list):
         check.refuse("model.merges", model.get("merges"), "a list")
     finish = content.get("post_processor")
-    start, enclosing = read_start(check, finish), read_enclosing(check, finish)
+    start, bos_and_eos = read_start(check, finish), read_bos_and_eos(check, finish)
     around = {} if start is None else {"start_token": start}
-    if enclosing is not None:
-        around = dict(zip(("start_token", "end_token"), enclosing, strict=True))
+    if bos_and_eos is not None:
+        around = dict(zip(("start_token", "end_token"), bos_and_eos, strict=True))
     composes = content.get("normalizer") is not None
     added = content.get("added_tokens") or []
     return {
@@ -117,7 +117,7 @@ def read_byte_pair_form(path, kind):
         "pattern": pattern,
         "ignore_merges": bool(model.get("ignore_merges")),
         "composes": composes,
-        "encloses": enclosing is not None,
+        "add_bos_and_eos": bos_and_eos is not None,
         **around,
         **read_byte_pair_added(check, added, vocabulary, composes),
     }
@@ -132,7 +132,7 @@ def read_byte_pair_added(check, tokens, vocabulary, composes):
         vocabulary: dict of str to int. New tokens are put into it.
         composes: bool. Whether text is composed first.
     Returns:
-        dict with `special_tokens`, `strip_left` and `visible_tokens` of `BytePairTokenizer`.
+        dict with `special_tokens`, `lstrip` and `visible_tokens` of `BytePairTokenizer`.
     Raises:
         ValueError: if one has an option that is not read, or another id.
     """
@@ -147,7 +147,7 @@ def read_byte_pair_added(check, tokens, vocabulary, composes):
             check.expect(name, token.get(option), (None, False))
     return {
         "special_tokens": [token["content"] for token in tokens],
-        "strip_left": [token["content"] for token in tokens if token.get("lstrip")],
+        "lstrip": [token["content"] for token in tokens if token.get("lstrip")],
         "visible_tokens": [token["content"] for token in visible],
     }
 

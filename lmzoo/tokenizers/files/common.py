@@ -220,12 +220,12 @@ def get_content(entry):
     return content if isinstance(content, str) else None
 
 
-def describe_special(token, strips_left=False, special=True):
+def describe_special(token, lstrip=False, special=True):
     """Describes a special token as `tokenizer.json` does.
 
     Args:
         token: str.
-        strips_left: bool. If True, it takes the white space before it.
+        lstrip: bool. If True, it takes the white space before it.
         special: bool. If False, it stays in text when special tokens are skipped.
     Returns:
         dict.
@@ -233,7 +233,7 @@ def describe_special(token, strips_left=False, special=True):
     return {
         "content": token,
         "single_word": False,
-        "lstrip": strips_left,
+        "lstrip": lstrip,
         "rstrip": False,
         "normalized": False,
         "special": special,

@@ -4,11 +4,11 @@ from lmzoo.tokenizers.files.common import get_content
 
 __all__ = [
     "check_add_end",
-    "make_enclosing_template",
+    "make_bos_eos_template",
     "make_end_template",
     "make_template",
     "read_add_start",
-    "read_enclosing",
+    "read_bos_and_eos",
     "read_start",
 ]
 
@@ -37,7 +37,7 @@ def make_template(start, start_id):
     }
 
 
-def make_enclosing_template(start, end, ids, num_separators):
+def make_bos_eos_template(start, end, ids, num_separators):
     """Describes that a text stands between two tokens, as an encoder's.
 
     Args:
@@ -79,7 +79,7 @@ def make_end_template(end, end_id):
     }
 
 
-def read_enclosing(check, finish):
+def read_bos_and_eos(check, finish):
     """Reads which tokens an encoder's text stands between.
 
     Args:

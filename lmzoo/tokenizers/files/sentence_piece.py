@@ -17,11 +17,11 @@ from lmzoo.tokenizers.files.common import (
 )
 from lmzoo.tokenizers.files.post_processors import (
     check_add_end,
-    make_enclosing_template,
+    make_bos_eos_template,
     make_end_template,
     make_template,
     read_add_start,
-    read_enclosing,
+    read_bos_and_eos,
     read_start,
 )
 from lmzoo.tokenizers.files.sentence_piece_bpe_json import (
@@ -93,7 +93,7 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
 
 def _name_roles(tokenizer):
     roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
-    if not tokenizer.encloses:
+    if not tokenizer.add_bos_and_eos:
         return roles
     start, end = tokenizer.id_to_token(tokenizer.start_token_id), tokenizer.end_token
     mask = "<mask>" if "<mask>" in tokenizer.special_tokens else None
@@ -103,10 +103,10 @@ def _name_roles(tokenizer):
 def _make_finish(tokenizer, ids, pairs):
     """What `tokenizer.json` puts around a text."""
     start = None
-    if tokenizer.encloses or tokenizer.add_start_token:
+    if tokenizer.add_bos_and_eos or tokenizer.add_start_token:
         start = tokenizer.id_to_token(tokenizer.start_token_id)
-    if tokenizer.encloses:
-        return make_enclosing_template(start, tokenizer.end_token, ids, tokenizer.num_separators)
+    if tokenizer.add_bos_and_eos:
+        return make_bos_eos_template(start, tokenizer.end_token, ids, tokenizer.num_separators)
     if pairs:
         return start and make_template(start, ids[start])
     return make_end_template(tokenizer.end_token, tokenizer.end_token_id)
@@ -114,7 +114,7 @@ def _make_finish(tokenizer, ids, pairs):
 
 def _name_class(tokenizer, pairs, num_sentinels):
     add_start = tokenizer.add_start_token
-    if tokenizer.encloses:
+    if tokenizer.add_bos_and_eos:
         return {"tokenizer_class": "PreTrainedTokenizerFast"}
     if pairs:
         # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
@@ -144,17 +144,17 @@ def read_sentence_piece_files(folder):
     sentinels = [token for token in every if token.startswith("<extra_id_")]
     found, is_llama = _read_model(folder, form, special)
     around = _read_around(fast, form, named, is_llama)
-    encloses = len(around) == 2
+    add_bos_and_eos = len(around) == 2
     if found["num_sentinels"] is None:
-        found["num_sentinels"] = len(sentinels) or (0 if encloses else _NUM_SENTINELS)
+        found["num_sentinels"] = len(sentinels) or (0 if add_bos_and_eos else _NUM_SENTINELS)
     if is_llama:
         named = {**_LLAMA_ROLES, **named}
     elif "extra_ids" in named:
         found["num_sentinels"] = named["extra_ids"]
-    if encloses:
+    if add_bos_and_eos:
         named = {**named, **dict(zip(("bos_token", "eos_token"), around, strict=True))}
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    if is_llama and not encloses:
+    if is_llama and not add_bos_and_eos:
         check_add_end(check, named)
     first = around[0] if len(around) == 1 else None
     start, add_start = read_add_start(check, named, first)
@@ -167,8 +167,8 @@ def read_sentence_piece_files(folder):
         **roles,
         "special_tokens": [*named_more, *special.values()],
         "start_token": start,
-        "add_start_token": add_start and not encloses,
-        "encloses": encloses,
+        "add_start_token": add_start and not add_bos_and_eos,
+        "add_bos_and_eos": add_bos_and_eos,
     }, added
 
 
@@ -194,9 +194,9 @@ def _read_model(folder, form, special):
 def _read_around(fast, form, named, is_llama):
     """What stands before a text, or around it: a tuple of no, one or two tokens."""
     check, finish = FileCheck(fast, _KIND), form.get("post_processor")
-    enclosing = read_enclosing(check, finish)
-    if enclosing is not None:
-        return enclosing
+    bos_and_eos = read_bos_and_eos(check, finish)
+    if bos_and_eos is not None:
+        return bos_and_eos
     if not is_llama:
         return ()
     # Without a `tokenizer.json` prompts have a start.

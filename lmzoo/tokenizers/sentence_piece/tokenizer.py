@@ -49,9 +49,8 @@ class SentencePieceTokenizer(Tokenizer):
             `tokenize_prompts`; None falls back to `pad_token`. It is not what the decoder of a
             `Seq2SeqLM` begins with, which is that task's own `start_token_id`.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
-        encloses: bool. If True, the files that `save` writes put the start token before a text
-            and the end token behind it, as those of a multilingual MiniLM. `tokenize` puts nothing
-            there.
+        add_bos_and_eos: bool. If True, the files that `save` writes have a post-processor that adds
+            the start and the end token, as XLM-RoBERTa's. `tokenize` adds neither.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -83,7 +82,7 @@ class SentencePieceTokenizer(Tokenizer):
         unknown_token="<unk>",
         start_token=None,
         add_start_token=False,
-        encloses=False,
+        add_bos_and_eos=False,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
         super().__init__("sentence_piece_tokenizer", vocabulary)
@@ -98,7 +97,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.pad_token = self._check_special("pad_token", pad_token)
         self.start_token = self._check_special("start_token", start_token)
         self.add_start_token = self._check_start(add_start_token)
-        self.encloses = self._check_encloses(encloses)
+        self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
 
     @classmethod
     def train(
@@ -195,7 +194,7 @@ class SentencePieceTokenizer(Tokenizer):
     @property
     def num_separators(self):
         """int. How many end tokens stand between the texts of a pair: T5's one, XLM-R's two."""
-        return 2 if self.encloses else 1
+        return 2 if self.add_bos_and_eos else 1
 
     @property
     def unknown_token_id(self):

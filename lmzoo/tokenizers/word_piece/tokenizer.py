@@ -58,7 +58,7 @@ class WordPieceTokenizer(Tokenizer):
 
     # BERT puts one end token between the texts of a pair.
     num_separators = 1
-    encloses = True
+    add_bos_and_eos = True
 
     def __init__(
         self,

@@ -85,9 +85,9 @@ def test_an_encoders_files_give_a_text_the_ids_that_the_task_gives_it(tokenizer,
     if type(tokenizer) is SentencePieceTokenizer:
         arguments = {"end_token": "</s>", "start_token": "<pad>"}
         tokenizer = SentencePieceTokenizer(tokenizer._vocabulary.data, 5, **arguments)
-    was = tokenizer.encloses
+    was = tokenizer.add_bos_and_eos
     save_for(encoder, tokenizer, tmp_path / "first")
-    assert tokenizer.encloses is was
+    assert tokenizer.add_bos_and_eos is was
     reference = Tokenizer.from_file(str(tmp_path / "first" / "tokenizer.json"))
     for text in TEXTS[:2]:
         ids = pack([tokenizer.tokenize([text])], tokenizer, 64)[0]
@@ -124,7 +124,7 @@ def test_a_text_that_ends_is_refused_where_it_is_to_go_on(tokenizer, encoder, tm
     save_for(encoder, tokenizer, tmp_path)
     with pytest.raises(ValueError, match="for CausalLM. Received: .* '<.*>' stands behind"):
         load_tokenizer(tmp_path, 999, "CausalLM")
-    assert load_tokenizer(tmp_path, 999, "TextClassifier").encloses
+    assert load_tokenizer(tmp_path, 999, "TextClassifier").add_bos_and_eos
 
 
 MINIMAL = [None, {"model_max_length": 512}, {"do_lower_case": True, "model_max_length": 512}]

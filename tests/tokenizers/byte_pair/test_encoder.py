@@ -220,10 +220,10 @@ def test_added_words_that_are_not_read_are_refused_by_name(worded, tmp_path):
 
 def test_a_visible_token_takes_no_white_space(worded):
     parts = worded._vocabulary
-    with pytest.raises(ValueError, match="must not be in `strip_left`. Received: 'hat'"):
+    with pytest.raises(ValueError, match="must not be in `lstrip`. Received: 'hat'"):
         BytePairTokenizer(
             *(parts.ids, parts.merges, parts.special_tokens, SPECIAL[1]),
-            **{"visible_tokens": ["hat"], "strip_left": ["hat"]},
+            **{"visible_tokens": ["hat"], "lstrip": ["hat"]},
         )
 
 

@@ -82,7 +82,7 @@ def test_roles_come_back(tmp_path):
         parts.merges,
         parts.special_tokens,
         mask_token="<mask>",
-        strip_left=["<mask>"],
+        lstrip=["<mask>"],
         **roles,
     )
     first.save(tmp_path)
@@ -203,12 +203,12 @@ def encoder():
     learned = BytePairTokenizer.train(iter(["a cat, a hat, that cat " * 9]), 280, ENCODER)
     parts = learned._vocabulary
     roles = {"start_token": "<s>", "end_token": "</s>", "pad_token": "<pad>"}
-    roles |= {"mask_token": "<mask>", "strip_left": ["<mask>"]}
-    return BytePairTokenizer(parts.ids, parts.merges, ENCODER, **roles, encloses=True)
+    roles |= {"mask_token": "<mask>", "lstrip": ["<mask>"]}
+    return BytePairTokenizer(parts.ids, parts.merges, ENCODER, **roles, add_bos_and_eos=True)
 
 
 def describe_encoder(tokenizer):
-    names = ("start_token", "end_token", "pad_token", "mask_token", "encloses", "_strip_left")
+    names = ("start_token", "end_token", "pad_token", "mask_token", "add_bos_and_eos", "_lstrip")
     return [getattr(tokenizer, name) for name in names], set(tokenizer.special_tokens)
 
 
@@ -269,12 +269,14 @@ def test_transformers_gives_an_encoders_ids(encoder, tmp_path, nasty_texts):
         assert reference(nasty_texts).input_ids == [[0, *row, 2] for row in ids]
 
 
-def test_only_a_tokenizer_with_both_tokens_encloses(learned):
+def test_only_a_tokenizer_with_both_tokens_adds_both(learned):
     parts = learned._vocabulary
-    with pytest.raises(ValueError, match="a start and an end token. Received: encloses=True"):
-        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, None, encloses=True)
-    with pytest.raises(TypeError, match="`encloses` must be True or False. Received: 'yes'"):
-        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, encloses="yes")
+    with pytest.raises(
+        ValueError, match="a start and an end token. Received: add_bos_and_eos=True"
+    ):
+        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, None, add_bos_and_eos=True)
+    with pytest.raises(TypeError, match="`add_bos_and_eos` must be True or False. Received: 'yes'"):
+        BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, add_bos_and_eos="yes")
 
 
 def test_missing_files_are_named(folder, tmp_path_factory):

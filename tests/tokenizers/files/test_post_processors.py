@@ -5,11 +5,11 @@ import pytest
 from lmzoo.tokenizers.files.common import FileCheck
 from lmzoo.tokenizers.files.post_processors import (
     check_add_end,
-    make_enclosing_template,
+    make_bos_eos_template,
     make_end_template,
     make_template,
     read_add_start,
-    read_enclosing,
+    read_bos_and_eos,
     read_start,
 )
 
@@ -36,15 +36,15 @@ def test_nothing_begins_a_text_without_a_template_or_with_one_that_ends_it():
 
 
 def test_what_stands_around_an_encoders_text_is_read():
-    template = make_enclosing_template("<s>", "</s>", {"<s>": 0, "</s>": 2}, 2)
+    template = make_bos_eos_template("<s>", "</s>", {"<s>": 0, "</s>": 2}, 2)
     assert len(template["pair"]) == 6 and template["special_tokens"]["</s>"]["ids"] == [2]
     both = {"type": "Sequence", "processors": [BYTE_LEVEL, template]}
     own = [{"type": kind, "cls": ["<s>", 0], "sep": ["</s>", 2]} for kind in PROCESSORS]
     for finish in (template, both, *own):
-        assert read_enclosing(CHECK, finish) == ("<s>", "</s>")
+        assert read_bos_and_eos(CHECK, finish) == ("<s>", "</s>")
         assert read_start(CHECK, finish) is None
     for finish in (None, BYTE_LEVEL, make_template("<s>", 1), make_end_template("</s>", 1)):
-        assert read_enclosing(CHECK, finish) is None
+        assert read_bos_and_eos(CHECK, finish) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_stands_around_an_encoders_text_is_read():
 )
 def test_a_broken_pair_of_tokens_is_refused(finish, message):
     with pytest.raises(ValueError, match=message):
-        read_enclosing(CHECK, finish)
+        read_bos_and_eos(CHECK, finish)
 
 
 def test_a_token_behind_what_is_to_be_continued_is_refused():

@@ -109,7 +109,7 @@ def test_transformers_gives_the_same_ids(unigram_tokenizer, folder, library_text
 def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model, tmp_path):
     roles = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3, "control_symbols": ["<mask>"]}
     data = learn_model("unigram", **roles)
-    first = SentencePieceTokenizer(data, 0, start_token="<s>", encloses=True)
+    first = SentencePieceTokenizer(data, 0, start_token="<s>", add_bos_and_eos=True)
     first.save(tmp_path / "first")
     reference = Tokenizer.from_file(str(tmp_path / "first" / "tokenizer.json"))
     a, b = first.tokenize(["a cat's hat", "b"]).to_list()
@@ -126,7 +126,7 @@ def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model
     for name in ("spiece.model", *SMALL):
         (tmp_path / "second" / name).unlink()
     again = SentencePieceTokenizer.load(tmp_path / "second")
-    assert again.encloses and describe(again)[1] == describe(first)[1]
+    assert again.add_bos_and_eos and describe(again)[1] == describe(first)[1]
     assert again.special_tokens == first.special_tokens
 
 
@@ -138,7 +138,7 @@ def test_t5_opens_as_it_is_published(unigram_tokenizer, folder, small, gone):
         (folder / "tokenizer_config.json").write_text(json.dumps(small))
     again = SentencePieceTokenizer.load(folder)
     assert again._vocabulary.ids == unigram_tokenizer._vocabulary.ids
-    assert describe(again)[1] == describe(unigram_tokenizer)[1] and not again.encloses
+    assert describe(again)[1] == describe(unigram_tokenizer)[1] and not again.add_bos_and_eos
 
 
 def test_what_transformers_would_add_is_refused(unigram_tokenizer, folder):
