@@ -32,7 +32,7 @@ def generate(arguments):
             f"{arguments.num_return_sequences}, --json {arguments.json}. Leave it out."
         )
     lm = _load(arguments, options)
-    if not hasattr(lm, "generate"):
+    if not lm.is_generative:
         raise ValueError(
             "`SOURCE` must be one that generates. Received: "
             f"{arguments.source!r}, a {type(lm).__name__}."
@@ -89,7 +89,7 @@ def export(arguments):
         print(f"{report['folder']}: {report['num_files']} files, {format_bytes(report['bytes'])}")
         print(f"signatures: {', '.join(report['signatures'])}")
         if arguments.check:
-            _print_check(report["check"], hasattr(lm, "generate"))
+            _print_check(report["check"], lm.is_generative)
     return 0 if report.get("check", {"passed": True})["passed"] else 1
 
 
@@ -155,7 +155,7 @@ def _describe_saved_model(folder, lm):
 
 
 def _name_signatures(task):
-    if not hasattr(task, "generate"):
+    if not task.is_generative:
         return list(task.serving_functions())
     return ["tokens"] + ([] if task.tokenizer is None else ["serving_default", "generate"])
 

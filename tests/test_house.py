@@ -198,6 +198,18 @@ def broken_rules(tree, may_print):
 
 
 @every_module
+def test_the_kind_of_a_task_is_read_from_the_task(path):
+    looks = [
+        node.lineno
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "hasattr"
+        and getattr(node.args[0], "id", "") in ("task", "lm")
+    ]
+    assert not looks, f"lines {looks}: read `task.is_generative`, `task.head` and their like"
+
+
+@every_module
 def test_the_library_never_writes_what_is_unsafe(path):
     assert not list(broken_rules(parse(path), may_print=room_of(path) in FRONT))
 

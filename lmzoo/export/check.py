@@ -38,7 +38,7 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
     texts = list(texts)
     if not texts:
         raise ValueError("`texts` must hold a prompt. Received: texts=[].")
-    if hasattr(task, "generate"):
+    if task.is_generative:
         compared = _compare_completions(folder, task, texts, max_new_tokens or 16, options)
     else:
         if max_new_tokens is not None:
@@ -52,7 +52,7 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
     different, difference = compared
     passed = not different and (difference is None or difference <= tolerance)
     if verbose:
-        unit = " of a log-probability" if hasattr(task, "generate") else ""
+        unit = " of a log-probability" if task.is_generative else ""
         print(f"{len(texts) - len(different)} of {len(texts)} texts are equal.")
         if difference is not None:
             print(f"The largest difference{unit} is {difference:.2g}{' nats' if unit else ''}.")

@@ -52,7 +52,7 @@ def export_saved_model(
             than one result a prompt.
     """
     check_new_folder(folder, overwrite)
-    if not hasattr(task, "generate"):
+    if not task.is_generative:
         module, signatures = _make_reader(task, jit_compile, options)
     else:
         module, signatures = _make_writer(task, jit_compile, return_prompt, options)

@@ -200,17 +200,17 @@ def name_head(task):
 
 def make_label_config(task):
     """What config.json says of a task's labels, as a dict."""
-    if hasattr(task, "num_targets"):
+    if task.num_targets is not None:
         names = [f"LABEL_{index}" for index in range(task.num_targets)]
         numbered = {str(index): name for index, name in enumerate(names)}
         return {"id2label": numbered, "problem_type": "regression"}
-    if not hasattr(task, "labels"):
+    if task.labels is None:
         return {}
     names = task.labels.names
     config = {
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},
     }
-    if hasattr(task, "multi_label"):
+    if task.multi_label is not None:
         config["problem_type"] = _PROBLEMS[task.multi_label]
     return config

@@ -56,7 +56,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
     values = families.values_by_path(task.backbone, getattr(task, "head", None))
     _check_written(task, values, plan)
-    generation = make_generation_config(task) if hasattr(task, "generate") else None
+    generation = make_generation_config(task) if task.is_generative else None
     with atomic_folder(folder, overwrite) as new:
         write_weights(new, plan.recipes, values, limit)
         _write_json(new / "config.json", config)

@@ -40,6 +40,8 @@ class CausalLM(TextGeneration, Task):
         TensorShape([1, 3, 100])
     """
 
+    is_generative = True
+
     def __init__(
         self, backbone, tokenizer=None, generation_defaults=None, end_token_ids=None, **kwargs
     ):

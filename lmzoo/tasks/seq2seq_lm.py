@@ -57,6 +57,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         lm.generate(["twenty-two"], num_beams=4)
     """
 
+    is_generative = True
     prompt_is_text = False
     text_columns = ("source",)
     label_column = "target"

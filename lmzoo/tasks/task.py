@@ -16,9 +16,28 @@ class Task(keras.Model):
     Args:
         backbone: a model of `lmzoo.models`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None for a task that works on ids.
+    Attributes: what kind of task it is. Every task has them, so that other code reads them instead
+        of looking at the class.
+        is_generative: bool. Whether it generates text (`generate`, `stream`, `compute_log_probs`);
+            if False, it is discriminative and has `serving_functions`.
+        head: keras.layers.Layer or None. What turns hidden states into the output; None where the
+            output comes from the backbone alone.
+        labels: LabelSet or None. The names of the classes; None for a task without classes.
+        num_targets: int or None. How many numbers a text gets; None unless the task is a regressor.
+        multi_label: bool or None. Whether a text may have several classes; None for a task that
+            does not sort texts into classes.
+        start_token_id: int or None. The first token of the decoder; None without a decoder of its
+            own.
     Raises:
-        ValueError: if the tokenizer has more words than the backbone has embeddings.
+        ValueError: if the tokenizer has more tokens than the backbone has embeddings.
     """
+
+    is_generative = False
+    head = None
+    labels = None
+    num_targets = None
+    multi_label = None
+    start_token_id = None
 
     # What suits pretraining; tasks that are fine-tuned have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
@@ -29,7 +48,7 @@ class Task(keras.Model):
         super().__init__(**kwargs)
         if tokenizer is not None and tokenizer.vocabulary_size > backbone.vocabulary_size:
             raise ValueError(
-                "`tokenizer` must not have more words than `backbone` has embeddings. Received: "
+                "`tokenizer` must not have more tokens than `backbone` has embeddings. Received: "
                 f"tokenizer.vocabulary_size={tokenizer.vocabulary_size}, "
                 f"backbone.vocabulary_size={backbone.vocabulary_size}. Build the backbone with "
                 "vocabulary_size=tokenizer.vocabulary_size."

@@ -9,6 +9,7 @@ from lmzoo.tasks.discriminative.text_batches import run_in_batches
 from lmzoo.tasks.discriminative.truncation import CutReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
+from lmzoo.tasks.text_classifier import TextClassifier
 
 __all__ = ["ZeroShotClassifier"]
 
@@ -51,6 +52,7 @@ class ZeroShotClassifier:
         # {"label": "sport", "score": 0.97}
     """
 
+    is_generative = False
     # Writes the artefact that `serving_functions` describes, as every task does.
     export = Task.export
 
@@ -68,9 +70,9 @@ class ZeroShotClassifier:
             "contradiction_label": contradiction_label,
         }
         rules = {"normalize": normalize, "calibrate": calibrate}
-        if hasattr(model, "compute_log_probs"):
+        if isinstance(model, Task) and model.is_generative:
             make_scorer, options, others = LikelihoodScorer, rules, names
-        elif hasattr(model, "classify") and hasattr(model, "labels"):
+        elif isinstance(model, TextClassifier):
             make_scorer, options, others = EntailmentScorer, names, rules
         else:
             raise TypeError(

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.metrics import F1
-from lmzoo.tasks import MaskedLM, TextClassifier, TokenClassifier
+from lmzoo.tasks import MaskedLM, Task, TextClassifier, TextRegressor, TokenClassifier
 from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 
@@ -31,3 +31,14 @@ def test_answers_of_a_float64_model_are_float32_too():
     for task in tasks:
         answer = task.serving_functions()["serving_default"](tf.constant(["a [MASK] film"]))
         assert answer["scores"].dtype == tf.float32, task.name
+
+
+def test_every_task_says_what_kind_it_is():
+    assert not Task.is_generative
+    classifier = TextClassifier(make_encoder(), labels=["bad", "good"], multi_label=True)
+    regressor = TextRegressor(make_encoder(), num_targets=3)
+    assert (classifier.labels.names, classifier.num_targets) == (("bad", "good"), None)
+    assert (regressor.labels, regressor.num_targets) == (None, 3)
+    assert (classifier.multi_label, regressor.multi_label) == (True, None)
+    assert classifier.head in classifier._layers and regressor.head in regressor._layers
+    assert Task(classifier.backbone).head is None

@@ -223,7 +223,7 @@ def make_generation_config(task):
     if task.tokenizer is not None:
         config["bos_token_id"] = task.tokenizer.start_token_id
         config["pad_token_id"] = task.tokenizer.pad_token_id
-    if hasattr(task, "start_token_id"):
+    if task.start_token_id is not None:
         config["decoder_start_token_id"] = task.start_token_id
     config |= _make_sampling(task.make_options({}))
     own = {name: defaults[name] for name in ("presence_penalty", "bad_words") if name in defaults}
