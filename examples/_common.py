@@ -9,7 +9,7 @@ import zlib
 from typing import NamedTuple
 
 import lmzoo
-from lmzoo.quiet import import_tensorflow
+from lmzoo.cli.quiet import import_tensorflow
 
 # Tests, what others installed, and files that are tables or text inside of quotes.
 LEFT_OUT = {

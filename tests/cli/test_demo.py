@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from lmzoo import demo
+from lmzoo.cli import demo
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import lmzoo
 from lmzoo import zoo
 from lmzoo.cli import main
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "gpt2"
 HEAVY = {"tensorflow", "keras", "tensorflow_text", "huggingface_hub"}
 CODE = """

@@ -1,11 +1,13 @@
-"""What `lmzoo list`, `lmzoo info` and `lmzoo convert` do."""
+"""What `lmzoo list`, `info`, `convert` and `export` do."""
 
 import collections
+import pathlib
 
-from lmzoo.printing import format_bytes, print_json, print_rows
-from lmzoo.quiet import import_tensorflow
+from lmzoo.cli.opening import list_generation_options, open_task
+from lmzoo.cli.printing import format_bytes, print_json, print_rows
+from lmzoo.cli.quiet import import_tensorflow
 
-__all__ = ["convert", "info", "list_models"]
+__all__ = ["convert", "export", "info", "list_models"]
 
 _CLEAN = "clean: each tensor has its place, each variable is set once, all values are finite"
 
@@ -158,3 +160,74 @@ def convert(arguments):
     print(f"{written['num_parameters']:,} parameters as {', '.join(written['dtypes'])}, ", end="")
     print(format_bytes(size))
     print_rows(_list_account(account))
+
+
+def export(arguments):
+    """Writes a SavedModel and says what it is.
+
+    Args:
+        arguments: argparse.Namespace of `lmzoo export`.
+    Returns:
+        int. 1 if `--check` found a difference, else 0.
+    Raises:
+        FileExistsError: if the folder has files and `--overwrite` is not given.
+        ValueError: if an option is out of its range.
+    """
+    from lmzoo.files import check_new_folder
+
+    check_new_folder(arguments.folder, arguments.overwrite)
+    options = list_generation_options(arguments)
+    lm = open_task(arguments, options)
+    lm.export(
+        arguments.folder,
+        jit_compile=arguments.jit_compile,
+        overwrite=arguments.overwrite,
+        **options,
+    )
+    report = _describe_saved_model(pathlib.Path(arguments.folder), lm)
+    if arguments.check:
+        report["check"] = _check(arguments, lm, options)
+    if arguments.json:
+        print_json(report)
+    else:
+        print(f"{report['folder']}: {report['num_files']} files, {format_bytes(report['bytes'])}")
+        print(f"signatures: {', '.join(report['signatures'])}")
+        if arguments.check:
+            _print_check(report["check"], lm.is_generative)
+    return 0 if report.get("check", {"passed": True})["passed"] else 1
+
+
+def _describe_saved_model(folder, lm):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        "folder": str(folder),
+        "num_files": len(files),
+        "bytes": sum(path.stat().st_size for path in files),
+        "signatures": _name_signatures(lm),
+    }
+
+
+def _name_signatures(task):
+    if not task.is_generative:
+        return list(task.serving_functions())
+    return ["tokens"] + ([] if task.tokenizer is None else ["serving_default", "generate"])
+
+
+def _check(arguments, lm, options):
+    from lmzoo.export import check
+
+    chosen = ("max_new_tokens", "temperature", "top_k", "top_p", "seed", "min_p")
+    fixed = {name: value for name, value in options.items() if name not in chosen}
+    return check(arguments.folder, lm, verbose=False, **fixed)
+
+
+def _print_check(found, generates):
+    answers, number, unit = "answers", "score", ""
+    if generates:
+        answers, number, unit = "texts", "log-probability", " nats"
+    if found["passed"]:
+        print(f"check: the SavedModel gives the same {answers} as the model")
+    else:
+        print(f"check: failed, other {answers} for {found['different_texts']}")
+    if found["largest_difference"] is not None:
+        print(f"largest difference of a {number}: {found['largest_difference']:.2g}{unit}")

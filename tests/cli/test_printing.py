@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lmzoo.printing import format_bytes, make_printable, print_json, print_rows
+from lmzoo.cli.printing import format_bytes, make_printable, print_json, print_rows
 
 
 @pytest.mark.parametrize(

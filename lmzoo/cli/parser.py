@@ -67,7 +67,7 @@ def _add_generate(commands):
     generate = _add_command(
         commands,
         "generate",
-        _defer("commands", "generate"),
+        _defer("text_commands", "generate"),
         "complete texts",
         "Completes each prompt and prints prompt and completion.",
         'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
@@ -93,7 +93,7 @@ def _add_export(commands):
     export = _add_command(
         commands,
         "export",
-        _defer("commands", "export"),
+        _defer("model_commands", "export"),
         "write a SavedModel: text in, text out",
         "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
         "lmzoo. The options for choosing tokens become its defaults.",
@@ -253,6 +253,6 @@ def _defer(module, name):
     """A command's function, whose module is imported when the command runs."""
 
     def run(options):
-        return getattr(importlib.import_module(f"lmzoo.{module}"), name)(options)
+        return getattr(importlib.import_module(f"lmzoo.cli.{module}"), name)(options)
 
     return run

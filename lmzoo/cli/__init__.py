@@ -1,13 +1,15 @@
-"""The command line: how a command is run and how its failure is told.
+"""The command line: `main` runs one command and prints its failure in one line.
 
-Nothing here imports TensorFlow, so that `--help` and a mistyped option are answered at once.
+What may be asked is in `parser.py`, what a command does in `text_commands.py`,
+`model_commands.py` and `demo.py`. Nothing here imports TensorFlow before a command needs it, so
+that `--help` and a mistyped option are answered at once. Public: `main`.
 """
 
 import os
 import sys
 
-from lmzoo.parser import EXIT_USAGE, make_parser
-from lmzoo.printing import make_printable
+from lmzoo.cli.parser import EXIT_USAGE, make_parser
+from lmzoo.cli.printing import make_printable
 
 __all__ = ["main"]
 
@@ -50,7 +52,3 @@ def _fail(options, code, message):
     text = make_printable(" ".join(message.split()))
     print(f"lmzoo: {text}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,11 +13,10 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo import commands, model_commands
-from lmzoo.cli import main
+from lmzoo.cli import main, model_commands, text_commands
 from lmzoo.files import check_new_folder
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 HEAVY = {"tensorflow", "keras", "tensorflow_text"}
 CODE = """
 import json, sys
@@ -69,10 +68,15 @@ def model(lm, tmp_path_factory):
     return str(folder)
 
 
+def replace_opening(monkeypatch, task):
+    for module in (model_commands, text_commands):
+        monkeypatch.setattr(module, "open_task", lambda arguments, options: task)
+
+
 @pytest.fixture
 def opened(lm, model, monkeypatch):
     """The folder of a model that the commands find open: a graph is traced once for all tests."""
-    monkeypatch.setattr(commands, "_load", lambda arguments, options: lm)
+    replace_opening(monkeypatch, lm)
     return model
 
 
@@ -331,7 +335,7 @@ def reader(monkeypatch):
     tokenizer = lmzoo.tokenizers.WordPieceTokenizer(words)
     backbone = lmzoo.models.BertBackbone(7, 1, 1, 4, max_sequence_length=16)
     task = lmzoo.tasks.TextClassifier(backbone, tokenizer, num_classes=2)
-    monkeypatch.setattr(commands, "_load", lambda arguments, options: task)
+    replace_opening(monkeypatch, task)
     return task
 
 

@@ -12,8 +12,8 @@ import sysconfig
 import tempfile
 import time
 
+from lmzoo.cli.quiet import import_tensorflow
 from lmzoo.files import atomic_folder, check_new_folder
-from lmzoo.quiet import import_tensorflow
 
 __all__ = ["collect_corpus", "run"]
 
