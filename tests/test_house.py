@@ -351,6 +351,10 @@ BANNED_IDENTIFIERS = {
     "start_templates": "post_processors",
     # data
     "borderless": "without_eos",
+    "is_cut": "is_truncated",
+    "find_room": "count_text_tokens",
+    "without_borders": "without_eos",
+    "unit_noise": "uniform_noise",
     # generation
     "text_pieces": "streaming",
     # tasks

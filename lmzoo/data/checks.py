@@ -2,7 +2,7 @@
 
 import numbers
 
-__all__ = ["check_seed", "check_sizes", "check_start"]
+__all__ = ["check_seed", "check_sizes", "check_initial_step"]
 
 
 def check_sizes(sequence_length, batch_size):
@@ -18,7 +18,7 @@ def check_sizes(sequence_length, batch_size):
             )
 
 
-def check_start(initial_epoch, initial_step):
+def check_initial_step(initial_epoch, initial_step):
     """Refuses a place to begin that is not a pair of integers from 0 on.
 
     Raises:

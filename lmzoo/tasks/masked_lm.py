@@ -101,12 +101,12 @@ class MaskedLM(TextInput, Task):
         return super().columns_of(x, y, sample_weight)
 
     def encode(self, columns, seed):
-        inputs, is_cut = self.encode_inputs(columns)
+        inputs, is_truncated = self.encode_inputs(columns)
         masking = Masking(self.tokenizer, self.mask_rate, self.whole_word)
         inputs, labels, weights = masking.apply(inputs, seed)
         if "weight" in columns:
             weights *= tf.cast(columns["weight"], tf.float32)[:, None]
-        return Example(inputs, labels, weights, is_cut)
+        return Example(inputs, labels, weights, is_truncated)
 
     # Answers
 
@@ -166,7 +166,7 @@ class MaskedLM(TextInput, Task):
 
     def _fill(self, text, top_k):
         ids = self.tokenizer.tokenize(text, allow_special=[self.tokenizer.mask_token])
-        inputs, _, is_cut = pack([ids], self.tokenizer, self.sequence_length)
+        inputs, _, is_truncated = pack([ids], self.tokenizer, self.sequence_length)
         token_ids = inputs["token_ids"]
         # (B, T) -> (B, M), the masks of each row
         is_mask = token_ids == self.tokenizer.mask_token_id
@@ -185,7 +185,7 @@ class MaskedLM(TextInput, Task):
         return {
             "tokens": tf.where(is_real, tf.reshape(tokens, tf.shape(ids)), ""),
             "scores": tf.where(is_real, scores, 0.0),
-            "is_cut": is_cut,
+            "is_truncated": is_truncated,
         }
 
     def serving_functions(self):

@@ -172,28 +172,28 @@ class QuestionAnswerer(TextInput, Task):
         return CutReport(self.max_question_tokens, "questions")
 
     def encode_inputs(self, columns):
-        inputs, _, _, is_cut = self._cut(columns)
-        return inputs, is_cut
+        inputs, _, _, is_truncated = self._cut(columns)
+        return inputs, is_truncated
 
     def encode(self, columns, seed):
-        inputs, places, rows, is_cut = self._cut(columns)
+        inputs, places, rows, is_truncated = self._cut(columns)
         starts, ends = first_answers(columns, self.no_answer)
         labels = label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
         weights = columns.get("weight")
         if weights is not None:
             weights = tf.gather(weights, rows)
-        return Example(inputs, labels, weights, is_cut)
+        return Example(inputs, labels, weights, is_truncated)
 
     def _cut(self, columns):
         check_strings(columns, self.text_columns)
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
-        is_cut = windows.is_cut(columns["question"])
+        is_truncated = windows.is_truncated(columns["question"])
         if "window" not in columns:
-            return *windows.make(*pair), is_cut
+            return *windows.make(*pair), is_truncated
         # A question of several windows counts where its first one is.
-        is_cut = tf.boolean_mask(is_cut, columns["window"] == 0)
+        is_truncated = tf.boolean_mask(is_truncated, columns["window"] == 0)
         inputs, places = windows.make_one(*pair, columns["window"])
-        return inputs, places, tf.range(tf.shape(places)[0]), is_cut
+        return inputs, places, tf.range(tf.shape(places)[0]), is_truncated
 
     # Answers
 
@@ -281,7 +281,7 @@ class QuestionAnswerer(TextInput, Task):
             "end": end,
             "score": tf.where(is_none, no_answer_score, score),
             "no_answer_score": no_answer_score,
-            "is_cut": self._make_windows().is_cut(question),
+            "is_truncated": self._make_windows().is_truncated(question),
         }
 
     def _search_in_parts(self, inputs, places):

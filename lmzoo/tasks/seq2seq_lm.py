@@ -195,10 +195,10 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     def _pad_side(self, ids):
         """Ids with their end token, padded on the right, their mask, and which were cut."""
         room = self.sequence_length - 1
-        is_cut = ids.row_lengths() > room
+        is_truncated = ids.row_lengths() > room
         ids = self._add_end(ids[:, :room])
         mask = tf.sequence_mask(ids.row_lengths())
-        return ids.to_tensor(self.tokenizer.pad_token_id), mask, is_cut
+        return ids.to_tensor(self.tokenizer.pad_token_id), mask, is_truncated
 
     def _add_end(self, ids):
         end = tf.fill([ids.nrows(), 1], self.tokenizer.end_token_id)
@@ -280,13 +280,13 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     def _score(self, allow_special, source, target):
         columns = {"source": source, "target": target}
-        inputs, labels, _, is_cut = self.encode(columns, 0, allow_special)
+        inputs, labels, _, is_truncated = self.encode(columns, 0, allow_special)
         logits = self(inputs, training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return {
             "log_probs": -losses,
             "mask": inputs["decoder_padding_mask"],
-            "is_too_long": is_cut,
+            "is_too_long": is_truncated,
         }
 
     def compute_log_probs(self, prompts, texts):

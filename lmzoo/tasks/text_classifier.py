@@ -146,7 +146,7 @@ class TextClassifier(TextInput, Task):
                 "A classifier must have a label for each text. Received: batches with columns "
                 f"{', '.join(columns)}."
             )
-        inputs, is_cut = self.encode_inputs(columns)
+        inputs, is_truncated = self.encode_inputs(columns)
         labels = columns["label"]
         if self.multi_label:
             labels = self._to_dense(labels)
@@ -160,7 +160,7 @@ class TextClassifier(TextInput, Task):
                     f"shape {labels.shape}."
                 )
             labels = self.labels.to_ids(labels)
-        return Example(inputs, labels, columns.get("weight"), is_cut)
+        return Example(inputs, labels, columns.get("weight"), is_truncated)
 
     def _to_dense(self, labels):
         """Zeros and ones, float32 (B, C): Rows have them, a caller's dataset may have names."""
@@ -208,12 +208,12 @@ class TextClassifier(TextInput, Task):
         return results[0] if is_single else results
 
     def _classify(self, *texts):
-        inputs, is_cut = self.pack_texts(*texts)
+        inputs, is_truncated = self.pack_texts(*texts)
         logits = tf.cast(self(inputs, training=False), tf.float32)
         scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
         scores, order = tf.math.top_k(scores, len(self.labels))
         names = tf.gather(tf.constant(self.labels.names), order)
-        return {"labels": names, "scores": scores, "is_cut": is_cut}
+        return {"labels": names, "scores": scores, "is_truncated": is_truncated}
 
     def serving_functions(self):
         """What is exported.

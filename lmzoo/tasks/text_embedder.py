@@ -170,9 +170,9 @@ class TextEmbedder(TextInput, Task):
         if len(texts) == 1:
             return self.pack_texts(texts[0])
         # (B,) of each column -> (B, G) -> (B * G,)
-        inputs, is_cut = self.pack_texts(tf.reshape(tf.stack(texts, axis=1), [-1]))
+        inputs, is_truncated = self.pack_texts(tf.reshape(tf.stack(texts, axis=1), [-1]))
         shape = [tf.shape(texts[0])[0], len(texts), tf.shape(inputs["token_ids"])[1]]
-        return {name: tf.reshape(inputs[name], shape) for name in inputs}, is_cut
+        return {name: tf.reshape(inputs[name], shape) for name in inputs}, is_truncated
 
     def encode(self, columns, seed):
         _check_columns(columns)
@@ -184,8 +184,8 @@ class TextEmbedder(TextInput, Task):
                     "without similarities are batches of ((texts, pairs),)."
                 )
             labels = _check_similarities(tf.cast(labels, tf.float32))
-        inputs, is_cut = self.encode_inputs(columns)
-        return Example(inputs, labels, columns.get("weight"), is_cut)
+        inputs, is_truncated = self.encode_inputs(columns)
+        return Example(inputs, labels, columns.get("weight"), is_truncated)
 
     # Answers
 
@@ -210,10 +210,10 @@ class TextEmbedder(TextInput, Task):
         return embeddings[0] if is_single else embeddings
 
     def _embed(self, text):
-        inputs, is_cut = self.pack_texts(text)
+        inputs, is_truncated = self.pack_texts(text)
         return {
             "embedding": tf.cast(self(inputs, training=False), tf.float32),
-            "is_cut": is_cut,
+            "is_truncated": is_truncated,
         }
 
     def serving_functions(self):

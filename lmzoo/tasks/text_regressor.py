@@ -127,7 +127,7 @@ class TextRegressor(TextInput, Task):
                 "A regressor must have a number for each text. Received: batches with columns "
                 f"{', '.join(columns)}."
             )
-        inputs, is_cut = self.encode_inputs(columns)
+        inputs, is_truncated = self.encode_inputs(columns)
         labels = columns["label"]
         if labels.shape.rank == 1:
             labels = tf.expand_dims(labels, 1)
@@ -135,7 +135,7 @@ class TextRegressor(TextInput, Task):
         message = ["A label must be a finite number. Received:", labels]
         is_finite = tf.reduce_all(tf.math.is_finite(labels))
         with tf.control_dependencies([tf.debugging.Assert(is_finite, message)]):
-            return Example(inputs, tf.identity(labels), columns.get("weight"), is_cut)
+            return Example(inputs, tf.identity(labels), columns.get("weight"), is_truncated)
 
     # Answers
 
@@ -165,8 +165,11 @@ class TextRegressor(TextInput, Task):
         return float(scores[0]) if self.num_targets == 1 else scores[0]
 
     def _score(self, *texts):
-        inputs, is_cut = self.pack_texts(*texts)
-        return {"scores": tf.cast(self(inputs, training=False), tf.float32), "is_cut": is_cut}
+        inputs, is_truncated = self.pack_texts(*texts)
+        return {
+            "scores": tf.cast(self(inputs, training=False), tf.float32),
+            "is_truncated": is_truncated,
+        }
 
     def serving_functions(self):
         """What is exported.

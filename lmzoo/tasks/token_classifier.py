@@ -145,7 +145,7 @@ class TokenClassifier(TextInput, Task):
         if "words" not in columns:
             return super().encode_inputs(columns)
         packed = self._pack_words(columns["words"])
-        return packed.inputs, packed.is_cut
+        return packed.inputs, packed.is_truncated
 
     def encode(self, columns, seed):
         for name in ("words", "tags"):
@@ -173,7 +173,7 @@ class TokenClassifier(TextInput, Task):
             "word_tags": tags.to_tensor(0),
             "word_weights": word_weights.to_tensor(0.0),
         }
-        return Example({**packed.inputs, **words}, labels, weights, packed.is_cut)
+        return Example({**packed.inputs, **words}, labels, weights, packed.is_truncated)
 
     def _pack_words(self, words):
         check_strings({"words": words}, ["words"], rank=2)
@@ -231,14 +231,14 @@ class TokenClassifier(TextInput, Task):
 
     def _tag_pieces(self, text):
         """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T);
-        and `is_cut` (B,).
+        and `is_truncated` (B,).
         """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
         # White space alone is no text, like special tokens.
         is_solid = find_solid_pieces(text, starts, ends)
         places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
         columns = [ids.flat_values, *places]
-        inputs, features, is_cut = pack(
+        inputs, features, is_truncated = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
             self.sequence_length,
@@ -250,12 +250,12 @@ class TokenClassifier(TextInput, Task):
             "token_ids": inputs["token_ids"],
             "starts": features[..., 0],
             "ends": features[..., 1],
-            "is_cut": is_cut,
+            "is_truncated": is_truncated,
         }
 
     def _tag(self, text):
         pieces = self._tag_pieces(text)
-        is_cut = pieces.pop("is_cut")
+        is_truncated = pieces.pop("is_truncated")
         is_text = pieces["starts"] >= 0
         pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
         ids = pieces["token_ids"]
@@ -275,7 +275,7 @@ class TokenClassifier(TextInput, Task):
             "spans": found["spans"],
             "labels": tf.gather(names, found["types"] % len(self._scheme.types + ("",))),
             "scores": found["scores"],
-            "is_cut": is_cut,
+            "is_truncated": is_truncated,
         }
 
     def serving_functions(self):

@@ -145,7 +145,7 @@ class ZeroShotClassifier:
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
         report = CutReport(self._scorer.sequence_length)
-        report.add("texts", 0, [result["is_cut"] for result in results])
+        report.add("texts", 0, [result["is_truncated"] for result in results])
         report.warn()
         answers = [
             choose_labels(result, top_k, threshold if multi_label else None) for result in results
@@ -153,15 +153,15 @@ class ZeroShotClassifier:
         return answers[0] if isinstance(texts, str) else answers
 
     def _get_classify(self, multi_label, served=False):
-        """A traced function of texts and labels; for export, `is_cut` is left out."""
+        """A traced function of texts and labels; for export, `is_truncated` is left out."""
         if (multi_label, served) not in self._graphs:
             specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "labels")]
 
             def classify(text, labels):
-                scores, is_cut = self._scorer.compute_scores(text, labels, multi_label)
+                scores, is_truncated = self._scorer.compute_scores(text, labels, multi_label)
                 scores, order = tf.math.top_k(scores, tf.shape(labels)[0])
                 outputs = {"labels": tf.gather(labels, order), "scores": scores}
-                return outputs if served else {**outputs, "is_cut": is_cut}
+                return outputs if served else {**outputs, "is_truncated": is_truncated}
 
             self._graphs[multi_label, served] = tf.function(
                 classify, autograph=False, input_signature=specs

@@ -76,7 +76,7 @@ def test_texts_become_batches_with_prefix_end_and_shifted_targets(tokenizer):
         np.testing.assert_array_equal(example.inputs[name], value, err_msg=name)
     np.testing.assert_array_equal(example.labels, labels)
     np.testing.assert_array_equal(example.weights, weights * np.arange(8.0)[:, None])
-    assert not example.is_cut.numpy().any()
+    assert not example.is_truncated.numpy().any()
 
 
 def test_the_decoder_begins_with_the_padding_or_as_it_is_told(tokenizer):
@@ -128,7 +128,7 @@ def test_evaluate_gives_the_loss_of_the_options_and_the_perplexity_of_none(token
 def test_texts_that_are_cut_are_noted_and_keep_their_end(tokenizer):
     lm = make(tokenizer, sequence_length=6)
     example = lm.encode({"source": tf.constant([LONG, "a"]), "target": tf.constant(["1", LONG])}, 0)
-    assert example.is_cut.numpy().tolist() == [True, True]
+    assert example.is_truncated.numpy().tolist() == [True, True]
     assert example.inputs["encoder_token_ids"].shape == (2, 6)
     assert example.inputs["encoder_token_ids"][0, -1] == example.labels[1, -1] == 1
 
@@ -140,14 +140,14 @@ def test_tokens_of_a_row_follow_those_of_its_texts(tokenizer):
         "source_token_ids": tf.ragged.constant([[], [7, 9]], dtype=tf.int64),
         "target_token_ids": tf.ragged.constant([[8] * 9, [6]], dtype=tf.int64),
     }
-    inputs, labels, weights, is_cut = lm.encode(texts | more, 0)
+    inputs, labels, weights, is_truncated = lm.encode(texts | more, 0)
     one, two = (tokenizer.tokenize([word]).to_list()[0] for word in ("one", "two"))
     end = tokenizer.end_token_id
     rows = tf.ragged.boolean_mask(inputs["encoder_token_ids"], inputs["encoder_padding_mask"])
     assert rows.to_list() == [[*one, end], [7, 9, end]]
     rows = tf.ragged.boolean_mask(labels, weights > 0).to_list()
     assert rows == [[8] * 7 + [end], [*two, 6, end]]
-    assert is_cut.numpy().tolist() == [True, False]
+    assert is_truncated.numpy().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("ids", [tf.constant([[0.5]]), tf.constant([3])])

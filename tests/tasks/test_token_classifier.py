@@ -179,7 +179,7 @@ def test_pieces_learn_their_words_tags_and_first_ones_count(any_tagger):
         "weight": tf.constant([1.0, 2.0, 1.0, 1.0, 0.5, 1.0]),
     }
     example = any_tagger.encode(columns, 0)
-    assert example.is_cut.numpy().tolist() == [False] * 5 + [True]
+    assert example.is_truncated.numpy().tolist() == [False] * 5 + [True]
     for row, (words, row_tags) in enumerate(zip(AWKWARD, tags, strict=True)):
         ids, pieces = find_word_pieces(any_tagger, words)
         length = example.labels.shape[1]

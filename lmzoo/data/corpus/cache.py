@@ -10,7 +10,7 @@ import shutil
 
 from lmzoo.files import atomic_folder
 
-__all__ = ["cache_folder", "key_of", "once"]
+__all__ = ["cache_folder", "cache_key", "open_or_build"]
 
 
 def cache_folder(cache_dir=None):
@@ -30,13 +30,13 @@ def cache_folder(cache_dir=None):
     return pathlib.Path(cache_dir) / "tokens"
 
 
-def key_of(description):
+def cache_key(description):
     """Returns the name that stands for a description (anything JSON can keep)."""
     text = json.dumps(description, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
-def once(folder, open_folder, build):
+def open_or_build(folder, open_folder, build):
     """Opens a folder, or makes it first.
 
     Of several processes that want the same folder, one makes it and the others wait. It

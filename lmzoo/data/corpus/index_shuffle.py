@@ -2,13 +2,13 @@
 
 import numpy as np
 
-__all__ = ["shuffled", "unit_noise"]
+__all__ = ["shuffle_indices", "uniform_noise"]
 
 _ROUNDS = 8
 _WORD = (1 << 64) - 1
 
 
-def shuffled(indices, size, seed, epoch):
+def shuffle_indices(indices, size, seed, epoch):
     """Sends each index to its place in a pseudo-random permutation of `range(size)`.
 
     The permutation depends on `size`, `seed` and `epoch` alone, never on a library's random
@@ -26,7 +26,7 @@ def shuffled(indices, size, seed, epoch):
     Raises:
         ValueError: if an index is outside `[0, size)`.
     Example:
-    >>> [int(i) for i in shuffled(range(6), 6, seed=0, epoch=0)]
+    >>> [int(i) for i in shuffle_indices(range(6), 6, seed=0, epoch=0)]
     [5, 2, 1, 3, 0, 4]
 
     Reference: Black and Rogaway 2002, "Ciphers with arbitrary finite domains".
@@ -71,14 +71,14 @@ def _round_keys(seed, epoch):
     return _mix(start + steps)
 
 
-def unit_noise(indices, seed):
+def uniform_noise(indices, seed):
     """Gives each index a number of its own that looks drawn at random.
 
     Args:
         indices: int array (n,).
         seed: int.
     Returns:
-        float64 array (n,), each in `[0, 1)`. As stable as `shuffled`.
+        float64 array (n,), each in `[0, 1)`. As stable as `shuffle_indices`.
     """
     key = _round_keys(seed, _WORD)[0]
     numbers = _mix(_mix(np.asarray(indices).astype(np.uint64) + np.uint64(1)) ^ key)

@@ -5,7 +5,7 @@ Shapes: B batch, T length, C features a token.
 
 import tensorflow as tf
 
-__all__ = ["count_special_tokens", "find_room", "pack", "truncate_pair"]
+__all__ = ["count_special_tokens", "count_text_tokens", "pack", "truncate_pair"]
 
 # Lengths are rounded up to a multiple of it: fewer shapes, so fewer kernels to prepare.
 _MULTIPLE = 8
@@ -28,7 +28,7 @@ def pack(texts, tokenizer, sequence_length):
             (B, T). T is the longest row's length, rounded up to a multiple of 8.
         features: int32 (B, T, C - 1), or None for texts without. Special tokens and padding
             have -1.
-        is_cut: bool (B,). Whether tokens of the row were left out.
+        is_truncated: bool (B,). Whether tokens of the row were left out.
     Raises:
         TypeError: if `texts` is no list of tf.RaggedTensor.
         ValueError: if there are not one or two, `sequence_length` leaves no room for a token, or
@@ -39,11 +39,11 @@ def pack(texts, tokenizer, sequence_length):
 
     Example:
         ids = [tokenizer.tokenize(texts) for texts in (premises, hypotheses)]
-        inputs, _, is_cut = lmzoo.data.pack(ids, tokenizer, sequence_length=128)
+        inputs, _, is_truncated = lmzoo.data.pack(ids, tokenizer, sequence_length=128)
         classifier.fit(inputs, labels)
     """
     _check_texts(texts)
-    room = find_room(tokenizer, sequence_length, len(texts))
+    room = count_text_tokens(tokenizer, sequence_length, len(texts))
     if tokenizer.pad_token_id is None:
         raise ValueError("`tokenizer` must have a pad token. Received: pad_token_id=None.")
     has_features = texts[0].shape.rank == 3
@@ -53,7 +53,7 @@ def pack(texts, tokenizer, sequence_length):
         kept = [tf.minimum(lengths[0], room)]
     else:
         kept = truncate_pair(*lengths, room)
-    is_cut = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
+    is_truncated = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
     texts = [_keep_first(text, length) for text, length in zip(texts, kept, strict=True)]
 
     num_features, batch_size = texts[0].shape[-1], texts[0].nrows()
@@ -80,7 +80,7 @@ def pack(texts, tokenizer, sequence_length):
         "padding_mask": mask,
         "segment_ids": tf.cast(is_second, tf.int32),
     }
-    return inputs, dense[..., 1:] if has_features else None, is_cut
+    return inputs, dense[..., 1:] if has_features else None, is_truncated
 
 
 def _check_texts(texts):
@@ -95,7 +95,7 @@ def _check_texts(texts):
         raise ValueError(f"{rule} Received: {len(texts)} of them.")
 
 
-def find_room(tokenizer, sequence_length, num_texts):
+def count_text_tokens(tokenizer, sequence_length, num_texts):
     """How many tokens one text, or two, may have beside the special ones.
 
     Raises:

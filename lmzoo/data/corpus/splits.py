@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lmzoo.data.corpus.cache import key_of, once
-from lmzoo.data.corpus.index_shuffle import unit_noise
+from lmzoo.data.corpus.cache import cache_key, open_or_build
+from lmzoo.data.corpus.index_shuffle import uniform_noise
 from lmzoo.data.corpus.token_stream import open_stream, write_stream
 
 __all__ = ["check_validation_split", "choose_validation", "split_stream"]
@@ -42,7 +42,7 @@ def split_stream(stream, validation_split, seed=0):
         ValueError: if `validation_split` is not between 0 and 1, or if a side would be empty.
     """
     check_validation_split(validation_split)
-    key = key_of([float(validation_split), int(seed)])[:8]
+    key = cache_key([float(validation_split), int(seed)])[:8]
     folder = stream.folder.with_name(f"{stream.folder.name}.{key}")
 
     def build(folder):
@@ -54,7 +54,7 @@ def split_stream(stream, validation_split, seed=0):
                 folder / side, _copy(stream, ranges), stream.end_token_id, stream.vocabulary_size
             )
 
-    return once(folder, _open_sides, build)
+    return open_or_build(folder, _open_sides, build)
 
 
 def choose_validation(stream, validation_split, seed=0):
@@ -76,7 +76,7 @@ def choose_validation(stream, validation_split, seed=0):
         starts = stream.starts[first : first + _DOCUMENTS_A_BLOCK + 1].tolist()
         if first + _DOCUMENTS_A_BLOCK >= len(stream.starts):
             starts.append(len(stream))
-        noise = unit_noise(np.arange(first, first + len(starts) - 1), seed).tolist()
+        noise = uniform_noise(np.arange(first, first + len(starts) - 1), seed).tolist()
         for begin, end, chance in zip(starts[:-1], starts[1:], noise, strict=True):
             owed += validation_split * (end - begin)
             chosen = owed > chance * (end - begin)

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 import lmzoo
-from lmzoo.data.corpus.cache import cache_folder, key_of, once
+from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
 from lmzoo.data.corpus.chunks import cut
 from lmzoo.data.progress import byte_progress
 
@@ -93,7 +93,7 @@ def stream_tokens(corpus, tokenizer, cache_dir=None, verbose=True):
             )
         _warn_about_invalid(replaced)
 
-    return once(cache_folder(cache_dir) / key_of(description), open_stream, build)
+    return open_or_build(cache_folder(cache_dir) / cache_key(description), open_stream, build)
 
 
 def write_stream(folder, parts, end_token_id, vocabulary_size):

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["without_borders"]
+__all__ = ["without_eos"]
 
 
-def without_borders(stream):
+def without_eos(stream):
     """Leaves out the end tokens between documents; nothing is read or copied.
 
     Args:

@@ -1,6 +1,6 @@
 """From text files to the datasets of an objective: what all objectives do alike."""
 
-from lmzoo.data.checks import check_seed, check_sizes, check_start
+from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
 from lmzoo.data.corpus.documents import Corpus
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
 from lmzoo.data.corpus.token_stream import stream_tokens
@@ -37,7 +37,7 @@ def make_datasets(
         tf.data.Dataset, or a pair (training, validation) of them.
     """
     check_sizes(sequence_length, batch_size)
-    check_start(initial_epoch, initial_step)
+    check_initial_step(initial_epoch, initial_step)
     check_seed(seed)
     if validation_split is not None:
         check_validation_split(validation_split)

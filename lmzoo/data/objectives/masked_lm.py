@@ -3,7 +3,7 @@
 import functools
 
 from lmzoo.data.checks import check_sizes
-from lmzoo.data.corpus.packing import find_room
+from lmzoo.data.corpus.packing import count_text_tokens
 from lmzoo.data.objectives.datasets import make_datasets
 from lmzoo.data.objectives.masked_lm_examples import MaskedLMExamples
 from lmzoo.data.objectives.masking import Masking
@@ -93,7 +93,7 @@ def masked_lm(
     (TensorShape([2, 16]), TensorShape([2, 2]))
     """
     check_sizes(sequence_length, batch_size)
-    find_room(tokenizer, sequence_length, num_texts=1)
+    count_text_tokens(tokenizer, sequence_length, num_texts=1)
     masking = {"tokenizer": tokenizer, "mask_rate": mask_rate, "whole_word": whole_word}
     Masking(**masking)
     return make_datasets(

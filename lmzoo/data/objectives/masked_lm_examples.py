@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.data.checks import check_sizes
-from lmzoo.data.corpus.index_shuffle import unit_noise
-from lmzoo.data.corpus.packing import find_room
+from lmzoo.data.corpus.index_shuffle import uniform_noise
+from lmzoo.data.corpus.packing import count_text_tokens
 from lmzoo.data.objectives.masking import Masking
 from lmzoo.data.objectives.stream_examples import StreamExamples
 
@@ -48,7 +48,7 @@ class MaskedLMExamples(StreamExamples):
         fixed_masks=False,
     ):
         check_sizes(sequence_length, batch_size)
-        window_size = find_room(tokenizer, sequence_length, num_texts=1)
+        window_size = count_text_tokens(tokenizer, sequence_length, num_texts=1)
         super().__init__(
             stream,
             sequence_length,
@@ -108,7 +108,7 @@ class MaskedLMExamples(StreamExamples):
         windows = self.find_batch(epoch, step)
         start, end = np.broadcast_to(self._ends[:, None, None], (2, len(windows), 1))
         number = step if self.fixed_masks else epoch * self.steps_per_epoch + step
-        seed = unit_noise(np.array([number]), self.seed)[0] * 2**53
+        seed = uniform_noise(np.array([number]), self.seed)[0] * 2**53
         return [np.concatenate([start, windows, end], axis=1), np.int64(seed)]
 
     def _hide(self, batch):

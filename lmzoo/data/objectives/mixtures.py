@@ -4,7 +4,7 @@ import dataclasses
 import numbers
 
 from lmzoo.data.checks import check_seed
-from lmzoo.data.corpus.index_shuffle import shuffled
+from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.objectives.mixing_rates import compute_rates, normalise, share_out
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples
 from lmzoo.data.rows.rows import Rows
@@ -172,7 +172,7 @@ class _TextTask:
 
     def _find(self, use, seed):
         epoch, index = divmod(use, len(self))
-        return int(shuffled([index], len(self), seed, epoch)[0])
+        return int(shuffle_indices([index], len(self), seed, epoch)[0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.data.checks import check_sizes
-from lmzoo.data.corpus.index_shuffle import unit_noise
-from lmzoo.data.corpus.without_eos import without_borders
+from lmzoo.data.corpus.index_shuffle import uniform_noise
+from lmzoo.data.corpus.without_eos import without_eos
 from lmzoo.data.objectives.stream_examples import StreamExamples
 
 __all__ = ["Seq2SeqExamples", "check_tokens", "describe_tokenizer"]
@@ -61,7 +61,7 @@ class Seq2SeqExamples(StreamExamples):
     ):
         check_sizes(sequence_length, batch_size)
         super().__init__(
-            without_borders(stream),
+            without_eos(stream),
             sequence_length,
             batch_size,
             window_size=window_size,
@@ -152,7 +152,7 @@ class Seq2SeqExamples(StreamExamples):
         examples = indices + (0 if self.fixed_noise else epoch * self.num_examples)
         # (B,) -> (B, num_draws): no two examples of a run share a number
         draws = examples[:, None] * self._num_draws + np.arange(self._num_draws)
-        noise = unit_noise(draws.reshape(-1), self.seed).reshape(draws.shape)
+        noise = uniform_noise(draws.reshape(-1), self.seed).reshape(draws.shape)
         return self.make_pairs(windows, noise)
 
     def _examples(self, epoch, indices):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lmzoo.data.checks import check_seed, check_start
-from lmzoo.data.corpus.index_shuffle import shuffled
+from lmzoo.data.checks import check_initial_step, check_seed
+from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.pipeline import step_dataset
 
 __all__ = ["StreamExamples"]
@@ -83,7 +83,7 @@ class StreamExamples:
             int32 array (n, W).
         """
         if self.shuffle:
-            indices = shuffled(indices, self.num_examples, self.seed, epoch)
+            indices = shuffle_indices(indices, self.num_examples, self.seed, epoch)
         # (n,) -> (n, W)
         places = indices[:, None] * self.stride + np.arange(self.window_size)
         return self.stream.token_ids[places].astype(np.int32)
@@ -108,7 +108,7 @@ class StreamExamples:
         Raises:
             ValueError: if a start is negative.
         """
-        check_start(initial_epoch, initial_step)
+        check_initial_step(initial_epoch, initial_step)
         steps = self.steps_per_epoch
         return step_dataset(
             lambda step: fetch(*divmod(int(step), steps)),

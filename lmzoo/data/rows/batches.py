@@ -5,10 +5,10 @@ import numbers
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.data.checks import check_seed, check_start
-from lmzoo.data.corpus.index_shuffle import shuffled
+from lmzoo.data.checks import check_initial_step, check_seed
+from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.pipeline import step_dataset
-from lmzoo.data.rows.column_types import Kind, describe_value, kind_of
+from lmzoo.data.rows.column_types import ColumnType, column_type_of, describe_value
 
 __all__ = ["rows_dataset"]
 
@@ -38,7 +38,7 @@ def rows_dataset(
         raise ValueError(
             f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}."
         )
-    check_start(initial_epoch, initial_step)
+    check_initial_step(initial_epoch, initial_step)
     check_seed(seed)
     num_steps = len(rows) // batch_size if drop_remainder else -(-len(rows) // batch_size)
     if num_steps < 1:
@@ -52,7 +52,7 @@ def rows_dataset(
         epoch, step = divmod(int(step), num_steps)
         indices = np.arange(step * batch_size, min((step + 1) * batch_size, len(rows)))
         if shuffle:
-            indices = shuffled(indices, len(rows), seed, epoch)
+            indices = shuffle_indices(indices, len(rows), seed, epoch)
         return list(_arrays(rows, indices.tolist(), kinds))
 
     # A NumPy function gives no ragged tensors, so they travel as two flat ones.
@@ -72,16 +72,16 @@ def rows_dataset(
 
 
 def _column_kinds(rows):
-    """Says what each column holds: dict of column to Kind."""
+    """Says what each column holds: dict of column to ColumnType."""
     first = rows[0]
-    kinds = {name: kind_of(first[name]) for name in rows.columns}
+    kinds = {name: column_type_of(first[name]) for name in rows.columns}
     index = 1
     while unknown := [name for name, kind in kinds.items() if kind.item is None]:
         row = rows[index] if index < len(rows) else None
         for name in unknown:
             # A list beside something else is for the batch that has both to refuse.
-            joined = kinds[name].join(kind_of(row[name])) if row else None
-            kinds[name] = joined or Kind(str, is_list=True)
+            joined = kinds[name].join(column_type_of(row[name])) if row else None
+            kinds[name] = joined or ColumnType(str, is_list=True)
         index += 1
     return kinds
 
@@ -103,7 +103,7 @@ def _arrays(rows, indices, kinds):
     for name, kind in kinds.items():
         values = [row[name] for row in batch]
         for index, value in zip(indices, values, strict=True):
-            if kind.join(found := kind_of(value)) is None:
+            if kind.join(found := column_type_of(value)) is None:
                 raise TypeError(
                     f"{rows.place(index)}: `{name}` must hold one kind of value. Received: "
                     f"{describe_value(value)}, which is {found}, where the first row has {kind}. "

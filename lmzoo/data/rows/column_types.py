@@ -5,14 +5,14 @@ import re
 
 import numpy as np
 
-__all__ = ["Kind", "describe_value", "kind_of", "plain_value"]
+__all__ = ["ColumnType", "describe_value", "column_type_of", "plain_value"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST = 1 << 63
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class ColumnType:
     """What the values of one column have in common.
 
     Args:
@@ -29,9 +29,9 @@ class Kind:
         return f"{'an' if self.item is int else 'a'} {self.item.__name__}"
 
     def join(self, other):
-        """Returns the Kind of a column that has values of both kinds, or None if none may."""
+        """Returns the ColumnType of a column that has values of both kinds, or None if none may."""
         if self.is_list and other.is_list and None in (self.item, other.item):
-            return Kind(self.item or other.item, is_list=True)
+            return ColumnType(self.item or other.item, is_list=True)
         return self if self == other else None
 
 
@@ -50,30 +50,30 @@ def plain_value(value):
     """
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 1):
         items = [_plain_item(item) for item in value]
-        kind_of(items)
+        column_type_of(items)
         return items
     return _plain_item(value)
 
 
-def kind_of(value):
+def column_type_of(value):
     """Returns the kind of a plain value.
 
     Args:
         value: as `plain_value` returns it.
     Returns:
-        Kind.
+        ColumnType.
     Raises:
         TypeError: if a list holds unlike things.
     """
     if not isinstance(value, list):
-        return Kind(_item_type(value), is_list=False)
+        return ColumnType(_item_type(value), is_list=False)
     found = {_item_type(item) for item in value}
     if len(found) > 1:
         raise TypeError(
             "A list in a row must hold one kind of value: strings, integers or floats. "
             f"Received: {describe_value(value)}."
         )
-    return Kind(found.pop() if found else None, is_list=True)
+    return ColumnType(found.pop() if found else None, is_list=True)
 
 
 def describe_value(value):

@@ -6,7 +6,7 @@ import re
 
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.column_types import describe_value
-from lmzoo.data.rows.record_files import Chained, Records, TextFile, decode
+from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
 
 __all__ = ["read_conll", "to_iob2"]
@@ -61,7 +61,9 @@ def read_conll(files, word=0, tag=-1, *, separator=None, comment=None, iob2=Fals
         if mark is not None and (not isinstance(mark, str) or not mark):
             raise TypeError(f"`{name}` must be None or a string. Received: {name}={mark!r}.")
     form = functools.partial(_Form, word, tag, separator, comment, iob2)
-    return Rows(Chained([_open(TextFile(source), form()) for source in check_files(files)]))
+    return Rows(
+        ConcatenatedRecords([_open(TextFile(source), form()) for source in check_files(files)])
+    )
 
 
 def to_iob2(tags):

@@ -58,7 +58,7 @@ class Windows:
         question_ids, features = self._read(question, context)
         return self._count(question_ids, features)[0]
 
-    def is_cut(self, question):
+    def is_truncated(self, question):
         """In the graph: which questions, string (B,), are cut, bool (B,)."""
         return self._tokenizer.tokenize(question).row_lengths() > self._max_question_tokens
 

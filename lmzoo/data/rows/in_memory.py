@@ -1,6 +1,6 @@
 """Labelled text in memory: a list for each column."""
 
-from lmzoo.data.rows.column_types import describe_value, kind_of, plain_value
+from lmzoo.data.rows.column_types import column_type_of, describe_value, plain_value
 from lmzoo.data.rows.rows import Rows
 
 __all__ = ["make_rows"]
@@ -31,10 +31,10 @@ def make_rows(**columns):
         raise ValueError(f"All columns must have one length. Received: {lengths}.")
     if not any(lengths.values()):
         raise ValueError(f"There must be at least one row. Received: {lengths}.")
-    return Rows(_Lists(lists))
+    return Rows(_InMemoryRows(lists))
 
 
-class _Lists:
+class _InMemoryRows:
     """Columns in memory."""
 
     def __init__(self, lists):
@@ -65,7 +65,7 @@ def _plain_column(name, values):
             value = plain_value(value)
         except (ValueError, TypeError) as error:
             raise type(error)(f"`{name}`, index {index}: {error}") from error
-        kind = kind_of(value)
+        kind = column_type_of(value)
         before, common = common, kind if common is None else common.join(kind)
         if common is None:
             raise TypeError(

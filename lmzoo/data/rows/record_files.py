@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 
-from lmzoo.data.corpus.cache import cache_folder, key_of, once
+from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
 from lmzoo.data.corpus.files import BLOCK, fingerprint, read_blocks
 from lmzoo.data.progress import byte_progress
 from lmzoo.data.rows.bad_rows import BadRowError
 
-__all__ = ["Chained", "Records", "TextFile", "decode"]
+__all__ = ["ConcatenatedRecords", "Records", "TextFile", "decode"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -178,7 +178,7 @@ class Records:
         return index if self._good is None else int(self._good[index])
 
 
-class Chained:
+class ConcatenatedRecords:
     """The rows of several files, one file after the other.
 
     Args:
@@ -231,7 +231,7 @@ def _stamp(file):
 
 def _unpacked(source):
     before = fingerprint(source)
-    folder = cache_folder().with_name("unpacked") / key_of(before)
+    folder = cache_folder().with_name("unpacked") / cache_key(before)
 
     def build(folder):
         size = source.path.stat().st_size
@@ -249,4 +249,4 @@ def _unpacked(source):
         path = folder / "content"
         return path if path.is_file() else None
 
-    return once(folder, open_folder, build)
+    return open_or_build(folder, open_folder, build)

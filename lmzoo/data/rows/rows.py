@@ -5,7 +5,7 @@ import operator
 import numpy as np
 
 from lmzoo.data.checks import check_seed
-from lmzoo.data.corpus.index_shuffle import shuffled
+from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.corpus.splits import check_validation_split
 from lmzoo.data.rows.batches import rows_dataset
 from lmzoo.data.rows.column_types import describe_value, plain_value
@@ -151,7 +151,7 @@ class Rows:
                 f"{validation_split} of {len(self)} rows."
             )
         held_out = np.zeros(len(self), dtype=bool)
-        held_out[shuffled(np.arange(num_held_out), len(self), seed, _SPLIT_EPOCH)] = True
+        held_out[shuffle_indices(np.arange(num_held_out), len(self), seed, _SPLIT_EPOCH)] = True
         return self.select(np.flatnonzero(~held_out)), self.select(np.flatnonzero(held_out))
 
     def dataset(

@@ -9,7 +9,7 @@ import numpy as np
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.column_types import describe_value, plain_value
 from lmzoo.data.rows.json_elements import read_elements
-from lmzoo.data.rows.record_files import Chained, TextFile
+from lmzoo.data.rows.record_files import ConcatenatedRecords, TextFile
 from lmzoo.data.rows.rows import Rows
 
 __all__ = ["read_squad"]
@@ -75,7 +75,7 @@ def read_squad(files, bad_answers="error"):
             f"{skipped.first}",
             stacklevel=2,
         )
-    return Rows(Chained(questions))
+    return Rows(ConcatenatedRecords(questions))
 
 
 class _Seen:

@@ -9,7 +9,7 @@ from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.bad_rows import BadRowError, SkippedRows, check_bad_rows
 from lmzoo.data.rows.column_types import describe_value, plain_value
 from lmzoo.data.rows.delimited import plain_records, quoted_records, split_quoted
-from lmzoo.data.rows.record_files import Chained, Records, TextFile, decode
+from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
 
 __all__ = ["open_table", "read_table"]
@@ -88,7 +88,7 @@ def open_table(files, wanted, delimiter=None, header=True, types=None, bad_rows=
     skipped = SkippedRows()
     skip = skipped.add if bad_rows == "skip" else None
     opened = [_open(source, wanted, types, delimiter, header, skip) for source in sources]
-    return Rows(Chained(opened)), skipped
+    return Rows(ConcatenatedRecords(opened)), skipped
 
 
 def _open(source, wanted, types, delimiter, header, skip):

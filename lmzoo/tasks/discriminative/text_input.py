@@ -208,12 +208,12 @@ class TextInput:
 
         Returns:
             inputs: dict as the backbone takes it.
-            is_cut: bool (B,).
+            is_truncated: bool (B,).
         """
-        inputs, _, is_cut = pack(
+        inputs, _, is_truncated = pack(
             [self.tokenizer.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
         )
-        return inputs, is_cut
+        return inputs, is_truncated
 
     def read_texts(self, texts, name="texts"):
         """A list of texts, and whether one alone was given."""
@@ -240,7 +240,7 @@ class TextInput:
 
         Args:
             function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
-                A warning says for how many texts its `is_cut` bool (B,), if it has one, is True.
+                `is_truncated` bool (B,), if it has one, is counted for a warning.
             columns: list of lists of str of one length.
             batch_size: int or None. None for the task's own.
         Returns:
@@ -251,7 +251,7 @@ class TextInput:
         check_size(batch_size=batch_size)
         results = run_in_batches(function, columns, batch_size or self.batch_size)
         report = self.make_report()
-        report.add("texts", 0, [result.pop("is_cut", False) for result in results])
+        report.add("texts", 0, [result.pop("is_truncated", False) for result in results])
         report.warn()
         return results
 
@@ -262,7 +262,7 @@ class TextInput:
             name: str. Another one for each function of the task.
             function: callable. Takes string tensors (B,), returns a dict of tensors.
             num_texts: int.
-            served: bool. Whether it is for export; then `is_cut` is left out.
+            served: bool. Whether it is for export; then `is_truncated` is left out.
         """
         names = self.text_columns[:num_texts]
         return self._get_graph(
@@ -300,8 +300,8 @@ class TextInput:
             columns = self.columns_of(*(element if isinstance(element, tuple) else (element,)))
             if labelled:
                 return report.count(self.encode(columns, seed), number, part)
-            inputs, is_cut = self.encode_inputs(columns)
-            return report.count(Example(inputs, None, None, is_cut), number, part)
+            inputs, is_truncated = self.encode_inputs(columns)
+            return report.count(Example(inputs, None, None, is_truncated), number, part)
 
         batch_size = self.batch_size if batch_size is None else batch_size
         return make_batches(rows, encode, batch_size, **options)

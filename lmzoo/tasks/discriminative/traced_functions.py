@@ -11,14 +11,14 @@ def make_text_function(function, names, served):
     Args:
         function: callable. Takes as many string tensors, returns a dict of tensors.
         names: tuple of str. What the texts are called.
-        served: bool. Whether it is for export; then the result's `is_cut` is left out.
+        served: bool. Whether it is for export; then the result's `is_truncated` is left out.
     Returns:
         tf.function.
     """
 
     def serve(*texts):
         outputs = function(*texts)
-        return {name: outputs[name] for name in outputs if name != "is_cut"}
+        return {name: outputs[name] for name in outputs if name != "is_truncated"}
 
     specs = [tf.TensorSpec([None], tf.string, name) for name in names]
     return tf.function(serve if served else function, autograph=False, input_signature=specs)

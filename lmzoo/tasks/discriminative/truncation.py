@@ -16,13 +16,13 @@ class Example(typing.NamedTuple):
 
     inputs: dict of tensors, what the task is called with.
     labels, weights: tensors or None.
-    is_cut: bool (B,); where a text is several rows, one for each text that begins in the batch.
+    is_truncated: bool (B,); with several rows a text, one for each text that begins in the batch.
     """
 
     inputs: dict
     labels: typing.Any
     weights: typing.Any
-    is_cut: tf.Tensor
+    is_truncated: tf.Tensor
 
 
 class CutReport:
@@ -51,7 +51,7 @@ class CutReport:
             tuple `(inputs,)`, `(inputs, labels)` or `(inputs, labels, weights)`.
         """
         add = functools.partial(self.add, part)
-        counted = tf.numpy_function(add, [number, example.is_cut], tf.int64)
+        counted = tf.numpy_function(add, [number, example.is_truncated], tf.int64)
         with tf.control_dependencies([counted]):
             inputs = tf.nest.map_structure(tf.identity, example.inputs)
         if example.labels is None:
@@ -60,10 +60,10 @@ class CutReport:
             return inputs, example.labels
         return inputs, example.labels, example.weights
 
-    def add(self, part, number, is_cut):
+    def add(self, part, number, is_truncated):
         """Notes a batch: its part and number, and for each text whether it was cut."""
         with self._lock:
-            self._counts[part, int(number)] = (np.size(is_cut), int(np.sum(is_cut)))
+            self._counts[part, int(number)] = (np.size(is_truncated), int(np.sum(is_truncated)))
         return np.int64(number)
 
     def warn(self):

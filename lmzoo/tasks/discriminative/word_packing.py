@@ -44,7 +44,7 @@ class PackedWords(NamedTuple):
     places: int32 (B, W). The first token of each word; -1 where it was cut off, has none, or there
         is no word.
     lengths: int64 (B,). How many words each row has.
-    is_cut: bool (B,).
+    is_truncated: bool (B,).
     """
 
     inputs: Any
@@ -52,7 +52,7 @@ class PackedWords(NamedTuple):
     is_first: Any
     places: Any
     lengths: Any
-    is_cut: Any
+    is_truncated: Any
 
     def spread(self, name, values, filler):
         """In the graph: gives each token what its word has.
@@ -90,7 +90,9 @@ def pack_words(words, tokenizer, sequence_length):
     numbers, is_first = split_words(starts, is_solid, word_starts)
     numbers = tf.where(is_solid, numbers, -1)
     features = tf.stack([ids.flat_values, numbers, tf.cast(is_first, tf.int32)], axis=-1)
-    inputs, features, is_cut = pack([ids.with_flat_values(features)], tokenizer, sequence_length)
+    inputs, features, is_truncated = pack(
+        [ids.with_flat_values(features)], tokenizer, sequence_length
+    )
     numbers, is_first = features[..., 0], features[..., 1] > 0
     # The first token of a word tells the word where it is.
     found = tf.where(is_first)
@@ -100,7 +102,7 @@ def pack_words(words, tokenizer, sequence_length):
         tf.cast(found[:, 1], tf.int32),
     )
     places = word_starts.with_flat_values(places).to_tensor(-1)
-    return PackedWords(inputs, numbers, is_first, places, word_starts.row_lengths(), is_cut)
+    return PackedWords(inputs, numbers, is_first, places, word_starts.row_lengths(), is_truncated)
 
 
 def as_ragged(values):

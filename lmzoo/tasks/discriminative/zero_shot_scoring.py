@@ -5,7 +5,7 @@ Shapes: B texts, L labels, R = B * L pairs of both, C classes of an entailment m
 
 import tensorflow as tf
 
-from lmzoo.data.corpus.packing import find_room, pack
+from lmzoo.data.corpus.packing import count_text_tokens, pack
 
 __all__ = ["EntailmentScorer", "LikelihoodScorer"]
 
@@ -62,28 +62,28 @@ class EntailmentScorer:
         """
         num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels)[0]
         hypotheses = tf.strings.join([self.before, labels, self.behind])
-        inputs, is_cut = self._pack(texts, hypotheses)
+        inputs, is_truncated = self._pack(texts, hypotheses)
         logits = tf.cast(self.model(inputs, training=False), tf.float32)
         logits = tf.reshape(logits, [num_texts, num_labels, len(self.model.labels)])
         entailed = logits[..., self.entailment]
         if self.contradiction is None:
-            return tf.nn.softmax(entailed), is_cut
+            return tf.nn.softmax(entailed), is_truncated
         # A softmax of two is a sigmoid of their difference.
         alone = tf.sigmoid(entailed - logits[..., self.contradiction])
         if multi_label:
-            return alone, is_cut
-        return tf.where(num_labels == 1, alone, tf.nn.softmax(entailed)), is_cut
+            return alone, is_truncated
+        return tf.where(num_labels == 1, alone, tf.nn.softmax(entailed)), is_truncated
 
     def _pack(self, texts, hypotheses):
-        """Token batches of R pairs, the labels of a text side by side, and is_cut bool (B,).
+        """Token batches of R pairs, the labels of a text side by side, and is_truncated bool (B,).
 
         The text alone is cut: two labels without their ends could be the same.
         """
         tokenizer, length = self.model.tokenizer, self.sequence_length
         texts, hypotheses = tokenizer.tokenize(texts), tokenizer.tokenize(hypotheses)
         # (1, L), (B, 1) -> (B, L)
-        room = find_room(tokenizer, length, 2) - hypotheses.row_lengths()[None]
-        is_cut = tf.reduce_any(texts.row_lengths()[:, None] > room, axis=1)
+        room = count_text_tokens(tokenizer, length, 2) - hypotheses.row_lengths()[None]
+        is_truncated = tf.reduce_any(texts.row_lengths()[:, None] > room, axis=1)
         longest = tf.reduce_max(tf.concat([hypotheses.row_lengths(), [0]], 0))
         message = f"`labels` must leave room for a text in {length} tokens with the template."
         check = tf.debugging.Assert(tf.reduce_all(room > 0), [message, "Received tokens:", longest])
@@ -94,7 +94,7 @@ class EntailmentScorer:
         places = tf.ragged.range(kept.row_lengths())
         kept = tf.ragged.boolean_mask(kept, places < tf.gather(room[0], label_rows)[:, None])
         inputs, _, _ = pack([kept, tf.gather(hypotheses, label_rows)], tokenizer, length)
-        return inputs, is_cut
+        return inputs, is_truncated
 
 
 class LikelihoodScorer:
@@ -137,24 +137,24 @@ class LikelihoodScorer:
         The second tells which texts were cut.
         """
         labels = self.model.tokenizer.tokenize(tf.strings.join([self.spaces, labels]))
-        log_probs, is_cut = self._compute_log_probs(texts, labels)
+        log_probs, is_truncated = self._compute_log_probs(texts, labels)
         if self.calibrate:
             log_probs -= self._compute_log_probs(tf.constant([""]), labels)[0]
-        return tf.nn.softmax(log_probs), is_cut
+        return tf.nn.softmax(log_probs), is_truncated
 
     def _compute_log_probs(self, texts, labels):
-        """Of each label (L, None) behind each text (B,): float32 (B, L); and is_cut bool (B,)."""
+        """Of each label (L, None) behind each text (B,): float32 (B, L); is_truncated bool (B,)."""
         num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels.row_lengths())[0]
-        prompts, is_cut = self._encode_prompts(texts, tf.reduce_max(labels.row_lengths()))
+        prompts, is_truncated = self._encode_prompts(texts, tf.reduce_max(labels.row_lengths()))
         rows = tf.range(num_texts * num_labels)
         log_probs = self.model.compute_log_probs(
             tf.gather(prompts, rows // num_labels), tf.gather(labels, rows % num_labels)
         )
         reduce = tf.reduce_mean if self.normalize else tf.reduce_sum
-        return tf.reshape(reduce(log_probs, axis=1), [num_texts, num_labels]), is_cut
+        return tf.reshape(reduce(log_probs, axis=1), [num_texts, num_labels]), is_truncated
 
     def _encode_prompts(self, texts, label_length):
-        """Texts with the question, ragged (B, None); a text too long loses its end; is_cut (B,)."""
+        """Texts with the question, truncated at their ends: ragged (B, None); is_truncated (B,)."""
         tokenizer = self.model.tokenizer
         prompts = tokenizer.tokenize_prompts(tf.strings.join([texts, self.question]))
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lmzoo.data.corpus.cache import cache_folder, key_of, once
+from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
 
 
 def open_note(folder):
@@ -29,13 +29,17 @@ def test_the_cache_is_where_the_caller_or_the_environment_says(monkeypatch):
 
 
 def test_a_key_depends_on_the_content_and_not_on_its_order():
-    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1}) != key_of({"a": 1, "b": [3]})
+    assert (
+        cache_key({"a": 1, "b": [2]})
+        == cache_key({"b": [2], "a": 1})
+        != cache_key({"a": 1, "b": [3]})
+    )
 
 
 def test_a_folder_is_made_once(tmp_path):
     calls = []
     for _ in range(3):
-        opened = once(tmp_path / "a", open_note, lambda f: calls.append(write_note(f)))
+        opened = open_or_build(tmp_path / "a", open_note, lambda f: calls.append(write_note(f)))
         assert opened == "made"
     assert len(calls) == 1
 
@@ -46,27 +50,27 @@ def test_a_failure_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        once(tmp_path / "a", open_note, build)
+        open_or_build(tmp_path / "a", open_note, build)
     assert [path.name for path in tmp_path.iterdir()] == [".a.lock"]
 
 
 def test_a_broken_folder_is_made_anew(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "other").write_text("left")
-    assert once(tmp_path / "a", open_note, write_note) == "made"
+    assert open_or_build(tmp_path / "a", open_note, write_note) == "made"
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["note"]
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path):
     (tmp_path / ".a-xyz.partial").mkdir()
     (tmp_path / ".ab-xyz.partial").mkdir()
-    once(tmp_path / "a", open_note, write_note)
+    open_or_build(tmp_path / "a", open_note, write_note)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", ".ab-xyz.partial", "a"]
 
 
 def test_a_folder_that_cannot_be_opened_after_it_was_made_is_reported(tmp_path):
     with pytest.raises(RuntimeError, match=r"must open after it is made. Received: '.*/a'"):
-        once(tmp_path / "a", lambda folder: None, write_note)
+        open_or_build(tmp_path / "a", lambda folder: None, write_note)
 
 
 def test_of_several_that_want_it_one_makes_it_and_the_others_wait(tmp_path):
@@ -79,6 +83,6 @@ def test_of_several_that_want_it_one_makes_it_and_the_others_wait(tmp_path):
         write_note(folder)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        opened = [pool.submit(once, tmp_path / "a", open_note, build) for _ in range(4)]
+        opened = [pool.submit(open_or_build, tmp_path / "a", open_note, build) for _ in range(4)]
         assert [one.result() for one in opened] == ["made"] * 4
     assert len(calls) == 1

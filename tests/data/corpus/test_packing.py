@@ -8,7 +8,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import BertProcessing, RobertaProcessing
 
-from lmzoo.data.corpus.packing import count_special_tokens, find_room, pack, truncate_pair
+from lmzoo.data.corpus.packing import count_special_tokens, count_text_tokens, pack, truncate_pair
 
 PAD, START, END = 0, 1, 2
 SIZE = 60
@@ -48,7 +48,7 @@ def test_rows_are_those_of_the_reference(num_separators, num_texts, length):
     draw = np.random.default_rng(length)
     columns = [draw_texts(draw, 200, longest) for longest in (30, 20)[:num_texts]]
     tokenizer = make_roles(num_separators)
-    inputs, features, is_cut = pack([as_ragged(rows) for rows in columns], tokenizer, length)
+    inputs, features, is_truncated = pack([as_ragged(rows) for rows in columns], tokenizer, length)
     reference = make_reference(num_separators, length)
     texts = [[" ".join(map(str, row)) for row in rows] for rows in columns]
     encodings = reference.encode_batch(
@@ -64,7 +64,7 @@ def test_rows_are_those_of_the_reference(num_separators, num_texts, length):
         assert inputs["padding_mask"][row].numpy().tolist() == list(
             map(bool, encoding.attention_mask)
         )
-        assert bool(is_cut[row]) == bool(encoding.overflowing)
+        assert bool(is_truncated[row]) == bool(encoding.overflowing)
         types = encoding.type_ids
         if num_separators == 2:
             # All are 0 there; a RoBERTa has one segment. Here the second text has its own.
@@ -101,21 +101,21 @@ def test_features_stay_with_their_tokens():
     pair = [[[8, 80, 81]], [[9, 90, 91], [10, 100, 101], [11, 110, 111]]]
     texts = [tf.ragged.constant(text, tf.int32, 1, (3,), row_splits_dtype=tf.int64)
              for text in (rows, pair)]  # fmt: skip
-    inputs, features, is_cut = pack(texts, make_roles(), 6)
+    inputs, features, is_truncated = pack(texts, make_roles(), 6)
     assert inputs["token_ids"].numpy().tolist() == [[1, 5, 6, 2, 8, 2], [1, 7, 2, 9, 10, 2]]
     none = [-1, -1]
     assert features.numpy().tolist() == [
         [none, [50, 51], [60, 61], none, [80, 81], none],
         [none, [70, 71], none, [90, 91], [100, 101], none],
     ]
-    assert is_cut.numpy().tolist() == [False, True]
+    assert is_truncated.numpy().tolist() == [False, True]
 
 
 def test_an_empty_text_is_special_tokens_and_an_empty_batch_has_no_rows():
     inputs, _, _ = pack([as_ragged([[], [7]])], make_roles(), 8)
     assert inputs["token_ids"].numpy().tolist() == [[1, 2] + [0] * 6, [1, 7, 2] + [0] * 5]
-    inputs, _, is_cut = pack([as_ragged([])], make_roles(), 8)
-    assert inputs["token_ids"].shape[0] == is_cut.shape[0] == 0
+    inputs, _, is_truncated = pack([as_ragged([])], make_roles(), 8)
+    assert inputs["token_ids"].shape[0] == is_truncated.shape[0] == 0
 
 
 def test_a_graph_packs_what_eager_code_packs():
@@ -128,8 +128,8 @@ def test_a_graph_packs_what_eager_code_packs():
 
 
 def test_the_room_is_what_special_tokens_leave():
-    assert [find_room(make_roles(), 10, texts) for texts in (1, 2)] == [8, 7]
-    assert find_room(make_roles(2), 10, 2) == 6
+    assert [count_text_tokens(make_roles(), 10, texts) for texts in (1, 2)] == [8, 7]
+    assert count_text_tokens(make_roles(2), 10, 2) == 6
     assert count_special_tokens(make_roles(2), 2) == 4
 
 

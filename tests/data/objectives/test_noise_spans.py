@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lmzoo.data import compute_span_lengths, make_noise_mask
-from lmzoo.data.corpus.index_shuffle import unit_noise
+from lmzoo.data.corpus.index_shuffle import uniform_noise
 from lmzoo.data.objectives.noise_spans import NoiseSpans
 
 
 def draw(num_rows, length, seed=0):
     size = num_rows * (length - 2)
-    return unit_noise(np.arange(size), seed).reshape(num_rows, length - 2)
+    return uniform_noise(np.arange(size), seed).reshape(num_rows, length - 2)
 
 
 def runs_of(row):

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from lmzoo.data.rows.column_types import Kind, describe_value, kind_of, plain_value
+from lmzoo.data.rows.column_types import ColumnType, column_type_of, describe_value, plain_value
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_list_of_unlike_things_is_refused():
     with pytest.raises(TypeError, match=re.escape("Received: [1, 'a'].")):
         plain_value([1, "a"])
     with pytest.raises(TypeError, match=re.escape("Received: [1, 0.5].")):
-        kind_of([1, 0.5])
+        column_type_of([1, 0.5])
 
 
 def test_an_integer_beyond_64_bits_is_refused():
@@ -56,18 +56,18 @@ def test_a_lone_surrogate_is_refused():
 
 def test_kinds_say_what_they_are():
     values = ["a", 1, 0.5, True, [], ["a"], [1], [0.5]]
-    assert [str(kind_of(value)) for value in values] == [
+    assert [str(column_type_of(value)) for value in values] == [
         *("a str", "an int", "a float", "an int", "an empty list"),
         *("a list of str", "a list of int", "a list of float"),
     ]
 
 
 def test_an_empty_list_joins_any_list_and_nothing_else():
-    empty, words, text = kind_of([]), kind_of(["a"]), kind_of("a")
+    empty, words, text = column_type_of([]), column_type_of(["a"]), column_type_of("a")
     assert empty.join(words) == words.join(empty) == words.join(words) == words
-    assert empty.join(empty) == Kind(None, is_list=True)
+    assert empty.join(empty) == ColumnType(None, is_list=True)
     assert words.join(text) is text.join(words) is empty.join(text) is None
-    assert kind_of([1]).join(words) is kind_of(1).join(kind_of(0.5)) is None
+    assert column_type_of([1]).join(words) is column_type_of(1).join(column_type_of(0.5)) is None
 
 
 def test_a_long_value_is_cut_in_a_message():

@@ -52,9 +52,9 @@ def test_windows_are_those_of_a_slow_loop(text_tokenizer, length, stride, longes
     windows = Windows(text_tokenizer, length, stride, longest_question)
     inputs, places, rows = windows.make(tf.constant(questions), tf.constant(contexts))
     counts = windows.count(tf.constant(questions), tf.constant(contexts)).numpy().tolist()
-    is_cut = windows.is_cut(tf.constant(questions)).numpy().tolist()
+    is_truncated = windows.is_truncated(tf.constant(questions)).numpy().tolist()
     lengths = [len(text_tokenizer.tokenize(question).numpy()) for question in questions]
-    assert is_cut == [length > longest_question for length in lengths]
+    assert is_truncated == [length > longest_question for length in lengths]
     all_ids, masks = inputs["token_ids"].numpy(), inputs["padding_mask"].numpy()
     places = places.numpy()
     found = 0

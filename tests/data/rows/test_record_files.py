@@ -7,7 +7,7 @@ import pytest
 from lmzoo.data.corpus import files as sources
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows import record_files as text_files
-from lmzoo.data.rows.record_files import Chained, Records, TextFile, decode
+from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 
 
 def open_file(path, content):
@@ -114,7 +114,7 @@ def test_a_record_is_read_by_its_number(tmp_path):
 
 def test_files_follow_one_another(tmp_path):
     contents = [b"a\nb\n", b"c\n", b"d\ne"]
-    chained = Chained(
+    chained = ConcatenatedRecords(
         [open_records(tmp_path / f"{n}.txt", content) for n, content in enumerate(contents)]
     )
     assert len(chained) == 5 and chained.columns == ("text",)

@@ -92,8 +92,8 @@ def test_a_question_counts_once_in_all_its_windows(answerer):
     for start in range(0, len(rows), 4):
         of_row, window = np.array(rows[start : start + 4]).T
         batch = {name: tf.gather(values, of_row) for name, values in columns.items()}
-        _, is_cut = answerer.encode_inputs({**batch, "window": tf.constant(window)})
-        found += is_cut.numpy().tolist()
+        _, is_truncated = answerer.encode_inputs({**batch, "window": tf.constant(window)})
+        found += is_truncated.numpy().tolist()
     assert found == wanted
 
 
@@ -109,8 +109,8 @@ def test_fit_and_evaluate_say_once_which_questions_they_cut(answerer):
 
 def test_what_is_served_reports_nothing():
     def function(text):
-        return {"text": text, "is_cut": tf.strings.length(text) > 1}
+        return {"text": text, "is_truncated": tf.strings.length(text) > 1}
 
-    for served, names in ((False, {"text", "is_cut"}), (True, {"text"})):
+    for served, names in ((False, {"text", "is_truncated"}), (True, {"text"})):
         graph = make_text_function(function, ("question",), served)
         assert set(graph(tf.constant(["a", "bc"]))) == names

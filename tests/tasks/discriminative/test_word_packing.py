@@ -31,7 +31,7 @@ def test_each_token_knows_its_word(packed):
     np.testing.assert_array_equal(packed.numbers, fill(NUMBERS, -1))
     starts = [[n >= 0 and row.index(n) == place for place, n in enumerate(row)] for row in NUMBERS]
     np.testing.assert_array_equal(packed.is_first, fill(starts, False))
-    assert packed.lengths.numpy().tolist() == [3, 0, 3] and not packed.is_cut.numpy().any()
+    assert packed.lengths.numpy().tolist() == [3, 0, 3] and not packed.is_truncated.numpy().any()
 
 
 def test_each_word_knows_its_first_token(packed):
@@ -41,7 +41,7 @@ def test_each_word_knows_its_first_token(packed):
 def test_a_word_that_was_cut_off_has_no_token():
     packed = pack_words(tf.ragged.constant(WORDS), word_pieces(), 4)
     np.testing.assert_array_equal(packed.places, [[1, 2, -1], [-1, -1, -1], [-1, 1, 2]])
-    assert packed.is_cut.numpy().tolist() == [True, False, True]
+    assert packed.is_truncated.numpy().tolist() == [True, False, True]
 
 
 def test_rows_of_equal_length_may_come_dense():

@@ -79,9 +79,9 @@ def test_a_text_that_is_too_long_is_cut_beside_each_whole_label():
         inputs = {"token_ids": np.array([pair]), "segment_ids": np.array([segments])}
         wanted[row, column] = model(inputs)[0, 0]
     scorer = EntailmentScorer(model, "{}")
-    scores, is_cut = scorer.compute_scores(tf.constant(texts), tf.constant(labels))
+    scores, is_truncated = scorer.compute_scores(tf.constant(texts), tf.constant(labels))
     np.testing.assert_allclose(scores, softmax(wanted), atol=1e-5)
-    assert is_cut.numpy().tolist() == [False, True, True, True]
+    assert is_truncated.numpy().tolist() == [False, True, True, True]
     # Labels that differ at their ends alone stay two.
     assert (scores[:, 1] != scores[:, 2]).numpy().all()
 
