@@ -106,6 +106,8 @@ def find_model_type(backbone):
     """The model type that can express a backbone's options, or None if there is none."""
     if backbone.activation not in _ACTIVATIONS.values():
         return None
+    if backbone.relative_attention or backbone.embedding_dim not in (None, backbone.hidden_dim):
+        return None
     if backbone.num_segments == 0:
         fits = not backbone.position_offset and not backbone.pooler
         return "distilbert" if fits and backbone.norm_epsilon == 1e-12 else None

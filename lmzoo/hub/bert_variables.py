@@ -12,6 +12,9 @@ MAX_SIZES = {
     "max_sequence_length": 2**24,
     "num_segments": 2**16,
     "position_offset": 2**24,
+    "embedding_dim": 2**18,
+    "num_buckets": 2**16,
+    "max_distance": 2**20,
 }
 
 
@@ -19,7 +22,8 @@ def variable_shapes(arguments):
     """dict of path below the backbone -> shape.
 
     Args:
-        arguments: dict of the sizes, `pooler` and `position_offset` of `BertBackbone`.
+        arguments: dict of the sizes, `pooler` and `position_offset` of `BertBackbone`, and where
+            there are such, `embedding_dim`, `relative_attention` and `num_buckets`.
     Raises:
         ValueError: if the heads do not divide the width.
     """
@@ -28,14 +32,19 @@ def variable_shapes(arguments):
         raise ValueError(
             f"`num_heads` must divide `hidden_dim`. Received: num_heads={heads}, hidden_dim={dim}."
         )
+    width = arguments.get("embedding_dim") or dim
     length = arguments["max_sequence_length"] + arguments["position_offset"]
     shapes = {
-        "token_embedding/embeddings": (arguments["vocabulary_size"], dim),
-        "position_embedding/embeddings": (length, dim),
+        "token_embedding/embeddings": (arguments["vocabulary_size"], width),
+        "position_embedding/embeddings": (length, width),
     }
     if arguments["num_segments"]:
-        shapes["segment_embedding/embeddings"] = (arguments["num_segments"], dim)
-    shapes |= _norm_shapes("embedding_norm", dim)
+        shapes["segment_embedding/embeddings"] = (arguments["num_segments"], width)
+    shapes |= _norm_shapes("embedding_norm", width)
+    if width != dim:
+        shapes |= _dense_shapes("embedding_projection", width, dim)
+    if arguments.get("relative_attention"):
+        shapes["relative_position_bias/embeddings"] = (arguments["num_buckets"], heads)
     wide = arguments["intermediate_dim"]
     for index in range(arguments["num_layers"]):
         block = f"block_{index}"
@@ -62,7 +71,8 @@ def head_shapes(head, arguments):
     if head is None:
         return {}
     if "vocabulary_size" in head:
-        shapes = _dense_shapes("head/dense", dim, dim) | _norm_shapes("head/norm", dim)
+        width = arguments.get("embedding_dim") or dim
+        shapes = _dense_shapes("head/dense", dim, width) | _norm_shapes("head/norm", width)
         return {**shapes, "head/bias": (head["vocabulary_size"],)}
     shapes = _dense_shapes("head/output", dim, head["num_classes"])
     if head["hidden_activation"] is not None:

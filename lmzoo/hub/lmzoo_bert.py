@@ -16,6 +16,13 @@ __all__ = ["MODEL_TYPE", "make_config", "read_config"]
 MODEL_TYPE = "lmzoo_bert"
 _HEAD = "lmzoo_head"
 _TASKS = ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionAnswerer", "TextEmbedder")
+# Arguments that a folder of the first version does not have.
+_ADDED = {
+    "embedding_dim": None,
+    "relative_attention": False,
+    "num_buckets": 32,
+    "max_distance": 128,
+}
 _MAY_BE_ZERO = ("num_segments", "position_offset")
 _NUMBERS = {"norm_epsilon": (0, 1), "dropout": (0, 0.999), "initializer_range": (0, 1000)}
 
@@ -60,13 +67,15 @@ def read_config(config):
 
 
 def _read_backbone(found):
-    arguments = {
-        name: read_size(found, name, None, highest, lowest=0 if name in _MAY_BE_ZERO else 1)
-        for name, highest in MAX_SIZES.items()
-    }
+    found, arguments = {**_ADDED, **found}, {}
+    for name, highest in MAX_SIZES.items():
+        lowest = 0 if name in _MAY_BE_ZERO else 1
+        optional = name == "embedding_dim"
+        arguments[name] = read_size(found, name, None, highest, optional, lowest)
     for name, (lowest, highest) in _NUMBERS.items():
         arguments[name] = read_number(found, name, None, lowest, highest)
-    arguments["pooler"] = read_flag(found, "pooler", None)
+    for name in ("pooler", "relative_attention"):
+        arguments[name] = read_flag(found, name, None)
     arguments["activation"] = read_choice(found, "activation", None, ACTIVATIONS)
     check_names(found, arguments, "BertBackbone")
     return arguments

@@ -106,14 +106,14 @@ class MaskedLMHead(keras.layers.Layer):
         initializer: Keras initializer of the kernel.
     Call arguments:
         hidden: float (B, T, D).
-        embeddings: float (V, D). The backbone's table of tokens.
+        embeddings: float (V, E). The backbone's token embeddings.
     Returns:
         Logits, float (B, T, V), in at least float32.
     Raises:
         TypeError: if `vocabulary_size` is not an int.
         ValueError: if a number is out of its range or the activation is unknown.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, and the code published with it
-        (`get_masked_lm_output`): dense, activation, norm, tied embeddings, one bias a word.
+        (`get_masked_lm_output`): dense, activation, norm, tied embeddings, one bias a token.
     Example:
         >>> head = MaskedLMHead(vocabulary_size=5)
         >>> logits = head(keras.ops.ones((2, 3, 8)), embeddings=keras.ops.ones((5, 8)))
@@ -139,23 +139,24 @@ class MaskedLMHead(keras.layers.Layer):
         self.norm = make_norm("layer_norm", norm_epsilon, "norm", self.dtype_policy)
 
     def build(self, hidden_shape, embeddings_shape=None):
-        hidden_dim = hidden_shape[-1]
+        embedding_dim = (embeddings_shape or hidden_shape)[-1]
         self.dense = keras.layers.Dense(
-            hidden_dim,
+            embedding_dim,
             kernel_initializer=self.initializer.clone(),
             dtype=self.dtype_policy,
             name="dense",
         )
-        self.dense.build((None, hidden_dim))
-        self.norm.build((None, hidden_dim))
-        # One number a word: added to logits that are float32 already.
+        self.dense.build((None, hidden_shape[-1]))
+        self.norm.build((None, embedding_dim))
+        # One number a token: added to logits that are float32 already.
         self.bias = self.add_weight(
             shape=(self.vocabulary_size,), initializer="zeros", name="bias", autocast=False
         )
 
     def call(self, hidden, embeddings):
+        # (B * T, D) -> (B * T, E)
         flat = self.norm(self._activation_function(self.dense(flatten_positions(hidden))))
-        # (B * T, D), (V, D) -> (B * T, V); TensorFlow folds the transposition into the product.
+        # (B * T, E), (V, E) -> (B * T, V); TensorFlow folds the transposition into the product.
         logits = at_least_float32(ops.matmul(flat, ops.transpose(embeddings)))
         return restore_positions(logits + ops.cast(self.bias, logits.dtype), like=hidden)
 

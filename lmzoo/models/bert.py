@@ -5,6 +5,7 @@ from keras import ops
 
 from lmzoo.layers import (
     LearnedPositions,
+    RelativePositionBias,
     TokenEmbedding,
     TransformerBlock,
     find_first,
@@ -22,7 +23,9 @@ class BertBackbone(keras.Model):
     """Turns token ids into hidden states, each of which has seen the whole text.
 
     The defaults are BERT base. With `position_offset=2, num_segments=1` it is a RoBERTa (whose only
-    segment is a vector that all tokens share), with `num_segments=0, pooler=False` a DistilBERT.
+    segment is a vector that all tokens share), with `num_segments=0, pooler=False` a DistilBERT,
+    with `pooler=False` and an `embedding_dim` an ELECTRA, and with `position_offset=2,
+    num_segments=0, relative_attention=True` an MPNet.
 
     Args:
         vocabulary_size: int. V.
@@ -35,6 +38,13 @@ class BertBackbone(keras.Model):
         position_offset: int. The row of the position table that the first token takes. RoBERTa's
             positions begin behind its padding id.
         pooler: bool. Whether there is a `pooled_output`.
+        embedding_dim: int or None. E, the width of the token, position and segment embeddings. If
+            it is not D, a dense layer projects them to D after their norm. None for D.
+        relative_attention: bool. Whether a learned bias for each distance and head is added to the
+            attention scores of every block, beside the learned positions.
+        num_buckets: int. How many distances have a bias of their own, as for
+            `RelativePositionBias`.
+        max_distance: int. From here on all distances share a bias.
         norm_epsilon: float.
         activation: str. The feed-forward's activation.
         dropout: float in [0, 1). On embeddings, attention weights and sub-layers.
@@ -55,8 +65,10 @@ class BertBackbone(keras.Model):
             padding is longer than the positions, or a layer is asked for that is not there.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805; Liu et al. 2019,
         https://arxiv.org/abs/1907.11692 (RoBERTa); Sanh et al. 2019,
-        https://arxiv.org/abs/1910.01108 (DistilBERT). Positions count from the first real token,
-        so that padding on the left changes nothing; the originals have none there.
+        https://arxiv.org/abs/1910.01108 (DistilBERT); Clark et al. 2020,
+        https://arxiv.org/abs/2003.10555 (ELECTRA); Song et al. 2020,
+        https://arxiv.org/abs/2004.09297 (MPNet). Positions count from the first real token, so that
+        padding on the left changes nothing; the originals have none there.
     Example:
         >>> model = BertBackbone(100, num_layers=2, num_heads=4, hidden_dim=16)
         >>> outputs = model({"token_ids": ops.array([[5, 7, 7]])}, attention_layers=(-1,))
@@ -77,6 +89,10 @@ class BertBackbone(keras.Model):
         num_segments=2,
         position_offset=0,
         pooler=True,
+        embedding_dim=None,
+        relative_attention=False,
+        num_buckets=32,
+        max_distance=128,
         norm_epsilon=1e-12,
         activation="gelu",
         dropout=0.1,
@@ -90,6 +106,7 @@ class BertBackbone(keras.Model):
             intermediate_dim=intermediate_dim,
             num_segments=num_segments or None,
             position_offset=position_offset or None,
+            embedding_dim=embedding_dim,
         )
         if initializer_range != 0:
             check_positive(initializer_range=initializer_range)
@@ -103,15 +120,24 @@ class BertBackbone(keras.Model):
         self.num_segments = num_segments
         self.position_offset = position_offset
         self.pooler = pooler
+        self.embedding_dim = embedding_dim
+        self.relative_attention = relative_attention
+        self.num_buckets = num_buckets
+        self.max_distance = max_distance
         self.norm_epsilon = norm_epsilon
         self.activation = activation
         self.dropout = dropout
         self.initializer_range = initializer_range
 
         policy = self.dtype_policy
+        embedding_dim = embedding_dim or hidden_dim
         normal = _make_truncated_normal(initializer_range)
         self.token_embedding = TokenEmbedding(
-            vocabulary_size, hidden_dim, initializer=normal, dtype=policy, name="token_embedding"
+            vocabulary_size,
+            embedding_dim,
+            initializer=normal,
+            dtype=policy,
+            name="token_embedding",
         )
         self.position_embedding = LearnedPositions(
             max_sequence_length + position_offset,
@@ -123,13 +149,26 @@ class BertBackbone(keras.Model):
         if num_segments:
             self.segment_embedding = TokenEmbedding(
                 num_segments,
-                hidden_dim,
+                embedding_dim,
                 initializer=normal.clone(),
                 dtype=policy,
                 name="segment_embedding",
             )
         self.embedding_norm = make_norm("layer_norm", norm_epsilon, "embedding_norm", policy)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.embedding_projection = None
+        if embedding_dim != hidden_dim:
+            self.embedding_projection = self._make_dense("embedding_projection")
+        self.relative_position_bias = None
+        if relative_attention:
+            self.relative_position_bias = RelativePositionBias(
+                num_heads,
+                num_buckets=num_buckets,
+                max_distance=max_distance,
+                initializer=normal.clone(),
+                dtype=policy,
+                name="relative_position_bias",
+            )
         self.blocks = [
             TransformerBlock(
                 num_heads,
@@ -146,22 +185,30 @@ class BertBackbone(keras.Model):
         ]
         self.pooler_dense = None
         if pooler:
-            self.pooler_dense = keras.layers.Dense(
-                hidden_dim,
-                activation="tanh",
-                kernel_initializer=normal.clone(),
-                dtype=policy,
-                name="pooler",
-            )
+            self.pooler_dense = self._make_dense("pooler", activation="tanh")
         self.build({"token_ids": (None, None)})
 
+    def _make_dense(self, name, activation=None):
+        return keras.layers.Dense(
+            self.hidden_dim,
+            activation=activation,
+            kernel_initializer=_make_truncated_normal(self.initializer_range),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
     def build(self, input_shape):
+        embedding_shape = (None, None, self.token_embedding.hidden_dim)
         hidden_shape = (None, None, self.hidden_dim)
         self.token_embedding.build(input_shape["token_ids"])
-        self.position_embedding.build(hidden_shape)
+        self.position_embedding.build(embedding_shape)
         if self.segment_embedding is not None:
             self.segment_embedding.build(input_shape["token_ids"])
-        self.embedding_norm.build(hidden_shape)
+        self.embedding_norm.build(embedding_shape)
+        if self.embedding_projection is not None:
+            self.embedding_projection.build(embedding_shape)
+        if self.relative_position_bias is not None:
+            self.relative_position_bias.build()
         for block in self.blocks:
             block.build(hidden_shape)
         if self.pooler_dense is not None:
@@ -173,11 +220,19 @@ class BertBackbone(keras.Model):
         padding_mask = inputs.get("padding_mask")
         hidden = self._embed(inputs, training)
         attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
+        bias = None
+        if self.relative_position_bias is not None:
+            length = ops.shape(hidden)[1]
+            bias = self.relative_position_bias(query_length=length, key_length=length)
         weights = {}
         for index, block in enumerate(self.blocks):
             asked = index in chosen
             hidden = block(
-                hidden, attention_mask=attention_mask, return_weights=asked, training=training
+                hidden,
+                attention_mask=attention_mask,
+                bias=bias,
+                return_weights=asked,
+                training=training,
             )
             if asked:
                 hidden, weights[index] = hidden
@@ -197,7 +252,11 @@ class BertBackbone(keras.Model):
             hidden = hidden + self.segment_embedding(segment_ids)
         positions = self._find_positions(token_ids, inputs.get("padding_mask"))
         hidden = self.position_embedding(hidden, positions)
-        return self.dropout_layer(self.embedding_norm(hidden), training=training)
+        hidden = self.dropout_layer(self.embedding_norm(hidden), training=training)
+        if self.embedding_projection is None:
+            return hidden
+        # (B, T, E) -> (B, T, D)
+        return self.embedding_projection(hidden)
 
     def _find_positions(self, token_ids, padding_mask):
         """The row of the position table for each token, int32 (B or 1, T)."""
@@ -220,7 +279,7 @@ class BertBackbone(keras.Model):
         return index % self.num_layers
 
     def compute_logits(self, hidden):
-        """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
+        """Scores every token of the vocabulary: (B, T, E) -> (B, T, V) in at least float32."""
         return self.token_embedding(hidden, reverse=True)
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
@@ -240,7 +299,8 @@ class BertBackbone(keras.Model):
     def get_config(self):
         names = (
             "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
-            "num_segments position_offset pooler norm_epsilon activation dropout initializer_range"
+            "num_segments position_offset pooler embedding_dim relative_attention num_buckets "
+            "max_distance norm_epsilon activation dropout initializer_range"
         )
         own = {name: getattr(self, name) for name in names.split()}
         return {**super().get_config(), **own}

@@ -68,7 +68,8 @@ class MaskedLM(TextInput, Task):
             dtype=backbone.dtype_policy,
             name="head",
         )
-        self.head.build((None, None, backbone.hidden_dim))
+        embeddings = backbone.token_embedding.embeddings
+        self.head.build((None, None, backbone.hidden_dim), embeddings.shape)
 
     def call(self, inputs, training=None):
         hidden = self.backbone(inputs, training=training)["sequence_output"]

@@ -27,6 +27,8 @@ SIZES = {
         {"pooler": False, "num_segments": 0},
         {"num_segments": 1, "position_offset": 2},
         {"num_segments": 3, "num_layers": 1, "position_offset": 7},
+        {"embedding_dim": 6, "pooler": False},
+        {"relative_attention": True, "num_buckets": 12, "num_segments": 0},
     ],
     ids=str,
 )

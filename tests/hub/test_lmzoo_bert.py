@@ -50,6 +50,9 @@ def test_the_other_heads_follow_from_the_backbone():
         ("lmzoo_backbone", "dropout", 1),
         ("lmzoo_backbone", "initializer_range", "0.02"),
         ("lmzoo_backbone", "pooler", 1),
+        ("lmzoo_backbone", "embedding_dim", 0),
+        ("lmzoo_backbone", "relative_attention", "yes"),
+        ("lmzoo_backbone", "num_buckets", 1.5),
         ("lmzoo_backbone", "activation", {"class_name": "Lambda"}),
         ("lmzoo_head", "hidden_activation", "deserialize"),
         ("lmzoo_head", "dropout", None),
@@ -64,7 +67,8 @@ def test_an_argument_that_cannot_be_is_refused_by_its_name(config, part, name, v
 
 
 def test_every_argument_must_be_there_and_no_other(config):
-    for name in list(config["lmzoo_backbone"]):
+    added = {"embedding_dim", "relative_attention", "num_buckets", "max_distance"}
+    for name in config["lmzoo_backbone"].keys() - added:
         less = {**config["lmzoo_backbone"]}
         del less[name]
         with pytest.raises(ValueError, match=f"Received: .*{name}(=None|'. is missing)"):
@@ -72,6 +76,14 @@ def test_every_argument_must_be_there_and_no_other(config):
     more = {**config["lmzoo_backbone"], "trainable": False}
     with pytest.raises(ValueError, match="argument of `BertBackbone`.*Received: .*trainable"):
         lmzoo_bert.read_config({**config, "lmzoo_backbone": more})
+
+
+def test_a_folder_of_the_first_version_is_read(config):
+    for name in ("embedding_dim", "relative_attention", "num_buckets", "max_distance"):
+        del config["lmzoo_backbone"][name]
+    _, arguments, _ = lmzoo_bert.read_config(config)
+    own = make_backbone().get_config()
+    assert arguments == {name: own[name] for name in arguments}
 
 
 @pytest.mark.parametrize("part", ["lmzoo_backbone", "lmzoo_head"])

@@ -42,6 +42,17 @@ def test_a_masked_language_models_head_is_the_formula(activation, epsilon):
     np.testing.assert_allclose(head(HIDDEN, EMBEDDINGS), expected, rtol=0, atol=1e-12)
 
 
+def test_a_head_meets_embeddings_of_another_width():
+    head = MaskedLMHead(vocabulary_size=11, dtype="float64")
+    embeddings = RANDOM.normal(size=(11, 3))
+    head.build(HIDDEN.shape, embeddings.shape)
+    weights = reference.weights_of(reference.randomise(head))
+    bent = reference.gelu(reference.dense(HIDDEN, weights, "dense"))
+    normed = reference.norm(bent, weights, "norm", "layer_norm", 1e-12)
+    expected = normed @ embeddings.T + weights["bias"]
+    np.testing.assert_allclose(head(HIDDEN, embeddings), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16"])
 def test_a_variable_is_taken_for_a_table_in_half_precision(policy):
     head, _ = make_head(MaskedLMHead, policy, vocabulary_size=11)

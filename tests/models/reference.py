@@ -90,7 +90,13 @@ def bert(model, token_ids, padding_mask=None, segment_ids=None):
     def normalise(hidden, name):
         return norm(hidden, weights, name, "layer_norm", model.norm_epsilon)
 
-    states, attention = [normalise(hidden, "embedding_norm")], []
+    hidden, bias = normalise(hidden, "embedding_norm"), None
+    if "embedding_projection/kernel" in weights:
+        hidden = dense(hidden, weights, "embedding_projection")
+    if model.relative_attention:
+        table = weights["relative_position_bias/embeddings"]
+        bias = relative_bias(table, length, True, model.num_buckets, model.max_distance)
+    states, attention = [hidden], []
     for index in range(model.num_layers):
         block, hidden = f"block_{index}/", states[-1]
         mixed, attended = self_attention(
@@ -98,6 +104,7 @@ def bert(model, token_ids, padding_mask=None, segment_ids=None):
             weights,
             model.num_heads,
             mask=mask[:, None],
+            bias=bias,
             name=block + "self_attention/",
             return_weights=True,
         )
@@ -132,15 +139,8 @@ def t5(model, source, target, source_mask=None, target_mask=None):
 
 def _t5_stack(model, weights, stack, token_ids, mask, context=None, context_mask=None):
     length = token_ids.shape[1]
-    buckets = [
-        [
-            distance_bucket(s - t, context is None, model.num_buckets, model.max_distance)
-            for s in range(length)
-        ]
-        for t in range(length)
-    ]
-    # (T, T, N) -> (1, N, T, T)
-    bias = weights[f"{stack}_bias/embeddings"][buckets].transpose(2, 0, 1)[None]
+    table = weights[f"{stack}_bias/embeddings"]
+    bias = relative_bias(table, length, context is None, model.num_buckets, model.max_distance)
     hidden = weights["token_embedding/embeddings"][token_ids]
     count = model.num_layers if context is None else model.num_decoder_layers
     heads = model.num_heads
@@ -172,3 +172,13 @@ def _t5_stack(model, weights, stack, token_ids, mask, context=None, context_mask
         entering = normalise(hidden, "feed_forward_norm")
         hidden = hidden + feed_forward(entering, weights, model.activation, block + "feed_forward/")
     return norm(hidden, weights, f"{stack}_norm", "rms_norm", model.norm_epsilon)
+
+
+def relative_bias(table, length, bidirectional, num_buckets, max_distance):
+    """What a table (number of buckets, N) adds to the scores, (1, N, T, T)."""
+    buckets = [
+        [distance_bucket(s - t, bidirectional, num_buckets, max_distance) for s in range(length)]
+        for t in range(length)
+    ]
+    # (T, T, N) -> (1, N, T, T)
+    return table[buckets].transpose(2, 0, 1)[None]

@@ -26,6 +26,14 @@ OPTIONS = {
     "bert": {"norm_epsilon": 1e-6},
     "roberta": {"num_segments": 1, "position_offset": 2, "norm_epsilon": 1e-5},
     "distilbert": {"num_segments": 0, "pooler": False},
+    "electra": {"pooler": False, "embedding_dim": 20},
+    "mpnet": {
+        "num_segments": 0,
+        "position_offset": 2,
+        "relative_attention": True,
+        "num_buckets": 8,
+        "max_distance": 9,
+    },
     "another": {"num_segments": 3, "activation": "gelu_tanh", "position_offset": 1},
 }
 MASK = np.array([[1] * 11, [1] * 4 + [0] * 7, [0] * 3 + [1] * 8, [0, 1, 1, 0, 1] + [0] * 6], bool)
@@ -78,9 +86,9 @@ def test_states_and_pooled_output_are_those_of_the_numpy_encoder(models, kind, m
     assert ("pooled_output" in outputs) == model.pooler
     if model.pooler:
         np.testing.assert_allclose(outputs["pooled_output"], pooled, rtol=0, atol=1e-10)
-    logits = model.compute_logits(outputs["sequence_output"])
     table = np.asarray(model.token_embedding.embeddings)
-    np.testing.assert_allclose(logits.numpy()[real], (states[-1] @ table.T)[real], atol=1e-10)
+    hidden = outputs["sequence_output"][..., : table.shape[-1]]
+    np.testing.assert_allclose(model.compute_logits(hidden), hidden @ table.T, atol=1e-10)
 
 
 @every_kind
@@ -110,6 +118,26 @@ def test_missing_segments_are_the_first_one(models):
         assert_equal_outputs(models(kind)(missing), models(kind)(zeros), 0)
         changed = models(kind)(inputs)["sequence_output"] - models(kind)(zeros)["sequence_output"]
         assert np.abs(changed).max() > 1e-3
+
+
+def test_attention_knows_distances_of_which_positions_say_nothing(models):
+    model = make_model("mpnet")
+    model.position_embedding.embeddings.assign(0 * model.position_embedding.embeddings)
+    inputs = some_inputs(1, 6)
+    backwards = {name: values[:, ::-1] for name, values in inputs.items()}
+    there, back = (model(x)["sequence_output"].numpy() for x in (inputs, backwards))
+    assert np.abs(there - back[:, ::-1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("num_buckets", "max_distance"), [(7, 128), (32, 8)], ids=["odd", "too near"]
+)
+def test_buckets_that_do_not_fit_are_refused(num_buckets, max_distance):
+    received = "num_buckets=7" if num_buckets == 7 else "max_distance=8"
+    with pytest.raises(ValueError, match=received):
+        BertBackbone(
+            **SIZES, relative_attention=True, num_buckets=num_buckets, max_distance=max_distance
+        )
 
 
 MUTANTS = {
@@ -218,9 +246,10 @@ def test_half_precision_stays_near_float32(kind, policy, tolerance):
     full, half = (BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype=d) for d in ("float32", policy))
     half.set_weights(full.get_weights())
     expected, outputs = full(inputs), half(inputs)
-    logits = half.compute_logits(outputs["sequence_output"])
+    width = full.embedding_dim or full.hidden_dim
+    logits = half.compute_logits(outputs["sequence_output"][..., :width])
     assert logits.dtype == "float32"
-    wanted = full.compute_logits(expected["sequence_output"]).numpy()
+    wanted = full.compute_logits(expected["sequence_output"][..., :width]).numpy()
     assert_near(logits.numpy()[mask], wanted[mask], tolerance)
     for name, output in outputs.items():
         assert output.dtype == half.compute_dtype
@@ -365,6 +394,8 @@ def test_initial_weights_have_the_documented_deviation():
         ("max_sequence_length", 0, ValueError),
         ("num_segments", -1, ValueError),
         ("num_segments", 1.5, TypeError),
+        ("embedding_dim", 0, ValueError),
+        ("embedding_dim", 20.0, TypeError),
         ("position_offset", -2, ValueError),
         ("position_offset", "2", TypeError),
         ("activation", "swoosh", ValueError),

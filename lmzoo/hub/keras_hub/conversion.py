@@ -208,6 +208,8 @@ def _describe(backbone):
 
 
 def _describe_encoder(backbone, sizes):
+    _check_only("embedding_dim", backbone.embedding_dim or backbone.hidden_dim, backbone.hidden_dim)
+    _check_only("relative_attention", backbone.relative_attention, False)
     epsilon, activation, pooler = 1e-12, "gelu", False
     if backbone.position_offset:
         family, epsilon = "RobertaBackbone", 1e-5
