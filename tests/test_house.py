@@ -348,6 +348,8 @@ BANNED_IDENTIFIERS = {
     # tokenizers
     "encloses": "add_bos_and_eos",
     "strip_left": "lstrip",
+    "composes": "normalize_nfc",
+    "composer": "NFCNormalizer",
     "start_templates": "post_processors",
     # data
     "borderless": "without_eos",

@@ -7,7 +7,7 @@ import os
 import pathlib
 import tempfile
 
-from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS
+from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 
 __all__ = ["iterate_texts", "learn_byte_pairs", "learn_word_pieces"]
 

@@ -82,8 +82,8 @@ def test_the_kinds_and_their_settings(opened):
     llama3, qwen2, mistral = (opened[family].tokenizer for family in FAMILIES)
     assert type(llama3) is type(qwen2) is BytePairTokenizer
     assert type(mistral) is SentencePieceTokenizer
-    assert (llama3.pattern, llama3.ignore_merges, llama3.composes) == ("llama3", True, False)
-    assert (qwen2.pattern, qwen2.ignore_merges, qwen2.composes) == ("qwen2", False, True)
+    assert (llama3.pattern, llama3.ignore_merges, llama3.normalize_nfc) == ("llama3", True, False)
+    assert (qwen2.pattern, qwen2.ignore_merges, qwen2.normalize_nfc) == ("qwen2", False, True)
     assert qwen2.visible_tokens == ("<tool_call>",)
     added = [one.add_start_token for one in (llama3, qwen2, mistral)]
     assert added == [True, False, True]

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.byte_pair.merge_table import MergeRules
 from lmzoo.tokenizers.byte_pair.merging import PairMerger
-from lmzoo.tokenizers.encoder import Encoder
+from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
-from lmzoo.tokenizers.unicode.nfc import Composer
+from lmzoo.tokenizers.unicode.nfc import NFCNormalizer
 from lmzoo.tokenizers.unicode.split_patterns import make_splitter
 
 __all__ = ["BytePairEncoder"]
@@ -25,7 +25,7 @@ class BytePairEncoder(Encoder):
         lstrip: tuple of str. The special tokens that take the white space before them.
         pattern: str. What splits text into words, a key of `PATTERNS`.
         ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
-        composes: bool. If True, text is composed (NFC) first.
+        normalize_nfc: bool. If True, text is composed (NFC) first.
         visible_tokens: tuple of str. The special tokens that text makes.
     """
 
@@ -35,7 +35,7 @@ class BytePairEncoder(Encoder):
         lstrip=(),
         pattern="gpt2",
         ignore_merges=False,
-        composes=False,
+        normalize_nfc=False,
         visible_tokens=(),
     ):
         super().__init__(name="byte_pair_encoder")
@@ -46,10 +46,12 @@ class BytePairEncoder(Encoder):
         visible = {token: vocabulary.ids[token] for token in visible_tokens}
         plain = [piece or b"" for piece in pieces]
         for token, index in visible.items():
-            plain[index] = (unicodedata.normalize("NFC", token) if composes else token).encode()
+            plain[index] = (
+                unicodedata.normalize("NFC", token) if normalize_nfc else token
+            ).encode()
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = make_splitter(pattern)
-            self._composer = Composer() if composes else None
+            self._composer = NFCNormalizer() if normalize_nfc else None
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}

@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.tokenizers.byte_pair.decoder import BytePairDecoder
 from lmzoo.tokenizers.byte_pair.encoder import BytePairEncoder
 from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.files.byte_pair import read_files, write_files
+from lmzoo.tokenizers.graphs import check_ids
+from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.tokenizer import Tokenizer
 from lmzoo.tokenizers.training import learn_byte_pairs
 from lmzoo.tokenizers.unicode.split_patterns import check_pattern
@@ -42,7 +43,7 @@ class BytePairTokenizer(Tokenizer):
         visible_tokens: list of str. Those of the special tokens that are words of text, as
             Qwen2.5's `<tool_call>`: text that has them makes them always, and they stay in it when
             special tokens are skipped.
-        composes: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
+        normalize_nfc: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
         add_bos_and_eos: bool. If True, the files that `save` writes have a post-processor that adds
             the start and the end token, as RoBERTa's. `tokenize` adds neither.
     Raises:
@@ -75,7 +76,7 @@ class BytePairTokenizer(Tokenizer):
         ignore_merges=False,
         add_start_token=False,
         visible_tokens=(),
-        composes=False,
+        normalize_nfc=False,
         add_bos_and_eos=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
@@ -87,7 +88,7 @@ class BytePairTokenizer(Tokenizer):
         self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
-        self.composes = bool(composes)
+        self.normalize_nfc = bool(normalize_nfc)
         self.add_start_token = self._check_start(add_start_token)
         self.visible_tokens = tuple(
             self._check_special("visible_tokens", token) for token in visible_tokens
@@ -232,9 +233,45 @@ class BytePairTokenizer(Tokenizer):
             self._lstrip,
             self.pattern,
             self.ignore_merges,
-            self.composes,
+            self.normalize_nfc,
             self.visible_tokens,
         )
 
     def _make_decoder(self):
-        return BytePairDecoder(self._vocabulary, self.visible_tokens)
+        return _Decoder(self._vocabulary, self.visible_tokens)
+
+
+class _Decoder(tf.Module):
+    """Puts the bytes of tokens together.
+
+    Args:
+        vocabulary: BytePairVocabulary.
+        visible_tokens: tuple of str. The special tokens that are never skipped.
+    """
+
+    def __init__(self, vocabulary, visible_tokens=()):
+        super().__init__(name="byte_pair_decoder")
+        names = [token.encode() for token in vocabulary.tokens]
+        pairs = list(zip(vocabulary.pieces, names, strict=True))
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._pieces = tf.constant([name if piece is None else piece for piece, name in pairs])
+            visible = {token.encode() for token in visible_tokens}
+            self._plain_pieces = tf.constant(
+                [piece or (name if name in visible else b"") for piece, name in pairs]
+            )
+
+    def join(self, ids, skip_special):
+        """Decodes rows of ids to bytes.
+
+        Args:
+            ids: int (B, T), dense or ragged.
+            skip_special: bool. If True, special tokens leave nothing behind.
+        Returns:
+            string (B,).
+        """
+        table = self._plain_pieces if skip_special else self._pieces
+        size = table.shape[0]
+        if not isinstance(ids, tf.RaggedTensor):
+            return tf.strings.reduce_join(tf.gather(table, check_ids(ids, size)), axis=-1)
+        texts = tf.gather(table, check_ids(ids.values, size))
+        return tf.strings.unsorted_segment_join(texts, find_segments(ids.row_splits), ids.nrows())

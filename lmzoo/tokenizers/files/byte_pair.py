@@ -84,8 +84,8 @@ def write_files(folder, tokenizer, vocabulary, lstrip):
 
 def _name_class(tokenizer):
     """The class of transformers that reads all of the files as they are meant."""
-    # Qwen2's composes text, GPT-2's does not.
-    if tokenizer.composes != (tokenizer.pattern == "qwen2") or tokenizer.ignore_merges:
+    # Qwen2's class normalizes to NFC, GPT-2's does not.
+    if tokenizer.normalize_nfc != (tokenizer.pattern == "qwen2") or tokenizer.ignore_merges:
         return _ANY_CLASS
     if tokenizer.add_bos_and_eos:
         return _ENCODER_CLASS if tokenizer.pattern == "gpt2" else _ANY_CLASS
@@ -175,7 +175,7 @@ def _add_more(folder, named, found):
     known = set(found["special_tokens"])
     for check, tokens in read_more_added(folder, named, _KIND, roles):
         tokens = [token for token in tokens if get_content(token) not in known]
-        added = read_byte_pair_added(check, tokens, found["vocabulary"], found["composes"])
+        added = read_byte_pair_added(check, tokens, found["vocabulary"], found["normalize_nfc"])
         for name, more in added.items():
             found[name] = [*found[name], *more]
 
@@ -191,7 +191,7 @@ def _read_slow(folder, named):
         "vocabulary": vocabulary,
         "merges": [line for line in lines if line],
         "pattern": pattern,
-        "composes": pattern == "qwen2",
+        "normalize_nfc": pattern == "qwen2",
         "add_bos_and_eos": class_name == _ENCODER_CLASS,
         **{"special_tokens": [], "lstrip": [], "visible_tokens": []},
     }

@@ -45,7 +45,7 @@ def make_byte_pair_form(tokenizer, vocabulary, added):
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": _COMPOSED if tokenizer.composes else None,
+        "normalizer": _COMPOSED if tokenizer.normalize_nfc else None,
         "pre_tokenizer": splitter,
         "post_processor": _make_finish(tokenizer, use_regex),
         "decoder": {**_BYTE_LEVEL, "use_regex": True},
@@ -109,28 +109,28 @@ def read_byte_pair_form(path, kind):
     around = {} if start is None else {"start_token": start}
     if bos_and_eos is not None:
         around = dict(zip(("start_token", "end_token"), bos_and_eos, strict=True))
-    composes = content.get("normalizer") is not None
+    normalize_nfc = content.get("normalizer") is not None
     added = content.get("added_tokens") or []
     return {
         "vocabulary": vocabulary,
         "merges": model["merges"],
         "pattern": pattern,
         "ignore_merges": bool(model.get("ignore_merges")),
-        "composes": composes,
+        "normalize_nfc": normalize_nfc,
         "add_bos_and_eos": bos_and_eos is not None,
         **around,
-        **read_byte_pair_added(check, added, vocabulary, composes),
+        **read_byte_pair_added(check, added, vocabulary, normalize_nfc),
     }
 
 
-def read_byte_pair_added(check, tokens, vocabulary, composes):
+def read_byte_pair_added(check, tokens, vocabulary, normalize_nfc):
     """Reads the added tokens of a byte-pair tokenizer.
 
     Args:
         check: FileCheck. Of the file they stand in.
         tokens: what stands as `added_tokens`, a list of dict.
         vocabulary: dict of str to int. New tokens are put into it.
-        composes: bool. Whether text is composed first.
+        normalize_nfc: bool. Whether text is composed first.
     Returns:
         dict with `special_tokens`, `lstrip` and `visible_tokens` of `BytePairTokenizer`.
     Raises:
@@ -142,7 +142,7 @@ def read_byte_pair_added(check, tokens, vocabulary, composes):
     visible = [token for token in tokens if not token["special"]]
     # Those are found before text is composed, so one that is looked for behind that is not read.
     for token in visible:
-        for option in ("lstrip", "normalized") if composes else ("lstrip",):
+        for option in ("lstrip", "normalized") if normalize_nfc else ("lstrip",):
             name = f"added_tokens.{option} of {token['content']!r:.60}"
             check.expect(name, token.get(option), (None, False))
     return {

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.id_checks import check_ids
+from lmzoo.tokenizers.graphs import check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.sentence_piece.model import PieceType
 

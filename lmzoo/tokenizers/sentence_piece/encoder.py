@@ -7,7 +7,7 @@ import pathlib
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.encoder import Encoder
+from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 

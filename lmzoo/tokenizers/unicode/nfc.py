@@ -17,17 +17,17 @@ from lmzoo.tokenizers.unicode.bert_characters import (
 )
 from lmzoo.tokenizers.unicode.character_map import CharacterMap
 
-__all__ = ["Composer"]
+__all__ = ["NFCNormalizer"]
 
 _POINT_BITS = 21
 _ORDER_BITS = 6
 _BLOCK_BITS = 8
-# Above the order of a mark: what composes with a letter before it though it is no mark, as the
+# Above the order of a mark: what normalize_nfc with a letter before it though it is no mark, as the
 # vowels of Hangul, and what can stand in no composed text, or not behind everything.
 _SECOND, _UNSTABLE = 1 << _ORDER_BITS, 2 << _ORDER_BITS
 
 
-class Composer(tf.Module):
+class NFCNormalizer(tf.Module):
     """Composes rows of code points.
 
     Reference: Unicode Standard Annex 15, https://www.unicode.org/reports/tr15, and section 3.11 of

@@ -1,7 +1,7 @@
 """The patterns that split text into words, each by name, as files write it, and as a graph."""
 
-from lmzoo.tokenizers.unicode.gpt2_splitting import WordSplitter
-from lmzoo.tokenizers.unicode.llama_splitting import RunSplitter
+from lmzoo.tokenizers.unicode.gpt2_pre_tokenizer import GPT2PreTokenizer
+from lmzoo.tokenizers.unicode.llama_pre_tokenizer import LlamaPreTokenizer
 
 __all__ = ["PATTERNS", "check_pattern", "make_splitter"]
 
@@ -38,8 +38,8 @@ def make_splitter(pattern):
     Args:
         pattern: str. A key of `PATTERNS`.
     Returns:
-        WordSplitter.
+        GPT2PreTokenizer.
     """
     if pattern == "gpt2":
-        return WordSplitter()
-    return RunSplitter(3 if pattern == "llama3" else 1)
+        return GPT2PreTokenizer()
+    return LlamaPreTokenizer(3 if pattern == "llama3" else 1)

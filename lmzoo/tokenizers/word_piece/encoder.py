@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.encoder import Encoder
+from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
-from lmzoo.tokenizers.unicode.bert_splitting import BertSplitter
-from lmzoo.tokenizers.word_piece.longest_match import PieceMatcher
+from lmzoo.tokenizers.unicode.bert_basic_tokenizer import BertBasicTokenizer
+from lmzoo.tokenizers.word_piece.longest_match import LongestMatcher
 
 __all__ = ["WordPieceEncoder"]
 
@@ -20,7 +20,7 @@ class WordPieceEncoder(Encoder):
         vocabulary: WordPieceVocabulary.
         unknown_id: int. The id of a word that the pieces do not make.
         max_word_characters: int. Longer words are unknown.
-        cleaning: dict of the arguments of `BertSplitter`.
+        cleaning: dict of the arguments of `BertBasicTokenizer`.
     """
 
     def __init__(self, vocabulary, unknown_id, max_word_characters, cleaning):
@@ -32,8 +32,8 @@ class WordPieceEncoder(Encoder):
         }
         special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._splitter = BertSplitter(**cleaning)
-            self._matcher = PieceMatcher(
+            self._splitter = BertBasicTokenizer(**cleaning)
+            self._matcher = LongestMatcher(
                 vocabulary.first_pieces, vocabulary.further_pieces, unknown_id, max_word_characters
             )
             # Most words are one piece: one look-up each. (No word is empty, so "" is no word.)

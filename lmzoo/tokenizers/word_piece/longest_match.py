@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
 
-__all__ = ["PieceMatcher", "make_tree"]
+__all__ = ["LongestMatcher", "make_tree"]
 
 _POINT_BITS = 21
 _ID_BITS = 21
 _NO_EDGE = -1
 
 
-class PieceMatcher(tf.Module):
+class LongestMatcher(tf.Module):
     """Cuts words into pieces.
 
     Args:

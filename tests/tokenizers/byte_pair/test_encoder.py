@@ -10,7 +10,7 @@ import tensorflow as tf
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from lmzoo.tokenizers import BytePairTokenizer
-from lmzoo.tokenizers.byte_pair.byte_level import BYTE_CHARACTERS
+from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
 
 PATTERN_NAMES = ["llama3", "qwen2"]
@@ -43,7 +43,7 @@ def tokenizer(request, library_text):
         SPECIAL,
         **roles,
         pattern=request.param,
-        composes=request.param == "qwen2",
+        normalize_nfc=request.param == "qwen2",
     )
 
 
@@ -108,7 +108,7 @@ def test_offsets_are_the_reference_offsets(tokenizer, reference, nasty_texts, dr
 
 
 def test_offsets_of_what_is_composed_are_those_of_its_parts(tokenizer):
-    if not tokenizer.composes:
+    if not tokenizer.normalize_nfc:
         pytest.skip("Llama 3 does not compose")
     text = "x e\u0301a \u1100\u1161\u11a8"
     columns = (values.numpy().tolist() for values in tokenizer.tokenize_with_offsets(text))
@@ -165,7 +165,7 @@ def worded(tokenizer):
     """The same tokenizer, with words that are special tokens and visible."""
     parts = tokenizer._vocabulary
     ids = {**parts.ids, **{word: len(parts.ids) + n for n, word in enumerate(WORDS[1:])}}
-    settings = {"pattern": tokenizer.pattern, "composes": tokenizer.composes}
+    settings = {"pattern": tokenizer.pattern, "normalize_nfc": tokenizer.normalize_nfc}
     special = [*SPECIAL, *WORDS[1:]]
     return BytePairTokenizer(
         ids, parts.merges, special, SPECIAL[1], visible_tokens=WORDS, **settings
@@ -211,7 +211,7 @@ def test_added_words_that_are_not_read_are_refused_by_name(worded, tmp_path):
         BytePairTokenizer.load(tmp_path)
     content["added_tokens"][-2].update(lstrip=False, normalized=True)
     path.write_text(json.dumps(content))
-    if worded.composes:
+    if worded.normalize_nfc:
         with pytest.raises(ValueError, match="`added_tokens.normalized of 'hat'`.* Received: True"):
             BytePairTokenizer.load(tmp_path)
     else:

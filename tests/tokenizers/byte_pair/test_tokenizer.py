@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from tokenizers.processors import ByteLevel
 
 from lmzoo.tokenizers import BytePairTokenizer
-from lmzoo.tokenizers.byte_pair import byte_level
 from lmzoo.tokenizers.byte_pair import tokenizer as byte_pair
+from lmzoo.tokenizers.byte_pair import vocabulary as byte_pair_vocabulary
 
 
 def assert_same_ids(tokenizer, reference, texts):
@@ -231,7 +231,7 @@ def test_a_tokenizer_without_merges_gives_bytes():
     assert tokenizer.tokenize("a é 我").shape == (8,)
 
 
-@pytest.mark.parametrize("module", [byte_level, byte_pair])
+@pytest.mark.parametrize("module", [byte_pair_vocabulary, byte_pair])
 def test_the_examples_run(module):
     failed, tried = doctest.testmod(module)
     assert tried and not failed

@@ -11,8 +11,8 @@ SPECIAL = ["<|begin|>", "<|endoftext|>", "<tool>"]
 SMALL = ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"]
 SETTINGS = {
     "llama3": {"pattern": "llama3", "ignore_merges": True, "add_start_token": True},
-    "qwen2": {"pattern": "qwen2", "composes": True, "visible_tokens": ["<tool>"]},
-    "mixed": {"pattern": "gpt2", "composes": True},
+    "qwen2": {"pattern": "qwen2", "normalize_nfc": True, "visible_tokens": ["<tool>"]},
+    "mixed": {"pattern": "gpt2", "normalize_nfc": True},
 }
 
 
@@ -28,7 +28,7 @@ def make(parts, name):
 
 
 def describe(tokenizer):
-    names = ("pattern", "ignore_merges", "add_start_token", "composes", "visible_tokens")
+    names = ("pattern", "ignore_merges", "add_start_token", "normalize_nfc", "visible_tokens")
     names += ("start_token", "end_token", "pad_token", "special_tokens")
     return [getattr(tokenizer, name) for name in names]
 

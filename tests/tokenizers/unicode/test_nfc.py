@@ -9,12 +9,12 @@ import tensorflow as tf
 from tokenizers.normalizers import NFC
 
 from lmzoo.tokenizers.unicode.bert_characters import make_canonical_tables, read_compositions
-from lmzoo.tokenizers.unicode.nfc import Composer
+from lmzoo.tokenizers.unicode.nfc import NFCNormalizer
 
 
 @functools.cache
 def make_graph():
-    composer = Composer()
+    composer = NFCNormalizer()
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def compose(texts):

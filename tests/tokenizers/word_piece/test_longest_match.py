@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.tokenizers.word_piece.longest_match import PieceMatcher, make_tree
+from lmzoo.tokenizers.word_piece.longest_match import LongestMatcher, make_tree
 
 UNKNOWN = 99
 
@@ -41,19 +41,19 @@ def test_words_are_cut_as_the_definition_says(alphabet):
         further = {piece: 20 + index for index, piece in enumerate(draw(5, 12))}
         words = draw(14, 300)
         expected = [match_one(word, first, further, 11) for word in words]
-        assert match(PieceMatcher(first, further, UNKNOWN, 11), words) == expected
+        assert match(LongestMatcher(first, further, UNKNOWN, 11), words) == expected
         assert len({len(pieces) for pieces in expected}) > 2
 
 
 def test_a_word_that_is_too_long_is_one_unknown_piece():
-    matcher = PieceMatcher({"a": 0, "a" * 200: 1}, {"a": 2}, UNKNOWN, 100)
+    matcher = LongestMatcher({"a": 0, "a" * 200: 1}, {"a": 2}, UNKNOWN, 100)
     assert match(matcher, ["a" * 101, "a" * 200]) == [[(99, 0, 101)], [(99, 0, 200)]]
     assert len(match(matcher, ["a" * 100])[0]) == 100
 
 
 def test_no_word_and_no_piece():
-    assert match(PieceMatcher({"a": 0}, {}, UNKNOWN, 100), []) == []
-    assert match(PieceMatcher({}, {}, UNKNOWN, 100), ["ab"]) == [[(99, 0, 2)]]
+    assert match(LongestMatcher({"a": 0}, {}, UNKNOWN, 100), []) == []
+    assert match(LongestMatcher({}, {}, UNKNOWN, 100), ["ab"]) == [[(99, 0, 2)]]
 
 
 def test_equal_beginnings_share_their_edges():

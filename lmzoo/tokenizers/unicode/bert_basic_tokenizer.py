@@ -23,12 +23,12 @@ from lmzoo.tokenizers.unicode.bert_characters import (
 )
 from lmzoo.tokenizers.unicode.character_map import CharacterMap
 
-__all__ = ["BertSplitter"]
+__all__ = ["BertBasicTokenizer"]
 
 _ORDER_BITS = 8
 
 
-class BertSplitter(tf.Module):
+class BertBasicTokenizer(tf.Module):
     """Cleans rows of text and finds their words.
 
     Args:

@@ -4,12 +4,12 @@ import pytest
 import tensorflow as tf
 from tokenizers.pre_tokenizers import ByteLevel
 
-from lmzoo.tokenizers.unicode.gpt2_splitting import WordSplitter
+from lmzoo.tokenizers.unicode.gpt2_pre_tokenizer import GPT2PreTokenizer
 
 
 def split(texts):
     row_splits, code_points = tf.raw_ops.UnicodeDecode(input=texts, input_encoding="UTF-8")
-    words, rows = tf.function(WordSplitter().split)(code_points, row_splits)
+    words, rows = tf.function(GPT2PreTokenizer().split)(code_points, row_splits)
     words, rows, row_splits = words.numpy(), rows.numpy(), row_splits.numpy()
     ends = [words[first + 1 : last + 1] for first, last in zip(rows, rows[1:], strict=False)]
     return [(end - start).tolist() for end, start in zip(ends, row_splits, strict=False)]

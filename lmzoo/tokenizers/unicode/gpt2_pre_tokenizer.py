@@ -22,7 +22,7 @@ __all__ = [
     "OTHER",
     "OUTSIDE",
     "SPACE",
-    "WordSplitter",
+    "GPT2PreTokenizer",
     "find_contractions",
     "shift",
 ]
@@ -31,7 +31,7 @@ OTHER, LETTER, NUMBER, SPACE, OUTSIDE = range(5)
 _BLOCK_BITS = 8
 
 
-class WordSplitter(tf.Module):
+class GPT2PreTokenizer(tf.Module):
     """Finds where GPT-2's words begin.
 
     Reference: Radford et al. 2019, "Language models are unsupervised multitask learners",

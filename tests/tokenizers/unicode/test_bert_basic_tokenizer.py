@@ -5,7 +5,7 @@ import tensorflow as tf
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from lmzoo.tokenizers.unicode.bert_splitting import BertSplitter
+from lmzoo.tokenizers.unicode.bert_basic_tokenizer import BertBasicTokenizer
 
 MODES = [(True, True), (True, False), (False, True), (False, False)]
 
@@ -14,7 +14,7 @@ class Splitters:
     """Ours and the reference, each giving lists of words; with one word for a row and a place."""
 
     def __init__(self, lowercase, strip_accents, split_chinese=True):
-        splitter = BertSplitter(lowercase, strip_accents, split_chinese)
+        splitter = BertBasicTokenizer(lowercase, strip_accents, split_chinese)
         signature = [tf.TensorSpec([None], tf.string)]
         self._split = tf.function(splitter.split, signature, autograph=False)
         self._normalizer = BertNormalizer(

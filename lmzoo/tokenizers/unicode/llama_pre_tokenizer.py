@@ -17,25 +17,25 @@ Inside a run words begin behind a contraction, and numbers by their place.
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.unicode.gpt2_splitting import (
+from lmzoo.tokenizers.unicode.gpt2_pre_tokenizer import (
     LETTER,
     NUMBER,
     OTHER,
     OUTSIDE,
     SPACE,
-    WordSplitter,
+    GPT2PreTokenizer,
     find_contractions,
     shift,
 )
 
-__all__ = ["RunSplitter"]
+__all__ = ["LlamaPreTokenizer"]
 
 _LINE_END = OUTSIDE + 1
 # The one character beyond ASCII that is, but for its case, one of the contractions' letters.
 _LONG_S = 0x17F
 
 
-class RunSplitter(WordSplitter):
+class LlamaPreTokenizer(GPT2PreTokenizer):
     """Finds where the words of Llama 3 and Qwen2 begin.
 
     Args:
