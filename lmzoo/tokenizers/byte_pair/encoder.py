@@ -51,7 +51,7 @@ class BytePairEncoder(Encoder):
             ).encode()
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = make_splitter(pattern)
-            self._composer = NFCNormalizer() if normalize_nfc else None
+            self._nfc = NFCNormalizer() if normalize_nfc else None
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
             special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
@@ -87,8 +87,8 @@ class BytePairEncoder(Encoder):
         else:
             given_splits, points = _decode(text)
             piece_splits = given_splits
-        if self._composer:
-            points, piece_splits, sources = self._composer.compose(points, piece_splits)
+        if self._nfc:
+            points, piece_splits, sources = self._nfc.normalize(points, piece_splits)
         ids = self._encode_points(piece_splits, points)
         if self._visible:
             ids = self._visible.join(pieces.row_splits, visible_ids, ids)
@@ -101,7 +101,7 @@ class BytePairEncoder(Encoder):
         ends = tf.gather(characters, byte_ends - 1) + 1
         starts = tf.minimum(starts + leading, ends)
         ends = tf.maximum(ends - trailing, starts)
-        if self._composer:
+        if self._nfc:
             starts, ends = _find_sources(sources, given_splits[-1], starts, ends)
         before = tf.gather(given_splits, find_segments(ids.row_splits))
         before = tf.cast(before, tf.int32)
@@ -114,8 +114,8 @@ class BytePairEncoder(Encoder):
 
     def _encode_plain(self, text):
         row_splits, points = _decode(text)
-        if self._composer:
-            points, row_splits, _ = self._composer.compose(points, row_splits)
+        if self._nfc:
+            points, row_splits, _ = self._nfc.normalize(points, row_splits)
         return self._encode_points(row_splits, points)
 
     def _encode_points(self, row_splits, code_points):

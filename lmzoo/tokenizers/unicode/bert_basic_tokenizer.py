@@ -19,7 +19,7 @@ from lmzoo.tokenizers.unicode.bert_characters import (
     MOVES,
     make_bert_tables,
     make_decomposition_tables,
-    read_orders,
+    read_combining_classes,
 )
 from lmzoo.tokenizers.unicode.character_map import CharacterMap
 
@@ -45,11 +45,12 @@ class BertBasicTokenizer(tf.Module):
         self._decomposition = None
         if strip_accents:
             self._decomposition = CharacterMap(make_decomposition_tables())
-            points = np.flatnonzero(read_orders())
+            points = np.flatnonzero(read_combining_classes())
             with tf.init_scope():
                 self._orders = tf.lookup.StaticHashTable(
                     tf.lookup.KeyValueTensorInitializer(
-                        tf.constant(points, tf.int32), tf.constant(read_orders()[points], tf.int32)
+                        tf.constant(points, tf.int32),
+                        tf.constant(read_combining_classes()[points], tf.int32),
                     ),
                     default_value=0,
                 )

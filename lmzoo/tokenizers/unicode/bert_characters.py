@@ -18,7 +18,7 @@ __all__ = [
     "make_canonical_tables",
     "make_decomposition_tables",
     "read_compositions",
-    "read_orders",
+    "read_combining_classes",
 ]
 
 # An entry is a code point with its class above it. The higher the class, the more is to be done.
@@ -124,7 +124,7 @@ def read_compositions():
     return {(made.get(parts[:-1], parts[0]), parts[-1]): point for parts, point in made.items()}
 
 
-def read_orders():
+def read_combining_classes():
     """Reads the order of combining marks.
 
     Returns:

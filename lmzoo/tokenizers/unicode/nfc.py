@@ -1,9 +1,10 @@
-"""Unicode's canonical composition (NFC) in the graph, by tables.
+"""Unicode normalization form C (NFC) in the graph, by tables.
 
-Text is decomposed, its marks are sorted, and then each letter takes the marks it makes one
-character with, one after the other: a mark that it does not take bars those of its own class. So
-there are at most as many steps as classes and a few more, however long a row of marks is, and all
-letters take them at the same time. Most text has nothing to be done; a look-up finds that out.
+Text is decomposed, its combining marks are sorted by class, and each base character is composed
+with its marks one after the other. A blocked mark also blocks later marks of the same combining
+class. So the number of steps is bounded by the number of classes, however long a run of marks is,
+and all base characters step at the same time. One look-up finds out that most text is in NFC
+already.
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ import tensorflow as tf
 from lmzoo.tokenizers.ragged_rows import mark_starts
 from lmzoo.tokenizers.unicode.bert_characters import (
     make_canonical_tables,
+    read_combining_classes,
     read_compositions,
-    read_orders,
 )
 from lmzoo.tokenizers.unicode.character_map import CharacterMap
 
@@ -28,14 +29,14 @@ _SECOND, _UNSTABLE = 1 << _ORDER_BITS, 2 << _ORDER_BITS
 
 
 class NFCNormalizer(tf.Module):
-    """Composes rows of code points.
+    """Normalizes rows of code points to NFC.
 
     Reference: Unicode Standard Annex 15, https://www.unicode.org/reports/tr15, and section 3.11 of
     the standard; the characters are those that Hugging Face `tokenizers` knows.
     """
 
     def __init__(self):
-        super().__init__(name="composer")
+        super().__init__(name="nfc_normalizer")
         tables, compositions = make_canonical_tables(), read_compositions()
         properties = _make_properties(tables, compositions)
         blocks, index = np.unique(
@@ -53,21 +54,22 @@ class NFCNormalizer(tf.Module):
                 default_value=-1,
             )
 
-    def compose(self, code_points, row_splits):
-        """Composes each row.
+    def normalize(self, code_points, row_splits):
+        """Normalizes each row.
 
         Args:
-            code_points: int32 (n,). Of all rows, one after the other.
-            row_splits: int64 (B + 1,). Where each row begins, and n.
+            code_points: int32 (n,). Of all rows, concatenated.
+            row_splits: int64 (B + 1,). Row boundaries, from 0 to n.
         Returns:
             code_points: int32 (m,).
             row_splits: int64 (B + 1,).
-            sources: int32 (m,). At which of the given code points each one begins, in order.
+            sources: int32 (m,). The offset in the given `code_points` at which each one begins,
+                in ascending order.
         """
         unstable = self._look_up(code_points) >= _UNSTABLE
         return tf.cond(
             tf.reduce_any(unstable),
-            lambda: self._compose(code_points, row_splits),
+            lambda: self._normalize(code_points, row_splits),
             lambda: (code_points, row_splits, tf.range(tf.size(code_points))),
         )
 
@@ -76,55 +78,55 @@ class NFCNormalizer(tf.Module):
         inside = tf.bitwise.bitwise_and(code_points, (1 << _BLOCK_BITS) - 1)
         return tf.cast(tf.gather(self._properties, block + inside), tf.int32)
 
-    def _compose(self, code_points, row_splits):
+    def _normalize(self, code_points, row_splits):
         entries = self._decomposition.look_up(code_points)
         points, row_splits, sources = self._decomposition.expand(entries, row_splits)
         firsts = mark_starts(row_splits)
-        orders = tf.bitwise.bitwise_and(self._look_up(points), _SECOND - 1)
-        groups = tf.cumsum(tf.cast((orders == 0) | firsts, tf.int64))
-        places = tf.argsort(groups * _SECOND + tf.cast(orders, tf.int64), stable=True)
-        points = tf.gather(points, places)
-        points, kept = self._take_marks(points, firsts)
+        combining = tf.bitwise.bitwise_and(self._look_up(points), _SECOND - 1)
+        groups = tf.cumsum(tf.cast((combining == 0) | firsts, tf.int64))
+        positions = tf.argsort(groups * _SECOND + tf.cast(combining, tf.int64), stable=True)
+        points = tf.gather(points, positions)
+        points, kept = self._compose(points, firsts)
         kept = tf.where(kept)[:, 0]
         row_splits = tf.searchsorted(kept, row_splits, out_type=tf.int64)
         return tf.gather(points, kept), row_splits, tf.gather(sources, kept)
 
-    def _take_marks(self, points, firsts):
-        """Composes sorted text: int32 (n,), and which of it is left, bool (n,)."""
+    def _compose(self, points, firsts):
+        """Composes sorted text: int32 (n,), and which code points remain, bool (n,)."""
         properties = self._look_up(points)
-        orders = tf.bitwise.bitwise_and(properties, _SECOND - 1)
+        combining = tf.bitwise.bitwise_and(properties, _SECOND - 1)
         is_second = tf.bitwise.bitwise_and(properties, _SECOND) > 0
-        begins = firsts | ((orders == 0) & ~is_second)
-        letters = tf.where(begins)[:, 0]
+        begins = firsts | ((combining == 0) & ~is_second)
+        bases = tf.where(begins)[:, 0]
         size = tf.size(points, tf.int64)
-        ends = tf.concat([letters[1:], [size]], 0)
-        # Where the marks of the same class as each one end.
-        changes = begins | tf.concat([[True], orders[1:] != orders[:-1]], 0)
+        ends = tf.concat([bases[1:], [size]], 0)
+        # The end of each run of marks of one class.
+        changes = begins | tf.concat([[True], combining[1:] != combining[:-1]], 0)
         stops = tf.concat([tf.where(changes)[1:, 0], [size]], 0)
         stops = tf.gather(stops, tf.cumsum(tf.cast(changes, tf.int32)) - 1)
 
-        def take(letters, places, ends, barred, points, kept):
-            made = tf.gather(points, letters)
-            ranks = tf.gather(orders, places)
-            seconds = tf.gather(points, places)
+        def take(bases, positions, ends, blocked, points, kept):
+            made = tf.gather(points, bases)
+            classes = tf.gather(combining, positions)
+            seconds = tf.gather(points, positions)
             keys = tf.bitwise.left_shift(tf.cast(made, tf.int64), tf.cast(_POINT_BITS, tf.int64))
             found = self._compositions.lookup(keys + tf.cast(seconds, tf.int64))
-            takes = (found >= 0) & ~(barred & (ranks == 0))
+            takes = (found >= 0) & ~(blocked & (classes == 0))
             points = tf.tensor_scatter_nd_update(
-                points, letters[:, None], tf.where(takes, found, made)
+                points, bases[:, None], tf.where(takes, found, made)
             )
-            taken = tf.boolean_mask(places, takes)[:, None]
+            taken = tf.boolean_mask(positions, takes)[:, None]
             kept = tf.tensor_scatter_nd_update(kept, taken, tf.zeros_like(taken[:, 0], tf.bool))
-            places = tf.where(takes, places + 1, tf.gather(stops, places))
-            going = tf.where((places < ends) & (takes | (ranks > 0)))[:, 0]
-            state = (letters, places, ends, barred | ~takes)
+            positions = tf.where(takes, positions + 1, tf.gather(stops, positions))
+            going = tf.where((positions < ends) & (takes | (classes > 0)))[:, 0]
+            state = (bases, positions, ends, blocked | ~takes)
             return *(tf.gather(values, going) for values in state), points, kept
 
-        going = tf.where(letters + 1 < ends)[:, 0]
-        letters, ends = tf.gather(letters, going), tf.gather(ends, going)
-        state = [letters, letters + 1, ends, tf.zeros_like(letters, tf.bool), points]
+        going = tf.where(bases + 1 < ends)[:, 0]
+        bases, ends = tf.gather(bases, going), tf.gather(ends, going)
+        state = [bases, bases + 1, ends, tf.zeros_like(bases, tf.bool), points]
         *_, points, kept = tf.while_loop(
-            lambda letters, *_: tf.size(letters) > 0,
+            lambda bases, *_: tf.size(bases) > 0,
             take,
             [*state, tf.ones_like(points, tf.bool)],
             shape_invariants=[tf.TensorShape([None])] * 6,
@@ -133,8 +135,8 @@ class NFCNormalizer(tf.Module):
 
 
 def _make_properties(tables, compositions):
-    """uint8 (0x110000,): order, `_SECOND` and `_UNSTABLE` of every code point."""
-    properties = read_orders().astype(np.uint8)
+    """uint8 (0x110000,): combining class, `_SECOND` and `_UNSTABLE` of every code point."""
+    properties = read_combining_classes().astype(np.uint8)
     unstable = (properties > 0) | (tables.entries != np.arange(len(properties)))
     unstable[list(compositions.values())] = False
     seconds = sorted({second for _, second in compositions})

@@ -14,7 +14,7 @@ from lmzoo.tokenizers.unicode.bert_characters import (
     SPACE,
     make_bert_tables,
     make_decomposition_tables,
-    read_orders,
+    read_combining_classes,
 )
 
 
@@ -77,7 +77,7 @@ def test_characters_move_that_stay_and_have_an_order(uncased):
 
 def test_decomposition_and_order_are_those_of_unicode():
     # Python's own tables; the library's are a little older or newer, so a few may differ.
-    tables, orders = make_decomposition_tables(), read_orders()
+    tables, orders = make_decomposition_tables(), read_combining_classes()
     points = [point for point in range(0x30000) if not 0xD800 <= point < 0xE000]
     wrong = [
         point
