@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib
+import importlib.util
 import json
 import pathlib
 import re
@@ -15,10 +16,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
 # What stands below every room, and which rooms a room may import beside its own modules.
-GROUND = {"files", "json_files"}
+GROUND = {"files", "json_files", "keras_seams"}
 MAY_IMPORT = {
     "files": set(),
     "json_files": set(),
+    "keras_seams": set(),
     "layers": set(),
     "models": {"layers"},
     "tokenizers": set(),
@@ -36,11 +38,20 @@ FRONT = ("__init__", "cli", "zoo")
 THIRD_PARTY = {
     "files": set(),
     "json_files": set(),
+    "keras_seams": {"keras"},
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
     "metrics": {"tensorflow", "keras", "numpy", "sacrebleu"},
     "generation": {"tensorflow", "numpy"},
 }
+# Whose private names may not be used or overridden, as modules below keras/src.
+KERAS_BASES = (
+    *("layers/layer", "models/model", "trainers/trainer", "losses/loss", "metrics/metric"),
+    *("backend/tensorflow/trainer", "backend/tensorflow/layer", "ops/operation"),
+    *("metrics/reduction_metrics", "optimizers/base_optimizer", "backend/tensorflow/optimizer"),
+)
+# Private names of lmzoo's own classes, not derived from Keras, that Keras happens to have too.
+OWN_NAMES = {"_lock", "_path"}
 # Its methods are where a Keras user looks for what later rooms do, so they import inside.
 FACADE = PACKAGE / "tasks" / "task.py"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -192,6 +203,34 @@ def broken_rules(tree, may_print):
                 value = getattr(keyword.value, "value", None)
                 if keyword.arg in unsafe_keywords and value is unsafe_keywords[keyword.arg]:
                     yield f"{node.lineno}: {keyword.arg}={value}"
+
+
+def private_names_of_keras():
+    """Private methods and attributes of what lmzoo derives from, read without an import."""
+    folder = pathlib.Path(importlib.util.find_spec("keras").origin).parent / "src"
+    names = set()
+    for module in KERAS_BASES:
+        for node in ast.walk(parse(folder / f"{module}.py")):
+            if isinstance(node, ast.FunctionDef):
+                names.add(node.name)
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "self":
+                names.add(node.attr)
+    return {name for name in names if re.match(r"_[a-z]", name)}
+
+
+def test_private_parts_of_keras_stand_in_keras_seams():
+    private, found = private_names_of_keras() - OWN_NAMES, []
+    assert {"_loss_tracker", "_flatten_layers", "_symbolic_build"} <= private
+    for path in MODULES:
+        for node in ast.walk(parse(path)) if path.stem != "keras_seams" else ():
+            name = getattr(node, "attr", None) or getattr(node, "name", None)
+            if isinstance(node, ast.Constant):
+                name = node.value
+            elif isinstance(node, ast.ImportFrom | ast.Import):
+                name = "keras.src" if "keras.src" in ast.unparse(node) else None
+            if name == "keras.src" or (isinstance(name, str) and name in private):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
+    assert not found, f"Move these to lmzoo/keras_seams.py, or call your own otherwise: {found}"
 
 
 @every_module

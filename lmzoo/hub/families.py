@@ -1,6 +1,7 @@
 """Which decoder is read and written by which module, and where a model keeps its weights."""
 
 from lmzoo.hub import gpt2, llama, lmzoo_gpt
+from lmzoo.keras_seams import list_layers
 
 __all__ = ["ARCHITECTURES", "DECODERS", "family_of", "values_by_path", "variables_by_path"]
 
@@ -41,8 +42,7 @@ def values_by_path(backbone, head=None):
     found = variables_by_path(backbone, head)
     paths = {id(variable): path for path, variable in found.items()}
     for model in (backbone, head) if head is not None else (backbone,):
-        # Keras has no public walk through layers below layers.
-        for layer in model._flatten_layers():
+        for layer in list_layers(model):
             if getattr(layer, "lora_enabled", False):
                 first, second = (
                     paths[id(part)] for part in (layer.lora_kernel_a, layer.lora_kernel_b)

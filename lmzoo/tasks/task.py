@@ -1,16 +1,15 @@
 """What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
+from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_loss_tracker
 from lmzoo.tasks.losses.replicas import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
 
 
-class Task(keras.Model):
+class Task(TrainerSeams, keras.Model):
     """A backbone with a head and a tokenizer: something to fit, save and export.
 
     Args:
@@ -88,7 +87,7 @@ class Task(keras.Model):
         """
         self._optimizer_is_auto = optimizer == "auto"
         kwargs.setdefault("jit_compile", False)
-        # Wherever it is called, what has variables must be made where those of the model were.
+        # Create optimizer and metrics under the model's strategy scope, wherever it is called.
         with self.distribute_strategy.scope():
             if self._optimizer_is_auto:
                 optimizer = self._make_optimizer()
@@ -97,8 +96,7 @@ class Task(keras.Model):
             if weighted_metrics == "auto":
                 weighted_metrics = self._make_metrics()
             super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
-            # Set as an attribute is, it would be listed among the model's own metrics once more.
-            vars(self)["_loss_tracker"] = LossTracker(name="loss")
+            set_loss_tracker(self, LossTracker(name="loss"))
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -142,7 +140,7 @@ class Task(keras.Model):
         if own is None:
             return loss
         total, num_replicas = sum_over_replicas(own)
-        self._loss_tracker.weigh_next(total / num_replicas)
+        get_loss_tracker(self).weigh_next(total / num_replicas)
         if num_replicas == 1:
             return loss
         return loss * tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)
@@ -156,8 +154,7 @@ class Task(keras.Model):
                 f"{', '.join(sorted(dtypes))}. Make the model with dtype='mixed_float16'."
             )
         # Left to the first step, the new variables would make TensorFlow trace it a second time.
-        strategy = self._distribute_strategy
-        with contextlib.nullcontext() if strategy is None else strategy.scope():
+        with self.distribute_strategy.scope():
             if not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
 
@@ -166,30 +163,6 @@ class Task(keras.Model):
         if not self.compiled:
             self.compile()
         return super().evaluate(*args, **kwargs)
-
-    def _get_metrics_result_or_logs(self, logs):
-        """The metrics that a step reports, over all replicas.
-
-        Keras 3.15 takes what one replica reports if that is not each and every metric.
-        """
-        results = self.get_metrics_result()
-        return {name: results.get(name, logs[name]) for name in logs}
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Shows Keras the shapes of a batch before it trains under a strategy.
-
-        Keras 3.15 takes the mean of the first batch over the replicas for that, which fails for
-        boolean masks and for replicas of several workers, and reading a batch moves data on that
-        knows its epochs. What the data says of itself is enough.
-        """
-        strategy = self._distribute_strategy
-        if strategy is None or iterator is None:
-            return super()._maybe_symbolic_build(iterator, data_batch)
-        specs = iterator.data_adapter.get_tf_dataset().element_spec
-        # A dataset that is distributed already has one for each replica.
-        specs = tf.nest.map_structure(lambda spec: getattr(spec, "_value_specs", [spec])[0], specs)
-        with strategy.scope():
-            self._symbolic_build(data_batch=specs)
 
     def _get_graph(self, key, build):
         """A traced function of this task, built at its first use."""

@@ -1,0 +1,143 @@
+"""Each private part of Keras that lmzoo relies on; a failure says what upstream changed."""
+
+import configparser
+import inspect
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, list_layers, set_loss_tracker
+
+REVIEW = "Read the new source and change lmzoo/keras_seams.py."
+
+
+class Seamed(TrainerSeams, keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.Sequential([keras.layers.Dense(1)])
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = Seamed()
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    return model
+
+
+def test_keras_is_of_a_version_whose_private_parts_were_read():
+    config = configparser.ConfigParser()
+    config.read(pathlib.Path(__file__).parent.parent / "setup.cfg", encoding="utf-8")
+    assert "keras >= 3.15, < 3.16" in config["options"]["install_requires"]
+    assert keras.__version__.startswith("3.15."), (
+        f"Keras {keras.__version__} is installed, and setup.cfg allows 3.15 alone. If all tests of "
+        "this file pass with it, raise the ceiling in setup.cfg and the version in keras_seams.py."
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("_get_metrics_result_or_logs", ["self", "logs"]),
+        ("_maybe_symbolic_build", ["self", "iterator", "data_batch"]),
+        ("_symbolic_build", ["self", "iterator", "data_batch"]),
+    ],
+)
+def test_keras_has_the_method_that_is_overridden_or_called(method, arguments):
+    upstream = getattr(keras.Model, method, None)
+    assert upstream is not None, f"Keras renamed or removed `Model.{method}`. {REVIEW}"
+    found = list(inspect.signature(upstream).parameters)
+    assert found == arguments, f"`Model.{method}` takes other arguments: {found}. {REVIEW}"
+
+
+@pytest.mark.parametrize("method", ["_get_metrics_result_or_logs", "_maybe_symbolic_build"])
+@pytest.mark.parametrize("caller", ["fit", "evaluate"])
+def test_keras_still_calls_what_is_overridden(method, caller):
+    source = inspect.getsource(getattr(keras.Model, caller))
+    assert f"self.{method}(" in source, (
+        f"`Model.{caller}` no longer calls `{method}`, so the override does nothing. {REVIEW}"
+    )
+
+
+def test_keras_still_reports_the_logs_of_one_replica_where_a_step_has_not_every_metric(model):
+    plain = keras.Model._get_metrics_result_or_logs(model, {"loss": -1.0})
+    assert plain == {"loss": -1.0}, (
+        "Keras aggregates the metrics of a step that reports only some of them. Remove the "
+        "override `_get_metrics_result_or_logs`."
+    )
+    ours = model._get_metrics_result_or_logs({"loss": -1.0, "other": 2.0})
+    assert ours == {"loss": model.get_metrics_result()["loss"], "other": 2.0}
+
+
+def test_keras_still_takes_the_mean_of_a_batch_to_learn_its_shape():
+    source = inspect.getsource(keras.Model._maybe_symbolic_build)
+    assert ".reduce(" in source and "next(" in source, (
+        "Keras no longer reads a batch and averages it over the replicas before it trains. If it "
+        "takes boolean masks and several workers now, remove the override `_maybe_symbolic_build`."
+    )
+
+
+def test_a_boolean_batch_builds_under_a_strategy_without_a_read():
+    reads = []
+
+    def read():
+        reads.append(1)
+        yield np.ones((4, 2), bool), np.ones((4, 1), "float32")
+
+    specs = (tf.TensorSpec((4, 2), tf.bool), tf.TensorSpec((4, 1), tf.float32))
+    data = tf.data.Dataset.from_generator(read, output_signature=specs)
+    # Keras warns where a generator of unknown length ends.
+    data = data.apply(tf.data.experimental.assert_cardinality(1))
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = Seamed()
+        model.compile("sgd", "mse")
+    model.fit(data, shuffle=False, verbose=0)
+    assert model.inner.built, f"`Model._symbolic_build` no longer builds the layers. {REVIEW}"
+    assert len(reads) == 1, f"Keras read the data {len(reads)} times in one epoch. {REVIEW}"
+
+
+def test_a_distributed_dataset_has_a_spec_for_each_replica():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors(np.ones((2, 3))))
+    specs = tf.nest.flatten(data.element_spec)
+    if hasattr(specs[0], "_value_specs"):
+        specs = [specs[0]._value_specs[0]]
+    assert specs[0].shape == (2, 3), (
+        f"TensorFlow's spec of a distributed dataset is now {specs[0]!r}. {REVIEW}"
+    )
+
+
+def test_keras_still_keeps_the_loss_in_the_loss_tracker(model):
+    class Constant(keras.metrics.Mean):
+        def result(self):
+            return 7.0
+
+    own = Seamed()
+    own.compile("sgd", "mse")
+    assert isinstance(get_loss_tracker(own), keras.metrics.Mean), (
+        f"`Model.compile` no longer makes a Mean as `_loss_tracker`. {REVIEW}"
+    )
+    set_loss_tracker(own, Constant(name="loss"))
+    results = own.evaluate(np.ones((4, 2)), np.ones((4, 1)), verbose=0, return_dict=True)
+    assert results == {"loss": 7.0}, (
+        f"`Model.evaluate` no longer reports its loss from `_loss_tracker`. {REVIEW}"
+    )
+    assert [metric.name for metric in own.metrics] == ["loss"], (
+        f"A replaced `_loss_tracker` is listed among the metrics more than once. {REVIEW}"
+    )
+
+
+def test_keras_still_walks_layers_below_layers(model):
+    assert hasattr(keras.Layer, "_flatten_layers"), (
+        f"Keras renamed or removed `Layer._flatten_layers`. {REVIEW}"
+    )
+    found = list_layers(model)
+    assert found[0] is model and model.inner.layers[0] in found, (
+        f"`Layer._flatten_layers` no longer lists the inner layers. {REVIEW}"
+    )
