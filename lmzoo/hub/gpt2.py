@@ -40,6 +40,7 @@ def fits(backbone):
         and backbone.norm == "layer_norm"
         and backbone.activation in _ACTIVATIONS.values()
         and not backbone.gated
+        and not backbone.query_key_norm
         and backbone.num_key_value_heads == backbone.num_heads
         and backbone.head_dim in (None, backbone.hidden_dim / backbone.num_heads)
         and backbone.use_bias

@@ -79,6 +79,9 @@ def _block_shapes(arguments):
         shapes[f"{path}/kernel"] = (inputs, outputs)
         if has_bias:
             shapes[f"{path}/bias"] = (outputs,)
+    if arguments.get("query_key_norm"):
+        for name in ("query_norm", "key_norm"):
+            shapes[f"self_attention/{name}/scale"] = (head_dim,)
     for name in ("self_attention_norm", "feed_forward_norm"):
         shapes |= _norm_shapes(name, arguments)
     return shapes

@@ -64,7 +64,7 @@ def _find_model_type(backbone):
     """
     if (backbone.positions, backbone.norm, backbone.gated) != ("rotary", "rms_norm", True):
         return None
-    if backbone.activation not in _ACTIVATIONS.values():
+    if backbone.activation not in _ACTIVATIONS.values() or backbone.query_key_norm:
         return None
     biases = _find_biases(backbone)
     divides = backbone.hidden_dim % backbone.num_heads == 0

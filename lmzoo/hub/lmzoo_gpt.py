@@ -19,10 +19,10 @@ _NUMBERS = {
     "dropout": (0, 0.999),
     "initializer_range": (0, 1000),
 }
-_FLAGS = ("gated", "use_bias", "tied")
+_FLAGS = ("gated", "query_key_norm", "use_bias", "tied")
 _OPTIONAL_FLAGS = ("use_attention_bias", "use_output_bias")
 # Arguments that a folder of the first version does not have.
-_ADDED = {"rotary_scaling": None, "use_output_bias": None}
+_ADDED = {"rotary_scaling": None, "use_output_bias": None, "query_key_norm": False}
 _CHOICES = {
     "positions": ("learned", "rotary"),
     "norm": ("layer_norm", "rms_norm"),

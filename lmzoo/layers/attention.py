@@ -12,6 +12,7 @@ from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
+from lmzoo.layers.norms import make_norm
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.rotary_scaling import check_rotary_scaling
 from lmzoo.layers.shapes import (
@@ -129,6 +130,9 @@ class SelfAttention(_Attention):
         rotary: bool. If True, queries and keys are turned by their position.
         max_wavelength: float. The base of the rotary angles.
         rotary_scaling: dict or None, as `check_rotary_scaling` explains it.
+        query_key_norm: bool. If True, each head of query and key goes through an RMS norm before
+            it is turned. All heads of the queries share one scale (H,), all of the keys another.
+        norm_epsilon: float. Of these norms.
         dropout: float in [0, 1). Applied to the attention weights.
         initializer: Keras initializer of the projections.
         output_initializer: the output kernel's; None for `initializer`.
@@ -147,7 +151,8 @@ class SelfAttention(_Attention):
         TypeError: if a size is not an int.
         ValueError: if the head counts do not divide, H is odd with `rotary`, or a number is out of
             its range.
-    Reference: as `attend` and `rotate_by_position`.
+    Reference: as `attend` and `rotate_by_position`; Henry et al. 2020,
+        https://arxiv.org/abs/2010.04245 (norms of query and key), in the form of Qwen3.
     Example:
         >>> layer = SelfAttention(num_heads=4, num_key_value_heads=2, rotary=True)
         >>> hidden = keras.ops.ones((1, 5, 16))
@@ -159,7 +164,14 @@ class SelfAttention(_Attention):
     """
 
     def __init__(
-        self, num_heads, rotary=False, max_wavelength=10000.0, rotary_scaling=None, **kwargs
+        self,
+        num_heads,
+        rotary=False,
+        max_wavelength=10000.0,
+        rotary_scaling=None,
+        query_key_norm=False,
+        norm_epsilon=1e-6,
+        **kwargs,
     ):
         super().__init__(num_heads, **kwargs)
         check_positive(max_wavelength=max_wavelength)
@@ -167,6 +179,14 @@ class SelfAttention(_Attention):
         self.rotary = rotary
         self.max_wavelength = max_wavelength
         self.rotary_scaling = rotary_scaling
+        self.query_key_norm = query_key_norm
+        self.norm_epsilon = norm_epsilon
+        self.query_norm = self.key_norm = None
+        if query_key_norm:
+            self.query_norm, self.key_norm = (
+                make_norm("rms_norm", norm_epsilon, name, self.dtype_policy)
+                for name in ("query_norm", "key_norm")
+            )
 
     def build(self, hidden_shape):
         hidden_dim = hidden_shape[-1]
@@ -175,6 +195,9 @@ class SelfAttention(_Attention):
             check_even(head_dim=self._head_dim)
         num_projected = self.num_heads + 2 * self.num_key_value_heads
         self.query_key_value = self._make_projection("query_key_value", num_projected, hidden_dim)
+        if self.query_key_norm:
+            self.query_norm.build((None, None, None, self._head_dim))
+            self.key_norm.build((None, None, None, self._head_dim))
         self._build_output(hidden_dim)
 
     def call(
@@ -196,6 +219,9 @@ class SelfAttention(_Attention):
             [self.num_heads + self.num_key_value_heads],
             axis=1,
         )
+        if self.query_key_norm:
+            query, key = ops.split(query_key, [self.num_heads], axis=1)
+            query_key = ops.concatenate([self.query_norm(query), self.key_norm(key)], axis=1)
         if self.rotary:
             if positions is None:
                 positions = ops.arange(find_size(hidden, axis=1), dtype="int32")
@@ -228,6 +254,8 @@ class SelfAttention(_Attention):
             "rotary": self.rotary,
             "max_wavelength": self.max_wavelength,
             "rotary_scaling": self.rotary_scaling,
+            "query_key_norm": self.query_key_norm,
+            "norm_epsilon": self.norm_epsilon,
         }
 
 

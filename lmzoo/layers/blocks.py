@@ -21,10 +21,10 @@ class TransformerBlock(keras.layers.Layer):
     Args:
         num_heads: int. N.
         intermediate_dim: int. F, the feed-forward width.
-        head_dim, num_key_value_heads, rotary, max_wavelength, rotary_scaling, scale: as for
-            `SelfAttention`.
+        head_dim, num_key_value_heads, rotary, max_wavelength, rotary_scaling, query_key_norm,
+            scale: as for `SelfAttention`.
         norm: "layer_norm" or "rms_norm".
-        norm_epsilon: float.
+        norm_epsilon: float. Of all norms, those of query and key included.
         norm_first: bool. Pre-norm if True, post-norm if False.
         activation, gated: as for `FeedForward`.
         use_bias: bool. Whether every projection has a bias.
@@ -72,6 +72,7 @@ class TransformerBlock(keras.layers.Layer):
         rotary=False,
         max_wavelength=10000.0,
         rotary_scaling=None,
+        query_key_norm=False,
         scale=None,
         norm="layer_norm",
         norm_epsilon=1e-5,
@@ -97,6 +98,7 @@ class TransformerBlock(keras.layers.Layer):
         self.rotary = rotary
         self.max_wavelength = max_wavelength
         self.rotary_scaling = rotary_scaling
+        self.query_key_norm = query_key_norm
         self.scale = scale
         self.norm = norm
         self.norm_epsilon = norm_epsilon
@@ -136,6 +138,8 @@ class TransformerBlock(keras.layers.Layer):
             rotary=rotary,
             max_wavelength=max_wavelength,
             rotary_scaling=rotary_scaling,
+            query_key_norm=query_key_norm,
+            norm_epsilon=norm_epsilon,
             name="self_attention",
         )
         self.self_attention_norm = self._make_norm("self_attention_norm")
@@ -254,8 +258,9 @@ class TransformerBlock(keras.layers.Layer):
     def get_config(self):
         names = (
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
-            "rotary_scaling scale norm norm_epsilon norm_first activation gated use_bias "
-            "use_attention_bias use_output_bias dropout feed_forward_dropout float32_residual"
+            "rotary_scaling query_key_norm scale norm norm_epsilon norm_first activation gated "
+            "use_bias use_attention_bias use_output_bias dropout feed_forward_dropout "
+            "float32_residual"
         )
         return {
             **super().get_config(),

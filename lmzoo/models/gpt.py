@@ -24,7 +24,8 @@ class GPTBackbone(keras.Model):
 
     The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With
     `positions="rotary", norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a
-    Llama, with `sliding_window` also a Mistral, with `use_attention_bias=True` a Qwen2.
+    Llama, with `sliding_window` also a Mistral, with `use_attention_bias=True` a Qwen2, with
+    `query_key_norm=True` a Qwen3.
 
     One forward pass serves training, prefill and step: without a cache the T tokens see each other;
     with one they are written to its slots from `position` on and see all that is there.
@@ -46,6 +47,8 @@ class GPTBackbone(keras.Model):
         gated: bool. Whether the feed-forward is gated (GLU).
         num_key_value_heads: int or None. K, shared by groups of queries; None for N.
         head_dim: int or None. H; None for D / N.
+        query_key_norm: bool. Whether each head of query and key goes through an RMS norm before
+            the rotary embedding.
         use_bias: bool. Whether every projection has a bias.
         use_attention_bias: bool or None. Overrides it for query, key and value.
         use_output_bias: bool or None. Overrides it for the output of attention.
@@ -69,7 +72,8 @@ class GPTBackbone(keras.Model):
             cache.
     Reference: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; Touvron
         et al. 2023, https://arxiv.org/abs/2302.13971; Jiang et al. 2023,
-        https://arxiv.org/abs/2310.06825.
+        https://arxiv.org/abs/2310.06825; Yang et al. 2025, https://arxiv.org/abs/2505.09388
+        (Qwen3).
     Example:
         >>> model = GPTBackbone(100, num_layers=2, num_heads=4, hidden_dim=16)
         >>> prompt, token = ops.array([[5, 7, 7]]), ops.array([[9]])
@@ -98,6 +102,7 @@ class GPTBackbone(keras.Model):
         gated=False,
         num_key_value_heads=None,
         head_dim=None,
+        query_key_norm=False,
         use_bias=True,
         use_attention_bias=None,
         use_output_bias=None,
@@ -141,6 +146,7 @@ class GPTBackbone(keras.Model):
         self.gated = gated
         self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         self.head_dim = head_dim
+        self.query_key_norm = query_key_norm
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
         self.use_output_bias = use_output_bias
@@ -169,6 +175,7 @@ class GPTBackbone(keras.Model):
                 rotary=positions == "rotary",
                 max_wavelength=max_wavelength,
                 rotary_scaling=rotary_scaling,
+                query_key_norm=query_key_norm,
                 norm=norm,
                 norm_epsilon=norm_epsilon,
                 activation=activation,
@@ -280,8 +287,8 @@ class GPTBackbone(keras.Model):
         names = (
             "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
             "positions max_wavelength rotary_scaling norm norm_epsilon activation gated "
-            "num_key_value_heads head_dim use_bias use_attention_bias use_output_bias tied "
-            "sliding_window dropout initializer_range"
+            "num_key_value_heads head_dim query_key_norm use_bias use_attention_bias "
+            "use_output_bias tied sliding_window dropout initializer_range"
         )
         own = {name: getattr(self, name) for name in names.split()}
         return {**super().get_config(), **own}

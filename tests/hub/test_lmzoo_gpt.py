@@ -25,11 +25,15 @@ OPTIONS = {
     "qwen with small heads": {
         **{**LLAMA, "use_attention_bias": True, "head_dim": 6, "intermediate_dim": 11},
     },
+    "norms of query and key": {**LLAMA, "query_key_norm": True, "num_key_value_heads": 2},
     "output bias alone": {**LLAMA, "use_output_bias": True},
     "learned and shared": {"num_key_value_heads": 1, "dropout": 0.5},
     "no bias in attention": {"use_attention_bias": False, "activation": "tanh"},
     "wide heads": {"head_dim": 5, "norm_epsilon": 1e-7, "initializer_range": 0.5},
 }
+
+# Arguments that a folder of the first version does not have.
+ADDED = {"rotary_scaling", "use_output_bias", "query_key_norm"}
 
 
 def make_backbone(**options):
@@ -115,7 +119,7 @@ def test_an_argument_that_cannot_be_is_refused_by_its_name(config, name, value):
 
 
 def test_every_argument_must_be_there(config):
-    for name in config["lmzoo_backbone"].keys() - {"rotary_scaling", "use_output_bias"}:
+    for name in config["lmzoo_backbone"].keys() - ADDED:
         found = {**config["lmzoo_backbone"]}
         del found[name]
         with pytest.raises(ValueError, match=f"Received: .*{name}(=None|'. is missing)"):
@@ -124,7 +128,7 @@ def test_every_argument_must_be_there(config):
 
 def test_a_folder_of_the_first_version_lacks_what_came_later(config):
     found = {**config["lmzoo_backbone"], "rotary_scaling": None}
-    old = {name: found[name] for name in found.keys() - {"rotary_scaling", "use_output_bias"}}
+    old = {name: found[name] for name in found.keys() - ADDED}
     wanted = lmzoo_gpt.make_arguments({"lmzoo_backbone": found})
     assert lmzoo_gpt.make_arguments({"lmzoo_backbone": old}) == wanted
 

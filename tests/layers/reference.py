@@ -137,6 +137,7 @@ def self_attention(
     max_wavelength=10000.0,
     name="",
     return_weights=False,
+    norm_epsilon=1e-6,
 ):
     """Rotary if `positions`, a (T,) or one (T,) for each row, are given."""
     kv_heads = num_key_value_heads or num_heads
@@ -145,6 +146,9 @@ def self_attention(
     query = heads_of(projected[..., : num_heads * size], num_heads)
     key = heads_of(projected[..., num_heads * size : (num_heads + kv_heads) * size], kv_heads)
     value = heads_of(projected[..., (num_heads + kv_heads) * size :], kv_heads)
+    if f"{name}query_norm/scale" in weights:
+        query = rms_norm(query, weights[f"{name}query_norm/scale"], norm_epsilon)
+        key = rms_norm(key, weights[f"{name}key_norm/scale"], norm_epsilon)
     if positions is not None:
         rows = np.broadcast_to(positions, hidden.shape[:2])
         query, key = (

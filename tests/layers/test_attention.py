@@ -123,6 +123,7 @@ def test_self_attention_hands_out_its_weights_last(cached):
         {"use_bias": True, "use_output_bias": False},
         {"scale": 1.0, "head_dim": 6},
         {"rotary": True, "max_wavelength": 500.0},
+        {"query_key_norm": True, "norm_epsilon": 1e-2, "head_dim": 6},
     ],
     ids=str,
 )
@@ -142,6 +143,7 @@ def test_self_attention_is_the_formula(num_key_value_heads, options):
         options.get("scale"),
         np.arange(5) if "rotary" in options else None,
         options.get("max_wavelength"),
+        norm_epsilon=options.get("norm_epsilon"),
     )
     ours = layer(hidden, attention_mask=mask, bias=bias)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)

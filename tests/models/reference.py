@@ -22,6 +22,7 @@ EVERYTHING = {
     "gated": True,
     "num_key_value_heads": 2,
     "head_dim": 6,
+    "query_key_norm": True,
     "use_bias": False,
     "use_attention_bias": True,
     "tied": False,
@@ -57,6 +58,7 @@ def gpt(model, token_ids):
             positions=np.arange(length) if rotary else None,
             max_wavelength=model.max_wavelength,
             name=block + "self_attention/",
+            norm_epsilon=model.norm_epsilon,
         )
         hidden = hidden + feed_forward(
             normalise(hidden, "feed_forward_norm"),
