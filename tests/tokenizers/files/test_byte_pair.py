@@ -4,8 +4,13 @@ import pytest
 from tokenizers import Tokenizer, processors
 
 from lmzoo.tokenizers import BytePairTokenizer
-
-SMALL = ["tokenizer_config.json", "special_tokens_map.json"]
+from tests.tokenizers.files.editing import (
+    SMALL_FILES,
+    assert_second_save_is_the_same,
+    edit,
+    remove,
+    set_value,
+)
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +23,6 @@ def learned():
 def folder(learned, tmp_path):
     learned.save(tmp_path)
     return tmp_path
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def remove(folder, *names):
-    for name in names:
-        (folder / name).unlink()
 
 
 def assert_same(first, second, texts):
@@ -46,7 +40,7 @@ def test_either_kind_of_files_opens(learned, folder, nasty_texts, gone):
 
 
 def test_the_two_small_files_are_not_needed(learned, folder, nasty_texts):
-    remove(folder, *SMALL)
+    remove(folder, *SMALL_FILES)
     assert_same(BytePairTokenizer.load(folder), learned, nasty_texts)
     remove(folder, "tokenizer.json")
     assert BytePairTokenizer.load(folder).end_token_id == learned.end_token_id
@@ -64,13 +58,8 @@ def test_the_reference_reads_ours(learned, folder, nasty_texts):
 
 
 def test_a_second_save_writes_the_same_bytes(folder, tmp_path_factory):
-    again = tmp_path_factory.mktemp("again") / "new"
-    BytePairTokenizer.load(folder).save(again)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == sorted([*SMALL, "merges.txt", "tokenizer.json", "vocab.json"])
-    assert sorted(path.name for path in again.iterdir()) == names
-    for name in names:
-        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    names = sorted([*SMALL_FILES, "merges.txt", "tokenizer.json", "vocab.json"])
+    assert_second_save_is_the_same(BytePairTokenizer, folder, tmp_path_factory, names)
 
 
 def test_roles_come_back(tmp_path):
@@ -119,40 +108,32 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
     assert BytePairTokenizer.load(folder).visible_tokens == ()
 
 
-def _set(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(content):
-        for key in path:
-            content = content[key]
-        content[last] = value
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("model", "type", "Unigram"), "`model.type`.* Received: 'Unigram'"),
-        (_set("model", None), "`model.type`.* Received: None"),
-        (_set("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
-        (_set("model", "ignore_merges", 1.5), "`model.ignore_merges`.* Received: 1.5"),
-        (_set("model", "end_of_word_suffix", "</w>"), "Received: '</w>'"),
-        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
-        (_set("model", "merges", "x y"), "`model.merges`.* Received: 'x y'"),
-        (_set("model", "vocab", "a", 70), "each id from 0 .* with id 70"),
-        (_set("model", "merges", [["a", "zzz"]]), "but 'zzz' is not one"),
-        (_set("normalizer", {"type": "NFD"}), "`normalizer`.* Received: {'type': 'NFD'}"),
-        (_set("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
-        (_set("pre_tokenizer", {"type": "Split", "pattern": "(a+)+$"}), "Received: 'Split'"),
-        (_set("pre_tokenizer", "add_prefix_space", True), "add_prefix_space`.* Received: True"),
-        (_set("pre_tokenizer", "use_regex", False), "use_regex`.* Received: False"),
-        (_set("added_tokens", [7]), "`added_tokens`.* Received: 7"),
-        (_set("added_tokens", True), "`added_tokens`.* Received: True"),
-        (_set("added_tokens", 0, "special", None), "endoftext.* Received: None"),
-        (_set("added_tokens", 0, "rstrip", True), "`added_tokens.rstrip`.* Received: True"),
-        (_set("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
-        (_set("added_tokens", 0, "id", 5), "`added_tokens.id of '<.*>'`.* Received: 5"),
+        (set_value("model", "type", "Unigram"), "`model.type`.* Received: 'Unigram'"),
+        (set_value("model", None), "`model.type`.* Received: None"),
+        (set_value("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
+        (set_value("model", "ignore_merges", 1.5), "`model.ignore_merges`.* Received: 1.5"),
+        (set_value("model", "end_of_word_suffix", "</w>"), "Received: '</w>'"),
+        (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (set_value("model", "merges", "x y"), "`model.merges`.* Received: 'x y'"),
+        (set_value("model", "vocab", "a", 70), "each id from 0 .* with id 70"),
+        (set_value("model", "merges", [["a", "zzz"]]), "but 'zzz' is not one"),
+        (set_value("normalizer", {"type": "NFD"}), "`normalizer`.* Received: {'type': 'NFD'}"),
+        (set_value("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
+        (set_value("pre_tokenizer", {"type": "Split", "pattern": "(a+)+$"}), "Received: 'Split'"),
+        (
+            set_value("pre_tokenizer", "add_prefix_space", True),
+            "add_prefix_space`.* Received: True",
+        ),
+        (set_value("pre_tokenizer", "use_regex", False), "use_regex`.* Received: False"),
+        (set_value("added_tokens", [7]), "`added_tokens`.* Received: 7"),
+        (set_value("added_tokens", True), "`added_tokens`.* Received: True"),
+        (set_value("added_tokens", 0, "special", None), "endoftext.* Received: None"),
+        (set_value("added_tokens", 0, "rstrip", True), "`added_tokens.rstrip`.* Received: True"),
+        (set_value("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
+        (set_value("added_tokens", 0, "id", 5), "`added_tokens.id of '<.*>'`.* Received: 5"),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
@@ -163,11 +144,11 @@ def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
 
 
 def test_a_config_that_does_not_fit_is_refused(folder):
-    edit(folder / "tokenizer_config.json", _set("add_prefix_space", True))
+    edit(folder / "tokenizer_config.json", set_value("add_prefix_space", True))
     with pytest.raises(ValueError, match="must not ask for add_prefix_space. Received: True"):
         BytePairTokenizer.load(folder)
-    edit(folder / "tokenizer_config.json", _set("add_prefix_space", False))
-    edit(folder / "tokenizer_config.json", _set("pad_token", "[PAD]"))
+    edit(folder / "tokenizer_config.json", set_value("add_prefix_space", False))
+    edit(folder / "tokenizer_config.json", set_value("pad_token", "[PAD]"))
     with pytest.raises(ValueError, match=r"must name tokens of the .* Received: '\[PAD\]'"):
         BytePairTokenizer.load(folder)
 
@@ -182,7 +163,7 @@ def test_a_config_that_does_not_fit_is_refused(folder):
     ],
 )
 def test_a_broken_config_is_refused(folder, name, value, message):
-    edit(folder / "tokenizer_config.json", _set(name, value))
+    edit(folder / "tokenizer_config.json", set_value(name, value))
     with pytest.raises(ValueError, match=message):
         BytePairTokenizer.load(folder)
 
@@ -235,7 +216,7 @@ def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(encoder, tm
 def test_roberta_opens_as_it_is_published(encoder, tmp_path, small, kind):
     """`roberta-base` names none of its special tokens outside of tokenizer.json."""
     encoder.save(tmp_path)
-    remove(tmp_path, *SMALL)
+    remove(tmp_path, *SMALL_FILES)
     config = dict(small or {})
     if kind == "class":
         config["tokenizer_class"] = "RobertaTokenizer"

@@ -6,8 +6,14 @@ from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
 from lmzoo.tokenizers.files.sentence_piece import ROLES
+from tests.tokenizers.files.editing import (
+    SMALL_FILES,
+    assert_second_save_is_the_same,
+    edit,
+    remove,
+    set_value,
+)
 
-SMALL = ["tokenizer_config.json", "special_tokens_map.json"]
 TEXTS = ["A cat's hat, <extra_id_0> 我 Ünïcödé</s>", "a<extra_id_99> b", "", "½ ① \u00a0 x  y"]
 
 
@@ -17,36 +23,22 @@ def folder(unigram_tokenizer, tmp_path):
     return tmp_path
 
 
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def remove(folder, *names):
-    for name in names:
-        (folder / name).unlink()
-
-
 def describe(tokenizer):
     """All that makes a tokenizer what it is."""
     return tokenizer._vocabulary, {role: getattr(tokenizer, role) for role in ROLES}
 
 
-@pytest.mark.parametrize("gone", [[], ["tokenizer.json"], SMALL, ["tokenizer.json", *SMALL]])
+@pytest.mark.parametrize(
+    "gone", [[], ["tokenizer.json"], SMALL_FILES, ["tokenizer.json", *SMALL_FILES]]
+)
 def test_the_model_alone_is_enough(unigram_tokenizer, folder, gone):
     remove(folder, *gone)
     assert describe(SentencePieceTokenizer.load(folder)) == describe(unigram_tokenizer)
 
 
 def test_a_second_save_writes_the_same_bytes(folder, tmp_path_factory):
-    again = tmp_path_factory.mktemp("again") / "new"
-    SentencePieceTokenizer.load(folder).save(again)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == sorted([*SMALL, "tokenizer.json", "spiece.model"])
-    assert sorted(path.name for path in again.iterdir()) == names
-    for name in names:
-        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    names = sorted([*SMALL_FILES, "tokenizer.json", "spiece.model"])
+    assert_second_save_is_the_same(SentencePieceTokenizer, folder, tmp_path_factory, names)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +62,9 @@ def test_sentinels_of_the_model_come_back(learn_model, tmp_path, model_type, spe
     data = learn_model(model_type, user_defined_symbols=symbols)
     first = SentencePieceTokenizer(data, 3, special)
     first.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["spiece.model", *SMALL])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["spiece.model", *SMALL_FILES]
+    )
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     # They are pieces; to add them as they stand in text would number them anew.
     assert "extra_id_" not in json.dumps(config["added_tokens_decoder"])
@@ -123,7 +117,7 @@ def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model
     for path in (tmp_path / "first").iterdir():
         assert (tmp_path / "second" / path.name).read_bytes() == path.read_bytes(), path.name
     # As it is published: tokenizer.json alone, and no names.
-    for name in ("spiece.model", *SMALL):
+    for name in ("spiece.model", *SMALL_FILES):
         (tmp_path / "second" / name).unlink()
     again = SentencePieceTokenizer.load(tmp_path / "second")
     assert again.add_bos_and_eos and describe(again)[1] == describe(first)[1]
@@ -133,7 +127,7 @@ def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model
 @pytest.mark.parametrize("small", [{"model_max_length": 512}, None])
 @pytest.mark.parametrize("gone", [[], ["spiece.model"], ["tokenizer.json"]])
 def test_t5_opens_as_it_is_published(unigram_tokenizer, folder, small, gone):
-    remove(folder, *SMALL, *gone)
+    remove(folder, *SMALL_FILES, *gone)
     if small:
         (folder / "tokenizer_config.json").write_text(json.dumps(small))
     again = SentencePieceTokenizer.load(folder)
@@ -164,7 +158,7 @@ def test_what_transformers_would_add_is_refused(unigram_tokenizer, folder):
     ],
 )
 def test_the_added_tokens_beside_a_model_are_read(folder, tokens, message):
-    edit(folder / "tokenizer.json", _set("added_tokens", tokens))
+    edit(folder / "tokenizer.json", set_value("added_tokens", tokens))
     with pytest.raises(ValueError, match=message):
         SentencePieceTokenizer.load(folder)
 
@@ -175,23 +169,22 @@ def test_a_special_piece_beside_a_model_is_special(unigram_tokenizer, folder):
     assert "a" in SentencePieceTokenizer.load(folder).special_tokens
 
 
-def _set(name, value):
-    return lambda content: content.update({name: value})
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("extra_ids", -1), "`num_sentinels` must be .* Received: -1"),
-        (_set("extra_ids", "9"), "`num_sentinels` must be .* Received: '9'"),
-        (_set("extra_ids", 701), "at most the 700 pieces of the model. Received: 701"),
-        (_set("eos_token", "<eos>"), "`end_token` must be among .* Received: '<eos>'"),
-        (_set("unk_token", {"content": "a"}), "`unknown_token` must be '<unk>', .*: 'a'"),
-        (_set("additional_special_tokens", "a"), "`additional_special_tokens`.* Received: 'a'"),
-        (_set("additional_special_tokens", ["<x>"]), "`special_tokens` must be in .*: '<x>'"),
-        (_set("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
-        (_set("added_tokens_decoder", {"3": {"content": "<x>"}}), "own ids as .*'3': '<x>'"),
-        (_set("added_tokens_decoder", {"2": "</s>"}), "objects by their ids.*'2': '</s>'"),
+        (set_value("extra_ids", -1), "`num_sentinels` must be .* Received: -1"),
+        (set_value("extra_ids", "9"), "`num_sentinels` must be .* Received: '9'"),
+        (set_value("extra_ids", 701), "at most the 700 pieces of the model. Received: 701"),
+        (set_value("eos_token", "<eos>"), "`end_token` must be among .* Received: '<eos>'"),
+        (set_value("unk_token", {"content": "a"}), "`unknown_token` must be '<unk>', .*: 'a'"),
+        (
+            set_value("additional_special_tokens", "a"),
+            "`additional_special_tokens`.* Received: 'a'",
+        ),
+        (set_value("additional_special_tokens", ["<x>"]), "`special_tokens` must be in .*: '<x>'"),
+        (set_value("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
+        (set_value("added_tokens_decoder", {"3": {"content": "<x>"}}), "own ids as .*'3': '<x>'"),
+        (set_value("added_tokens_decoder", {"2": "</s>"}), "objects by their ids.*'2': '</s>'"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder, change, message):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
+from tests.tokenizers.files.editing import edit, set_value
 
 ROLES = {"start_token": "<s>", "end_token": "</s>", "pad_token": None}
 FILES = ["special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
@@ -31,12 +32,6 @@ def tokenizer(model):
 def folder(tokenizer, tmp_path):
     tokenizer.save(tmp_path)
     return tmp_path
-
-
-def edit(path, change):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def describe(tokenizer):
@@ -162,17 +157,6 @@ def test_it_is_kept_in_a_graph(tokenizer, tmp_path):
     assert ids.to_list() == tokenizer.tokenize_prompts(TEXTS).to_list()
 
 
-def _set(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(content):
-        for key in path:
-            content = content[key]
-        content[last] = value
-
-    return change
-
-
 def _set_spaces(name, value):
     def change(content):
         _make_newer(content)
@@ -191,28 +175,31 @@ def _move_pair(content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("model", None), "`model`.* Received: None"),
-        (_set("model", "byte_fallback", False), "`model.byte_fallback`.* Received: False"),
-        (_set("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
-        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
-        (_set("model", "vocab", "a", 7000), "the ids from 0 .* Received: 700"),
-        (_set("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
-        (_set("model", "vocab", "\0", 700), "must describe a SentencePiece model.* piece 700 is"),
-        (_set("model", "unk_token", "a"), "`model.unk_token`.* Received: 'a'"),
-        (_set("model", "unk_token", [5]), r"`model.unk_token`.* Received: \[5\]"),
-        (_set("model", "merges", 0, 1.5), "`model.merges`.* Received: 1.5"),
-        (_set("model", "merges", "a b"), "`model.merges`.* Received: 'a b'"),
-        (_set("model", "merges", 0, "a b c"), "`model.merges`.* Received: 'a b c'"),
-        (_set("model", "merges", []), "all pairs that make a token.* Received: .no ."),
+        (set_value("model", None), "`model`.* Received: None"),
+        (set_value("model", "byte_fallback", False), "`model.byte_fallback`.* Received: False"),
+        (set_value("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
+        (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (set_value("model", "vocab", "a", 7000), "the ids from 0 .* Received: 700"),
+        (set_value("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
+        (
+            set_value("model", "vocab", "\0", 700),
+            "must describe a SentencePiece model.* piece 700 is",
+        ),
+        (set_value("model", "unk_token", "a"), "`model.unk_token`.* Received: 'a'"),
+        (set_value("model", "unk_token", [5]), r"`model.unk_token`.* Received: \[5\]"),
+        (set_value("model", "merges", 0, 1.5), "`model.merges`.* Received: 1.5"),
+        (set_value("model", "merges", "a b"), "`model.merges`.* Received: 'a b'"),
+        (set_value("model", "merges", 0, "a b c"), "`model.merges`.* Received: 'a b c'"),
+        (set_value("model", "merges", []), "all pairs that make a token.* Received: .no ."),
         (_move_pair, "all pairs that make a token in one place .* Received: "),
-        (_set("added_tokens", 7), "`added_tokens`.* Received: 7"),
-        (_set("normalizer", None), "`pre_tokenizer`.* Received: None"),
-        (_set("pre_tokenizer", {"type": "ByteLevel"}), "`pre_tokenizer`.* 'ByteLevel'"),
+        (set_value("added_tokens", 7), "`added_tokens`.* Received: 7"),
+        (set_value("normalizer", None), "`pre_tokenizer`.* Received: None"),
+        (set_value("pre_tokenizer", {"type": "ByteLevel"}), "`pre_tokenizer`.* 'ByteLevel'"),
         (_set_spaces("type", "Split"), "`pre_tokenizer.type`.* Received: 'Split'"),
         (_set_spaces("split", True), "`pre_tokenizer.split`.* Received: True"),
         (_set_spaces("replacement", "_"), "`pre_tokenizer.replacement`.* Received: '_'"),
         (_set_spaces("prepend_scheme", "never"), "prepend_scheme`.* Received: 'never'"),
-        (_set("normalizer", {"type": "NFC"}), "`normalizer.normalizers`.* Received: None"),
+        (set_value("normalizer", {"type": "NFC"}), "`normalizer.normalizers`.* Received: None"),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):

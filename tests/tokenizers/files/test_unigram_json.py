@@ -1,9 +1,8 @@
-import json
-
 import pytest
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
+from tests.tokenizers.files.editing import edit, set_value
 
 TEXTS = ["A cat's hat, 我 Ünïcödé", "½ ① \u00a0 x  y", "", "x <extra_id_3> y</s>"]
 SPACES = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
@@ -17,12 +16,6 @@ def folder(unigram_tokenizer, tmp_path):
         if path.name != "tokenizer.json":
             path.unlink()
     return tmp_path
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def test_the_reference_reads_it(unigram_tokenizer, folder):
@@ -82,53 +75,51 @@ def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
     assert 1 not in reference.encode("a b").ids
 
 
-def _set(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(content):
-        for key in path:
-            content = content[key]
-        content[last] = value
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("model", None), "`model`.* Received: None"),
+        (set_value("model", None), "`model`.* Received: None"),
         (
-            _set("model", "type", "BPE"),
+            set_value("model", "type", "BPE"),
             "`model.byte_fallback`, the SentencePiece of T5 or Llama. Received: F",
         ),
-        (_set("model", "byte_fallback", True), "`model.byte_fallback`.* Received: True"),
-        (_set("model", "vocab", {}), "`model.vocab`.* Received: {}"),
-        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
-        (_set("model", "vocab", 5, ["a"]), r"scores as `model.vocab`.* Received: \['a'\]"),
-        (_set("model", "vocab", 5, ["a", "b"]), r"scores as `model.vocab`.*: \['a', 'b'\]"),
-        (_set("model", "vocab", 5, ["a", 1e99]), "score that is not from -1e9 to 1e9: 1e\\+99"),
-        (_set("model", "vocab", 5, ["twice", 0]), "pieces 5 and 6 are the same: 'twice'"),
-        (_set("model", "vocab", 5, ["\ud800", 0]), "ud800' .*surrogates not allowed"),
-        (_set("model", "vocab", 799, ["<x>", 0]), "sentinels at the end as `model.vocab`"),
-        (_set("model", "unk_id", None), "`model.unk_id`.* Received: None"),
-        (_set("model", "unk_id", 700), "`model.unk_id`.* Received: 700"),
-        (_set("normalizer", None), "`normalizer`.* Received: None"),
-        (_set("normalizer", {"type": "NFKC"}), "`normalizer.type`.* Received: 'NFKC'"),
-        (_set("normalizer", "precompiled_charsmap", "?"), "base64 as .* Received: '\\?'"),
-        (_set("normalizer", "precompiled_charsmap", 5), "base64 as .* Received: 5"),
-        (_set("normalizer", "precompiled_charsmap", "YWJj"), "an array of 6513249 bytes"),
-        (_set("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
-        (_set("pre_tokenizer", {"type": "BertPreTokenizer"}), "Received: \\['BertPreTokenizer'\\]"),
-        (_set("pre_tokenizer", "pretokenizers", 5), "`pre_tokenizer.pretokenizers`.*: 5"),
-        (_set("pre_tokenizer", {**SPACES, "replacement": "_"}), "replacement`.* Received: '_'"),
-        (_set("pre_tokenizer", {**SPACES, "prepend_scheme": "first"}), "Received: 'first'"),
-        (_set("pre_tokenizer", {**SPACES, "add_prefix_space": False}), "Received: False"),
-        (_set("added_tokens", 5), "`added_tokens`.* Received: 5"),
-        (_set("added_tokens", 0, "special", False), "pad.* Received: False"),
+        (set_value("model", "byte_fallback", True), "`model.byte_fallback`.* Received: True"),
+        (set_value("model", "vocab", {}), "`model.vocab`.* Received: {}"),
+        (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (set_value("model", "vocab", 5, ["a"]), r"scores as `model.vocab`.* Received: \['a'\]"),
+        (set_value("model", "vocab", 5, ["a", "b"]), r"scores as `model.vocab`.*: \['a', 'b'\]"),
+        (
+            set_value("model", "vocab", 5, ["a", 1e99]),
+            "score that is not from -1e9 to 1e9: 1e\\+99",
+        ),
+        (set_value("model", "vocab", 5, ["twice", 0]), "pieces 5 and 6 are the same: 'twice'"),
+        (set_value("model", "vocab", 5, ["\ud800", 0]), "ud800' .*surrogates not allowed"),
+        (set_value("model", "vocab", 799, ["<x>", 0]), "sentinels at the end as `model.vocab`"),
+        (set_value("model", "unk_id", None), "`model.unk_id`.* Received: None"),
+        (set_value("model", "unk_id", 700), "`model.unk_id`.* Received: 700"),
+        (set_value("normalizer", None), "`normalizer`.* Received: None"),
+        (set_value("normalizer", {"type": "NFKC"}), "`normalizer.type`.* Received: 'NFKC'"),
+        (set_value("normalizer", "precompiled_charsmap", "?"), "base64 as .* Received: '\\?'"),
+        (set_value("normalizer", "precompiled_charsmap", 5), "base64 as .* Received: 5"),
+        (set_value("normalizer", "precompiled_charsmap", "YWJj"), "an array of 6513249 bytes"),
+        (set_value("pre_tokenizer", None), "`pre_tokenizer`.* Received: None"),
+        (
+            set_value("pre_tokenizer", {"type": "BertPreTokenizer"}),
+            "Received: \\['BertPreTokenizer'\\]",
+        ),
+        (set_value("pre_tokenizer", "pretokenizers", 5), "`pre_tokenizer.pretokenizers`.*: 5"),
+        (
+            set_value("pre_tokenizer", {**SPACES, "replacement": "_"}),
+            "replacement`.* Received: '_'",
+        ),
+        (set_value("pre_tokenizer", {**SPACES, "prepend_scheme": "first"}), "Received: 'first'"),
+        (set_value("pre_tokenizer", {**SPACES, "add_prefix_space": False}), "Received: False"),
+        (set_value("added_tokens", 5), "`added_tokens`.* Received: 5"),
+        (set_value("added_tokens", 0, "special", False), "pad.* Received: False"),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
-    edit(folder / "tokenizer.json", _set("model", "vocab", 6, ["twice", -1]))
+    edit(folder / "tokenizer.json", set_value("model", "vocab", 6, ["twice", -1]))
     edit(folder / "tokenizer.json", change)
     with pytest.raises(ValueError, match=message) as caught:
         SentencePieceTokenizer.load(folder)

@@ -5,8 +5,14 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from lmzoo.tokenizers import WordPieceTokenizer
+from tests.tokenizers.files.editing import (
+    SMALL_FILES,
+    assert_second_save_is_the_same,
+    edit,
+    remove,
+    set_value,
+)
 
-SMALL = ["tokenizer_config.json", "special_tokens_map.json"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXTS = ["A cat's hat, [MASK] 我 Ünïcödé", "zebra", "a hat\u2028a"]
 
@@ -23,17 +29,6 @@ def folder(learned, tmp_path):
     return tmp_path
 
 
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def remove(folder, *names):
-    for name in names:
-        (folder / name).unlink()
-
-
 def describe(tokenizer):
     """All that makes a tokenizer what it is."""
     names = ["lowercase", "strip_accents", "split_chinese", "unknown_token", "start_token"]
@@ -41,14 +36,14 @@ def describe(tokenizer):
     return tokenizer._vocabulary, {name: getattr(tokenizer, name) for name in names}
 
 
-@pytest.mark.parametrize("gone", [["vocab.txt"], ["tokenizer.json"], SMALL])
+@pytest.mark.parametrize("gone", [["vocab.txt"], ["tokenizer.json"], SMALL_FILES])
 def test_either_kind_of_files_opens(learned, folder, gone):
     remove(folder, *gone)
     assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
 
 
 def test_a_vocabulary_alone_opens_as_an_uncased_tokenizer(learned, folder):
-    remove(folder, "tokenizer.json", *SMALL)
+    remove(folder, "tokenizer.json", *SMALL_FILES)
     assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
 
 
@@ -78,13 +73,8 @@ def test_ours_reads_the_reference_files(learned, folder, tmp_path_factory):
 
 
 def test_a_second_save_writes_the_same_bytes(folder, tmp_path_factory):
-    again = tmp_path_factory.mktemp("again") / "new"
-    WordPieceTokenizer.load(folder).save(again)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == sorted([*SMALL, "tokenizer.json", "vocab.txt"])
-    assert sorted(path.name for path in again.iterdir()) == names
-    for name in names:
-        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    names = sorted([*SMALL_FILES, "tokenizer.json", "vocab.txt"])
+    assert_second_save_is_the_same(WordPieceTokenizer, folder, tmp_path_factory, names)
 
 
 @pytest.mark.parametrize("gone", [["vocab.txt"], ["tokenizer.json"]])
@@ -134,40 +124,38 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
     assert "<new>" in WordPieceTokenizer.load(folder).special_tokens
 
 
-def _set(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(content):
-        for key in path:
-            content = content[key]
-        content[last] = value
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("model", "type", "BPE"), "`model.type`, the WordPiece of BERT. Received: 'BPE'"),
-        (_set("model", None), "`model.type`.* Received: None"),
-        (_set("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
-        (_set("model", "vocab", "a", 70_000), "each id from 0 .* with id 70000"),
-        (_set("model", "vocab", {"a": 0}), r"each id from 0 .* Received: '\[PAD\]' with id 0 "),
-        (_set("model", "max_input_chars_per_word", 10**12), "from 1 to 1000. Received: 10000000"),
-        (_set("model", "max_input_chars_per_word", "x"), "from 1 to 1000. Received: 'x'"),
-        (_set("model", "continuing_subword_prefix", None), "`prefix` must be .* Received: None"),
-        (_set("model", "unk_token", "<none>"), "the unknown token. Received: '<none>'"),
-        (_set("normalizer", None), "`normalizer`.* Received: None"),
-        (_set("normalizer", {"type": "Replace", "pattern": "(a+)+$"}), "Received: 'Replace'"),
-        (_set("normalizer", "clean_text", False), "`normalizer.clean_text`.* Received: False"),
-        (_set("pre_tokenizer", {"type": "Whitespace"}), "Received: 'Whitespace'"),
-        (_set("pre_tokenizer", []), r"`pre_tokenizer`.* Received: \[\]"),
-        (_set("added_tokens", 5), "`added_tokens`.* Received: 5"),
-        (_set("added_tokens", [7]), "`added_tokens`.* Received: 7"),
-        (_set("added_tokens", 0, "special", False), "PAD.* Received: False"),
-        (_set("added_tokens", 0, "normalized", True), "`added_tokens.normalized`.* True"),
-        (_set("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
-        (_set("added_tokens", 0, "id", 5), "`added_tokens.id of '.*'`.* Received: 5"),
+        (set_value("model", "type", "BPE"), "`model.type`, the WordPiece of BERT. Received: 'BPE'"),
+        (set_value("model", None), "`model.type`.* Received: None"),
+        (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (set_value("model", "vocab", "a", 70_000), "each id from 0 .* with id 70000"),
+        (
+            set_value("model", "vocab", {"a": 0}),
+            r"each id from 0 .* Received: '\[PAD\]' with id 0 ",
+        ),
+        (
+            set_value("model", "max_input_chars_per_word", 10**12),
+            "from 1 to 1000. Received: 10000000",
+        ),
+        (set_value("model", "max_input_chars_per_word", "x"), "from 1 to 1000. Received: 'x'"),
+        (
+            set_value("model", "continuing_subword_prefix", None),
+            "`prefix` must be .* Received: None",
+        ),
+        (set_value("model", "unk_token", "<none>"), "the unknown token. Received: '<none>'"),
+        (set_value("normalizer", None), "`normalizer`.* Received: None"),
+        (set_value("normalizer", {"type": "Replace", "pattern": "(a+)+$"}), "Received: 'Replace'"),
+        (set_value("normalizer", "clean_text", False), "`normalizer.clean_text`.* Received: False"),
+        (set_value("pre_tokenizer", {"type": "Whitespace"}), "Received: 'Whitespace'"),
+        (set_value("pre_tokenizer", []), r"`pre_tokenizer`.* Received: \[\]"),
+        (set_value("added_tokens", 5), "`added_tokens`.* Received: 5"),
+        (set_value("added_tokens", [7]), "`added_tokens`.* Received: 7"),
+        (set_value("added_tokens", 0, "special", False), "PAD.* Received: False"),
+        (set_value("added_tokens", 0, "normalized", True), "`added_tokens.normalized`.* True"),
+        (set_value("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
+        (set_value("added_tokens", 0, "id", 5), "`added_tokens.id of '.*'`.* Received: 5"),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
@@ -180,10 +168,10 @@ def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("do_basic_tokenize", False), "`do_basic_tokenize`.* Received: False"),
-        (_set("do_lower_case", "yes"), "`lowercase` must be True or False. Received: 'yes'"),
-        (_set("mask_token", "<mask>"), "must name tokens of the .* Received: '<mask>'"),
-        (_set("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
+        (set_value("do_basic_tokenize", False), "`do_basic_tokenize`.* Received: False"),
+        (set_value("do_lower_case", "yes"), "`lowercase` must be True or False. Received: 'yes'"),
+        (set_value("mask_token", "<mask>"), "must name tokens of the .* Received: '<mask>'"),
+        (set_value("added_tokens_decoder", [1]), r"`added_tokens_decoder`.* Received: \[1\]"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder, change, message):
@@ -238,7 +226,7 @@ def test_an_added_word_is_refused_by_name(learned, folder, gone):
 @pytest.mark.parametrize("config", [None, {"do_lower_case": True}, {"model_max_length": 512}])
 @pytest.mark.parametrize("gone", [[], ["vocab.txt"], ["tokenizer.json"]])
 def test_bert_opens_as_it_is_published(learned, folder, config, gone):
-    remove(folder, *SMALL, *gone)
+    remove(folder, *SMALL_FILES, *gone)
     if config:
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
     assert describe(WordPieceTokenizer.load(folder)) == describe(learned)
