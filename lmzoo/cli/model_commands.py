@@ -136,7 +136,7 @@ def convert(arguments):
     describe(folder)
     import_tensorflow()
     from lmzoo.hub import load, save_pretrained, verify
-    from lmzoo.hub.files.cards import copy_texts
+    from lmzoo.hub.files.model_card import copy_documents
 
     # A wrong option is refused by `load` before a weight is read.
     chosen = {} if arguments.task is None else {"task": arguments.task}
@@ -150,7 +150,7 @@ def convert(arguments):
     chosen = {} if arguments.shard_size is None else {"shard_size": arguments.shard_size}
     with atomic_folder(out, arguments.overwrite) as new:
         save_pretrained(task, new, **chosen)
-        copy_texts(folder, new)
+        copy_documents(folder, new)
     written = describe(out)
     if arguments.json:
         print_json({"written": written, "verification": account})

@@ -2,14 +2,14 @@
 
 import math
 
-from lmzoo.hub.files.cards import read_licence
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.folders import check_folder
+from lmzoo.hub.files.model_card import read_license
 from lmzoo.hub.files.shards import find_files, find_weights
 from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files, count_pieces
 from lmzoo.hub.other_tasks import make_folder_plan
 from lmzoo.hub.plans import MODEL_TYPES
-from lmzoo.hub.remote.headers import find_remote_weights
+from lmzoo.hub.remote.headers import read_remote_headers
 from lmzoo.hub.remote.sources import find_folder, find_name
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
@@ -75,7 +75,7 @@ def describe(source, revision=None):
             dtype: num_parameters * size for dtype, size in _BYTES_A_PARAMETER.items()
         },
         "tokenizer": _describe_tokenizer(folder),
-        "licence": read_licence(folder),
+        "licence": read_license(folder),
         "files": dict(sorted((_list_files(folder) | remote).items())),
     }
 
@@ -86,7 +86,7 @@ def _find_tensors(folder, source, revision):
     if name is None or find_files(folder):
         return find_weights(folder)[1], {}
     received = f"source={source!r}, revision={revision!r}, at {folder.name}"
-    return find_remote_weights(name, folder, received)
+    return read_remote_headers(name, folder, received)
 
 
 def _list_files(folder):

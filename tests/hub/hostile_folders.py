@@ -232,8 +232,8 @@ HOSTILE = {
         for name in ("pytorch_model.bin", "model.pt", "tf_model.h5", "model.keras")
     },
     "weights: a link out": (with_link(WEIGHTS, "../outside.json"), "leads to"),
-    "weights: a device": (with_link(WEIGHTS, "/dev/zero"), "is no regular file"),
-    "weights: a pipe": (with_pipe(WEIGHTS), "is no regular file"),
+    "weights: a device": (with_link(WEIGHTS, "/dev/zero"), "is not a regular file"),
+    "weights: a pipe": (with_pipe(WEIGHTS), "is not a regular file"),
     "index: climbing": (
         with_weight_map({"a": "../x/model.safetensors"}),
         "Received: '../x/model.safetensors'",
@@ -271,8 +271,8 @@ HOSTILE = {
     "config: a pickle": (with_file("config.json", PICKLE), "must be UTF-8"),
     "config: a link out": (with_link("config.json", "../outside.json"), "leads to"),
     "config: a link to itself": (with_link("config.json", "config.json"), "cannot be followed"),
-    "config: a device": (with_link("config.json", "/dev/zero"), "is no regular file"),
-    "config: a pipe": (with_pipe("config.json"), "is no regular file"),
+    "config: a device": (with_link("config.json", "/dev/zero"), "is not a regular file"),
+    "config: a pipe": (with_pipe("config.json"), "is not a regular file"),
     "config: 10^9 layers": (with_fields(n_layer=10**9), "Received: n_layer=1000000000"),
     "config: 1,024 layers": (with_fields(n_layer=1024), "Missing: "),
     "config: 10^30 words": (with_fields(vocab_size=10**30), "Received: vocab_size=1000000"),
@@ -305,7 +305,7 @@ HOSTILE = {
     "tokenizer: deep": (with_file("tokenizer.json", DEEP), "must be JSON"),
     "tokenizer: a pickle": (with_file("tokenizer.json", PICKLE), "must be UTF-8"),
     "tokenizer: a link out": (with_link("tokenizer.json", "/etc/passwd"), "leads to"),
-    "tokenizer: a socket": (with_socket("tokenizer.json"), "is no regular file"),
+    "tokenizer: a socket": (with_socket("tokenizer.json"), "is not a regular file"),
     "tokenizer: another kind": (
         with_file("tokenizer.json", make_tokenizer(model={"type": "os.system"})),
         "with 'os.system'",
@@ -323,7 +323,7 @@ HOSTILE = {
     ),
     "tokenizer: a negative id": (with_file("tokenizer.json", make_tokenizer({"a": -1})), "-1"),
     "merges: none": (with_file("vocab.json", '{"a": 0}'), "merges.txt"),
-    "merges: a pipe": (with_pipe("merges.txt"), "is no regular file"),
+    "merges: a pipe": (with_pipe("merges.txt"), "is not a regular file"),
     "words: 1 GB": (with_long_file("vocab.txt"), "bytes for the 101 words"),
     "words: 8.5 million": (
         with_word_pieces("vocab.txt", b"a\n" * 8_500_000),

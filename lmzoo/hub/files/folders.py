@@ -1,39 +1,39 @@
-"""Which files of a stranger's folder may be opened: regular ones that lie inside it."""
+"""Which files of a model's folder are opened: known names, regular files, no links leading out."""
 
 import stat
 
-from lmzoo.hub.files import cards
+from lmzoo.hub.files import model_card
 
-__all__ = ["check_file", "check_folder"]
+__all__ = ["FILES", "check_file", "check_folder"]
 
-# All that lmzoo opens in a model's folder, but for the shards that an index names.
-_NAMES = (
-    *("config.json", "generation_config.json", *cards.FILES),
-    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
-    "config_sentence_transformers.json",
-    *("model.safetensors", "model.safetensors.index.json"),
+# Every file that lmzoo opens in a model's folder, but for the weights.
+FILES = (
+    *("config.json", "generation_config.json", *model_card.FILES),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model"),
+    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
+    "config_sentence_transformers.json",
 )
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def check_folder(folder):
-    """Refuses a folder in which a file that lmzoo knows by its name is not to be opened.
+    """Checks each file that lmzoo opens by its name; shards are checked when their index is read.
 
     Args:
-        folder: pathlib.Path. What it does not hold is not asked for.
+        folder: pathlib.Path. Files that it does not hold are passed over.
     Raises:
         ValueError: as `check_file`.
     """
-    for name in _NAMES:
+    for name in (*FILES, *_WEIGHTS):
         check_file(folder, name)
 
 
 def check_file(folder, name):
-    """Refuses a file that is not regular, or to which a link leads out of its folder.
+    """Raises an error unless a file is regular and lies inside the folder.
 
-    Links inside the folder are followed, and those by which a snapshot in a cache of Hugging Face
-    names blobs.
+    Symbolic links are followed inside the folder, and from a snapshot in the Hugging Face cache to
+    the cache's blobs.
 
     Args:
         folder: pathlib.Path.
@@ -54,14 +54,14 @@ def check_file(folder, name):
     except (RuntimeError, OSError) as error:
         _refuse(path, f"cannot be followed ({error!s:.120})")
     if not stat.S_ISREG(kind):
-        _refuse(path, "is no regular file")
+        _refuse(path, "is not a regular file")
     root = folder.resolve()
     if not any(real.is_relative_to(place) for place in (root, *_find_blobs(root))):
         _refuse(path, f"leads to {str(real)!r}")
 
 
 def _find_blobs(root):
-    """The folders of blobs of the snapshot that a folder is or lies in, if it is one."""
+    """The blob folders of the Hugging Face cache, if a folder is or lies in a snapshot there."""
     for place in (root, *root.parents):
         model = place.parent.parent
         if place.parent.name == "snapshots" and model.name.startswith("models--"):

@@ -1,31 +1,31 @@
-"""What goes wrong with a hub, told in one line with its remedy."""
+"""Errors of huggingface_hub as Python's own kinds, in one line with a remedy."""
 
 import contextlib
 
-__all__ = ["make_offline_error", "refuse_weightless", "tell_errors"]
+__all__ = ["make_offline_error", "make_no_weights_error", "translate_errors"]
 
 
 @contextlib.contextmanager
-def tell_errors(received):
-    """Raises our own error for whatever huggingface_hub raises in the block.
+def translate_errors(received):
+    """Context manager: translates what huggingface_hub raises in the block.
 
     Args:
-        received: str. What the caller has named.
+        received: str. What the caller passed, for the message.
     Raises:
-        FileNotFoundError, PermissionError, ConnectionError, OSError: as `find_folder` tells it.
+        FileNotFoundError, PermissionError, ConnectionError, OSError: as `find_folder`.
     """
     try:
         yield
-    # What the HTTP library below raises has another name from one version to the next.
+    # The HTTP library below raises classes that differ from version to version.
     except Exception as error:
-        raise _explain(error, received) from error
+        raise _translate(error, received) from error
 
 
-def _explain(error, received):
-    """Our own error for one of huggingface_hub, in one line with its remedy."""
+def _translate(error, received):
+    """The error to raise instead of one of huggingface_hub."""
     from huggingface_hub import constants, errors
 
-    # What went wrong is said by the error that the library wraps.
+    # The error that the library wraps says what went wrong.
     first = error.__cause__ or error
     said = f"{type(first).__name__}: {' '.join(str(first).split())}"[:300]
     if isinstance(error, errors.GatedRepoError):
@@ -55,7 +55,7 @@ def _explain(error, received):
             f"{received} ({said}). Try again, or pass another `revision`."
         )
     if isinstance(error, OSError) and error.errno is not None:
-        # A full disk, or a cache that may not be written: it says so itself.
+        # A full disk or a read-only cache: the system's message says so.
         return OSError(error.errno, f"{error.strerror}. Received: {received}", error.filename)
     return ConnectionError(
         f"`source` must come whole from the hub. Received: {received} ({said}). Try again: what "
@@ -64,7 +64,7 @@ def _explain(error, received):
 
 
 def make_offline_error(received):
-    """The error for what is not in the cache while the hub may not be asked."""
+    """The error for files that are not in the cache while HF_HUB_OFFLINE is set."""
     from huggingface_hub import constants
 
     return FileNotFoundError(
@@ -73,13 +73,9 @@ def make_offline_error(received):
     )
 
 
-def refuse_weightless(received):
-    """Refuses a model on the hub that has no weights which are opened here.
-
-    Raises:
-        FileNotFoundError: always.
-    """
-    raise FileNotFoundError(
+def make_no_weights_error(received):
+    """The error for a model on the hub that has no safetensors."""
+    return FileNotFoundError(
         "`source` must have its weights as safetensors; pickled ones are never opened, since "
         f"they can run any code. Received: {received}. Pass a `revision` that has them, often "
         "'refs/pr/1', or save it again with transformers."

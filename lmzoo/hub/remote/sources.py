@@ -1,4 +1,4 @@
-"""From what a caller names to a folder on this machine, downloaded first where it must be."""
+"""Resolving a source, a folder or a model on the hub, to a local folder."""
 
 import contextlib
 import difflib
@@ -7,11 +7,15 @@ import pathlib
 import re
 
 from lmzoo import __version__
-from lmzoo.hub.files import cards
+from lmzoo.hub.files.folders import FILES
 from lmzoo.hub.files.shards import INDEX, WEIGHTS, find_files, read_weight_map
 from lmzoo.hub.published import ENTRIES
-from lmzoo.hub.remote.errors import make_offline_error, refuse_weightless, tell_errors
-from lmzoo.hub.remote.headers import fetch_start
+from lmzoo.hub.remote.errors import (
+    make_no_weights_error,
+    make_offline_error,
+    translate_errors,
+)
+from lmzoo.hub.remote.headers import fetch_first_bytes
 
 __all__ = ["find_folder", "find_name"]
 
@@ -19,41 +23,31 @@ _SCHEME = "hf://"
 _LONGEST_NAME, _LONGEST_REVISION = 96, 200
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
 _NAME = re.compile(f"{_PART}/{_PART}")
-# A branch, a tag, a commit or "refs/pr/1": it becomes a part of a path in the cache.
+# A branch, a tag, a commit or "refs/pr/1". It becomes a part of a path in the cache.
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
-# Everything that is read here but the weights, which come by their names, and no pickle. A pattern
-# that has no star stays at the top level.
-_FILES = (
-    *("config.json", "generation_config.json", *cards.FILES, INDEX),
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "vocab.txt"),
-    *("spiece.model", "tokenizer.model"),
-    *("modules.json", "1_Pooling/config.json"),
-    *("sentence_bert_config.json", "config_sentence_transformers.json"),
-)
 
 
 def find_folder(source, revision=None, weights=True):
-    """The folder of a model: a folder is itself, everything else is downloaded once.
+    """Returns the local folder of a model, and downloads it first if it is on the hub.
 
-    A folder that has the name of a published model wins over that model. What is on the hub goes
-    through huggingface_hub, which keeps it in the cache below `HF_HOME`, asks the hub only for what
-    has changed, takes what is in the cache where the hub is not reached, shows a bar on a terminal,
-    and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files that lmzoo reads are
-    fetched, never pickled weights.
+    A folder that has the name of a published model takes precedence over that model. Models on the
+    hub are downloaded by huggingface_hub into its cache below `HF_HOME`. It downloads only what has
+    changed, falls back to the cache when the hub cannot be reached, shows a progress bar on a
+    terminal, and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files that lmzoo reads
+    are downloaded, never pickled weights.
 
     Args:
         source: str or path. A folder, "hf://org/name", or one of `lmzoo.zoo.names()`.
         revision: str or None. A branch, a tag or a commit of a model on the hub; None for its
             newest state. A commit never changes.
-        weights: bool. If False, weights that are not in the cache stay on the hub.
+        weights: bool. If False, weights that are not in the cache are not downloaded.
     Returns:
         pathlib.Path; for a model on the hub its last part is the commit.
     Raises:
-        FileNotFoundError: if there is no such folder, model, revision or file, or none of them in
-            the cache while offline, or if the model has no config.json or no safetensors.
+        FileNotFoundError: if the folder, model, revision or file does not exist, or is not in the
+            cache while offline, or if the model has no config.json or no safetensors.
         PermissionError: if the model's terms have not been accepted.
-        ConnectionError: if the hub is not reached, or a file does not come whole.
+        ConnectionError: if the hub cannot be reached or a download is incomplete.
         ValueError: if a name is malformed, `revision` is given for a folder, or an index of shards
             is broken.
         ImportError: if huggingface_hub is not installed.
@@ -79,7 +73,7 @@ def find_folder(source, revision=None, weights=True):
 
 
 def find_name(source):
-    """The "org/name" of a model on the hub, or None for a folder.
+    """Returns the "org/name" of a model on the hub, or None for a folder.
 
     Args:
         source: str or path, as for `find_folder`.
@@ -124,13 +118,13 @@ def _download(name, source, revision, weights):
             f"Received: {received}. Install it with: pip install 'lmzoo[hub]'."
         ) from error
     fetch = functools.partial(_fetch, snapshot_download, name)
-    folder = fetch(revision, _FILES, received)
+    folder = fetch(revision, (*FILES, INDEX), received)
     received = f"{received}, at {folder.name}"
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"`source` must have a config.json. Received: {received}.")
     if not weights or find_files(folder):
         return folder
-    # By the commit, so that all is of one state. One file goes before shards, as it does for all.
+    # By the commit, so that all files belong to one state. One file takes precedence over shards.
     fetch(folder.name, (WEIGHTS,), received)
     if not find_files(folder) and (folder / INDEX).is_file():
         fetch(folder.name, sorted(set(read_weight_map(folder / INDEX).values())), received)
@@ -140,12 +134,12 @@ def _download(name, source, revision, weights):
 
 
 def _fetch(snapshot_download, name, revision, patterns, received):
-    """The folder of a model's state in the cache, with the files of these names."""
-    with tell_errors(received):
+    """Downloads the files that match the patterns; returns the folder of the snapshot."""
+    with translate_errors(received):
         folder = snapshot_download(
             name,
             revision=revision,
-            # The library warns where nothing fits, and this one always does.
+            # The library warns if no file matches, and this one always does.
             allow_patterns=["config.json", *patterns],
             library_name="lmzoo",
             library_version=__version__,
@@ -155,12 +149,12 @@ def _fetch(snapshot_download, name, revision, patterns, received):
 
 
 def _make_bar_class():
-    """The library's own bar, which it would also write into a file of logs."""
+    """The library's progress bar, shown on a terminal only: it would be written into logs too."""
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
         def __init__(self, *args, **options):
-            # None is tqdm's word for "unless on a terminal".
+            # For tqdm None means: disabled unless on a terminal.
             options["disable"] = options.get("disable") or None
             super().__init__(*args, **options)
 
@@ -168,17 +162,17 @@ def _make_bar_class():
 
 
 def _refuse_missing(name, folder, received):
-    """Says why there are no weights: they are out of reach, or there are none to be had."""
+    """Raises the error that says why there are no weights: offline, unreachable, or none exist."""
     import huggingface_hub
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise make_offline_error(received)
-    # The library takes what is in the cache where the hub is not reached; this tells it.
-    with contextlib.suppress(FileNotFoundError), tell_errors(received):
-        fetch_start(name, folder.name, WEIGHTS)
+    # The library silently falls back to the cache if the hub is unreachable; this request is not.
+    with contextlib.suppress(FileNotFoundError), translate_errors(received):
+        fetch_first_bytes(name, folder.name, WEIGHTS)
     if (folder / INDEX).is_file():
         raise FileNotFoundError(
             f"`source` must have the files that its {INDEX} names. Received: {received}. Try "
             "again, or pass another `revision`."
         )
-    refuse_weightless(received)
+    raise make_no_weights_error(received)

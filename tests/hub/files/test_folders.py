@@ -101,12 +101,12 @@ def make_socket(path):
     [
         (lambda path: path.symlink_to("../secret.json"), "leads to '.*secret.json'"),
         (lambda path: path.symlink_to(path.parent.parent / "secret.json"), "leads to '.*secret"),
-        (lambda path: path.symlink_to("/dev/zero"), "is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
         (lambda path: path.symlink_to("absent"), "is a link to nothing"),
         (lambda path: path.symlink_to(path.name), "cannot be followed"),
-        (lambda path: path.mkdir(), "is no regular file"),
-        (lambda path: os.mkfifo(path), "is no regular file"),
-        (make_socket, "is no regular file"),
+        (lambda path: path.mkdir(), "is not a regular file"),
+        (lambda path: os.mkfifo(path), "is not a regular file"),
+        (make_socket, "is not a regular file"),
     ],
     ids=["climbing", "absolute", "device", "dangling", "loop", "folder", "pipe", "socket"],
 )

@@ -1,16 +1,16 @@
-"""The licence line of cards as people write them."""
+"""The license of model cards as people write them, and the files that go with a model."""
 
 import json
 
 import pytest
 
-from lmzoo.hub.files.cards import copy_texts, read_licence
+from lmzoo.hub.files.model_card import copy_documents, read_license
 
 TEMPLATE = "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}é"
 
 
 @pytest.mark.parametrize(
-    "card, licence",
+    "card, license_name",
     [
         ("---\nlicense: mit\n---\n# A model\n", "mit"),
         ("---\r\nlicense: apache-2.0\r\n---\r\n", "apache-2.0"),
@@ -33,18 +33,18 @@ TEMPLATE = "{% for message in messages %}<|{{ message.role }}|>{{ message.conten
         (f"---\n{'a: b' * 40_000}\nlicense: mit\n---\n", None),
     ],
 )
-def test_the_licence_is_what_the_header_says(tmp_path, card, licence):
+def test_the_license_is_what_the_metadata_says(tmp_path, card, license_name):
     (tmp_path / "README.md").write_bytes(card.encode())
-    assert read_licence(tmp_path) == licence
+    assert read_license(tmp_path) == license_name
 
 
 def test_without_a_readable_card_there_is_none(tmp_path):
-    assert read_licence(tmp_path) is None
+    assert read_license(tmp_path) is None
     (tmp_path / "README.md").write_bytes(b"\xff\xfe---\n")
-    assert read_licence(tmp_path) is None
+    assert read_license(tmp_path) is None
     (tmp_path / "README.md").unlink()
     (tmp_path / "README.md").mkdir()
-    assert read_licence(tmp_path) is None
+    assert read_license(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_a_chat_template_of_an_older_folder_gets_a_file_of_its_own(tmp_path, fie
     old.mkdir()
     new.mkdir()
     (old / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
-    copy_texts(old, new)
+    copy_documents(old, new)
     assert (new / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE
     # One that has a file already is the one that transformers takes.
     (old / "chat_template.jinja").write_text("newer")
-    copy_texts(old, new)
+    copy_documents(old, new)
     assert (new / "chat_template.jinja").read_text() == "newer"
 
 
 @pytest.mark.parametrize("field", [None, 3, [], [{"name": "rag", "template": "x"}], {"a": "b"}])
 def test_without_a_default_chat_template_no_file_is_written(tmp_path, field):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
-    copy_texts(tmp_path, tmp_path)
+    copy_documents(tmp_path, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tokenizer_config.json"]

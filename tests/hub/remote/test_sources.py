@@ -37,7 +37,7 @@ FILES = {
     "tf_model.h5": b"x",
 }
 FETCHED = {"config.json", "model.safetensors", "tokenizer.json", "README.md", "LICENSE"}
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_without_the_library_the_remedy_is_told(monkeypatch):
 
 CODE = """
 import json, sys
-from lmzoo.hub.sources import find_folder
+from lmzoo.hub.remote.sources import find_folder
 print(json.dumps([str(find_folder(sys.argv[1])), sorted(sys.modules)]))
 """
 

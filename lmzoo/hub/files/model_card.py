@@ -1,79 +1,78 @@
-"""What goes with a model as text: its card, which anybody may have written, licence, template."""
+"""The model card, license and chat template of a model's folder: read as text, never run."""
 
 import re
 import shutil
 
 from lmzoo.json_files import read_json, write_text
 
-__all__ = ["FILES", "copy_texts", "read_licence"]
+__all__ = ["FILES", "copy_documents", "read_license"]
 
 _TEMPLATE = "chat_template.jinja"
 FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt", _TEMPLATE)
-_LARGEST_FILE = 16 << 20
-# The header stands at the top. That of the largest published cards is some kilobytes.
-_LONGEST_HEADER = 64 << 10
-_LONGEST_LICENCE = 100
+_MAX_BYTES = 16 << 20
+# The metadata stands at the top. That of the largest published cards is some kilobytes.
+_MAX_METADATA_BYTES = 64 << 10
+_MAX_LICENSE_LENGTH = 100
 _LINE = re.compile(r"(license|license_name):[ \t]*(.*)")
 
 
-def read_licence(folder):
-    """What the card says of the licence.
+def read_license(folder):
+    """Reads the license from the metadata of a model card, README.md.
 
-    The header between two lines of three dashes is YAML, of which this reads the one line it needs:
-    `license: mit`, or a list of names on that line or below it. Where it says "other", the name
-    that the card has for it is added.
+    The metadata is YAML between two lines of three dashes. Only the field `license` is read, a name
+    or a list of names, and `license_name` where the license is "other".
 
     Args:
         folder: pathlib.Path. A model's folder.
     Returns:
-        str, or None where there is no card or it does not say.
+        str of at most 100 printable characters, or None if there is no card or no license in it.
     """
     path = folder / "README.md"
     if not path.is_file():
         return None
     with open(path, "rb") as file:
-        text = file.read(_LONGEST_HEADER).decode("utf-8", "replace")
+        text = file.read(_MAX_METADATA_BYTES).decode("utf-8", "replace")
     lines = text.lstrip("\ufeff").splitlines()
     if not lines or lines[0].rstrip() != "---":
         return None
-    header = []
+    metadata = []
     for line in lines[1:]:
         if line.rstrip() == "---":
             break
-        header.append(line)
+        metadata.append(line)
     else:
         return None
     found = {}
-    for index, line in enumerate(header):
+    for index, line in enumerate(metadata):
         match = _LINE.fullmatch(line.rstrip())
         if match and match[1] not in found:
-            found[match[1]] = _read_names(match[2], header[index + 1 :])
+            found[match[1]] = _read_names(match[2], metadata[index + 1 :])
     names = found.get("license", [])
     if names == ["other"]:
         names = [*names, *found.get("license_name", [])]
-    return ", ".join(names)[:_LONGEST_LICENCE] or None
+    return ", ".join(names)[:_MAX_LICENSE_LENGTH] or None
 
 
-def copy_texts(folder, new):
-    """Copies card and licence, unchanged, as most licences ask for, and the chat template.
+def copy_documents(folder, new):
+    """Copies the model card, the license and the chat template unchanged.
 
-    A template that stands in tokenizer_config.json, as in older folders, gets a file of its own,
-    where transformers looks for it. Nothing here runs one.
+    A chat template in tokenizer_config.json, as in older folders, gets a file of its own, where
+    transformers looks for it. No template is run.
 
     Args:
         folder: pathlib.Path. A model's folder, whose files have been checked.
         new: pathlib.Path. The folder to copy into.
     Raises:
-        ValueError: if one is larger than any card, or tokenizer_config.json is broken.
+        ValueError: if one has more than 16 MiB, or tokenizer_config.json is broken.
     """
     for name in FILES:
         path = folder / name
         if not path.is_file():
             continue
         size = path.stat().st_size
-        if size > _LARGEST_FILE:
+        if size > _MAX_BYTES:
             raise ValueError(
-                f"{name} must have at most {_LARGEST_FILE} bytes. Received: {str(path)!r}, which "
+                f"{name} must have at most {_MAX_BYTES} bytes. Received: {str(path)!r}, which "
                 f"has {size}."
             )
         shutil.copyfile(path, new / name)
@@ -87,7 +86,7 @@ def copy_texts(folder, new):
 
 
 def _read_names(value, following):
-    """The names on a line and, where it has none, in the list below it."""
+    """The names after a field, or in the YAML list on the lines that follow."""
     value = value.split(" #")[0].strip()
     if value.startswith("[") and value.endswith("]"):
         items = value[1:-1].split(",")
