@@ -1,6 +1,7 @@
-"""What all tokenizers have in common: names of tokens, checked arguments, tables made late."""
+"""The base class of all tokenizers: roles of tokens, files, and text to ids and back."""
 
 import functools
+import pathlib
 import threading
 
 import tensorflow as tf
@@ -9,24 +10,55 @@ from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
 __all__ = ["Tokenizer", "read_text"]
 
-# Threads that share a tokenizer must not each make tables: those of the loser would vanish under
-# the graph that it is tracing. (As an attribute the lock would forbid copies.)
+# Threads that share a tokenizer must not build its tables twice: those of the second thread would
+# be freed under the graph that it is tracing. (As an attribute the lock would forbid copies.)
 _BUILDING = threading.RLock()
+# What transformers and KerasHub call things, and what to say here.
+_OTHER_NAMES = {
+    "encode": "`tokenize(text)`, which adds no special tokens",
+    "encode_plus": "`tokenize(text)`, which adds no special tokens",
+    "batch_encode_plus": "`tokenize(texts)`, which adds no special tokens",
+    "decode": "`detokenize(token_ids, skip_special=True)`",
+    "batch_decode": "`detokenize(token_ids, skip_special=True)`",
+    "convert_tokens_to_ids": "`token_to_id(token)`",
+    "convert_ids_to_tokens": "`id_to_token(token_id)`",
+    "get_vocab": "`token_to_id(token)` and `vocabulary_size`",
+    "get_vocabulary": "`id_to_token(token_id)` and `vocabulary_size`",
+    "vocab_size": "`vocabulary_size`",
+    "all_special_tokens": "`special_tokens`",
+    "save_pretrained": "`save(folder)`",
+    "save_to_preset": "`save(folder)`",
+    "train_new_from_iterator": "`train(texts, vocabulary_size)`",
+    "add_tokens": "the argument `special_tokens` of the class or of `train`",
+    "add_special_tokens": "the argument `special_tokens` of the class or of `train`",
+    **{
+        f"{theirs}_token{suffix}": f"`{ours}_token{suffix}`"
+        for theirs, ours in {
+            **{"bos": "start", "cls": "start", "eos": "end", "sep": "end", "unk": "unknown"}
+        }.items()
+        for suffix in ("", "_id")
+    },
+}
 
 
 class Tokenizer(tf.Module):
-    """Has a vocabulary; a subclass says how text becomes ids, and ids text.
+    """Turns text into token ids and back, inside or outside of a graph.
 
-    A subclass gives `_make_encoder` and `_make_decoder`. The encoder has `encode(text)` and
-    `encode_with_special(text)`, from string (B,) to ragged int32 (B, None), and
-    `encode_with_offsets(text)`, to three of them.
+    A subclass gives `_make_encoder`, `_make_decoder`, `_read_files` and `_write_files`. The encoder
+    has `encode(text)` and `encode_with_special(text)`, from string (B,) to ragged int32 (B, None),
+    and `encode_with_offsets(text)`, to three of them. The decoder has `join(ids, skip_special)`.
 
     Args:
         name: str. The name of the module.
         vocabulary: an object with `tokens` (tuple of str, by id), `ids` (dict of str to int) and
             `special_tokens` (tuple of str).
+        roles: dict of str to str or None. The special token of each role, such as `end_token`; it
+            becomes an attribute of that name.
     """
 
+    # The role that stands in for another one to which no token is given.
+    _fallback_roles = {}
+    unknown_token = start_token = end_token = pad_token = mask_token = None
     # The special tokens that take the white space before them.
     _lstrip = ()
     # Whether a prompt that is to be continued begins with the start token.
@@ -34,12 +66,106 @@ class Tokenizer(tf.Module):
     # Whether the post-processor in its files adds the start and the end token to a text.
     add_bos_and_eos = False
 
-    def __init__(self, name, vocabulary):
+    def __init__(self, name, vocabulary, roles):
         super().__init__(name=name)
         self._vocabulary = vocabulary
         self._lazy_encoder = None
         self._lazy_decoder = None
         self._finders = {}
+        for role, token in roles.items():
+            setattr(self, role, self._check_special(role, token))
+
+    @classmethod
+    def load(cls, folder):
+        """Opens a folder in Hugging Face's layout.
+
+        Args:
+            folder: str or path. It holds `tokenizer.json`, or the files of the vocabulary.
+        Returns:
+            A tokenizer of this class.
+        Raises:
+            FileNotFoundError: if these files are not there.
+            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+        """
+        folder = pathlib.Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"`folder` must be a folder of this machine. Received: {str(folder)!r:.200}. "
+                "`lmzoo.load('hf://org/name')` downloads a model with its tokenizer."
+            )
+        arguments = cls._read_files(folder)
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
+                f"where this does not hold: {error}"
+            ) from error
+
+    @classmethod
+    def from_pretrained(cls, folder):
+        """Another name of `load`, which transformers uses."""
+        return cls.load(folder)
+
+    @classmethod
+    def from_preset(cls, folder):
+        """Another name of `load`, which KerasHub uses."""
+        return cls.load(folder)
+
+    def save(self, folder):
+        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
+
+        Args:
+            folder: str or path. Made if it is not there.
+        """
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_files(folder)
+
+    def __getattr__(self, name):
+        # Called for names that do not exist.
+        if name in _OTHER_NAMES:
+            raise AttributeError(
+                f"{type(self).__name__} has no `{name}`. Use {_OTHER_NAMES[name]}."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __len__(self):
+        """int. As `vocabulary_size`."""
+        return self.vocabulary_size
+
+    @property
+    def unknown_token_id(self):
+        """int or None. Stands for what the vocabulary cannot express."""
+        return self._get_role_id("unknown_token")
+
+    @property
+    def start_token_id(self):
+        """int or None. Stands before a text."""
+        return self._get_role_id("start_token")
+
+    @property
+    def end_token_id(self):
+        """int or None. Stands behind a text."""
+        return self._get_role_id("end_token")
+
+    @property
+    def pad_token_id(self):
+        """int or None. Fills rows up to one length."""
+        return self._get_role_id("pad_token")
+
+    @property
+    def mask_token_id(self):
+        """int or None. Stands where a masked language model has to predict."""
+        return self._get_role_id("mask_token")
+
+    def _get_role_id(self, role):
+        while role is not None:
+            token = getattr(self, role)
+            if token is not None:
+                return self._vocabulary.ids[token]
+            role = self._fallback_roles.get(role)
+        return None
 
     @property
     def vocabulary_size(self):
@@ -85,12 +211,12 @@ class Tokenizer(tf.Module):
         return self._vocabulary.tokens[token_id]
 
     def tokenize(self, text, allow_special=False):
-        """Turns text into ids; nothing is put before or behind it.
+        """Turns text into token ids, without special tokens before or behind it.
 
         Args:
             text: str, list of str, or string tensor () or (B,).
-            allow_special: bool or list of str. If True, special tokens written in the text become
-                theirs; of a list these alone do.
+            allow_special: bool or list of str. If True, special tokens written in the text are
+                read as such; of a list, these alone. By default text is only text.
         Returns:
             tf.RaggedTensor int32 (B, None), or tf.Tensor int32 (None,) for one text.
         Raises:
@@ -113,13 +239,40 @@ class Tokenizer(tf.Module):
             encode = functools.partial(finder.encode, encode=encode)
         return encode(text) if text.shape.rank else encode(text[None]).values
 
-    __call__ = tokenize
+    def __call__(self, text, allow_special=False, **unknown):
+        """As `tokenize`."""
+        if unknown:
+            raise TypeError(
+                "A tokenizer takes `text` and `allow_special`. Received: "
+                f"{', '.join(sorted(unknown))!s:.200}. It returns a tf.RaggedTensor: "
+                "`.to_tensor(tokenizer.pad_token_id)` pads it."
+            )
+        return self.tokenize(text, allow_special)
+
+    def tokenize_with_offsets(self, text):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str, list of str, or string tensor () or (B,).
+        Returns:
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
+            (None,) for one text. A token stands for the characters (code points) of its text from
+            `start` to before `end`, without the white space at its own ends. Where a character
+            has several tokens, these have the same bounds; those of a SentencePieceTokenizer have
+            `start == end`, but for the last one.
+        Raises:
+            As `tokenize`.
+        """
+        text = read_text(text)
+        if text.shape.rank:
+            return self._encoder.encode_with_offsets(text)
+        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
     def tokenize_prompts(self, text, allow_special=False):
-        """Turns texts that are to be continued into ids.
+        """Turns prompts of a causal language model into token ids.
 
-        A start token stands before each where `add_start_token` is True, and is all there is where
-        a text has no ids of its own, as there must be something to continue.
+        Where `add_start_token` is True, each begins with the start token. An empty prompt is the
+        start token alone, as there must be something to continue.
 
         Args:
             text: list of str, or string tensor (B,).
@@ -137,39 +290,32 @@ class Tokenizer(tf.Module):
         return tf.concat([tf.RaggedTensor.from_row_lengths(start, begins), ids], axis=1)
 
     def tokenize_continuation(self, text):
-        """Turns texts into ids where each stands directly behind other text, in the same word.
+        """Turns texts into ids where each continues a word of other text, without a space between.
 
-        Not for a graph: what it needs is made for the call alone.
+        It cannot be used in a graph, as it builds tables at each call.
 
         Args:
             text: list of str, or string tensor (B,).
         Returns:
-            tf.RaggedTensor int32 (B, None). Those of `tokenize` but for a space that it puts
-            before a text.
+            tf.RaggedTensor int32 (B, None). As `tokenize`, but without the space that some
+            tokenizers put before a text.
         Raises:
             As `tokenize`.
         """
         return self.tokenize(text)
 
     def detokenize_continuation(self, ids):
-        """Turns ids into text that stands behind other text.
+        """Turns ids into text that continues other text.
 
         Args:
             ids: as for `detokenize`.
         Returns:
             string (B,), or () for one row of ids, without special tokens. A space that is a part of
-            the first token stays.
+            the first token is kept.
         Raises:
             As `detokenize`.
         """
         return self.detokenize(ids)
-
-    def _encode_with_offsets(self, text):
-        """Encodes what `tokenize` takes: ids, starts and ends, int32 (B, None) or (None,)."""
-        text = read_text(text)
-        if text.shape.rank:
-            return self._encoder.encode_with_offsets(text)
-        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
 
     def _join(self, ids, skip_special, **options):
         """Decodes what `detokenize` takes: string (B,), or () for one row of ids."""
@@ -187,7 +333,7 @@ class Tokenizer(tf.Module):
 
     @property
     def _encoder(self):
-        # Made at first use, outside of the graph that may be under construction then.
+        # Built at first use, outside of the graph that may be under construction then.
         if self._lazy_encoder is None:
             with _BUILDING, tf.init_scope():
                 if self._lazy_encoder is None:
@@ -203,7 +349,7 @@ class Tokenizer(tf.Module):
         return self._lazy_decoder
 
     def _get_finder(self, tokens):
-        """What finds some of the special tokens in text."""
+        """The SpecialTokenFinder for some of the special tokens."""
         for token in tokens:
             self._check_special("allow_special", token)
         # TensorFlow saves dicts with string keys alone; a token may hold spaces.
@@ -249,7 +395,7 @@ class Tokenizer(tf.Module):
 
 
 def read_text(text):
-    """Text as a string tensor, () or (B,), as `Tokenizer.tokenize` takes it."""
+    """Gives a text or a list of texts as a string tensor, () or (B,)."""
     text = tf.convert_to_tensor(text) if _is_filled(text) else tf.zeros([0], tf.string)
     if text.dtype != tf.string:
         raise TypeError(f"`text` must hold strings. Received: dtype={text.dtype.name}.")

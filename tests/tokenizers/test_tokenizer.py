@@ -39,3 +39,48 @@ def test_what_is_allowed_is_a_bool_or_a_list(tokenizer, allowed):
 def test_what_is_not_special_is_not_allowed(tokenizer):
     with pytest.raises(ValueError, match="`allow_special` must be among.*Received: 'a'"):
         tokenizer.tokenize("a", allow_special=["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("encode", "tokenize"),
+        ("decode", "detokenize"),
+        ("convert_tokens_to_ids", "token_to_id"),
+        ("vocab_size", "vocabulary_size"),
+        ("eos_token_id", "end_token_id"),
+        ("bos_token", "start_token"),
+        ("save_pretrained", "save"),
+    ],
+)
+def test_a_name_of_another_library_is_answered_with_the_one_here(tokenizer, name, wanted):
+    with pytest.raises(AttributeError, match=f"has no `{name}`. Use `{wanted}"):
+        getattr(tokenizer, name)
+    assert hasattr(tokenizer, wanted) and not hasattr(tokenizer, name)
+
+
+def test_an_unknown_attribute_is_an_attribute_error(tokenizer):
+    with pytest.raises(AttributeError, match="'WordPieceTokenizer' object has no attribute 'word'"):
+        _ = tokenizer.word
+
+
+def test_padding_and_other_options_of_a_call_are_refused_in_words(tokenizer):
+    with pytest.raises(TypeError, match="Received: padding, return_tensors.*to_tensor"):
+        tokenizer(["a"], padding=True, return_tensors="tf")
+    assert tokenizer("a b", allow_special=True).numpy().tolist() == [8, 9]
+
+
+def test_the_length_is_that_of_the_vocabulary(tokenizer):
+    assert len(tokenizer) == tokenizer.vocabulary_size == 14
+
+
+@pytest.mark.parametrize("name", ["from_pretrained", "from_preset"])
+def test_other_names_of_load_load(tokenizer, tmp_path, name):
+    tokenizer.save(tmp_path / "a")
+    again = getattr(WordPieceTokenizer, name)(tmp_path / "a")
+    assert again.tokenize("a [b").numpy().tolist() == [8, 10, 9]
+
+
+def test_a_name_that_is_no_folder_is_refused_with_the_way_out():
+    with pytest.raises(FileNotFoundError, match="Received: 'google/bert'.*lmzoo.load"):
+        WordPieceTokenizer.from_pretrained("google/bert")

@@ -59,6 +59,7 @@ class BytePairTokenizer(Tokenizer):
     al. 2019, "Language models are unsupervised multitask learners", section 2.2, for bytes.
     """
 
+    _fallback_roles = {"start_token": "end_token", "pad_token": "end_token"}
     # RoBERTa puts two of its end tokens between the texts of a pair.
     num_separators = 2
 
@@ -80,11 +81,9 @@ class BytePairTokenizer(Tokenizer):
         add_bos_and_eos=False,
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
-        super().__init__("byte_pair_tokenizer", vocabulary)
-        self.end_token = self._check_special("end_token", end_token)
-        self.start_token = self._check_special("start_token", start_token)
-        self.pad_token = self._check_special("pad_token", pad_token)
-        self.mask_token = self._check_special("mask_token", mask_token)
+        roles = {"end_token": end_token, "start_token": start_token}
+        roles |= {"pad_token": pad_token, "mask_token": mask_token}
+        super().__init__("byte_pair_tokenizer", vocabulary, roles)
         self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
@@ -125,53 +124,11 @@ class BytePairTokenizer(Tokenizer):
         return cls(*learned, special_tokens, special_tokens[0] if special_tokens else None)
 
     @classmethod
-    def load(cls, folder):
-        """Opens a folder in Hugging Face layout.
+    def _read_files(cls, folder):
+        return read_files(folder)
 
-        Args:
-            folder: str or path. It holds `tokenizer.json`, or `vocab.json` and `merges.txt`.
-        Returns:
-            BytePairTokenizer.
-        Raises:
-            FileNotFoundError: if these files are not there.
-            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
-        """
-        arguments = read_files(folder)
-        try:
-            return cls(**arguments)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
-                f"where this does not hold: {error}"
-            ) from error
-
-    def save(self, folder):
-        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
-
-        Args:
-            folder: str or path. Made if it is not there.
-        """
+    def _write_files(self, folder):
         write_files(folder, self, self._vocabulary, self._lstrip)
-
-    @property
-    def end_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.end_token)
-
-    @property
-    def start_token_id(self):
-        """int or None. The id of `end_token` if there is no `start_token`."""
-        return self._vocabulary.ids.get(self.start_token, self.end_token_id)
-
-    @property
-    def pad_token_id(self):
-        """int or None. The id of `end_token` if there is no `pad_token`."""
-        return self._vocabulary.ids.get(self.pad_token, self.end_token_id)
-
-    @property
-    def mask_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.mask_token)
 
     @property
     def continues_word(self):
@@ -182,21 +139,6 @@ class BytePairTokenizer(Tokenizer):
         """
         pieces = self._vocabulary.pieces
         return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
-
-    def tokenize_with_offsets(self, text):
-        """Turns text into ids and says which characters each of them stands for.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
-            (None,) for one text. A token stands for the characters (code points) of its text from
-            `start` to before `end`, without the spaces at its own ends, as in Hugging Face's
-            RoBERTa; tokens of bytes of one character have the same bounds.
-        Raises:
-            As `tokenize`.
-        """
-        return self._encode_with_offsets(text)
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.

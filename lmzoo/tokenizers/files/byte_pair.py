@@ -1,7 +1,5 @@
 """A byte-level byte-pair tokenizer as Hugging Face files, both ways."""
 
-import pathlib
-
 from lmzoo.json_files import read_json, read_text, write_json, write_text
 from lmzoo.tokenizers.files.byte_pair_json import (
     make_byte_pair_form,
@@ -47,13 +45,11 @@ def write_files(folder, tokenizer, vocabulary, lstrip):
     These last two are left out where no class of transformers would read them as they are meant.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: pathlib.Path.
         tokenizer: BytePairTokenizer.
         vocabulary: BytePairVocabulary. Its own.
         lstrip: tuple of str. The special tokens that take the white space before them.
     """
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
     added = {
         ids[token]: describe_special(token, token in lstrip, token not in tokenizer.visible_tokens)
@@ -119,14 +115,13 @@ def read_files(folder):
     """Reads `tokenizer.json`, or `vocab.json` with `merges.txt`.
 
     Args:
-        folder: str or path.
+        folder: pathlib.Path.
     Returns:
         dict of the arguments of `BytePairTokenizer`.
     Raises:
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
-    folder = pathlib.Path(folder)
     named = read_named(folder)
     if (folder / "tokenizer.json").is_file():
         found = read_byte_pair_form(folder / "tokenizer.json", _KIND)

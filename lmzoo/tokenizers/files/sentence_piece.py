@@ -1,7 +1,5 @@
 """A SentencePiece tokenizer as Hugging Face files, both ways."""
 
-import pathlib
-
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
 from lmzoo.tokenizers.files.added_tokens import (
     add_control_pieces,
@@ -54,12 +52,10 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     The model is called `tokenizer.model` where it has Llama 2's form, else `spiece.model`.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: pathlib.Path.
         tokenizer: SentencePieceTokenizer.
         vocabulary: SentencePieceVocabulary. Its own.
     """
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     roles = _name_roles(tokenizer)
     named = {theirs: token for theirs, token in roles.items() if token is not None}
     # Sentinels of the model's own are no added tokens: they have a space before them there.
@@ -127,7 +123,7 @@ def read_sentence_piece_files(folder):
     """Reads `spiece.model`, or `tokenizer.model`, or `tokenizer.json` if there is neither.
 
     Args:
-        folder: str or path.
+        folder: pathlib.Path.
     Returns:
         dict of the arguments of `SentencePieceTokenizer`, and the tokens that the files add, as
         `list_added_tokens` gives them.
@@ -135,7 +131,6 @@ def read_sentence_piece_files(folder):
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
-    folder = pathlib.Path(folder)
     named, fast = read_named(folder), folder / "tokenizer.json"
     form = read_json(fast) if fast.is_file() else {}
     added = list_added_tokens(folder, named, form, _KIND)

@@ -1,7 +1,5 @@
 """A WordPiece tokenizer as Hugging Face files, both ways."""
 
-import pathlib
-
 from lmzoo.json_files import read_json, read_text, write_json, write_text
 from lmzoo.tokenizers.files.common import (
     FileCheck,
@@ -35,12 +33,10 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
     """Writes `tokenizer.json`, `vocab.txt` and the two small files beside them.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: pathlib.Path.
         tokenizer: WordPieceTokenizer.
         vocabulary: WordPieceVocabulary. Its own.
     """
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
     added = {
         ids[token]: describe_special(token)
@@ -114,14 +110,13 @@ def read_word_piece_files(folder):
     """Reads `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json` if that is there.
 
     Args:
-        folder: str or path.
+        folder: pathlib.Path.
     Returns:
         dict of the arguments of `WordPieceTokenizer`.
     Raises:
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
-    folder = pathlib.Path(folder)
     named = read_named(folder)
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
     check.expect("do_basic_tokenize", named.get("do_basic_tokenize"), (None, True))

@@ -69,8 +69,8 @@ class SentencePieceTokenizer(Tokenizer):
     https://arxiv.org/abs/1910.10683, section 3.1.4, for sentinels.
     """
 
-    # Nothing in T5's vocabulary stands for a masked token: a sentinel stands for a whole span.
-    mask_token = mask_token_id = None
+    # T5's vocabulary has no token for one masked token: a sentinel stands for a whole span.
+    _fallback_roles = {"start_token": "pad_token", "pad_token": "end_token"}
 
     def __init__(
         self,
@@ -85,7 +85,8 @@ class SentencePieceTokenizer(Tokenizer):
         add_bos_and_eos=False,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
-        super().__init__("sentence_piece_tokenizer", vocabulary)
+        roles = {"end_token": end_token, "pad_token": pad_token, "start_token": start_token}
+        super().__init__("sentence_piece_tokenizer", vocabulary, roles)
         unknown = vocabulary.tokens[vocabulary.model.types.index(PieceType.UNKNOWN)]
         if unknown_token != unknown:
             raise ValueError(
@@ -93,9 +94,6 @@ class SentencePieceTokenizer(Tokenizer):
                 f"Received: {unknown_token!r:.80}."
             )
         self.unknown_token = unknown_token
-        self.end_token = self._check_special("end_token", end_token)
-        self.pad_token = self._check_special("pad_token", pad_token)
-        self.start_token = self._check_special("start_token", start_token)
         self.add_start_token = self._check_start(add_start_token)
         self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
 
@@ -157,64 +155,23 @@ class SentencePieceTokenizer(Tokenizer):
         return cls(model, num_sentinels)
 
     @classmethod
-    def load(cls, folder):
-        """Opens a folder in Hugging Face layout.
-
-        Args:
-            folder: str or path. It holds `spiece.model` or `tokenizer.model`, or `tokenizer.json`
-                of a unigram model or, as Llama 2's, of a BPE with pieces of bytes.
-        Returns:
-            SentencePieceTokenizer.
-        Raises:
-            FileNotFoundError: if neither is there.
-            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
-        """
+    def _read_files(cls, folder):
         arguments, added = read_sentence_piece_files(folder)
         try:
             tokenizer = cls(**arguments)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
-                f"where this does not hold: {error}"
-            ) from error
+        except (TypeError, ValueError):
+            # `load` builds it again and says what does not fit.
+            return arguments
         check_added_tokens(added, tokenizer._vocabulary)
-        return tokenizer
+        return arguments
 
-    def save(self, folder):
-        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
-
-        `tokenizer.json` is among them where it can say the same: for unigram models with T5's
-        treatment of spaces, without pieces of bytes; and for BPE models with Llama 2's.
-
-        Args:
-            folder: str or path. Made if it is not there.
-        """
+    def _write_files(self, folder):
         write_sentence_piece_files(folder, self, self._vocabulary)
 
     @property
     def num_separators(self):
         """int. How many end tokens stand between the texts of a pair: T5's one, XLM-R's two."""
         return 2 if self.add_bos_and_eos else 1
-
-    @property
-    def unknown_token_id(self):
-        """int."""
-        return self._vocabulary.ids[self.unknown_token]
-
-    @property
-    def start_token_id(self):
-        """int or None. The id of `pad_token` if there is no `start_token`."""
-        return self._vocabulary.ids.get(self.start_token, self.pad_token_id)
-
-    @property
-    def end_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.end_token)
-
-    @property
-    def pad_token_id(self):
-        """int or None. The id of `end_token` if there is no `pad_token`."""
-        return self._vocabulary.ids.get(self.pad_token, self.end_token_id)
 
     @property
     def sentinel_ids(self):
@@ -228,22 +185,6 @@ class SentencePieceTokenizer(Tokenizer):
         return np.array(
             [token[0] != "\u2581" and token not in special for token in self._vocabulary.tokens]
         )
-
-    def tokenize_with_offsets(self, text):
-        """Turns text into ids and says which characters each of them stands for.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
-            (None,) for one text. A token stands for the characters (code points) of its text from
-            `start` to before `end`, without the white space at its own ends. What stands for no
-            character of its own, as all but the last of several bytes or parts of one, has
-            `start == end`.
-        Raises:
-            As `tokenize`.
-        """
-        return self._encode_with_offsets(text)
 
     def tokenize_continuation(self, text):
         if not self._vocabulary.model.add_dummy_prefix:

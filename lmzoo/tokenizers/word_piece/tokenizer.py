@@ -76,7 +76,9 @@ class WordPieceTokenizer(Tokenizer):
         prefix="##",
     ):
         vocabulary = WordPieceVocabulary.build(vocabulary, special_tokens, prefix)
-        super().__init__("word_piece_tokenizer", vocabulary)
+        roles = {"unknown_token": unknown_token, "start_token": start_token}
+        roles |= {"end_token": end_token, "pad_token": pad_token, "mask_token": mask_token}
+        super().__init__("word_piece_tokenizer", vocabulary, roles)
         if unknown_token is None:
             raise ValueError("`unknown_token` must be a special token. Received: None.")
         if type(max_word_characters) is not int or not 0 < max_word_characters <= _MAX_CHARACTERS:
@@ -87,11 +89,6 @@ class WordPieceTokenizer(Tokenizer):
         self.lowercase = _check_bool("lowercase", lowercase)
         self.strip_accents = _check_bool("strip_accents", strip_accents, or_none=True)
         self.split_chinese = _check_bool("split_chinese", split_chinese)
-        self.unknown_token = self._check_special("unknown_token", unknown_token)
-        self.start_token = self._check_special("start_token", start_token)
-        self.end_token = self._check_special("end_token", end_token)
-        self.pad_token = self._check_special("pad_token", pad_token)
-        self.mask_token = self._check_special("mask_token", mask_token)
         self.max_word_characters = max_word_characters
         self.prefix = prefix
 
@@ -136,78 +133,17 @@ class WordPieceTokenizer(Tokenizer):
         return cls(vocabulary, lowercase, special_tokens=special_tokens, **roles)
 
     @classmethod
-    def load(cls, folder):
-        """Opens a folder in Hugging Face layout.
+    def _read_files(cls, folder):
+        return read_word_piece_files(folder)
 
-        Args:
-            folder: str or path. It holds `tokenizer.json` or `vocab.txt`.
-        Returns:
-            WordPieceTokenizer.
-        Raises:
-            FileNotFoundError: if neither is there.
-            ValueError: if a file is too large, broken, or describes another kind of tokenizer.
-        """
-        arguments = read_word_piece_files(folder)
-        try:
-            return cls(**arguments)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
-                f"where this does not hold: {error}"
-            ) from error
-
-    def save(self, folder):
-        """Writes the tokenizer as Hugging Face files; a second save writes the same bytes.
-
-        Args:
-            folder: str or path. Made if it is not there.
-        """
+    def _write_files(self, folder):
         write_word_piece_files(folder, self, self._vocabulary)
-
-    @property
-    def unknown_token_id(self):
-        """int."""
-        return self._vocabulary.ids[self.unknown_token]
-
-    @property
-    def start_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.start_token)
-
-    @property
-    def end_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.end_token)
-
-    @property
-    def pad_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.pad_token)
-
-    @property
-    def mask_token_id(self):
-        """int or None."""
-        return self._vocabulary.ids.get(self.mask_token)
 
     @property
     def continues_word(self):
         """np.ndarray bool (V,). The ids that go on with a word that began before them."""
         further = set(self._vocabulary.further_pieces.values())
         return np.array([index in further for index in range(self.vocabulary_size)])
-
-    def tokenize_with_offsets(self, text):
-        """Turns text into ids and says which characters each of them stands for.
-
-        Args:
-            text: str, list of str, or string tensor () or (B,).
-        Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
-            (None,) for one text. A token stands for the characters (code points) of its text from
-            `start` to before `end`; two pieces of one character have the same bounds.
-        Raises:
-            As `tokenize`.
-        """
-        return self._encode_with_offsets(text)
 
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text: pieces glued together, words separated by spaces.
