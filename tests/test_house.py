@@ -399,7 +399,10 @@ BANNED_IDENTIFIERS = {
     # generation
     "text_pieces": "streaming",
     # tasks
-    "label_answers": "label_predictions",
+    "label_answers": "choose_labels",
+    "CutReport": "TruncationReport",
+    "word_places": "word_positions",
+    "widen_numbers": "ints_to_floats",
 }
 
 

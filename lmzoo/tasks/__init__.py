@@ -2,9 +2,7 @@
 
 from lmzoo.tasks.causal_lm import CausalLM
 from lmzoo.tasks.embedding_index import EmbeddingIndex
-from lmzoo.tasks.losses.answer import AnswerLoss
-from lmzoo.tasks.losses.similarity import SimilarityLoss
-from lmzoo.tasks.losses.token import TokenCrossentropy
+from lmzoo.tasks.losses import AnswerLoss, SimilarityLoss, TokenCrossentropy
 from lmzoo.tasks.masked_lm import MaskedLM
 from lmzoo.tasks.question_answerer import QuestionAnswerer
 from lmzoo.tasks.seq2seq_lm import Seq2SeqLM

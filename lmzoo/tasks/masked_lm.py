@@ -93,13 +93,13 @@ class MaskedLM(TextInput, Task):
     def _make_metrics(self):
         return [Accuracy()]
 
-    def columns_of(self, x, y=None, sample_weight=None):
+    def to_columns(self, x, y=None, sample_weight=None):
         if y is not None:
             raise ValueError(
                 "`y` must be None: the words that are hidden are the labels. Received: a "
                 f"{type(y).__name__}. A pair of texts goes in as `(texts, pairs)`."
             )
-        return super().columns_of(x, y, sample_weight)
+        return super().to_columns(x, y, sample_weight)
 
     def encode(self, columns, seed):
         inputs, is_truncated = self.encode_inputs(columns)

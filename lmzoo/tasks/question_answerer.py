@@ -14,12 +14,11 @@ from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
 from lmzoo.tasks.discriminative.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.discriminative.answer_search import AnswerSearch
-from lmzoo.tasks.discriminative.text_arguments import is_raw, name_columns, widen_numbers
-from lmzoo.tasks.discriminative.text_batches import run_in_batches
-from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.inference import run_in_batches
+from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, is_raw, name_columns
+from lmzoo.tasks.discriminative.text_batches import TruncationReport, check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
-from lmzoo.tasks.discriminative.truncation import CutReport
-from lmzoo.tasks.losses.answer import AnswerLoss
+from lmzoo.tasks.losses import AnswerLoss
 from lmzoo.tasks.task import Task
 
 __all__ = ["QuestionAnswerer"]
@@ -134,12 +133,12 @@ class QuestionAnswerer(TextInput, Task):
     def _make_loss(self):
         return AnswerLoss()
 
-    def columns_of(self, x, y=None, sample_weight=None):
+    def to_columns(self, x, y=None, sample_weight=None):
         columns = name_columns(x, self.text_columns, num_needed=2)
         if y is not None:
             columns |= read_answers(y, columns["context"])
         if sample_weight is not None:
-            columns["weight"] = widen_numbers(sample_weight)
+            columns["weight"] = ints_to_floats(sample_weight)
         return columns
 
     def label_rows(self, rows):
@@ -169,7 +168,7 @@ class QuestionAnswerer(TextInput, Task):
 
     def make_report(self):
         # Windows lose nothing of a context.
-        return CutReport(self.max_question_tokens, "questions")
+        return TruncationReport(self.max_question_tokens, "questions")
 
     def encode_inputs(self, columns):
         inputs, _, _, is_truncated = self._cut(columns)

@@ -10,9 +10,9 @@ import tensorflow as tf
 from lmzoo.generation.generator import left_pad
 from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.metrics import Perplexity
-from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
-from lmzoo.tasks.losses.token import TokenCrossentropy
+from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tasks.task import Task
 
 __all__ = ["Seq2SeqLM"]
@@ -163,8 +163,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
             more = columns.get(f"{side}_token_ids")
             if more is not None:
                 ids[side] = tf.concat([ids[side], _check_tokens(more, f"{side}_token_ids")], axis=1)
-        source, source_mask, source_is_cut = self._pad_side(ids["source"])
-        labels, mask, target_is_cut = self._pad_side(ids["target"])
+        source, source_mask, source_is_truncated = self._pad_side(ids["source"])
+        labels, mask, target_is_truncated = self._pad_side(ids["target"])
         inputs = {
             "encoder_token_ids": source,
             "encoder_padding_mask": source_mask,
@@ -178,7 +178,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
                     f"shape={columns['weight'].shape} in a batch."
                 )
             weights *= tf.cast(columns["weight"], tf.float32)[:, None]
-        return Example(inputs, labels, weights, source_is_cut | target_is_cut)
+        return Example(inputs, labels, weights, source_is_truncated | target_is_truncated)
 
     def shift_right(self, labels, padding_mask):
         """What the decoder reads while it learns `labels` (B, T): the start token, then they.

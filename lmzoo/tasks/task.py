@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_loss_tracker
-from lmzoo.tasks.losses.replicas import LossTracker, count_terms, sum_over_replicas
+from lmzoo.tasks.replicas import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
 
@@ -140,7 +140,7 @@ class Task(TrainerSeams, keras.Model):
         if own is None:
             return loss
         total, num_replicas = sum_over_replicas(own)
-        get_loss_tracker(self).weigh_next(total / num_replicas)
+        get_loss_tracker(self).set_next_weight(total / num_replicas)
         if num_replicas == 1:
             return loss
         return loss * tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)

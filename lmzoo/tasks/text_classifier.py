@@ -4,18 +4,21 @@ import keras
 import tensorflow as tf
 
 from lmzoo.metrics import Accuracy
-from lmzoo.tasks.discriminative.label_predictions import check_label_choice, choose_labels
-from lmzoo.tasks.discriminative.labels import LabelSet, to_float_rows
-from lmzoo.tasks.discriminative.pooled_head import apply_pooled_head, make_pooled_head
+from lmzoo.tasks.discriminative.labels import (
+    LabelSet,
+    check_label_choice,
+    choose_labels,
+    to_float_rows,
+)
+from lmzoo.tasks.discriminative.pooled_head import PooledHead
 from lmzoo.tasks.discriminative.text_arguments import unwrap_label
-from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.task import Task
 
 __all__ = ["TextClassifier"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TextClassifier(TextInput, Task):
+class TextClassifier(PooledHead, Task):
     """Says which class a text belongs to, or which several.
 
     Trained on `fit(texts, labels)`, where `texts` is a list of str or a pair of lists, and a label
@@ -51,6 +54,7 @@ class TextClassifier(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    label_rule = "A classifier must have a label for each text."
 
     def __init__(
         self,
@@ -67,21 +71,18 @@ class TextClassifier(TextInput, Task):
         super().__init__(backbone, tokenizer, **kwargs)
         self.labels = LabelSet(num_classes, labels)
         self.multi_label = multi_label
-        self.head_activation = head_activation
-        self.dropout = dropout
         self.sequence_length = sequence_length
-        self.head = make_pooled_head(backbone, len(self.labels), head_activation, dropout)
+        self.make_head(head_activation, dropout)
+
+    @property
+    def num_outputs(self):
+        """int. C, the number of classes."""
+        return len(self.labels)
 
     @property
     def has_classes(self):
         """bool. Whether a text has one label."""
         return not self.multi_label
-
-    def call(self, inputs, training=None):
-        return apply_pooled_head(self.backbone, self.head, inputs, training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape["token_ids"][0], len(self.labels))
 
     # Training
 
@@ -107,24 +108,10 @@ class TextClassifier(TextInput, Task):
             class_weight = {self.labels.to_id(name): class_weight[name] for name in class_weight}
         return super().fit(x, y, batch_size, class_weight=class_weight, **kwargs)
 
-    def label_rows(self, rows):
-        if "label" not in rows.columns:
-            raise ValueError(
-                "A classifier must have a label for each text. Received: rows with columns "
-                f"{', '.join(rows.columns)}. Pass `y`, or rows with a column `label`."
-            )
-        read = self._read_several if self.multi_label else self._read_one
-        rows = rows.with_column("label", lambda row: read(row["label"]))
-        # Each label is read once before training begins, not when its batch comes after hours.
-        for _ in rows:
-            pass
-        return rows
-
-    def _read_one(self, label):
-        return self.labels.to_id(unwrap_label(label))
-
-    def _read_several(self, label):
-        """The zeros and ones, list of C floats, of a text's labels."""
+    def read_label(self, label):
+        """The id of a text's label; with `multi_label` its zeros and ones, a list of C floats."""
+        if not self.multi_label:
+            return self.labels.to_id(unwrap_label(label))
         if not isinstance(label, list):
             raise TypeError(
                 "The labels of a text must be a list where `multi_label` is True. "
@@ -140,29 +127,21 @@ class TextClassifier(TextInput, Task):
         ids = {self.labels.to_id(name) for name in label}
         return [float(index in ids) for index in range(len(self.labels))]
 
-    def encode(self, columns, seed):
-        if "label" not in columns:
-            raise ValueError(
-                "A classifier must have a label for each text. Received: batches with columns "
-                f"{', '.join(columns)}."
-            )
-        inputs, is_truncated = self.encode_inputs(columns)
-        labels = columns["label"]
+    def encode_labels(self, labels):
+        """In the graph: ids int32 (B,), or with `multi_label` zeros and ones, float32 (B, C)."""
         if self.multi_label:
-            labels = self._to_dense(labels)
-        else:
-            if labels.shape.rank == 2 and labels.shape[-1] == 1:
-                # (B, 1) -> (B,)
-                labels = tf.squeeze(labels, -1)
-            if labels.shape.rank != 1:
-                raise ValueError(
-                    "A text must have one label where `multi_label` is False. Received: labels of "
-                    f"shape {labels.shape}."
-                )
-            labels = self.labels.to_ids(labels)
-        return Example(inputs, labels, columns.get("weight"), is_truncated)
+            return self._to_multi_hot(labels)
+        if labels.shape.rank == 2 and labels.shape[-1] == 1:
+            # (B, 1) -> (B,)
+            labels = tf.squeeze(labels, -1)
+        if labels.shape.rank != 1:
+            raise ValueError(
+                "A text must have one label where `multi_label` is False. Received: labels of "
+                f"shape {labels.shape}."
+            )
+        return self.labels.to_ids(labels)
 
-    def _to_dense(self, labels):
+    def _to_multi_hot(self, labels):
         """Zeros and ones, float32 (B, C): Rows have them, a caller's dataset may have names."""
         if labels.dtype != tf.string:
             labels = to_float_rows(labels, len(self.labels))
@@ -178,7 +157,7 @@ class TextClassifier(TextInput, Task):
         # (B, None, C) -> (B, C). The largest of a row without labels would be minus infinity.
         return tf.minimum(tf.reduce_sum(found, axis=1), 1.0)
 
-    # Answers
+    # Prediction
 
     def classify(self, texts, pairs=None, *, top_k=None, threshold=0.5, batch_size=None):
         """Gives labels and scores.
@@ -200,14 +179,15 @@ class TextClassifier(TextInput, Task):
         """
         check_label_choice(top_k, threshold)
         columns, is_single = self.read_columns(texts, pairs)
-        graph = self.get_text_function("classify", self._classify, len(columns))
+        graph = self.get_predict_function(len(columns))
         results = [
             choose_labels(result, top_k, threshold if self.multi_label else None)
             for result in self.run_graph(graph, columns, batch_size)
         ]
         return results[0] if is_single else results
 
-    def _classify(self, *texts):
+    def predict_batch(self, *texts):
+        """In the graph: one batch of texts or two, string (B,), to labels and scores (B, C)."""
         inputs, is_truncated = self.pack_texts(*texts)
         logits = tf.cast(self(inputs, training=False), tf.float32)
         scores = tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
@@ -215,29 +195,9 @@ class TextClassifier(TextInput, Task):
         names = tf.gather(tf.constant(self.labels.names), order)
         return {"labels": names, "scores": scores, "is_truncated": is_truncated}
 
-    def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) -> `labels` string (B, C), the best first, and `scores`
-            float32 (B, C).
-        pairs: the same of `text` and `pair`, string (B,).
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `logits` float32 (B, C).
-        """
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            for name, num_texts in (("serving_default", 1), ("pairs", 2)):
-                functions[name] = self.get_text_function(
-                    "classify", self._classify, num_texts, served=True
-                )
-        return functions
-
     def get_config(self):
         return {
             **super().get_config(),
             "labels": list(self.labels.names),
             "multi_label": self.multi_label,
-            "head_activation": self.head_activation,
-            "dropout": self.dropout,
-            "sequence_length": self._sequence_length,
         }

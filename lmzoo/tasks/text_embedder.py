@@ -8,9 +8,9 @@ from lmzoo.layers import at_least_float32, pool
 from lmzoo.layers.checks import check_positive
 from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
-from lmzoo.tasks.discriminative.text_arguments import unwrap_label, widen_numbers
+from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
-from lmzoo.tasks.losses.similarity import SimilarityLoss, compute_similarities, rank_candidates
+from lmzoo.tasks.losses import SimilarityLoss, compute_similarities, rank_candidates
 from lmzoo.tasks.task import Task
 
 __all__ = ["TextEmbedder"]
@@ -152,8 +152,8 @@ class TextEmbedder(TextInput, Task):
 
     # Text to batches
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        return super().columns_of(x, widen_numbers(y), sample_weight)
+    def to_columns(self, x, y=None, sample_weight=None):
+        return super().to_columns(x, ints_to_floats(y), sample_weight)
 
     def label_rows(self, rows):
         _check_columns(rows.columns)

@@ -9,16 +9,15 @@ import tensorflow as tf
 from lmzoo.layers.checks import check_size
 from lmzoo.metrics import PearsonCorrelation
 from lmzoo.tasks.discriminative.labels import to_float_rows
-from lmzoo.tasks.discriminative.pooled_head import apply_pooled_head, make_pooled_head
-from lmzoo.tasks.discriminative.text_arguments import unwrap_label, widen_numbers
-from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.discriminative.pooled_head import PooledHead
+from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
 from lmzoo.tasks.task import Task
 
 __all__ = ["TextRegressor"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TextRegressor(TextInput, Task):
+class TextRegressor(PooledHead, Task):
     """Gives a text a number, such as how alike two sentences are.
 
     Trained on `fit(texts, numbers)`, where `texts` is a list of str or a pair of lists, and each of
@@ -52,6 +51,8 @@ class TextRegressor(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    label_rule = "A regressor must have a number for each text."
+    output_name = "scores"
 
     def __init__(
         self,
@@ -66,16 +67,13 @@ class TextRegressor(TextInput, Task):
         super().__init__(backbone, tokenizer, **kwargs)
         check_size(num_targets=num_targets)
         self.num_targets = num_targets
-        self.head_activation = head_activation
-        self.dropout = dropout
         self.sequence_length = sequence_length
-        self.head = make_pooled_head(backbone, num_targets, head_activation, dropout)
+        self.make_head(head_activation, dropout)
 
-    def call(self, inputs, training=None):
-        return apply_pooled_head(self.backbone, self.head, inputs, training)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape["token_ids"][0], self.num_targets)
+    @property
+    def num_outputs(self):
+        """int. `num_targets`."""
+        return self.num_targets
 
     # Training
 
@@ -96,22 +94,10 @@ class TextRegressor(TextInput, Task):
         y = tf.reshape(y, tf.shape(y_pred))
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        return super().columns_of(x, widen_numbers(y), sample_weight)
+    def to_columns(self, x, y=None, sample_weight=None):
+        return super().to_columns(x, ints_to_floats(y), sample_weight)
 
-    def label_rows(self, rows):
-        if "label" not in rows.columns:
-            raise ValueError(
-                "A regressor must have a number for each text. Received: rows with columns "
-                f"{', '.join(rows.columns)}. Pass `y`, or rows with a column `label`."
-            )
-        rows = rows.with_column("label", lambda row: self._read_label(row["label"]))
-        # Each number is read once before training begins, not when its batch comes after hours.
-        for _ in rows:
-            pass
-        return rows
-
-    def _read_label(self, label):
+    def read_label(self, label):
         """A float, or with several targets a list of them."""
         if self.num_targets == 1:
             return _read_number(unwrap_label(label))
@@ -121,23 +107,17 @@ class TextRegressor(TextInput, Task):
             )
         return [_read_number(number) for number in label]
 
-    def encode(self, columns, seed):
-        if "label" not in columns:
-            raise ValueError(
-                "A regressor must have a number for each text. Received: batches with columns "
-                f"{', '.join(columns)}."
-            )
-        inputs, is_truncated = self.encode_inputs(columns)
-        labels = columns["label"]
+    def encode_labels(self, labels):
+        """In the graph: numbers of any shape for a batch, checked, float32 (B, num_targets)."""
         if labels.shape.rank == 1:
             labels = tf.expand_dims(labels, 1)
         labels = to_float_rows(labels, self.num_targets)
         message = ["A label must be a finite number. Received:", labels]
         is_finite = tf.reduce_all(tf.math.is_finite(labels))
         with tf.control_dependencies([tf.debugging.Assert(is_finite, message)]):
-            return Example(inputs, tf.identity(labels), columns.get("weight"), is_truncated)
+            return tf.identity(labels)
 
-    # Answers
+    # Prediction
 
     def score(self, texts, pairs=None, batch_size=None):
         """Gives the numbers of texts.
@@ -155,7 +135,7 @@ class TextRegressor(TextInput, Task):
                 tokenizer.
         """
         columns, is_single = self.read_columns(texts, pairs)
-        graph = self.get_text_function("score", self._score, len(columns))
+        graph = self.get_predict_function(len(columns))
         results = [result["scores"] for result in self.run_graph(graph, columns, batch_size)]
         scores = np.array(results, np.float32).reshape(len(results), self.num_targets)
         if self.num_targets == 1:
@@ -164,36 +144,18 @@ class TextRegressor(TextInput, Task):
             return scores
         return float(scores[0]) if self.num_targets == 1 else scores[0]
 
-    def _score(self, *texts):
+    def predict_batch(self, *texts):
+        """In the graph: one batch of texts or two, string (B,), to scores (B, num_targets)."""
         inputs, is_truncated = self.pack_texts(*texts)
         return {
             "scores": tf.cast(self(inputs, training=False), tf.float32),
             "is_truncated": is_truncated,
         }
 
-    def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) -> `scores` float32 (B, num_targets).
-        pairs: the same of `text` and `pair`, string (B,).
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `scores` float32 (B, num_targets).
-        """
-        functions = {"tokens": self.get_tokens_function("scores")}
-        if self.tokenizer is not None:
-            for name, num_texts in (("serving_default", 1), ("pairs", 2)):
-                functions[name] = self.get_text_function(
-                    "score", self._score, num_texts, served=True
-                )
-        return functions
-
     def get_config(self):
         return {
             **super().get_config(),
             "num_targets": self.num_targets,
-            "head_activation": self.head_activation,
-            "dropout": self.dropout,
-            "sequence_length": self._sequence_length,
         }
 
 

@@ -11,11 +11,11 @@ from lmzoo.tasks.discriminative.labels import LabelSet
 from lmzoo.tasks.discriminative.tagging import (
     TagScheme,
     decode_spans,
-    find_first_pieces,
-    find_solid_pieces,
+    find_visible_tokens,
+    find_word_starts,
 )
 from lmzoo.tasks.discriminative.text_arguments import read_weight
-from lmzoo.tasks.discriminative.text_datasets import check_strings
+from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.discriminative.word_packing import as_ragged, check_lengths, pack_words
 from lmzoo.tasks.task import Task
@@ -32,7 +32,7 @@ class TokenClassifier(TextInput, Task):
     the word's tag, those behind the first one with `I-` for `B-`. A weight is that of a row, or a
     list of a weight for each word. Accuracy and span F1, of `fit` as of `evaluate`, count every
     word that was given, as `tag` tags it: also one that was cut off or has no piece. Of token
-    batches without `word_places` they count each token of a weight.
+    batches without `word_positions` they count each token of a weight.
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
@@ -43,7 +43,7 @@ class TokenClassifier(TextInput, Task):
         sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
-            `segment_ids` int (B, T). For the metrics also, of W words, `word_places` int (B, W),
+            `segment_ids` int (B, T). For the metrics also, of W words, `word_positions` int (B, W),
             the token that decides, or -1 for none; `word_tags` int (B, W), the true ones; and
             `word_weights` float (B, W), 0 where there is no word.
     Returns:
@@ -74,7 +74,7 @@ class TokenClassifier(TextInput, Task):
         self.sequence_length = sequence_length
         self._scheme = TagScheme(self.labels.names)
         # The tag of a word that no piece stands for.
-        self._nothing = self.labels.names.index("O") if "O" in self.labels.names else 0
+        self._outside_id = self.labels.names.index("O") if "O" in self.labels.names else 0
         self.head = ClassificationHead(
             len(self.labels),
             dropout=backbone.dropout if dropout is None else dropout,
@@ -107,17 +107,17 @@ class TokenClassifier(TextInput, Task):
         return metrics
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        if "word_places" in x:
+        if "word_positions" in x:
             y, sample_weight = x["word_tags"], x["word_weights"]
             # One more token before the others, for words that have none: it is what `tag` says.
-            nothing = tf.one_hot([[self._nothing]], len(self.labels), dtype=y_pred.dtype)
+            nothing = tf.one_hot([[self._outside_id]], len(self.labels), dtype=y_pred.dtype)
             y_pred = tf.concat([tf.tile(nothing, [tf.shape(y_pred)[0], 1, 1]), y_pred], axis=1)
             # (B, 1 + T, C) -> (B, W, C)
-            y_pred = tf.gather(y_pred, x["word_places"] + 1, batch_dims=1)
+            y_pred = tf.gather(y_pred, x["word_positions"] + 1, batch_dims=1)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def columns_of(self, x, y=None, sample_weight=None):
-        return super().columns_of(x if isinstance(x, dict) else {_name_of(x): x}, y, sample_weight)
+    def to_columns(self, x, y=None, sample_weight=None):
+        return super().to_columns(x if isinstance(x, dict) else {_name_of(x): x}, y, sample_weight)
 
     def label_rows(self, rows):
         for name in ("words", "tags"):
@@ -157,7 +157,7 @@ class TokenClassifier(TextInput, Task):
         packed = self._pack_words(columns["words"])
         tags = self.labels.to_ids(as_ragged(columns["tags"]))
         labels = packed.spread("tags", tags, filler=0)
-        labels = tf.where(packed.is_first, labels, tf.gather(self._scheme.going_on, labels))
+        labels = tf.where(packed.is_first, labels, tf.gather(self._scheme.continuation_ids, labels))
         weights = tf.cast(packed.numbers >= 0, tf.float32)
         word_weights = tf.ones_like(tags, tf.float32)
         if "weight" in columns:
@@ -169,7 +169,7 @@ class TokenClassifier(TextInput, Task):
             word_weights = tags.with_flat_values(tf.cast(given, tf.float32))
             weights *= packed.spread("weight", word_weights, filler=0.0)
         words = {
-            "word_places": packed.places,
+            "word_positions": packed.places,
             "word_tags": tags.to_tensor(0),
             "word_weights": word_weights.to_tensor(0.0),
         }
@@ -214,9 +214,9 @@ class TokenClassifier(TextInput, Task):
                     f"{words!r:.60} at index {index} among lists of words."
                 )
         rows = [self.read_texts(words, "words")[0] for words in rows]
-        graph = self.get_text_function("tag_pieces", self._tag_pieces)
+        graph = self.get_text_function("tag_tokens", self._tag_tokens)
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
-        nothing = self.labels.names[self._nothing]
+        nothing = self.labels.names[self._outside_id]
         answers = []
         for words, result in zip(rows, results, strict=True):
             tags, start = [], 0
@@ -229,14 +229,14 @@ class TokenClassifier(TextInput, Task):
             answers.append(tags)
         return answers
 
-    def _tag_pieces(self, text):
+    def _tag_tokens(self, text):
         """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T);
         and `is_truncated` (B,).
         """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
         # White space alone is no text, like special tokens.
-        is_solid = find_solid_pieces(text, starts, ends)
-        places = [tf.where(is_solid, places.flat_values, -1) for places in (starts, ends)]
+        is_visible = find_visible_tokens(text, starts, ends)
+        places = [tf.where(is_visible, places.flat_values, -1) for places in (starts, ends)]
         columns = [ids.flat_values, *places]
         inputs, features, is_truncated = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
@@ -254,12 +254,12 @@ class TokenClassifier(TextInput, Task):
         }
 
     def _tag(self, text):
-        pieces = self._tag_pieces(text)
+        pieces = self._tag_tokens(text)
         is_truncated = pieces.pop("is_truncated")
         is_text = pieces["starts"] >= 0
         pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
         ids = pieces["token_ids"]
-        begins = find_first_pieces(
+        begins = find_word_starts(
             text, ids, pieces["starts"], pieces["ends"], self.tokenizer.continues_word
         )
         # A word has the tag of its first piece and reaches to the end of its last.

@@ -4,9 +4,9 @@ import tensorflow as tf
 
 from lmzoo.data.rows.texts import list_texts
 from lmzoo.layers.checks import check_size
-from lmzoo.tasks.discriminative.label_predictions import check_label_choice, choose_labels
-from lmzoo.tasks.discriminative.text_batches import run_in_batches
-from lmzoo.tasks.discriminative.truncation import CutReport
+from lmzoo.tasks.discriminative.inference import run_in_batches
+from lmzoo.tasks.discriminative.labels import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
@@ -132,7 +132,7 @@ class ZeroShotClassifier:
         """
         check_label_choice(top_k, threshold)
         check_size(batch_size=batch_size)
-        if multi_label and not self._scorer.scores_alone:
+        if multi_label and not self._scorer.supports_multi_label:
             raise ValueError(
                 "`multi_label` must be False where the model has no label 'contradiction'. "
                 f"Received: multi_label={multi_label!r}."
@@ -144,7 +144,7 @@ class ZeroShotClassifier:
             [[texts] if isinstance(texts, str) else list_texts(texts)],
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
-        report = CutReport(self._scorer.sequence_length)
+        report = TruncationReport(self._scorer.sequence_length)
         report.add("texts", 0, [result["is_truncated"] for result in results])
         report.warn()
         answers = [
@@ -176,7 +176,7 @@ class ZeroShotClassifier:
         multi_label: the same with each label judged alone; for an entailment model.
         """
         functions = {"serving_default": self._get_classify(False, served=True)}
-        if self._scorer.scores_alone:
+        if self._scorer.supports_multi_label:
             functions["multi_label"] = self._get_classify(True, served=True)
         return functions
 

@@ -209,7 +209,7 @@ def test_arguments_out_of_range_are_refused():
 
 
 def test_similarities_may_be_integers_and_floats(embedder):
-    columns = embedder.columns_of((["a", "b"], ["c", "d"]), [1, 0.5])
+    columns = embedder.to_columns((["a", "b"], ["c", "d"]), [1, 0.5])
     assert [row["label"] for row in embedder.label_rows(make_rows(**columns))] == [1.0, 0.5]
 
 

@@ -15,7 +15,7 @@ import json
 import keras, numpy as np, tensorflow as tf
 from lmzoo.models import BertBackbone
 from lmzoo.tasks import SimilarityLoss, TextEmbedder
-from lmzoo.tasks.losses.similarity import rank_candidates
+from lmzoo.tasks.losses import rank_candidates
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

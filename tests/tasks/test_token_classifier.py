@@ -184,18 +184,18 @@ def test_pieces_learn_their_words_tags_and_first_ones_count(any_tagger):
         ids, pieces = find_word_pieces(any_tagger, words)
         length = example.labels.shape[1]
         labels, weights = np.zeros(length), np.zeros(length)
-        word_places = np.full(max(map(len, AWKWARD)), -1)
+        word_positions = np.full(max(map(len, AWKWARD)), -1)
         for word, (places, tag) in enumerate(zip(pieces, row_tags, strict=True)):
             for n, place in enumerate(places):
                 if place < any_tagger.sequence_length - 2:
-                    going_on = "I" + tag[1:] if tag != "O" else tag
-                    labels[place + 1] = LABELS.index(going_on if n else tag)
+                    continued = "I" + tag[1:] if tag != "O" else tag
+                    labels[place + 1] = LABELS.index(continued if n else tag)
                     weights[place + 1] = columns["weight"][row]
-                    word_places[word] = place + 1 if n == 0 else word_places[word]
+                    word_positions[word] = place + 1 if n == 0 else word_positions[word]
         np.testing.assert_array_equal(example.weights[row], weights)
         np.testing.assert_array_equal(example.labels[row].numpy()[weights > 0], labels[weights > 0])
-        np.testing.assert_array_equal(example.inputs["word_places"][row], word_places)
-        counted = np.arange(len(word_places)) < len(words)
+        np.testing.assert_array_equal(example.inputs["word_positions"][row], word_positions)
+        counted = np.arange(len(word_positions)) < len(words)
         weight = columns["weight"][row].numpy()
         np.testing.assert_array_equal(example.inputs["word_weights"][row], weight * counted)
         wanted = [LABELS.index(tag) for tag in row_tags]

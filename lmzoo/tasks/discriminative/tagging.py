@@ -11,8 +11,8 @@ from lmzoo.metrics.spans import is_boundary, is_inside, parse_tag
 __all__ = [
     "TagScheme",
     "decode_spans",
-    "find_first_pieces",
-    "find_solid_pieces",
+    "find_word_starts",
+    "find_visible_tokens",
     "join_words",
     "split_words",
 ]
@@ -45,7 +45,7 @@ class TagScheme:
         # By the number of a tag: its type (-1 for none), and the tag of the pieces of a word
         # behind the first one.
         self.type_ids = np.array([numbers.get(kind, -1) for _, kind in parsed], np.int32)
-        self.going_on = np.array(
+        self.continuation_ids = np.array(
             [
                 ids.get(f"I-{tag[2:]}", index) if tag.startswith("B-") else index
                 for index, tag in enumerate(tags)
@@ -94,7 +94,7 @@ def join_words(words):
     return texts, words.with_flat_values(starts)
 
 
-def find_solid_pieces(text, starts, ends):
+def find_visible_tokens(text, starts, ends):
     """Finds the pieces that stand for more than white space.
 
     Args:
@@ -104,8 +104,8 @@ def find_solid_pieces(text, starts, ends):
         bool (pieces,).
     """
     characters = _split_characters(text)
-    is_solid = ~tf.strings.regex_full_match(characters.flat_values, _WHITE_SPACE)
-    before = tf.concat([[0], tf.cumsum(tf.cast(is_solid, tf.int32))], 0)
+    is_visible = ~tf.strings.regex_full_match(characters.flat_values, _WHITE_SPACE)
+    before = tf.concat([[0], tf.cumsum(tf.cast(is_visible, tf.int32))], 0)
     row_starts = tf.gather(characters.row_splits, starts.value_rowids())
     first, last = (
         tf.gather(before, row_starts + tf.cast(places.flat_values, tf.int64))
@@ -119,12 +119,12 @@ def _split_characters(text):
     return tf.strings.unicode_split(text, "UTF-8")
 
 
-def split_words(starts, is_solid, word_starts):
+def split_words(starts, is_visible, word_starts):
     """Finds the word of each piece.
 
     Args:
         starts: int32 ragged (B, T). Where each piece begins in its text.
-        is_solid: bool (pieces,), of `find_solid_pieces`.
+        is_visible: bool (pieces,), of `find_visible_tokens`.
         word_starts: int32 ragged (B, W). Where each word begins, as `join_words` gives it.
     Returns:
         numbers: int32 (pieces,). Words are numbered through all rows, as the flat values of
@@ -139,13 +139,13 @@ def split_words(starts, is_solid, word_starts):
         return places.value_rowids() * width + tf.cast(places.flat_values, tf.int64)
 
     numbers = tf.searchsorted(unroll(word_starts), unroll(starts), side="right") - 1
-    solid = tf.where(is_solid)
+    solid = tf.where(is_visible)
     words = tf.gather(numbers, solid[:, 0])
     is_first = words != tf.concat([[-1], words], 0)[:-1]
     return numbers, tf.scatter_nd(solid, is_first, tf.shape(numbers, tf.int64))
 
 
-def find_first_pieces(text, ids, starts, ends, continues_word):
+def find_word_starts(text, ids, starts, ends, continues_word):
     """Finds the pieces that begin a word of running text.
 
     Words end at white space and at marks, and a mark is a word. Where the tokenizer's own words are

@@ -8,13 +8,14 @@ from lmzoo.data import Rows
 
 __all__ = [
     "check_alone",
+    "check_pairs",
     "holds_text",
     "is_raw",
     "name_columns",
     "raw_parts",
     "read_weight",
     "unwrap_label",
-    "widen_numbers",
+    "ints_to_floats",
 ]
 
 
@@ -140,8 +141,25 @@ def read_weight(weight):
     return float(weight)
 
 
-def widen_numbers(values):
+def ints_to_floats(values):
     """Integers in lists become floats, so that both may stand in one column; the rest stays."""
     if isinstance(values, list | tuple):
-        return [widen_numbers(value) for value in values]
+        return [ints_to_floats(value) for value in values]
     return float(values) if type(values) is int else values
+
+
+def check_pairs(texts, pairs, is_single, is_single_pair):
+    """Refuses pairs that are not as many as the texts, or one alone beside a list.
+
+    Args:
+        texts, pairs: list of str.
+        is_single, is_single_pair: bool. Whether one alone was given.
+    Raises:
+        ValueError: if they do not fit.
+    """
+    if len(pairs) != len(texts) or is_single != is_single_pair:
+        raise ValueError(
+            "`pairs` must be as many as `texts`, in the same form. Received: "
+            f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
+            f"{'a str' if is_single else f'{len(texts)} texts'}."
+        )

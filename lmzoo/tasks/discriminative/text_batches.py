@@ -1,46 +1,144 @@
-"""Lists of texts on their way through a graph, batch by batch."""
+"""From rows of text to token batches, with a count of the texts that were truncated."""
 
+import functools
+import threading
+import typing
+import warnings
+
+import numpy as np
 import tensorflow as tf
 
-__all__ = ["check_pairs", "run_in_batches"]
+from lmzoo.data import Rows
+
+__all__ = ["TruncationReport", "Example", "check_strings", "make_batches"]
 
 
-def check_pairs(texts, pairs, is_single, is_single_pair):
-    """Refuses pairs that are not as many as the texts, or one alone beside a list.
+class Example(typing.NamedTuple):
+    """A batch as Keras takes it, and which of its texts were too long.
 
-    Args:
-        texts, pairs: list of str.
-        is_single, is_single_pair: bool. Whether one alone was given.
-    Raises:
-        ValueError: if they do not fit.
+    inputs: dict of tensors, what the task is called with.
+    labels, weights: tensors or None.
+    is_truncated: bool (B,); with several rows a text, one for each text that begins in the batch.
     """
-    if len(pairs) != len(texts) or is_single != is_single_pair:
-        raise ValueError(
-            "`pairs` must be as many as `texts`, in the same form. Received: "
-            f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
-            f"{'a str' if is_single else f'{len(texts)} texts'}."
-        )
+
+    inputs: dict
+    labels: typing.Any
+    weights: typing.Any
+    is_truncated: tf.Tensor
 
 
-def run_in_batches(function, columns, batch_size):
-    """Runs a tf.function over lists of strings, texts of about one length together.
+class TruncationReport:
+    """Counts texts on their way through a dataset, each batch of an epoch once.
 
     Args:
-        function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
-        columns: list of lists of str of one length.
-        batch_size: int.
+        sequence_length: int. What they were cut to, in tokens.
+        name: str. What a message calls them.
+    """
+
+    def __init__(self, sequence_length, name="texts"):
+        self._sequence_length = sequence_length
+        self._name = name
+        # By batch, because Keras reads some twice, and so does each epoch.
+        self._counts = {}
+        self._lock = threading.Lock()
+
+    def count(self, example, number, part="training"):
+        """In a dataset's graph: notes how many texts were cut, gives what Keras takes.
+
+        Args:
+            example: Example.
+            number: int64 (). Which batch of an epoch it is.
+            part: str. Batches of another part are other ones.
+        Returns:
+            tuple `(inputs,)`, `(inputs, labels)` or `(inputs, labels, weights)`.
+        """
+        add = functools.partial(self.add, part)
+        counted = tf.numpy_function(add, [number, example.is_truncated], tf.int64)
+        with tf.control_dependencies([counted]):
+            inputs = tf.nest.map_structure(tf.identity, example.inputs)
+        if example.labels is None:
+            return (inputs,)
+        if example.weights is None:
+            return inputs, example.labels
+        return inputs, example.labels, example.weights
+
+    def add(self, part, number, is_truncated):
+        """Notes a batch: its part and number, and for each text whether it was cut."""
+        with self._lock:
+            self._counts[part, int(number)] = (np.size(is_truncated), int(np.sum(is_truncated)))
+        return np.int64(number)
+
+    def warn(self):
+        """Warns if texts were cut, once, with their number."""
+        num_texts = sum(size for size, _ in self._counts.values())
+        num_truncated = sum(cut for _, cut in self._counts.values())
+        if num_truncated:
+            warnings.warn(
+                f"{num_truncated} of {num_texts} {self._name} "
+                f"({num_truncated / num_texts:.1%}) were longer than {self._sequence_length} "
+                "tokens and were cut to that.",
+                stacklevel=3,
+            )
+
+
+def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, initial_epoch=0):
+    """Encodes text batch by batch.
+
+    Args:
+        rows: Rows, or a tf.data.Dataset of batches.
+        encode: callable. Takes in the graph a batch, its number in the epoch, int64 (), and a
+            seed, int64 (), and returns what Keras takes.
+        batch_size: int. B, for Rows.
+        training: bool. If True, a batch has another seed in each epoch; if False, the same one.
+        shuffle: bool. For Rows.
+        initial_epoch: int. For Rows.
     Returns:
-        list of dict of arrays, one for each text, in the order of the texts.
+        tf.data.Dataset.
+    Raises:
+        ValueError: if a number is out of its range.
     """
-    # Texts of about one length need little padding. The longest come first: what does not fit
-    # into the memory fails at once.
-    lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    results = [None] * len(order)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = [tf.constant([column[index] for index in chosen]) for column in columns]
-        outputs = {name: value.numpy() for name, value in function(*batch).items()}
-        for place, index in enumerate(chosen):
-            results[index] = {name: value[place] for name, value in outputs.items()}
-    return results
+    if isinstance(rows, Rows):
+
+        def encode_step(columns, step):
+            number = step % -(-len(rows) // batch_size)
+            return encode(columns, number, step if training else number)
+
+        return rows.dataset(
+            batch_size, shuffle=shuffle, initial_epoch=initial_epoch, encode=encode_step
+        )
+    # A dataset of the caller's own has no step numbers that go on from epoch to epoch.
+    seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=training)
+    zipped = tf.data.Dataset.zip(rows.enumerate(), seeds)
+
+    @tf.autograph.experimental.do_not_convert
+    def encode_batch(numbered, seed):
+        return encode(numbered[1], numbered[0], seed)
+
+    batches = zipped.map(encode_batch, tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def check_strings(columns, names, rank=1):
+    """Refuses columns of a batch that are not of strings, one for each row, or lists of them.
+
+    Args:
+        columns: dict of column to tensor.
+        names: list of str. Those to look at.
+        rank: int. 1 for a string in each row, 2 for a list of strings.
+    Raises:
+        ValueError: if there is no such column.
+        TypeError: if one is of something else, or the rows are not in batches.
+    """
+    value = "a string" if rank == 1 else "a list of strings"
+    for name in names:
+        if name not in columns:
+            raise ValueError(
+                f"There must be a column `{name}`. Received: columns "
+                f"{', '.join(columns) or 'of no name'}."
+            )
+        dtype, shape = columns[name].dtype, columns[name].shape
+        if dtype != tf.string or shape.rank != rank:
+            raise TypeError(
+                f"`{name}` must hold {value} for each row, in batches. Received: "
+                f"dtype={dtype.name}, shape={shape}."
+            )

@@ -6,19 +6,27 @@ from lmzoo.data import Rows, make_rows
 from lmzoo.data.corpus.packing import pack
 from lmzoo.data.rows.texts import list_arrays, list_texts
 from lmzoo.layers.checks import check_size
+from lmzoo.tasks.discriminative.inference import (
+    make_text_function,
+    make_tokens_function,
+    run_in_batches,
+)
 from lmzoo.tasks.discriminative.text_arguments import (
     check_alone,
+    check_pairs,
+    ints_to_floats,
     is_raw,
     name_columns,
     raw_parts,
     read_weight,
     unwrap_label,
-    widen_numbers,
 )
-from lmzoo.tasks.discriminative.text_batches import check_pairs, run_in_batches
-from lmzoo.tasks.discriminative.text_datasets import check_strings, make_batches
-from lmzoo.tasks.discriminative.traced_functions import make_text_function, make_tokens_function
-from lmzoo.tasks.discriminative.truncation import CutReport, Example
+from lmzoo.tasks.discriminative.text_batches import (
+    Example,
+    TruncationReport,
+    check_strings,
+    make_batches,
+)
 
 __all__ = ["Example", "TextInput"]
 
@@ -27,7 +35,7 @@ class TextInput:
     """Lets a task read text.
 
     The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
-    batches. A task may name its columns, override `columns_of` (which argument is which column) and
+    batches. A task may name its columns, override `to_columns` (which argument is which column) and
     `label_rows` (labels to numbers, with errors that name the row); it defines `encode` (in the
     graph) and `serving_functions`.
     """
@@ -149,8 +157,8 @@ class TextInput:
     # What a task may override
 
     def make_report(self):
-        """A `CutReport`, which counts the texts that are longer than what the task reads."""
-        return CutReport(self.sequence_length)
+        """A `TruncationReport`, which counts the texts that are longer than what the task reads."""
+        return TruncationReport(self.sequence_length)
 
     @property
     def sequence_length(self):
@@ -168,10 +176,10 @@ class TextInput:
             )
         self._sequence_length = sequence_length
 
-    def columns_of(self, x, y=None, sample_weight=None):
+    def to_columns(self, x, y=None, sample_weight=None):
         """dict of column to values: lists from `fit`, or tensors from a dataset."""
         columns = name_columns(x, self.text_columns)
-        given = {self.label_column: y, "weight": widen_numbers(sample_weight)}
+        given = {self.label_column: y, "weight": ints_to_floats(sample_weight)}
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
     def label_rows(self, rows):
@@ -288,7 +296,7 @@ class TextInput:
         if isinstance(x, Rows | tf.data.Dataset):
             check_alone(x, self.label_column, y, sample_weight)
         else:
-            x = make_rows(**self.columns_of(*map(list_arrays, (x, y, sample_weight))))
+            x = make_rows(**self.to_columns(*map(list_arrays, (x, y, sample_weight))))
         if not labelled or not isinstance(x, Rows):
             return x
         if "weight" in x.columns:
@@ -297,7 +305,7 @@ class TextInput:
 
     def _to_batches(self, rows, batch_size, report, *, labelled=True, part="training", **options):
         def encode(element, number, seed):
-            columns = self.columns_of(*(element if isinstance(element, tuple) else (element,)))
+            columns = self.to_columns(*(element if isinstance(element, tuple) else (element,)))
             if labelled:
                 return report.count(self.encode(columns, seed), number, part)
             inputs, is_truncated = self.encode_inputs(columns)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from lmzoo.data.corpus.packing import pack
-from lmzoo.tasks.discriminative.tagging import find_solid_pieces, join_words, split_words
+from lmzoo.tasks.discriminative.tagging import find_visible_tokens, join_words, split_words
 
 __all__ = ["PackedWords", "as_ragged", "check_lengths", "pack_words"]
 
@@ -86,9 +86,9 @@ def pack_words(words, tokenizer, sequence_length):
     """
     texts, word_starts = join_words(words)
     ids, starts, ends = tokenizer.tokenize_with_offsets(texts)
-    is_solid = find_solid_pieces(texts, starts, ends)
-    numbers, is_first = split_words(starts, is_solid, word_starts)
-    numbers = tf.where(is_solid, numbers, -1)
+    is_visible = find_visible_tokens(texts, starts, ends)
+    numbers, is_first = split_words(starts, is_visible, word_starts)
+    numbers = tf.where(is_visible, numbers, -1)
     features = tf.stack([ids.flat_values, numbers, tf.cast(is_first, tf.int32)], axis=-1)
     inputs, features, is_truncated = pack(
         [ids.with_flat_values(features)], tokenizer, sequence_length

@@ -50,7 +50,7 @@ class EntailmentScorer:
         return self.model.sequence_length
 
     @property
-    def scores_alone(self):
+    def supports_multi_label(self):
         """bool. Whether a label can be judged without the others."""
         return self.contradiction is not None
 
@@ -111,7 +111,7 @@ class LikelihoodScorer:
     """
 
     default_template = "\nThis is about {}"
-    scores_alone = False
+    supports_multi_label = False
 
     def __init__(self, model, template, normalize=False, calibrate=False):
         self.model = model

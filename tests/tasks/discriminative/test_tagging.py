@@ -10,8 +10,8 @@ from lmzoo.metrics import find_spans
 from lmzoo.tasks.discriminative.tagging import (
     TagScheme,
     decode_spans,
-    find_first_pieces,
-    find_solid_pieces,
+    find_visible_tokens,
+    find_word_starts,
     join_words,
     split_words,
 )
@@ -78,7 +78,7 @@ def test_a_plain_tag_makes_spans_of_one_word():
 
 def test_a_scheme_knows_what_goes_on_with_a_word_and_whether_spans_can_be_scored():
     scheme = TagScheme(("O", "B-PER", "I-PER", "B-LOC", "NN"))
-    assert scheme.going_on.tolist() == [0, 2, 2, 3, 4]
+    assert scheme.continuation_ids.tolist() == [0, 2, 2, 3, 4]
     assert not scheme.has_spans
     assert TagScheme(NAMES).has_spans
     assert TagScheme(("O", "B-PER")).has_spans
@@ -110,7 +110,7 @@ def test_dense_words_and_invalid_bytes_are_read():
 def test_pieces_find_their_words():
     """Pieces are drawn here: each non-empty word in one to three, and white space anywhere."""
     generator = random.Random(2)
-    word_starts, starts, is_solid, wanted = [], [], [], []
+    word_starts, starts, is_visible, wanted = [], [], [], []
     number = 0
     for _ in range(100):
         place, row = 0, ([], [])
@@ -118,11 +118,11 @@ def test_pieces_find_their_words():
             row[0].append(place)
             if generator.random() < 0.3:
                 row[1].append(place)
-                is_solid.append(False)
+                is_visible.append(False)
                 wanted.append((number, False))
             for piece in range(generator.randrange(4)):
                 row[1].append(place)
-                is_solid.append(True)
+                is_visible.append(True)
                 wanted.append((number, piece == 0))
                 place += 2
             place += 1
@@ -130,7 +130,7 @@ def test_pieces_find_their_words():
         word_starts.append(row[0])
         starts.append(row[1])
     rows = [tf.ragged.constant(r, tf.int32, ragged_rank=1) for r in (starts, word_starts)]
-    numbers, is_first = split_words(rows[0], tf.constant(is_solid), rows[1])
+    numbers, is_first = split_words(rows[0], tf.constant(is_visible), rows[1])
     found = zip(numbers.numpy().tolist(), is_first.numpy().tolist(), strict=True)
     assert list(found) == wanted
 
@@ -156,7 +156,7 @@ def test_words_of_running_text_end_at_spaces_and_marks(text, pieces, begins):
         place = ends[-1]
     continues = np.array([not piece.startswith(" ") for piece in pieces])
     rows = [tf.ragged.constant([r], tf.int32) for r in (range(len(pieces)), starts, ends)]
-    found = find_first_pieces(tf.constant([text]), *rows, continues)
+    found = find_word_starts(tf.constant([text]), *rows, continues)
     assert found.numpy().astype(int).tolist() == begins
 
 
@@ -164,7 +164,7 @@ def test_a_row_begins_a_word_whatever_the_row_before_ends_with():
     rows = [
         tf.ragged.constant(r, tf.int32) for r in ([[0], [], [0]], [[0], [], [0]], [[2], [], [2]])
     ]
-    found = find_first_pieces(tf.constant(["ab", "", "ab"]), *rows, np.array([True]))
+    found = find_word_starts(tf.constant(["ab", "", "ab"]), *rows, np.array([True]))
     assert found.numpy().tolist() == [True, True]
 
 
@@ -172,5 +172,5 @@ def test_pieces_of_white_space_alone_are_not_solid():
     texts = ["a b\n", "\u3000猫 \x85\x0b", ""]
     starts = tf.ragged.constant([[0, 1, 2, 3], [0, 1, 2, 2], []], tf.int32)
     ends = tf.ragged.constant([[1, 3, 2, 4], [1, 2, 5, 2], []], tf.int32)
-    found = find_solid_pieces(tf.constant(texts), starts, ends)
+    found = find_visible_tokens(tf.constant(texts), starts, ends)
     assert found.numpy().tolist() == [True, True, False, False, False, True, False, False]

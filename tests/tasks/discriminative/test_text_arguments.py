@@ -260,7 +260,7 @@ def test_weights_may_be_integers_and_floats(classifier, tagger, answerer, lm):
         (answerer, (["what?"] * 2, ["a", "b"]), ["a", "b"]),
         (lm, ["a", "b"], ["b", "a"]),
     ):
-        rows = make_rows(**task.columns_of(x, y, [1, 0.5]))
+        rows = make_rows(**task.to_columns(x, y, [1, 0.5]))
         assert [row["weight"] for row in rows] == [1.0, 0.5]
 
 

@@ -52,7 +52,7 @@ def test_labels_of_an_entailment_model_may_have_any_names():
 def test_of_two_labels_the_other_one_is_the_contradiction():
     model = make_entailment("ENTAILMENT", "not_entailment")
     scorer = EntailmentScorer(model, "It is a {}")
-    assert scorer.scores_alone
+    assert scorer.supports_multi_label
     wanted = softmax(logits_of(model, "It is a {}"))[..., 0]
     np.testing.assert_allclose(score(scorer, multi_label=True), wanted, atol=1e-5)
     np.testing.assert_allclose(score(scorer, labels=LABELS[:1]), wanted[:, :1], atol=1e-5)
@@ -60,7 +60,7 @@ def test_of_two_labels_the_other_one_is_the_contradiction():
 
 def test_without_a_contradiction_a_label_alone_is_certain():
     scorer = EntailmentScorer(make_entailment("entailment", "neutral", "other"), "It is a {}")
-    assert not scorer.scores_alone
+    assert not scorer.supports_multi_label
     np.testing.assert_array_equal(score(scorer, labels=LABELS[:1]), np.ones((3, 1)))
 
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.tasks import QuestionAnswerer, TextEmbedder, TokenClassifier
-from lmzoo.tasks.discriminative.traced_functions import make_text_function
-from lmzoo.tasks.discriminative.truncation import CutReport
+from lmzoo.tasks.discriminative.inference import make_text_function
+from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from tests.tasks.small_encoders import make_encoder, word_pieces
 
 LONG = "good bad cat dog " * 12
@@ -44,7 +44,7 @@ def messages_of(call, *args, **kwargs):
 
 
 def test_a_batch_counts_once_however_often_it_is_read():
-    report = CutReport(8, "rows")
+    report = TruncationReport(8, "rows")
     for _ in range(2):
         report.add("training", 0, [True, False, True])
         report.add("training", 1, [True])
@@ -52,7 +52,7 @@ def test_a_batch_counts_once_however_often_it_is_read():
     assert messages_of(report.warn) == [
         "3 of 5 rows (60.0%) were longer than 8 tokens and were cut to that."
     ]
-    assert messages_of(CutReport(8).warn) == []
+    assert messages_of(TruncationReport(8).warn) == []
 
 
 @pytest.mark.parametrize(

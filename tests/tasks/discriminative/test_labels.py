@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmzoo.tasks.discriminative.label_predictions import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.labels import check_label_choice, choose_labels
 
 RESULT = {
     "labels": np.array([b"good", b"caf\xc3\xa9", b"bad"]),

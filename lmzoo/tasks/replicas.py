@@ -46,17 +46,18 @@ def sum_over_replicas(value):
 
 
 class LossTracker(keras.metrics.Mean):
-    """The mean loss over batches, each weighed by what its loss is a mean of.
+    """The mean loss over batches, each weighted by the number of terms its loss is a mean of.
 
-    `weigh_next` tells of that before each `update_state`, to which Keras hands a number of rows.
+    Keras calls `update_state` with the number of rows as the weight. A `set_next_weight` before it
+    replaces that weight once.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._next_weight = None
 
-    def weigh_next(self, weight):
-        """Tells the weight of the next value: float scalar tensor."""
+    def set_next_weight(self, weight):
+        """Sets the weight of the next value: float scalar tensor."""
         self._next_weight = weight
 
     def update_state(self, values, sample_weight=None):

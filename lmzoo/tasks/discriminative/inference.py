@@ -1,8 +1,8 @@
-"""The traced functions of a reading task: from texts, or from tokens, to what it computes."""
+"""Prediction: a task's traced functions, and running them over lists of texts."""
 
 import tensorflow as tf
 
-__all__ = ["make_text_function", "make_tokens_function"]
+__all__ = ["make_text_function", "make_tokens_function", "run_in_batches"]
 
 
 def make_text_function(function, names, served):
@@ -52,3 +52,27 @@ def make_tokens_function(task, output):
         return {output: task(inputs, training=False)}
 
     return tf.function(tokens, autograph=False, input_signature=specs)
+
+
+def run_in_batches(function, columns, batch_size):
+    """Runs a tf.function over lists of strings, texts of about one length together.
+
+    Args:
+        function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
+        columns: list of lists of str of one length.
+        batch_size: int.
+    Returns:
+        list of dict of arrays, one for each text, in the order of the texts.
+    """
+    # Texts of about one length need little padding. The longest come first: what does not fit
+    # into the memory fails at once.
+    lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    results = [None] * len(order)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = [tf.constant([column[index] for index in chosen]) for column in columns]
+        outputs = {name: value.numpy() for name, value in function(*batch).items()}
+        for place, index in enumerate(chosen):
+            results[index] = {name: value[place] for name, value in outputs.items()}
+    return results

@@ -1,0 +1,136 @@
+"""The losses of tasks: tokens, answer spans, and the similarity of texts."""
+
+import math
+import numbers
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+__all__ = [
+    "AnswerLoss",
+    "SimilarityLoss",
+    "TokenCrossentropy",
+    "compute_similarities",
+    "rank_candidates",
+]
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class TokenCrossentropy(keras.losses.Loss):
+    """Cross-entropy of the next token, averaged over the tokens that count.
+
+    Args:
+        label_smoothing: float in [0, 1). The share of the target that is spread evenly over the
+            vocabulary.
+        z_loss: float, at least 0. Weighs the square of the log of the softmax's denominator, which
+            keeps logits from drifting away; T5 was trained with 1e-4.
+        name: str.
+    Raises:
+        TypeError: if a number is none.
+        ValueError: if one is out of its range.
+    Reference: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7 (smoothing); de
+        Brebisson and Vincent 2016, https://arxiv.org/abs/1604.08859 (z-loss).
+    """
+
+    def __init__(self, label_smoothing=0.0, z_loss=0.0, name="token_crossentropy", **kwargs):
+        kwargs.setdefault("reduction", "mean_with_sample_weight")
+        super().__init__(name=name, **kwargs)
+        for argument, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss)):
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"`{argument}` must be a number. Received: {argument}={value!r}.")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                "`label_smoothing` must be in [0, 1). Received: "
+                f"label_smoothing={label_smoothing!r}."
+            )
+        if not 0 <= z_loss < math.inf:
+            raise ValueError(
+                f"`z_loss` must be finite and at least 0. Received: z_loss={z_loss!r}."
+            )
+        self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
+
+    def call(self, y_true, y_pred):
+        """Labels int (B, T) and logits float (B, T, V) to losses (B, T)."""
+        # Refuses labels that are none; a gather would count -100 from the end of the vocabulary.
+        loss = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        if not self.label_smoothing and not self.z_loss:
+            return loss
+        log_total = ops.logsumexp(y_pred, axis=-1)
+        if self.label_smoothing:
+            share = self.label_smoothing
+            loss = (1 - share) * loss + share * (log_total - ops.mean(y_pred, axis=-1))
+        return loss + self.z_loss * ops.square(log_total)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "z_loss": self.z_loss,
+        }
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class AnswerLoss(keras.losses.Loss):
+    """The mean of two cross-entropies over the tokens: of an answer's first and of its last one.
+
+    Labels are int (B, 2), predictions float (B, T, 2).
+
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.2.
+    """
+
+    def call(self, y_true, y_pred):
+        # (B, T, 2) -> (B, 2, T)
+        scores = ops.transpose(y_pred, (0, 2, 1))
+        losses = ops.sparse_categorical_crossentropy(y_true, scores, from_logits=True)
+        return ops.mean(losses, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class SimilarityLoss(keras.losses.Loss):
+    """How far similarities are from the right ones.
+
+    Predictions are logits float (B, M), one for each candidate, and labels the number of the right
+    one, int (B,): then it is the cross-entropy. Or predictions are cosines float (B,), and labels
+    the wanted ones, float (B,): then it is the squared error.
+
+    Reference: Henderson et al. 2017, https://arxiv.org/abs/1705.00652, section 4.4, for the first;
+        Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084, section 3, for the second.
+    Example:
+        >>> loss = SimilarityLoss()
+        >>> float(loss(np.array([1.0, 0.0]), np.array([0.5, 0.0])))
+        0.125
+    """
+
+    def call(self, y_true, y_pred):
+        if len(y_pred.shape) == 1:
+            return ops.square(ops.reshape(y_true, (-1,)) - y_pred)
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        # A replica may get no row at all of a last batch, for which Keras's own function raises.
+        right = tf.gather(y_pred, labels, batch_dims=1)
+        return ops.logsumexp(y_pred, axis=-1) - right
+
+
+def rank_candidates(embeddings, scale):
+    """Scores all other texts of a batch for each anchor.
+
+    Args:
+        embeddings: float (B, G, D). Anchor, positive and perhaps negatives of each example.
+        scale: float. What a cosine is multiplied by.
+    Returns:
+        labels: int32 (B,). The candidate that is the anchor's own positive.
+        logits: float (B, B * (G - 1)). All positives of the batch, then all negatives.
+    """
+    unit = tf.math.l2_normalize(embeddings, axis=-1)
+    # (B, G - 1, D) -> (G - 1, B, D) -> (M, D)
+    candidates = tf.transpose(unit[:, 1:], [1, 0, 2])
+    candidates = tf.reshape(candidates, [-1, embeddings.shape[-1]])
+    logits = scale * tf.matmul(unit[:, 0], candidates, transpose_b=True)
+    return tf.range(tf.shape(embeddings)[0]), logits
+
+
+def compute_similarities(embeddings):
+    """The cosine of the two texts of each example: float (B, 2, D) -> (B,)."""
+    unit = tf.math.l2_normalize(embeddings, axis=-1)
+    return tf.reduce_sum(unit[:, 0] * unit[:, 1], axis=-1)

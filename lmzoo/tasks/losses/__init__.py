@@ -1,6 +1,0 @@
-"""Losses of tasks, and how a loss is averaged over replicas.
-
-Public: `AnswerLoss`, `SimilarityLoss`, `TokenCrossentropy`.
-"""
-
-__all__ = []
