@@ -1,17 +1,20 @@
-"""From text files to batches: files, documents, clean text, a token cache, examples, labels."""
+"""Text to batches: files, rows of labelled text, and training objectives.
+
+`corpus/` turns text files into one stream of token ids, `objectives/` cuts the stream into training
+examples (its docstring follows one dataset from file to batch), `rows/` reads labelled text.
+All public names are listed here: readers (`read_table`, `read_squad`, ...) and `make_rows` return
+`Rows`; `causal_lm`, `masked_lm`, `span_corruption` and `prefix_lm` return `tf.data.Dataset`s.
+"""
 
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.documents import Corpus, documents
 from lmzoo.data.corpus.packing import pack
 from lmzoo.data.corpus.splits import split_stream
-from lmzoo.data.corpus.token_stream import TokenStream, stream_tokens
+from lmzoo.data.corpus.token_stream import stream_tokens
 from lmzoo.data.objectives.causal_lm import causal_lm
-from lmzoo.data.objectives.causal_lm_examples import CausalLMExamples
 from lmzoo.data.objectives.masked_lm import masked_lm
-from lmzoo.data.objectives.masked_lm_examples import MaskedLMExamples
 from lmzoo.data.objectives.mixing_rates import compute_rates
 from lmzoo.data.objectives.mixtures import mix
-from lmzoo.data.objectives.noise_spans import compute_span_lengths, make_noise_mask
 from lmzoo.data.objectives.prefix_lm import PrefixLMExamples, prefix_lm
 from lmzoo.data.objectives.span_corruption import SpanCorruptionExamples, span_corruption
 from lmzoo.data.rows.conll import read_conll, to_iob2
@@ -24,16 +27,12 @@ from lmzoo.data.rows.tables import read_table
 
 __all__ = [
     "causal_lm",
-    "CausalLMExamples",
     "Cleaning",
     "compute_rates",
-    "compute_span_lengths",
     "Corpus",
     "documents",
-    "make_noise_mask",
     "make_rows",
     "masked_lm",
-    "MaskedLMExamples",
     "mix",
     "pack",
     "prefix_lm",
@@ -46,8 +45,7 @@ __all__ = [
     "Rows",
     "span_corruption",
     "SpanCorruptionExamples",
-    "stream_tokens",
     "split_stream",
+    "stream_tokens",
     "to_iob2",
-    "TokenStream",
 ]

@@ -1,4 +1,4 @@
-"""Folders that are made once, by one process at a time, and found again by later runs."""
+"""A cache of folders on the disk: built by one process, opened by the others and later runs."""
 
 import contextlib
 import fcntl
@@ -14,13 +14,13 @@ __all__ = ["cache_folder", "cache_key", "open_or_build"]
 
 
 def cache_folder(cache_dir=None):
-    """Returns where token caches live.
+    """Returns the folder of token caches.
 
     Args:
         cache_dir: str, path or None. None takes `$LMZOO_CACHE`, then `lmzoo` in
             `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
     Returns:
-        pathlib.Path of the folder `tokens` in it, which need not exist.
+        pathlib.Path of its sub-folder `tokens`, which may not exist yet.
     """
     if cache_dir is None:
         cache_dir = os.environ.get("LMZOO_CACHE")
@@ -31,26 +31,26 @@ def cache_folder(cache_dir=None):
 
 
 def cache_key(description):
-    """Returns the name that stands for a description (anything JSON can keep)."""
+    """Returns a hash of a description (any JSON value) as 32 hexadecimal digits."""
     text = json.dumps(description, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
 def open_or_build(folder, open_folder, build):
-    """Opens a folder, or makes it first.
+    """Opens a folder; builds it first if it does not exist.
 
-    Of several processes that want the same folder, one makes it and the others wait. It
-    appears by rename, so a process killed meanwhile leaves nothing that is taken for it; what
-    it did leave is swept away by the next. A folder that cannot be opened is made anew.
+    Of several processes that want the same folder, one builds it and the others wait. It
+    appears by rename, so a process that is killed leaves no half-built folder; its leftovers are
+    removed by the next process. A folder that cannot be opened is built again.
 
     Args:
         folder: pathlib.Path.
-        open_folder: callable. Takes `folder`; returns None if it is not whole.
+        open_folder: callable. Takes `folder`; returns None if it is incomplete.
         build: callable. Takes an empty folder and fills it.
     Returns:
-        what `open_folder` returned.
+        the value that `open_folder` returned.
     Raises:
-        RuntimeError: if what `build` made cannot be opened.
+        RuntimeError: if the folder that `build` filled cannot be opened.
     """
     if (opened := open_folder(folder)) is not None:
         return opened
@@ -63,13 +63,13 @@ def open_or_build(folder, open_folder, build):
         with atomic_folder(folder, overwrite=True) as sibling:
             build(sibling)
         if (opened := open_folder(folder)) is None:
-            raise RuntimeError(f"The cache must open after it is made. Received: {str(folder)!r}.")
+            raise RuntimeError(f"The cache must open after it is built. Received: {str(folder)!r}.")
     return opened
 
 
 @contextlib.contextmanager
 def _locked(path):
-    """Holds a lock that the system gives back when the process dies."""
+    """Holds a file lock, which the operating system releases when the process dies."""
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

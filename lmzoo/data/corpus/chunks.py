@@ -1,48 +1,48 @@
-"""Cutting a long document into short pieces that give the same tokens as the whole."""
+"""Splitting a long document into short chunks that give the same tokens as the whole."""
 
 import re
 
-__all__ = ["cut"]
+__all__ = ["split_into_chunks"]
 
-# Short enough that a call of the tokenizer can work on many at once; the longest piece is what a
-# word without a break may cost in memory.
-PIECE = 1 << 14
-LONGEST = 1 << 20
-_NEAR_END = 1 << 11
+# Characters. Chunks are short so that one call of the tokenizer works on many of them in parallel;
+# `MAX_CHUNK_SIZE` bounds the memory that a word without a break can take.
+CHUNK_SIZE = 1 << 14
+MAX_CHUNK_SIZE = 1 << 20
+_NEWLINE_SEARCH = 1 << 11
 
-# "x\ny" is cut after the newline and "x y" before the space. The places are chosen so that
-# the left piece never ends in two whitespace characters: GPT-2's `\s+(?!\S)` would join them at
-# the end of a text, but leaves the last one to the next word in the middle of it.
+# "x\ny" is split after the newline and "x y" before the space. With these boundaries the left
+# chunk never ends in two whitespace characters: GPT-2's `\s+(?!\S)` would join them at the end of
+# a text, but leaves the last one to the next word in the middle of it.
 _NEWLINE = re.compile(r"(?<=\S\n)(?=\S)")
 _SPACE = re.compile(r"(?<=[^\W_])(?=[ \t\r\n])")
 _EITHER = re.compile(f"{_NEWLINE.pattern}|{_SPACE.pattern}")
 _PUNCTUATION = re.compile(r"(?<=[^\W_])(?=[,.;:!?()\[\]{}<>\"、。，．；：！？「」（）])")
 
 
-def cut(chunks):
-    r"""Cuts one document into pieces whose tokens, put together, are the document's tokens.
+def split_into_chunks(parts):
+    r"""Splits one document into chunks whose concatenated tokens are the document's tokens.
 
-    A piece ends after a newline between two non-whitespace characters; if there is none near,
-    before the whitespace that follows a letter or digit. Both are boundaries of every
+    A chunk ends after a newline between two non-whitespace characters. If there is none nearby, it
+    ends before the whitespace that follows a letter or digit. Both are boundaries of every
     pre-tokenizer in use (GPT-2's and its successors', BERT's, SentencePiece's), and no Unicode
-    normalization form composes across them. A run of 1 Mi characters without such a place is
-    cut between a letter and a punctuation mark, and if there is none of these either, in its
-    middle: only there can a token be lost.
+    normalization form composes across them. A run of 1 Mi characters without such a boundary is
+    split between a letter and a punctuation mark; without one of these, at its end. Only there can
+    the tokens differ from those of the whole document.
 
     Args:
-        chunks: iterable of str. The document in order, in parts of any length.
+        parts: iterable of str. The document in order, in parts of any length.
     Yields:
-        str, not empty. Joined, they are the joined `chunks`.
+        str, not empty. Their concatenation is that of `parts`.
     Example:
-    >>> from lmzoo.data import pieces
-    >>> [len(piece) for piece in pieces.cut(["ab\n" * 10_000])]
+    >>> from lmzoo.data.corpus.chunks import split_into_chunks
+    >>> [len(chunk) for chunk in split_into_chunks(["ab\n" * 10_000])]
     [16383, 13617]
     """
     text = ""
-    for chunk in chunks:
-        text += chunk
+    for part in parts:
+        text += part
         start = 0
-        while (end := _next_cut(text, start)) is not None:
+        while (end := _find_boundary(text, start)) is not None:
             yield text[start:end]
             start = end
         text = text[start:]
@@ -50,31 +50,31 @@ def cut(chunks):
         yield text
 
 
-def _next_cut(text, start):
-    """Where the piece that begins at `start` ends, or None while the text is too short to say."""
-    near, far = start + PIECE, start + LONGEST
+def _find_boundary(text, start):
+    """Where the chunk that begins at `start` ends, or None if more text is needed to tell."""
+    near, far = start + CHUNK_SIZE, start + MAX_CHUNK_SIZE
     if len(text) <= near:
         return None
-    for rule, reach in ((_NEWLINE, _NEAR_END), (_SPACE, PIECE)):
-        if (end := _last_match(rule, text, max(start, near - reach), near)) is not None:
+    for pattern, reach in ((_NEWLINE, _NEWLINE_SEARCH), (_SPACE, CHUNK_SIZE)):
+        if (end := _find_last(pattern, text, max(start, near - reach), near)) is not None:
             return end
     if (match := _EITHER.search(text, near, far + 1)) is not None:
         return match.start()
     if len(text) <= far:
         return None
-    end = _last_match(_PUNCTUATION, text, start, far)
+    end = _find_last(_PUNCTUATION, text, start, far)
     return far if end is None else end
 
 
-def _last_match(rule, text, start, stop):
-    """The last place in `(start, stop)` that `rule` matches, searched from the end backwards."""
-    # What stands before `start` may be gone already, so no rule may look back at it.
+def _find_last(pattern, text, start, stop):
+    """The last index in `(start, stop)` at which `pattern` matches, searched backwards."""
+    # The text before `start` may be dropped already, so no pattern may look back at it.
     first, high = start + 2, stop
     while high > first:
         low = max(first, high - 1024)
-        places = [match.start() for match in rule.finditer(text, low, high + 1)]
-        places = [place for place in places if place < high]
-        if places:
-            return places[-1]
+        indices = [match.start() for match in pattern.finditer(text, low, high + 1)]
+        indices = [index for index in indices if index < high]
+        if indices:
+            return indices[-1]
         high = low
     return None

@@ -1,10 +1,10 @@
-"""Cleaning a document while it streams by: mark-up, control characters, Unicode forms."""
+"""Cleaning documents as a stream: HTML, control characters, Unicode normalization."""
 
 import dataclasses
 import html.parser
 import unicodedata
 
-from lmzoo.data.corpus.chunks import cut
+from lmzoo.data.corpus.chunks import split_into_chunks
 
 __all__ = ["Cleaning"]
 
@@ -25,18 +25,18 @@ _LONGEST_TAG = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Cleaning:
-    """What is taken out of each document before it is tokenized; by default nothing.
+    """How each document is cleaned before it is tokenized; by default not at all.
 
     The steps run in the order of the arguments.
 
     Args:
-        strip_html: bool. If True, tags, comments, scripts and styles go, entities become
-            characters, and a block such as `<p>` or `<br>` becomes a newline.
-        strip_control: bool. If True, control characters go, except tab, newline and return;
-            page breaks and NEL become newlines.
-        normalization: str or None. A Unicode form: "NFC", "NFD", "NFKC" or "NFKD".
-        deduplicate: bool. If True, only the first of documents with the same text (after the
-            other steps) stays. What was seen is kept on the disk, 16 bytes for each document.
+        strip_html: bool. If True, tags, comments, scripts and styles are removed, entities
+            become characters, and a block element such as `<p>` or `<br>` becomes a newline.
+        strip_control: bool. If True, control characters are removed, except tab, newline and
+            carriage return; page breaks and NEL become newlines.
+        normalization: str or None. A Unicode normalization form: "NFC", "NFD", "NFKC" or "NFKD".
+        deduplicate: bool. If True, only the first of several documents with the same text (after
+            the other steps) is kept. The hashes are on the disk, 16 bytes a document.
     Raises:
         ValueError: if `normalization` is not one of the four forms.
     Example:
@@ -56,37 +56,38 @@ class Cleaning:
                 f"Received: normalization={self.normalization!r}."
             )
 
-    def apply(self, chunks):
+    def apply(self, parts):
         """Cleans one document.
 
         Args:
-            chunks: iterable of str. The document in order, in parts of any length.
+            parts: iterable of str. The document in order, in parts of any length.
         Yields:
-            str. The clean document in order, in parts; the same text however it was parted.
+            str. The clean document in order, in parts. How `parts` are split changes nothing.
         """
         if self.strip_html:
-            chunks = _strip_html(chunks)
+            parts = _strip_html(parts)
         if self.strip_control:
-            chunks = (chunk.translate(_CONTROLS) for chunk in chunks)
+            parts = (part.translate(_CONTROLS) for part in parts)
         if self.normalization is not None:
-            # No normalization form composes characters across the places where `cut` cuts.
-            chunks = (unicodedata.normalize(self.normalization, piece) for piece in cut(chunks))
-        yield from chunks
+            # No normalization form composes characters across the boundaries of chunks.
+            chunks = split_into_chunks(parts)
+            parts = (unicodedata.normalize(self.normalization, chunk) for chunk in chunks)
+        yield from parts
 
 
-def _strip_html(chunks):
+def _strip_html(parts):
     parser = _TextOfHTML()
-    for chunk in chunks:
-        parser.feed(chunk)
+    for part in parts:
+        parser.feed(part)
         if len(parser.rawdata) > _LONGEST_TAG:
-            parser.close()  # A tag that never ends is text, and must not fill the memory.
+            parser.close()  # A tag that never ends is text; it must not fill the memory.
         yield parser.take()
     parser.close()
     yield parser.take()
 
 
 class _TextOfHTML(html.parser.HTMLParser):
-    """Collects what a reader would see."""
+    """Collects the visible text of HTML."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)

@@ -1,28 +1,35 @@
-"""A corpus: files, how they are cut into documents, and how these are cleaned."""
+"""A corpus: files, how they are split into documents, and how these are cleaned."""
 
+import codecs
 import collections
 import dataclasses
+import hashlib
 import itertools
+import pathlib
+import sqlite3
 import tempfile
 
 from lmzoo.data.corpus.cleaning import Cleaning
-from lmzoo.data.corpus.deduplication import unique_documents
 from lmzoo.data.corpus.files import check_files, fingerprint
 from lmzoo.data.corpus.reading import read_documents
 
-__all__ = ["Corpus", "documents"]
+__all__ = ["Corpus", "documents", "unique_documents"]
+
+# A document is held in memory up to `_IN_MEMORY` bytes while its hash is computed.
+_IN_MEMORY = 8 << 20
+_BLOCK = 1 << 20
 
 
 class Corpus:
-    """Text files seen as one sequence of clean documents.
+    """Text files as one sequence of cleaned documents.
 
     Args:
         files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
-            in `.jsonl`; both may be gzipped (`.gz`). A text file is one document.
+            in `.jsonl`; both may be gzipped (`.gz`).
         field: str. The key of the text in a JSON line.
-        document_separator: str or None. If given, what stands between two documents of a
-            text file, such as two newlines or a line of its own.
-        clean: Cleaning or None. None changes nothing.
+        document_separator: str or None. The text between two documents of a text file, such as
+            two newlines. None takes each text file as one document.
+        clean: Cleaning or None. None leaves the documents as they are.
     Raises:
         TypeError: if `files` holds something that is not a path, or `clean` is not a Cleaning.
         FileNotFoundError: if a file does not exist.
@@ -53,7 +60,7 @@ class Corpus:
         return sum(source.path.stat().st_size for source in self.sources)
 
     def fingerprint(self):
-        """Returns what decides about the documents, as JSON keeps it."""
+        """Returns a description of files and options from which a cache key is computed."""
         return {
             "files": [fingerprint(source) for source in self.sources],
             "field": self.field,
@@ -62,15 +69,15 @@ class Corpus:
         }
 
     def documents(self, folder, advance=None, replaced=None):
-        """Reads the documents one after the other. One without any visible text is left out.
+        """Reads the documents one after the other and leaves out those with only whitespace.
 
         Args:
-            folder: str or path. Where notes on duplicates may be kept meanwhile.
+            folder: str or path. A folder for the temporary files of the deduplication.
             advance: callable or None. Called with the number of bytes read from the disk.
-            replaced: collections.Counter or None. Gets, for each path, how many characters
-                became U+FFFD because they were not valid.
+            replaced: collections.Counter or None. For each path, the number of invalid
+                characters that became U+FFFD is added to it.
         Yields:
-            iterator of str: the document in parts, to be used up before the next is asked for.
+            iterator of str: the document in parts. Read it to its end before the next one.
         """
         found = self._documents(advance, collections.Counter() if replaced is None else replaced)
         return unique_documents(found, folder) if self.clean.deduplicate else found
@@ -89,7 +96,7 @@ class Corpus:
 
 
 def documents(files, field="text", document_separator=None, clean=None):
-    """Reads the documents of text files, for instance to learn a vocabulary from them.
+    """Reads the documents of text files, for instance to train a tokenizer on them.
 
     Args:
         files: see `Corpus`.
@@ -97,7 +104,7 @@ def documents(files, field="text", document_separator=None, clean=None):
         document_separator: see `Corpus`.
         clean: see `Corpus`.
     Yields:
-        str, one document. It is in memory whole; `Corpus.documents` gives it in parts.
+        str, one whole document; `Corpus.documents` gives documents in parts.
     Raises:
         TypeError, FileNotFoundError, IsADirectoryError, ValueError: as `Corpus`.
     Example:
@@ -112,11 +119,53 @@ def documents(files, field="text", document_separator=None, clean=None):
             yield "".join(document)
 
 
-def _unless_blank(chunks):
+def _unless_blank(parts):
     """Returns the document, or None if it has only whitespace."""
     held = []
-    for chunk in chunks:
-        held.append(chunk)
-        if chunk.strip():
-            return itertools.chain(held, chunks)
+    for part in parts:
+        held.append(part)
+        if part.strip():
+            return itertools.chain(held, parts)
     return None
+
+
+def unique_documents(documents, folder):
+    """Yields each document the first time its text appears.
+
+    A document is buffered (on the disk beyond 8 MiB) until its end, because its hash is known only
+    then. The hashes are in an SQLite file, so memory does not grow with the corpus.
+
+    Args:
+        documents: iterable of iterables of str.
+        folder: str or path. A folder for the temporary file of the hashes.
+    Yields:
+        iterator of str.
+    """
+    path = pathlib.Path(folder) / "seen.sqlite"
+    seen = sqlite3.connect(path, isolation_level=None)
+    try:
+        # The file is temporary, so a crash loses nothing.
+        seen.execute("PRAGMA journal_mode = OFF")
+        seen.execute("PRAGMA synchronous = OFF")
+        seen.execute("CREATE TABLE seen (hash BLOB PRIMARY KEY) WITHOUT ROWID")
+        seen.execute("BEGIN")
+        for document in documents:
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) as held:
+                digest = hashlib.blake2b(digest_size=16)
+                for part in document:
+                    data = part.encode("utf-8")
+                    digest.update(data)
+                    held.write(data)
+                row = seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest.digest(),))
+                if row.rowcount:
+                    held.seek(0)
+                    yield _replay(held)
+    finally:
+        seen.close()
+        path.unlink(missing_ok=True)
+
+
+def _replay(held):
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while block := held.read(_BLOCK):
+        yield decoder.decode(block)

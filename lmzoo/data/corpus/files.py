@@ -1,4 +1,4 @@
-"""The files of a corpus: checking them before any work, and reading their bytes."""
+"""Checking text files before any work, and reading their bytes."""
 
 import dataclasses
 import gzip
@@ -31,7 +31,7 @@ class Source:
 
 
 def check_files(files):
-    """Refuses files that cannot be a corpus, and tells the others' formats by their suffixes.
+    """Refuses files that are not text, and finds the format of the others by their suffixes.
 
     `.jsonl` is JSON lines, anything else is text; `.gz` behind either is decompressed while
     reading.
@@ -92,15 +92,15 @@ def read_blocks(source, advance=None):
 
 
 def fingerprint(source):
-    """Tells whether a file is still the same, without its name and without reading all of it.
+    """Describes a file's content without its name and without reading all of it.
 
-    Up to 1 MiB the content decides alone. A larger file is told by its size, its time of
-    change and sixteen samples of its content.
+    Up to 1 MiB this is a hash of the content. For a larger file it is the size, the modification
+    time and a hash of sixteen samples of the content.
 
     Args:
         source: Source.
     Returns:
-        list of str and int, as JSON keeps it.
+        list of str and int, for a JSON file.
     """
     status = source.path.stat()
     digest = hashlib.sha256()
@@ -130,7 +130,7 @@ def _describe(path):
 
 
 def _check_content(source):
-    """Looks at the beginning of a file for what no text file has."""
+    """Refuses a file that does not begin like text in UTF-8."""
     first = next(read_blocks(source), b"")[: 1 << 16]
     if not first:
         raise ValueError(f"`files` must not be empty. Received: {str(source.path)!r}.")

@@ -1,4 +1,4 @@
-"""A shuffled order that is computed, not stored: index in, index out, for any corpus size."""
+"""Index shuffle: a pseudo-random permutation that is computed per index and never stored."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ _WORD = (1 << 64) - 1
 
 
 def shuffle_indices(indices, size, seed, epoch):
-    """Sends each index to its place in a pseudo-random permutation of `range(size)`.
+    """Maps each index through a pseudo-random permutation of `range(size)`.
 
     The permutation depends on `size`, `seed` and `epoch` alone, never on a library's random
     generator, so it is the same on every machine and in every later release. Memory does not
     grow with `size`: a Feistel network permutes the next power of four, and an index that
-    lands beyond `size` walks on along its cycle until it is inside.
+    lands at or beyond `size` is permuted again until it is inside (cycle walking).
 
     Args:
         indices: int array of any shape, each in `[0, size)`.
-        size: int. How many things are ordered.
+        size: int. The size of the permutation.
         seed: int.
-        epoch: int. Another epoch is another permutation.
+        epoch: int. Each epoch has its own permutation.
     Returns:
         int64 array of the shape of `indices`.
     Raises:
@@ -39,12 +39,12 @@ def shuffle_indices(indices, size, seed, epoch):
         )
     half_bits = max(1, ((size - 1).bit_length() + 1) // 2)
     keys = _round_keys(seed, epoch)
-    places = indices.reshape(-1).astype(np.uint64)
-    outside = np.ones(places.shape, dtype=bool)
+    numbers = indices.reshape(-1).astype(np.uint64)
+    outside = np.ones(numbers.shape, dtype=bool)
     while outside.any():
-        places[outside] = _permute(places[outside], half_bits, keys)
-        outside = places >= np.uint64(size)
-    return places.astype(np.int64).reshape(indices.shape)
+        numbers[outside] = _permute(numbers[outside], half_bits, keys)
+        outside = numbers >= np.uint64(size)
+    return numbers.astype(np.int64).reshape(indices.shape)
 
 
 def _permute(numbers, half_bits, keys):
@@ -72,13 +72,13 @@ def _round_keys(seed, epoch):
 
 
 def uniform_noise(indices, seed):
-    """Gives each index a number of its own that looks drawn at random.
+    """Returns a pseudo-random number for each index, uniform in [0, 1).
 
     Args:
         indices: int array (n,).
         seed: int.
     Returns:
-        float64 array (n,), each in `[0, 1)`. As stable as `shuffle_indices`.
+        float64 array (n,). As reproducible as `shuffle_indices`.
     """
     key = _round_keys(seed, _WORD)[0]
     numbers = _mix(_mix(np.asarray(indices).astype(np.uint64) + np.uint64(1)) ^ key)

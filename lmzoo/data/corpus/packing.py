@@ -1,4 +1,4 @@
-"""From token ids of texts to rows that an encoder reads: special tokens, truncation, padding.
+"""Packing token ids for an encoder: special tokens, truncation, padding.
 
 Shapes: B batch, T length, C features a token.
 """
@@ -7,12 +7,12 @@ import tensorflow as tf
 
 __all__ = ["count_special_tokens", "count_text_tokens", "pack", "truncate_pair"]
 
-# Lengths are rounded up to a multiple of it: fewer shapes, so fewer kernels to prepare.
+# Lengths are rounded up to a multiple of this number: fewer shapes, so fewer kernels to prepare.
 _MULTIPLE = 8
 
 
 def pack(texts, tokenizer, sequence_length):
-    """Puts one text, or two, between special tokens, cut to a length and padded on the right.
+    """Adds special tokens to one text or to a pair, truncates and pads on the right.
 
     One text becomes `start text end`, two become `start first end second end`, with as many end
     tokens between them as the tokenizer's `num_separators` says. Two texts that are too long lose
@@ -20,22 +20,22 @@ def pack(texts, tokenizer, sequence_length):
 
     Args:
         texts: list of one or two tf.RaggedTensor int32 (B, None), or (B, None, C) whose first
-            feature is the token's id and the others belong to it, such as its place in the text.
+            feature is the token id and the others are attributes, such as its offsets in the text.
         tokenizer: tokenizer with start, end and padding ids.
         sequence_length: int. The largest T.
     Returns:
         inputs: dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T) and `segment_ids` int32
             (B, T). T is the longest row's length, rounded up to a multiple of 8.
-        features: int32 (B, T, C - 1), or None for texts without. Special tokens and padding
+        features: int32 (B, T, C - 1), or None if C is absent. Special tokens and padding
             have -1.
-        is_truncated: bool (B,). Whether tokens of the row were left out.
+        is_truncated: bool (B,). Whether the row was truncated.
     Raises:
         TypeError: if `texts` is no list of tf.RaggedTensor.
         ValueError: if there are not one or two, `sequence_length` leaves no room for a token, or
             the tokenizer has no start, end or padding token.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
-        Hugging Face's "longest_first". There, RoBERTa's second text is of segment 0 as well; the
-        only segment that a RoBERTa has makes that the same.
+        Hugging Face's "longest_first". There, RoBERTa's second text has segment 0 as well; a
+        RoBERTa has one segment only, so this makes no difference.
 
     Example:
         ids = [tokenizer.tokenize(texts) for texts in (premises, hypotheses)]
@@ -43,16 +43,16 @@ def pack(texts, tokenizer, sequence_length):
         classifier.fit(inputs, labels)
     """
     _check_texts(texts)
-    room = count_text_tokens(tokenizer, sequence_length, len(texts))
+    max_tokens = count_text_tokens(tokenizer, sequence_length, len(texts))
     if tokenizer.pad_token_id is None:
         raise ValueError("`tokenizer` must have a pad token. Received: pad_token_id=None.")
     has_features = texts[0].shape.rank == 3
     texts = [text if has_features else tf.expand_dims(text, -1) for text in texts]
     lengths = [text.row_lengths() for text in texts]
     if len(texts) == 1:
-        kept = [tf.minimum(lengths[0], room)]
+        kept = [tf.minimum(lengths[0], max_tokens)]
     else:
-        kept = truncate_pair(*lengths, room)
+        kept = truncate_pair(*lengths, max_tokens)
     is_truncated = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
     texts = [_keep_first(text, length) for text, length in zip(texts, kept, strict=True)]
 
@@ -72,9 +72,9 @@ def pack(texts, tokenizer, sequence_length):
     # (B, None, C) -> (B, T, C)
     dense = rows.to_tensor(empty, shape=tf.stack([-1, longest, num_features]))
     dense = tf.ensure_shape(dense, [None, None, num_features])
-    place = tf.range(longest)[None]
-    mask = place < lengths[:, None]
-    is_second = mask & (place >= kept[0][:, None] + 2)
+    position = tf.range(longest)[None]
+    mask = position < lengths[:, None]
+    is_second = mask & (position >= kept[0][:, None] + 2)
     inputs = {
         "token_ids": dense[..., 0],
         "padding_mask": mask,
@@ -96,10 +96,10 @@ def _check_texts(texts):
 
 
 def count_text_tokens(tokenizer, sequence_length, num_texts):
-    """How many tokens one text, or two, may have beside the special ones.
+    """How many tokens of text fit beside the special tokens of one text or a pair.
 
     Raises:
-        ValueError: if that is none, or the tokenizer has no start or end token.
+        ValueError: if none fits, or the tokenizer has no start or end token.
     """
     for role in ("start_token_id", "end_token_id"):
         if getattr(tokenizer, role, None) is None:
@@ -116,26 +116,27 @@ def count_text_tokens(tokenizer, sequence_length, num_texts):
 
 
 def count_special_tokens(tokenizer, num_texts):
-    """How many special tokens stand beside one text or two."""
+    """How many special tokens `pack` adds to one text or a pair."""
     return 2 if num_texts == 1 else 2 + tokenizer.num_separators
 
 
-def truncate_pair(first, second, room):
-    """How much is kept of two texts that share `room` tokens: the longer one is cut first.
+def truncate_pair(first, second, max_tokens):
+    """How many tokens of a pair are kept if `max_tokens` fit: the longer text is truncated first.
 
     Args:
         first, second: int64 (B,). Their lengths.
-        room: int.
+        max_tokens: int.
     Returns:
-        pair of int64 (B,). Where both are cut, an odd token goes to the longer one (the second, of
-        equals).
+        pair of int64 (B,). If both are truncated, an odd token goes to the longer one (of equals,
+        to the second).
     """
     short, long = tf.minimum(first, second), tf.maximum(first, second)
-    cut = tf.where(short > room, short, tf.maximum(short, room - short))
-    both = short + cut > room
-    short_kept = tf.where(both, tf.constant(room // 2, tf.int64), short)
-    long_kept = tf.where(both, tf.constant(room // 2 + room % 2, tf.int64), cut)
-    fits = first + second <= room
+    truncated = tf.where(short > max_tokens, short, tf.maximum(short, max_tokens - short))
+    both = short + truncated > max_tokens
+    short_kept = tf.where(both, tf.constant(max_tokens // 2, tf.int64), short)
+    half = tf.constant(max_tokens // 2 + max_tokens % 2, tf.int64)
+    long_kept = tf.where(both, half, truncated)
+    fits = first + second <= max_tokens
     short_kept, long_kept = tf.where(fits, short, short_kept), tf.where(fits, long, long_kept)
     swapped = first > second
     return tf.where(swapped, long_kept, short_kept), tf.where(swapped, short_kept, long_kept)
@@ -143,8 +144,8 @@ def truncate_pair(first, second, room):
 
 def _keep_first(rows, lengths):
     """The first tokens of each row: ragged (B, None, C), int64 (B,)."""
-    place = tf.ragged.range(rows.row_lengths())
-    kept = place.values < tf.gather(lengths, place.value_rowids())
+    position = tf.ragged.range(rows.row_lengths())
+    kept = position.values < tf.gather(lengths, position.value_rowids())
     return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(rows.values, kept), lengths)
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of a file to its documents, each a stream of text and never in memory whole."""
+"""Reading the documents of a file as streams of text, none of them in memory as a whole."""
 
 import codecs
 import json
@@ -17,13 +17,13 @@ def read_documents(source, field="text", document_separator=None, advance=None, 
     A document comes as an iterator over its text in parts, to be used up before the next one is
     asked for. A text file is one document, or several between separators; each line of a JSON
     lines file is one. A byte order mark at the beginning is dropped, invalid UTF-8 and lone
-    surrogates become U+FFFD, line ends stay as they are.
+    surrogates become U+FFFD, line ends are unchanged.
 
     Args:
         source: Source.
         field: str. The key of the text in a JSON line.
-        document_separator: str or None. What stands between two documents of a text file,
-            for example two newlines; it belongs to neither of them.
+        document_separator: str or None. The text between two documents of a text file, for
+            example two newlines. It belongs to neither of them.
         advance: callable or None. Called with the number of bytes read from the disk.
         replaced: callable or None. Called with the number of characters that became U+FFFD.
     Yields:
@@ -46,7 +46,7 @@ def _decode(blocks, replaced):
     tail = b""
     for block in blocks:
         text = decoder.decode(block)
-        # A U+FFFD that the file itself holds is not counted, also where a block cuts it.
+        # A U+FFFD in the file itself is not counted, even if it lies across two blocks.
         seen = tail + block
         replaced(text.count("\ufffd") - seen.count(b"\xef\xbf\xbd"))
         tail = seen[-2:]
@@ -56,11 +56,11 @@ def _decode(blocks, replaced):
     yield text
 
 
-def _split(chunks, separator):
-    """Yields (text, whether a document ends behind it)."""
+def _split(parts, separator):
+    """Yields (text, whether a document ends after it)."""
     rest, keep = "", len(separator) - 1
-    for chunk in chunks:
-        *ended, rest = (rest + chunk).split(separator)
+    for part in parts:
+        *ended, rest = (rest + part).split(separator)
         for text in ended:
             yield text, True
         # The last characters may be the beginning of a separator.
@@ -83,7 +83,7 @@ def _grouped(events):
     for first in events:
         parts = document(*first)
         yield parts
-        for _ in parts:  # What the reader left of this document is passed over.
+        for _ in parts:  # Skips the part of this document that the caller did not read.
             pass
 
 

@@ -1,4 +1,4 @@
-"""Setting part of a corpus aside for validation, document by document."""
+"""Holding part of a corpus out for validation, document by document."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from lmzoo.data.corpus.token_stream import open_stream, write_stream
 
 __all__ = ["check_validation_split", "choose_validation", "split_stream"]
 
-_TOKENS_A_PART = 1 << 20
-_DOCUMENTS_A_BLOCK = 1 << 16
+_TOKENS_PER_PART = 1 << 20
+_DOCUMENTS_PER_BLOCK = 1 << 16
 
 
 def check_validation_split(validation_split):
@@ -26,16 +26,16 @@ def check_validation_split(validation_split):
 
 
 def split_stream(stream, validation_split, seed=0):
-    """Splits a stream into one to train on and one to validate with, which share no token.
+    """Splits a stream into a training and a validation stream, which share no token.
 
-    Whole documents go to one side or the other, spread evenly over the corpus. Where there
-    are too few documents to come within half of the wanted share, the stream is cut in two
-    instead and validation gets its tail. The sides are kept beside the stream on the disk.
+    Whole documents go to one side or the other, spread evenly over the corpus. If there are too
+    few documents to come within half of the wanted share, the stream is split at one token
+    instead and validation gets its tail. Both sides are cached beside the stream on the disk.
 
     Args:
         stream: TokenStream.
-        validation_split: float. The share of the tokens that is set aside, between 0 and 1.
-        seed: int. Another seed sets other documents aside.
+        validation_split: float. The share of the tokens that is held out, between 0 and 1.
+        seed: int. Another seed holds other documents out.
     Returns:
         (TokenStream, TokenStream): training, validation.
     Raises:
@@ -58,23 +58,23 @@ def split_stream(stream, validation_split, seed=0):
 
 
 def choose_validation(stream, validation_split, seed=0):
-    """Says for each document of a stream whether it is set aside.
+    """Chooses the documents of a stream that are held out.
 
-    The tokens set aside follow the wanted share as closely as whole documents can; which
-    documents they are is up to `seed`.
+    Their tokens follow the wanted share as closely as whole documents can; `seed` decides which
+    documents they are.
 
     Args:
         stream: TokenStream.
         validation_split: float.
         seed: int.
     Yields:
-        (int, int, bool): where a document begins, where it ends, whether it is set aside.
+        (int, int, bool): of each document its first index, its end, and whether it is held out.
     """
     owed = 0.0
-    for first in range(0, len(stream.starts), _DOCUMENTS_A_BLOCK):
+    for first in range(0, len(stream.starts), _DOCUMENTS_PER_BLOCK):
         # One more start than documents, as far as there is one: it ends the last of them.
-        starts = stream.starts[first : first + _DOCUMENTS_A_BLOCK + 1].tolist()
-        if first + _DOCUMENTS_A_BLOCK >= len(stream.starts):
+        starts = stream.starts[first : first + _DOCUMENTS_PER_BLOCK + 1].tolist()
+        if first + _DOCUMENTS_PER_BLOCK >= len(stream.starts):
             starts.append(len(stream))
         noise = uniform_noise(np.arange(first, first + len(starts) - 1), seed).tolist()
         for begin, end, chance in zip(starts[:-1], starts[1:], noise, strict=True):
@@ -86,7 +86,7 @@ def choose_validation(stream, validation_split, seed=0):
 
 
 def _sides(stream, validation_split, seed):
-    """Returns two iterables of (begin, end): what is trained on, what is set aside."""
+    """Returns two iterables of (begin, end): training and validation."""
     documents = choose_validation(stream, validation_split, seed)
     share = sum(end - begin for begin, end, chosen in documents if chosen) / len(stream)
     if abs(share - validation_split) <= min(validation_split, 1 - validation_split) / 2:
@@ -107,17 +107,17 @@ def _kept(stream, validation_split, seed, side):
 
 
 def _copy(stream, ranges):
-    """Yields the ids in the ranges and where documents start among them, in parts."""
+    """Yields the ids in the ranges and the indices at which documents start, in parts."""
     for begin, end in _joined(ranges):
-        for low in range(begin, end, _TOKENS_A_PART):
-            high = min(end, low + _TOKENS_A_PART)
+        for low in range(begin, end, _TOKENS_PER_PART):
+            high = min(end, low + _TOKENS_PER_PART)
             first, last = np.searchsorted(stream.starts, [low, high])
             starts = stream.starts[first:last].astype(np.int64) - low
             yield stream.token_ids[low:high], starts
 
 
 def _joined(ranges):
-    """Joins ranges that touch, so that what lies together is copied together."""
+    """Joins adjacent ranges, so that they are copied in one part."""
     begin = end = 0
     for low, high in ranges:
         if low != end:

@@ -1,4 +1,4 @@
-"""A corpus as one long sequence of token ids on the disk, made once and opened by later runs."""
+"""A corpus as one array of token ids: tokenized once into a cache that later runs open."""
 
 import collections
 import concurrent.futures
@@ -14,28 +14,28 @@ import numpy as np
 
 import lmzoo
 from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
-from lmzoo.data.corpus.chunks import cut
+from lmzoo.data.corpus.chunks import split_into_chunks
 from lmzoo.data.progress import byte_progress
 
 __all__ = ["TokenStream", "open_stream", "stream_tokens", "write_stream"]
 
-# Raised whenever the same corpus and tokenizer would give other bytes.
+# Incremented whenever the same corpus and tokenizer would give other bytes.
 _FORMAT = 1
-_PIECES_A_CALL = 1024
-_CHARACTERS_A_CALL = 1 << 20
-_CALLS_AT_ONCE = 4
+_CHUNKS_PER_CALL = 1024
+_CHARACTERS_PER_CALL = 1 << 20
+_CONCURRENT_CALLS = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TokenStream:
-    """Documents one after the other, each as the end-of-text token and then its tokens.
+    """All documents of a corpus in one array: before each document stands the end token.
 
     Args:
         token_ids: int array (num_tokens,), a memory map.
-        starts: int array (num_documents,), a memory map. Where each document begins.
-        end_token_id: int. The token that every document begins with.
+        starts: int array (num_documents,), a memory map. The index of each document's end token.
+        end_token_id: int. The token in front of every document.
         vocabulary_size: int.
-        folder: pathlib.Path. Where it is kept.
+        folder: pathlib.Path. The folder of its files.
     """
 
     token_ids: np.ndarray
@@ -49,26 +49,26 @@ class TokenStream:
 
 
 def stream_tokens(corpus, tokenizer, cache_dir=None, verbose=True):
-    """Tokenizes a corpus into a stream on the disk, or opens the one a former run made.
+    """Tokenizes a corpus into a stream on the disk, or opens the one an earlier run made.
 
-    A stream is found again as long as the files, the way they are read and cleaned, the
-    tokenizer's files and the release of lmzoo stay the same; the files' names do not matter.
+    The cache key is a hash of the files' contents, the options of `Corpus`, the tokenizer's files
+    and the release of lmzoo. The files' names are not part of it.
 
     Args:
         corpus: Corpus.
-        tokenizer: tokenizer. Every document is tokenized as a piece of plain text.
+        tokenizer: tokenizer. Documents are tokenized as plain text, without special tokens.
         cache_dir: str, path or None. See `causal_lm`.
         verbose: bool. If False, no progress is shown.
     Returns:
         TokenStream.
     Raises:
         ValueError: if the tokenizer has no end token, if it gives ids outside its vocabulary, if
-            the corpus has no text, or if a JSON line is not as it should be.
+            the corpus has no text, or if a JSON line is not an object with a string in its field.
         RuntimeError: if a file changes while it is read.
     """
     if getattr(tokenizer, "end_token_id", None) is None:
         raise ValueError(
-            "`tokenizer` must have an end token, which stands between documents. Received: "
+            "`tokenizer` must have an end token, which separates documents. Received: "
             f"{type(tokenizer).__name__} with end_token_id=None."
         )
     before = corpus.fingerprint()
@@ -101,10 +101,10 @@ def write_stream(folder, parts, end_token_id, vocabulary_size):
 
     Args:
         folder: pathlib.Path.
-        parts: iterable of (int array (n,), int array (m,)): the next n ids, and where among
-            them documents start.
+        parts: iterable of (int array (n,), int array (m,)): the next n ids, and the indices among
+            them at which documents start.
         end_token_id: int.
-        vocabulary_size: int. Up to 65,536 an id takes two bytes, above it four.
+        vocabulary_size: int. Ids take two bytes up to 65,536, four above.
     Raises:
         ValueError: if an id is not in the vocabulary, or if there is no id at all.
     """
@@ -140,13 +140,13 @@ def open_stream(folder):
     Args:
         folder: pathlib.Path.
     Returns:
-        TokenStream, or None if there is none or its files are not whole.
+        TokenStream, or None if the folder holds none or its files are incomplete.
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         num_documents = manifest["num_documents"]
         token_ids = np.memmap(folder / "tokens.bin", dtype=manifest["dtype"], mode="r")
-        # A stream may begin inside a document, and then hold the start of none.
+        # A stream that begins in the middle of a document may hold no start.
         starts = np.zeros(0, "<u8")
         if num_documents:
             starts = np.memmap(folder / "starts.bin", dtype="<u8", mode="r")
@@ -160,43 +160,44 @@ def open_stream(folder):
 
 
 def _tokenize(documents, tokenizer):
-    """Yields (ids, where documents start among them), about 1 MB of text at a time.
+    """Yields (ids, indices at which documents start), about 1 MB of text at a time.
 
-    A few calls are under way at once: on two cores byte-pair encoding went from 11 to 21 MB/s.
+    A few calls run concurrently: on two cores byte-pair encoding went from 11 to 21 MB/s.
     """
-    workers = min(_CALLS_AT_ONCE, os.cpu_count() or 1)
+    workers = min(_CONCURRENT_CALLS, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        under_way = collections.deque()
-        for pieces, begins in _calls(documents):
-            under_way.append(pool.submit(_ids_of, pieces, begins, tokenizer))
-            if len(under_way) > workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        pending = collections.deque()
+        for chunks, begins in _batches_of_chunks(documents):
+            pending.append(pool.submit(_tokenize_chunks, chunks, begins, tokenizer))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def _calls(documents):
-    """Yields (pieces of text, whether each begins a document): what one call tokenizes."""
-    pieces, begins, size = [], [], 0
+def _batches_of_chunks(documents):
+    """Yields (chunks of text, whether each begins a document): the input of one tokenizer call."""
+    chunks, begins, size = [], [], 0
     for document in documents:
         first = True
-        for piece in cut(document):
-            pieces.append(piece)
+        for chunk in split_into_chunks(document):
+            chunks.append(chunk)
             begins.append(first)
             first = False
-            size += len(piece)
-            if len(pieces) == _PIECES_A_CALL or size >= _CHARACTERS_A_CALL:
-                yield pieces, begins
-                pieces, begins, size = [], [], 0
-    if pieces:
-        yield pieces, begins
+            size += len(chunk)
+            if len(chunks) == _CHUNKS_PER_CALL or size >= _CHARACTERS_PER_CALL:
+                yield chunks, begins
+                chunks, begins, size = [], [], 0
+    if chunks:
+        yield chunks, begins
 
 
-def _ids_of(pieces, begins, tokenizer):
-    ragged = tokenizer.tokenize(pieces)
-    places = ragged.row_splits.numpy()[:-1][begins]
-    ids = np.insert(ragged.flat_values.numpy(), places, tokenizer.end_token_id)
-    return ids, places + np.arange(len(places))
+def _tokenize_chunks(chunks, begins, tokenizer):
+    """Returns the ids with an end token before each document, and the indices of these."""
+    ragged = tokenizer.tokenize(chunks)
+    starts = ragged.row_splits.numpy()[:-1][begins]
+    ids = np.insert(ragged.flat_values.numpy(), starts, tokenizer.end_token_id)
+    return ids, starts + np.arange(len(starts))
 
 
 def _tokenizer_fingerprint(tokenizer):

@@ -1,6 +1,19 @@
 """Training objectives over a token stream: causal, masked, span corruption, prefix, mixtures.
 
-Public: `causal_lm`, `masked_lm`, `span_corruption`, `prefix_lm`, `mix`.
+How `causal_lm(files, tokenizer, ...)` makes batches; the other three differ in step 4 alone:
+
+1. `ReadOptions` and `BatchOptions` (datasets.py) check all arguments before any file is read.
+2. `Corpus` (corpus/documents.py) finds the documents in the files and cleans them.
+   `stream_tokens` (corpus/token_stream.py) tokenizes them once into a `TokenStream`: one array of
+   token ids on the disk, an end token before each document.
+3. `split_stream` (corpus/splits.py) holds whole documents out if `validation_split` is given.
+4. `CausalLMExamples` cuts the stream into windows of `sequence_length` + 1 tokens. Batch s of epoch
+   e is a pure function of (seed, e, s): `shuffle_indices` (corpus/index_shuffle.py) permutes the
+   numbers of the windows, `make_batch` turns the windows into inputs and labels.
+5. `step_dataset` (pipeline.py) wraps that function as a `tf.data.Dataset`.
+
+Public: `causal_lm`, `masked_lm`, `span_corruption`, `prefix_lm`; `mix` and what it takes,
+`SpanCorruptionExamples`, `PrefixLMExamples` and `compute_rates`.
 """
 
 __all__ = []

@@ -1,11 +1,15 @@
-"""Text files to batches for a model that predicts the next token, without one padded position."""
+"""Next-token prediction: text to packed batches without a padded position."""
 
 import functools
 
-from lmzoo.data.objectives.causal_lm_examples import CausalLMExamples
-from lmzoo.data.objectives.datasets import make_datasets
+import numpy as np
+import tensorflow as tf
 
-__all__ = ["causal_lm"]
+from lmzoo.data.checks import check_sizes
+from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
+from lmzoo.data.objectives.stream_examples import StreamExamples
+
+__all__ = ["CausalLMExamples", "causal_lm"]
 
 
 def causal_lm(
@@ -26,56 +30,57 @@ def causal_lm(
     cache_dir=None,
     verbose=True,
 ):
-    """Makes batches for a causal language model out of text files of any size.
+    """Makes packed batches for a causal language model from text files of any size.
 
-    The corpus is tokenized once, into a cache on the disk that later runs find again. Every
-    document is the end-of-text token and then its tokens, and all follow one another. Example i
-    is the window of `sequence_length` + 1 ids that begins at i * `sequence_length`: inputs are
-    all but the last of them, labels all but the first. So every position is a real one and
-    every id but the first is a label once; only what is left at the end of the corpus, less
-    than one example, is dropped.
+    The corpus is tokenized once, into a cache on the disk that later runs open. Documents are
+    concatenated, an end token before each. Example i is the window of `sequence_length` + 1 ids
+    that begins at i * `sequence_length`: the inputs are all but its last id, the labels all but
+    its first. No position is padding, and every id but the first is a label exactly once. Only
+    the rest of the corpus that does not fill an example is dropped.
 
-    One iteration is one epoch, and the next iteration is the next epoch in another order. That is
-    what `fit(data, epochs=2)` of Keras wants. For `fit` with `steps_per_epoch`, which Keras takes
-    from one iterator, there is `data.repeat()`: epoch after epoch without an end. (Keras warns
-    that it cannot shuffle a dataset unless `fit` is told `shuffle=False`.) An iteration that is
-    broken off counts for nothing: the next one begins where it began.
+    One iteration is one epoch, and the next iteration is the next epoch in another order, as
+    `fit(data, epochs=2)` of Keras expects. For `fit` with `steps_per_epoch`, which reads one
+    iterator over all epochs, pass `data.repeat()`. (Keras warns that it cannot shuffle a dataset
+    unless `fit` gets `shuffle=False`.) An iteration that is not read to its end does not count:
+    the next one starts where it started.
 
     Args:
         files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
             in `.jsonl`; both may be gzipped (`.gz`).
         tokenizer: tokenizer with an end token.
         sequence_length: int. T, the positions of an example.
-        batch_size: int. B, the examples of a batch, over all replicas of a strategy. The
-            examples that do not fill a batch are left out of an epoch (other ones each time);
-            validation keeps them in a smaller last batch.
-        seed: int. Decides the order of every epoch, and what is set aside.
+        batch_size: int. B, the examples of a batch, over all replicas of a strategy. Training
+            drops the examples that do not fill the last batch (other ones in each epoch);
+            validation has a smaller last batch.
+        seed: int. Seed of the shuffle and of the choice of held-out documents.
         shuffle: bool. If False, every epoch has the order of the corpus.
-        validation_split: float or None. If given, this share of the tokens is set aside, in
+        validation_split: float or None. If given, this share of the tokens is held out, in
             whole documents (the tail of the corpus if there are too few).
-        document_mask: bool. If True, inputs tell the documents of an example apart.
+        document_mask: bool. If True, inputs have `document_ids`, with which attention stays inside
+            a document.
         field: str. The key of the text in a JSON line.
-        document_separator: str or None. If given, what stands between two documents of a text
-            file; None takes each text file as one document.
-        clean: Cleaning or None.
+        document_separator: str or None. The text between two documents of a text file; None
+            takes each text file as one document.
+        clean: Cleaning or None. How documents are cleaned.
         initial_epoch: int. The epoch that the first iteration gives.
-        initial_step: int. The step in it to begin with, to go on where a run stopped. The
-            steps before cost nothing. An iteration still has a full epoch's number of steps,
-            the last of them out of the epoch that follows.
-        cache_dir: str, path or None. Where the tokens are kept. None takes `$LMZOO_CACHE`, then
+        initial_step: int. The step of that epoch to start with, to continue a run. Skipped steps
+            cost nothing. An iteration still has a full epoch's number of steps; its last ones
+            belong to the next epoch.
+        cache_dir: str, path or None. The folder of the cache. None takes `$LMZOO_CACHE`, then
             `lmzoo` in `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
-        verbose: bool. If False, no progress is shown. Without a terminal none is shown anyway.
+        verbose: bool. If False, no progress bar is shown. It is shown in a terminal only.
     Returns:
         tf.data.Dataset of `(inputs, labels)`, or a pair (training, validation) of them. Inputs
-        are a dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T), always True, and with
-        `document_mask` also `document_ids` int32 (B, T), which counts the documents of an
-        example from 0. Labels are int32 (B, T).
+        are a dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T), all True, and with
+        `document_mask` also `document_ids` int32 (B, T), the number of each token's document in
+        its example, from 0. Labels are int32 (B, T).
     Raises:
-        TypeError: if `files`, `clean` or `seed` is something else.
+        TypeError: if `files`, `clean` or `seed` has another type.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
-        ValueError: if a file is empty or not text, a JSON line not as it should be, a number
-            out of its range, the tokenizer without an end token, or the corpus too short.
+        ValueError: if a file is empty or not text, if a JSON line is not an object with a string
+            under `field`, if a number is out of its range, if the tokenizer has no end token, or
+            if the corpus is too short.
         RuntimeError: if a file changes while it is read.
     Example:
     >>> data = lmzoo.data.causal_lm("a.txt", tokenizer, sequence_length=8, batch_size=2)
@@ -83,20 +88,57 @@ def causal_lm(
     >>> inputs["token_ids"].shape, labels.dtype
     (TensorShape([2, 8]), tf.int32)
     """
-    return make_datasets(
-        functools.partial(CausalLMExamples, document_mask=document_mask),
-        files,
-        tokenizer,
-        sequence_length=sequence_length,
-        batch_size=batch_size,
-        seed=seed,
-        shuffle=shuffle,
-        validation_split=validation_split,
-        field=field,
-        document_separator=document_separator,
-        clean=clean,
-        initial_epoch=initial_epoch,
-        initial_step=initial_step,
-        cache_dir=cache_dir,
-        verbose=verbose,
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    batching = BatchOptions(
+        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )
+    make_examples = functools.partial(CausalLMExamples, document_mask=document_mask)
+    return build_datasets(make_examples, files, tokenizer, reading, batching)
+
+
+class CausalLMExamples(StreamExamples):
+    """Windows of `sequence_length` + 1 tokens; labels are the inputs shifted by one.
+
+    Args:
+        stream: TokenStream.
+        sequence_length: int. T.
+        batch_size: int. B.
+        document_mask: bool. If True, inputs have `document_ids`.
+        **options: `seed`, `shuffle` and `drop_remainder`, as for `StreamExamples`.
+    Raises:
+        TypeError, ValueError: as `StreamExamples`.
+    """
+
+    def __init__(self, stream, sequence_length, batch_size, *, document_mask=True, **options):
+        check_sizes(sequence_length, batch_size)
+        self.document_mask = document_mask
+        super().__init__(
+            stream,
+            sequence_length,
+            batch_size,
+            window_size=sequence_length + 1,
+            stride=sequence_length,
+            **options,
+        )
+
+    def make_batch(self, epoch, step, indices):
+        windows = self.find_windows(epoch, indices)
+        # (B, T + 1) -> (B, T), (B, T)
+        token_ids, labels = windows[:, :-1], windows[:, 1:]
+        inputs = {"token_ids": token_ids, "padding_mask": np.ones(token_ids.shape, dtype=bool)}
+        if self.document_mask:
+            # Tokenized text never holds the end token, so each one marks the start of a document.
+            starts = token_ids == self.stream.end_token_id
+            starts[:, 0] = False
+            inputs["document_ids"] = np.cumsum(starts, axis=1, dtype=np.int32)
+        return inputs, labels
+
+    def batch_signature(self, batch_size):
+        shape = (batch_size, self.sequence_length)
+        inputs = {
+            "token_ids": tf.TensorSpec(shape, tf.int32),
+            "padding_mask": tf.TensorSpec(shape, tf.bool),
+        }
+        if self.document_mask:
+            inputs["document_ids"] = tf.TensorSpec(shape, tf.int32)
+        return inputs, tf.TensorSpec(shape, tf.int32)

@@ -1,56 +1,79 @@
-"""From text files to the datasets of an objective: what all objectives do alike."""
+"""From text to the datasets of an objective: the steps that all objectives share."""
+
+import dataclasses
+import os
 
 from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
+from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.documents import Corpus
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
 from lmzoo.data.corpus.token_stream import stream_tokens
 
-__all__ = ["make_datasets"]
+__all__ = ["BatchOptions", "ReadOptions", "build_datasets"]
 
 
-def make_datasets(
-    make_examples,
-    files,
-    tokenizer,
-    held_out_options=None,
-    *,
-    sequence_length,
-    batch_size,
-    seed,
-    shuffle,
-    validation_split,
-    field,
-    document_separator,
-    clean,
-    initial_epoch,
-    initial_step,
-    cache_dir,
-    verbose,
-):
-    """Tokenizes text files once, sets a share aside, and makes datasets; see `causal_lm`.
+@dataclasses.dataclass(frozen=True)
+class ReadOptions:
+    """How text is read and tokenized; `causal_lm` explains each argument."""
+
+    field: str = "text"
+    document_separator: str | None = None
+    clean: Cleaning | None = None
+    cache_dir: str | os.PathLike | None = None
+    verbose: bool = True
+
+    def open_stream(self, files, tokenizer):
+        """Returns the TokenStream of text files, tokenized now or by an earlier run."""
+        corpus = Corpus(files, self.field, self.document_separator, self.clean)
+        return stream_tokens(corpus, tokenizer, self.cache_dir, self.verbose)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+    """How a token stream is split, shuffled and batched; `causal_lm` explains each argument.
+
+    Raises:
+        TypeError: if `seed` is not an integer.
+        ValueError: if another number is out of its range.
+    """
+
+    sequence_length: int
+    batch_size: int
+    seed: int = 0
+    shuffle: bool = True
+    validation_split: float | None = None
+    initial_epoch: int = 0
+    initial_step: int = 0
+
+    def __post_init__(self):
+        check_sizes(self.sequence_length, self.batch_size)
+        check_initial_step(self.initial_epoch, self.initial_step)
+        check_seed(self.seed)
+        if self.validation_split is not None:
+            check_validation_split(self.validation_split)
+
+
+def build_datasets(make_examples, files, tokenizer, reading, batching):
+    """Tokenizes a corpus, holds a share of it out, and batches both parts.
 
     Args:
-        make_examples: callable. Takes a stream, and `sequence_length`, `batch_size`, `seed`,
-            `shuffle` and `drop_remainder` by name; returns StreamExamples.
-        held_out_options: dict or None. What `make_examples` is told besides of what is set aside.
+        make_examples: callable. Takes a TokenStream, and `sequence_length`, `batch_size`, `seed`,
+            `shuffle`, `drop_remainder` and `fixed_noise` by name; returns StreamExamples.
+        files: as `causal_lm` takes them.
+        tokenizer: tokenizer with an end token.
+        reading: ReadOptions.
+        batching: BatchOptions.
     Returns:
-        tf.data.Dataset, or a pair (training, validation) of them.
+        tf.data.Dataset; with `validation_split` a pair (training, validation) of them.
     """
-    check_sizes(sequence_length, batch_size)
-    check_initial_step(initial_epoch, initial_step)
-    check_seed(seed)
-    if validation_split is not None:
-        check_validation_split(validation_split)
-    corpus = Corpus(files, field, document_separator, clean)
-    stream = stream_tokens(corpus, tokenizer, cache_dir, verbose)
-    options = {"sequence_length": sequence_length, "batch_size": batch_size, "seed": seed}
+    stream = reading.open_stream(files, tokenizer)
     validation = None
-    if validation_split is not None:
-        stream, held_out = split_stream(stream, validation_split, seed)
-        options_of_held_out = {**options, **(held_out_options or {})}
-        validation = make_examples(
-            held_out, **options_of_held_out, shuffle=False, drop_remainder=False
-        )
-    training = make_examples(stream, **options, shuffle=shuffle)
-    dataset = training.dataset(initial_epoch, initial_step)
-    return dataset if validation is None else (dataset, validation.dataset())
+    options = {name: getattr(batching, name) for name in ("sequence_length", "batch_size", "seed")}
+    if batching.validation_split is not None:
+        stream, held_out = split_stream(stream, batching.validation_split, batching.seed)
+        # Validation is the same each time: no shuffle, no new noise, no example left out.
+        fixed = {"shuffle": False, "drop_remainder": False, "fixed_noise": True}
+        validation = make_examples(held_out, **options, **fixed).dataset()
+    training = make_examples(stream, **options, shuffle=batching.shuffle)
+    training = training.dataset(batching.initial_epoch, batching.initial_step)
+    return training if validation is None else (training, validation)

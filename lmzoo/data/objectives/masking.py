@@ -1,6 +1,6 @@
-"""Hiding tokens for a masked language model, as a pure function of a seed.
+"""Masking tokens for a masked language model, as a pure function of a seed.
 
-Shapes: B batch, T length, P masked places of the row that has most.
+Shapes: B batch, T length, P the largest number of predictions in a row.
 """
 
 import numpy as np
@@ -10,20 +10,20 @@ __all__ = ["Masking"]
 
 
 class Masking:
-    """Chooses tokens, hides most of them, and says what they were.
+    """Chooses tokens to predict and masks most of them.
 
-    Of the chosen tokens 80 % become the mask, 10 % another token and 10 % stay.
+    Of the chosen tokens 80 % become the mask token, 10 % a random token and 10 % stay.
 
     Args:
         tokenizer: tokenizer with a mask token.
         mask_rate: float in (0, 1). The share of a row's ordinary tokens that is chosen, rounded; at
             least one.
-        whole_word: bool. If True, all pieces of a word are chosen together. Words are taken in
+        whole_word: bool. If True, all tokens of a word are chosen together. Words are taken in
             random order until the next one would exceed the share; the first is always taken.
     Raises:
         ValueError: if `mask_rate` is out of its range or the tokenizer has no mask token.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.1, and for whole
-        words the remarks published with its code. There, a random token may be a special one.
+        words the remarks published with its code. There, a random token may be a special token.
     """
 
     def __init__(self, tokenizer, mask_rate=0.15, whole_word=False):
@@ -44,24 +44,24 @@ class Masking:
         self._continues_word = np.asarray(tokenizer.continues_word)
 
     def count_chosen(self, num_tokens):
-        """How many of so many ordinary tokens are chosen: an int, or int32 of any shape."""
+        """How many of `num_tokens` ordinary tokens are chosen: an int, or int32 of any shape."""
         share = tf.cast(num_tokens, tf.float64) * self._rate
         count = tf.maximum(tf.cast(tf.round(share), tf.int32), 1)
         return int(count) if isinstance(num_tokens, int) else count
 
-    def apply(self, inputs, seed, num_places=None):
-        """In the graph: hides tokens of a batch.
+    def apply(self, inputs, seed, num_predictions=None):
+        """In the graph: masks tokens of a batch.
 
         Args:
-            inputs: dict with `token_ids` int32 (B, T) and others, which stay.
-            seed: int64 (). The same seed hides the same tokens.
-            num_places: int or None. P, at least as many as are chosen in a row (with `whole_word`
-                there is no bound but T); None for the batch's own.
+            inputs: dict with `token_ids` int32 (B, T); other entries are passed through.
+            seed: int64 (). The same seed masks the same tokens.
+            num_predictions: int or None. P, at least as many as are chosen in a row (with
+                `whole_word` up to T); None for the largest number in the batch.
         Returns:
-            inputs: the dict with hidden `token_ids` and `mask_positions` int32 (B, P), filled up
-                with 0.
-            labels: int32 (B, P). What stood there.
-            weights: float32 (B, P). 1, and 0 where it is filled up.
+            inputs: the dict with masked `token_ids` and `mask_positions` int32 (B, P), padded with
+                0.
+            labels: int32 (B, P). The original tokens.
+            weights: float32 (B, P). 1, and 0 for padding.
         """
         token_ids = inputs["token_ids"]
         chosen = self._choose(token_ids, tf.stack([seed, 0]))
@@ -72,30 +72,32 @@ class Masking:
             maxval=len(self._ordinary_ids),
             dtype=tf.int32,
         )
-        hidden = tf.where(dice < 0.9, tf.gather(self._ordinary_ids, others), token_ids)
-        hidden = tf.where(dice < 0.8, self._mask_id, hidden)
+        masked = tf.where(dice < 0.9, tf.gather(self._ordinary_ids, others), token_ids)
+        masked = tf.where(dice < 0.8, self._mask_id, masked)
         # (B, T) -> (B, None) -> (B, P)
-        places = tf.ragged.boolean_mask(
+        chosen_positions = tf.ragged.boolean_mask(
             tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids)), chosen
         )
-        shape = [None, num_places]
-        if num_places is None:
-            # At least one: Keras's loss fails on logits of no place.
-            widest = tf.reduce_max(tf.concat([places.row_lengths(), [1]], 0))
+        shape = [None, num_predictions]
+        if num_predictions is None:
+            # At least one: Keras's loss fails on logits of shape (B, 0, V).
+            widest = tf.reduce_max(tf.concat([chosen_positions.row_lengths(), [1]], 0))
             shape = tf.stack([tf.constant(-1, tf.int64), widest])
-        positions = places.to_tensor(shape=shape)
+        positions = chosen_positions.to_tensor(shape=shape)
         return (
             {
                 **inputs,
-                "token_ids": tf.where(chosen, hidden, token_ids),
+                "token_ids": tf.where(chosen, masked, token_ids),
                 "mask_positions": positions,
             },
             tf.gather(token_ids, positions, batch_dims=1),
-            tf.sequence_mask(places.row_lengths(), tf.shape(positions)[1], dtype=tf.float32),
+            tf.sequence_mask(
+                chosen_positions.row_lengths(), tf.shape(positions)[1], dtype=tf.float32
+            ),
         )
 
     def _choose(self, token_ids, seed):
-        """bool (B, T)."""
+        """Chooses the tokens to predict, bool (B, T)."""
         is_ordinary = tf.gather(self._is_ordinary, token_ids)
         budget = self.count_chosen(tf.reduce_sum(tf.cast(is_ordinary, tf.int32), 1, True))
         noise = tf.random.stateless_uniform(tf.shape(token_ids), seed)
@@ -103,7 +105,7 @@ class Masking:
             words = self._number_words(token_ids, is_ordinary)
             noise = tf.gather(noise, words, batch_dims=1)
         noise = tf.where(is_ordinary, noise, 2.0)
-        # Twice sorted, a row says of each token how many stand before it in the random order.
+        # The rank of each token in the random order is the argsort of the argsort.
         rank = tf.argsort(tf.argsort(noise, axis=1, stable=True), axis=1)
         if self._whole_word:
             last = _find_last_of_word(rank, words)
@@ -115,8 +117,8 @@ class Masking:
 
     def _number_words(self, token_ids, is_ordinary):
         """The number of each token's word in its row, from 0, int32 (B, T)."""
-        # Behind a special token any piece begins a word: the rest of one that a window has cut, or
-        # the first of a text, which has no space before it.
+        # After a special token every token begins a word: the rest of one that a window has
+        # split, or the first of a text, which has no space before it.
         follows = tf.pad(is_ordinary[:, :-1], [[0, 0], [1, 0]])
         continues = tf.gather(self._continues_word, token_ids) & is_ordinary & follows
         return tf.cumsum(tf.cast(~continues, tf.int32), axis=1) - 1

@@ -1,4 +1,4 @@
-"""How often to use each task of a mixture."""
+"""Mixing rates: how often each task of a mixture is used."""
 
 import fractions
 import math
@@ -8,16 +8,15 @@ __all__ = ["compute_rates", "normalise", "share_out"]
 
 
 def compute_rates(sizes, cap=None, temperature=1.0):
-    """Says how often to use each task of a mixture.
+    """Computes how often to use each task of a mixture.
 
-    A task's rate is in proportion to its number of rows, but no more than `cap` of them, to the
-    power of 1 / `temperature`.
+    A task's rate is proportional to min(number of rows, `cap`) to the power of 1 / `temperature`.
 
     Args:
         sizes: dict of name to int. How many rows each task has.
         cap: int or None. The most rows that count, so that a large task does not crowd out the
             others; None for all.
-        temperature: float, at least 1. 1 is in proportion; the higher, the more equal.
+        temperature: float, at least 1. 1 is proportional; higher values are more equal.
     Returns:
         dict of name to float, which sum to 1.
     Raises:
@@ -37,14 +36,14 @@ def compute_rates(sizes, cap=None, temperature=1.0):
             f"temperature={temperature!r}."
         )
     capped = {name: size if cap is None else min(size, cap) for name, size in sizes.items()}
-    # In proportion to the largest, so that no power overflows.
+    # Relative to the largest, so that no power overflows.
     largest = max(capped.values(), default=1) or 1
     weights = {name: (size / largest) ** (1 / temperature) for name, size in capped.items()}
     return normalise(weights, sizes)
 
 
 def normalise(weights, names):
-    """Makes weights sum to 1: dict of name to float, in the order of `names`."""
+    """Scales weights so that they sum to 1: dict of name to float, in the order of `names`."""
     if not isinstance(weights, dict) or set(weights) != set(names):
         raise ValueError(
             f"`rates` must be a dict with a rate for each of the tasks {sorted(names)}. Received: "
@@ -63,8 +62,8 @@ def normalise(weights, names):
 
 
 def share_out(total, rates):
-    """Whole numbers that sum to the total and are less than one from their exact shares."""
-    # As fractions, for which no total is too large.
+    """Integers that sum to the total, each less than 1 away from its exact share."""
+    # Fractions, because floats are not exact for large totals.
     exact = [total * fractions.Fraction(rate) for rate in rates]
     exact = [share * total / sum(exact) for share in exact]
     counts = [math.floor(share) for share in exact]

@@ -1,4 +1,4 @@
-"""Several tasks as one, at chosen rates: each row is found by its number."""
+"""Mixtures of tasks at chosen rates, whose rows are computed from their index."""
 
 import dataclasses
 import numbers
@@ -24,39 +24,38 @@ def mix(
 ):
     """Mixes several tasks for one text-to-text model.
 
-    Row i is known from i alone, so a mixture of any size costs nothing. The tasks take turns
-    evenly: each stretch of rows has about as many of a task as its rate says. A task's rows are all
-    used once, in random order, before any is used twice, and then in another order.
+    Row i is computed from i alone, so a mixture of any size takes no memory. The tasks are
+    interleaved evenly: any range of rows has about as many of a task as its rate says. All rows of
+    a task are used once, in random order, before any is used twice, and then in another order.
 
-    A task may also be what a model is pretrained on, hidden spans or the rest of a text: then its
-    rows are windows of a token stream, and each time that all were used other spans are hidden.
-    They come as ids in columns of their own, since no text becomes a sentinel::
+    A task may also be a pretraining objective, span corruption or prefix language modelling. Its
+    rows are windows of a token stream; each pass over them corrupts other spans. They come as
+    token ids in columns of their own, because text never becomes a sentinel::
 
         stream = lmzoo.data.stream_tokens(lmzoo.data.Corpus("a.txt"), tokenizer)
         spans = lmzoo.data.SpanCorruptionExamples(stream, tokenizer, 512, batch_size=1)
         lm.fit(lmzoo.data.mix({"spans": spans, "translate": rows}))
 
     Each epoch of `Rows.dataset` has the same rows, so make the mixture as long as the whole
-    training: what `num_rows` leaves out is never seen. There `shuffle=False` keeps the turns.
-    With another `num_rows` the tasks take other turns.
+    training: rows beyond `num_rows` are never seen. `shuffle=False` keeps the interleaving, which
+    depends on `num_rows`.
 
     Args:
         tasks: dict of name to Rows with columns `source` and `target`, both str, or to
-            `SpanCorruptionExamples` or `PrefixLMExamples`, which go by their own seed.
+            `SpanCorruptionExamples` or `PrefixLMExamples`, which have their own seed.
         rates: dict of name to float, or None. How often each task is used, in any unit; 0 leaves
             one out. None goes by the tasks' numbers of rows; see `compute_rates`.
         cap: int or None. See `compute_rates`.
         temperature: float. See `compute_rates`.
-        prefix: bool or dict of name to str. What stands before each source: "name: " before those
-            of Rows if True, nothing if False, or what a dict has for the task, "" if it has
-            nothing.
-        seed: int. Decides the orders of the rows of each task of Rows.
-        num_rows: int or None. How many rows the mixture has; None for those of all tasks that are
-            used.
+        prefix: bool or dict of name to str. The text before each source. True is "name: " for tasks
+            that are Rows, False is none; a dict has the prefix of each task, "" where it has none.
+        seed: int. Seed of the shuffles of all tasks that are Rows.
+        num_rows: int or None. How many rows the mixture has; None for the sum of the rows of all
+            tasks whose rate is not 0.
     Returns:
         Rows with columns `source`, `target` and `task`, its name. If windows of tokens are among
-        them, also `source_token_ids` and `target_token_ids`, lists of int that follow the texts:
-        empty for text alone, while a window has no text but its prefix.
+        them, also `source_token_ids` and `target_token_ids`, lists of int that follow the
+        texts: empty for rows of text; the only text of a window is its prefix.
     Raises:
         TypeError: if `tasks` is not a dict of these, or `seed` is not an integer; on reading, if a
             source is no string.
@@ -103,10 +102,10 @@ def mix(
 
 
 class _Mixture:
-    """The rows of a mixture, as `Rows` asks for them.
+    """The source of a mixture's `Rows`.
 
     The first task takes its share of all rows at even distances, the second its share of the rest,
-    and so on: a division says how often a task came before, so which of its uses a row is.
+    and so on. A division gives the number of earlier rows of the same task.
     """
 
     def __init__(self, tasks, rates, seed, num_rows):
@@ -115,7 +114,7 @@ class _Mixture:
         self._num_rows = num_rows
         self._counts = share_out(num_rows, rates)
         self._defaults = {"source": "", "target": "", "task": ""}
-        # Only where there are some, so that the columns have items of which to know their kind.
+        # Only with tasks that have ids, because the type of a column is found from its items.
         if any(n and isinstance(t, _WindowTask) for t, n in zip(tasks, self._counts, strict=True)):
             self._defaults |= {"source_token_ids": [], "target_token_ids": []}
         self.columns = tuple(self._defaults)
@@ -124,31 +123,31 @@ class _Mixture:
         return self._num_rows
 
     def row(self, index):
-        task, use = self._take_turns(index)
-        # Another seed for each task: those of one size would run through theirs in step.
+        task, use = self._find_task(index)
+        # Another seed for each task, so that tasks of equal size are not shuffled alike.
         row = self._tasks[task].row(use, self._seed + task)
         return {**self._defaults, "task": self._tasks[task].name, **row}
 
     def place(self, index):
-        task, use = self._take_turns(index)
+        task, use = self._find_task(index)
         return self._tasks[task].place(use, self._seed + task)
 
-    def _take_turns(self, place):
-        """Which task a row is of, and how many rows of that task stand before it."""
+    def _find_task(self, index):
+        """The task of a row, and how many earlier rows of that task there are."""
         num_left = self._num_rows
         for task, count in enumerate(self._counts):
-            # Of n rows that are left to them, this task and those after it, it has n * share.
-            before, after = place * count // num_left, (place + 1) * count // num_left
-            # The last task takes all that is left.
+            # Of `num_left` rows for this task and the later ones, `count` are of this task.
+            before, after = index * count // num_left, (index + 1) * count // num_left
+            # The last task takes all that are left.
             if after > before:
                 return task, before
-            place -= before
+            index -= before
             num_left -= count
 
 
 @dataclasses.dataclass(frozen=True)
 class _TextTask:
-    """Rows of text, in another random order each time that all were used."""
+    """A task of text, shuffled anew in each pass over its rows."""
 
     rows: Rows
     prefix: str
@@ -177,7 +176,7 @@ class _TextTask:
 
 @dataclasses.dataclass(frozen=True)
 class _WindowTask:
-    """Windows of a token stream, which have an order and draws of their own in each epoch."""
+    """A pretraining objective, with a shuffle and noise of its own in each pass."""
 
     examples: Seq2SeqExamples
     prefix: str
@@ -214,11 +213,11 @@ def _check_tasks(tasks):
 
 
 def _find_prefixes(prefix, tasks):
-    """What stands before the sources of each task: dict of name to str."""
+    """The prefix of each task: dict of name to str."""
     if isinstance(prefix, bool):
-        # What is pretrained on is asked for by its sentinels or by nothing, as published.
-        is_asked = {name: prefix and isinstance(task, Rows) for name, task in tasks.items()}
-        return {name: f"{name}: " if asked else "" for name, asked in is_asked.items()}
+        # Pretraining objectives have no prefix, as in T5.
+        has_prefix = {name: prefix and isinstance(task, Rows) for name, task in tasks.items()}
+        return {name: f"{name}: " if given else "" for name, given in has_prefix.items()}
     if not isinstance(prefix, dict):
         raise TypeError(f"`prefix` must be a bool or a dict. Received: prefix={prefix!r}.")
     if unknown := sorted(set(prefix) - set(tasks), key=str):

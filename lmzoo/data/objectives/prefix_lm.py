@@ -1,10 +1,10 @@
-"""Text files to batches for a model that goes on with a text from a random place."""
+"""Prefix language modelling: text to batches that are split into a prefix and its continuation."""
 
 import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import make_datasets
+from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens
 
 __all__ = ["PrefixLMExamples", "prefix_lm"]
@@ -28,12 +28,12 @@ def prefix_lm(
     verbose=True,
     start_token_id=None,
 ):
-    """Makes batches for a text-to-text model that learns to go on with a text.
+    """Makes batches for prefix language modelling with an encoder and a decoder.
 
-    Example i is the i-th window of `sequence_length` tokens. It is split at a place that is drawn
-    evenly from all that leave a token on both sides: what stands before it is the input, the rest
-    the target. Both get the end token and are padded to `sequence_length`, which always holds
-    them. Each epoch splits at other places. All else is as in `span_corruption`.
+    Example i is the i-th window of `sequence_length` tokens. It is split at a position drawn
+    uniformly from those that leave a token on both sides: the prefix is the input, the rest is the
+    target. Both get the end token and are padded to `sequence_length`. Each epoch splits at other
+    positions. All else is as in `span_corruption`.
 
     Args:
         files, tokenizer, batch_size, seed, shuffle, validation_split, field, document_separator,
@@ -43,9 +43,10 @@ def prefix_lm(
     Returns:
         tf.data.Dataset of `(inputs, labels, weights)`, or a pair (training, validation) of them,
         as `span_corruption` gives them, with targets of T positions. Weights are 0 and masks False
-        at the padding.
+        on padding.
     Raises:
-        As `span_corruption`.
+        TypeError, FileNotFoundError, IsADirectoryError, ValueError, RuntimeError: as
+            `span_corruption`.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683, sections 3.2.1 and 3.3.1.
 
     Example:
@@ -54,41 +55,30 @@ def prefix_lm(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 32]))
     """
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    batching = BatchOptions(
+        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
+    )
     check_can_be_split(sequence_length)
     check_tokens(tokenizer, start_token_id)
-    return make_datasets(
-        functools.partial(PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id),
-        files,
-        tokenizer,
-        {"fixed_noise": True},
-        sequence_length=sequence_length,
-        batch_size=batch_size,
-        seed=seed,
-        shuffle=shuffle,
-        validation_split=validation_split,
-        field=field,
-        document_separator=document_separator,
-        clean=clean,
-        initial_epoch=initial_epoch,
-        initial_step=initial_step,
-        cache_dir=cache_dir,
-        verbose=verbose,
+    make_examples = functools.partial(
+        PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id
     )
+    return build_datasets(make_examples, files, tokenizer, reading, batching)
 
 
 class PrefixLMExamples(Seq2SeqExamples):
-    """Windows of a token stream split in two, each example found by its number.
+    """Windows of a token stream split in two; see `prefix_lm`.
 
     Args:
         stream: TokenStream.
         tokenizer: tokenizer with padding and end tokens.
         sequence_length: int. T, at least 2.
         batch_size: int. B.
-        **options: as for `Seq2SeqExamples`.
+        **options: `seed`, `shuffle`, `drop_remainder`, `fixed_noise` and `start_token_id`, as for
+            `Seq2SeqExamples`.
     Raises:
-        TypeError: if `seed` is not an integer.
-        ValueError: if a number is out of its range, or the stream is too short for one example
-            (or one batch, with `drop_remainder`).
+        TypeError, ValueError: as `Seq2SeqExamples`.
     """
 
     def __init__(self, stream, tokenizer, sequence_length, batch_size, **options):
@@ -107,18 +97,18 @@ class PrefixLMExamples(Seq2SeqExamples):
     def make_pairs(self, windows, noise):
         # (B, 1): from 1 to W - 1, so that both sides have a token and room for the end token
         sizes = 1 + np.floor(noise * (self.window_size - 1)).astype(np.int64)
-        places = np.arange(self.window_size - 1)
-        rest = np.minimum(places + sizes, self.window_size - 1)
+        positions = np.arange(self.window_size - 1)
+        rest = np.minimum(positions + sizes, self.window_size - 1)
         return (
             windows[:, :-1],
-            places < sizes,
+            positions < sizes,
             np.take_along_axis(windows, rest, axis=1),
-            places < self.window_size - sizes,
+            positions < self.window_size - sizes,
         )
 
 
 def check_can_be_split(sequence_length):
-    """Refuses a window of one token. `check_sizes` says what is wrong with other things.
+    """Refuses a window of one token; `BatchOptions` refuses everything else.
 
     Raises:
         ValueError: if `sequence_length` is 1.

@@ -1,8 +1,9 @@
-"""Examples of an encoder and a decoder, made of the windows of a token stream.
+"""Training examples for an encoder-decoder model, made from windows of a token stream.
 
 Shapes: B batch, W window, T input, S target.
 """
 
+import dataclasses
 import numbers
 
 import numpy as np
@@ -10,17 +11,17 @@ import tensorflow as tf
 
 from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.index_shuffle import uniform_noise
-from lmzoo.data.corpus.without_eos import without_eos
 from lmzoo.data.objectives.stream_examples import StreamExamples
 
-__all__ = ["Seq2SeqExamples", "check_tokens", "describe_tokenizer"]
+__all__ = ["Seq2SeqExamples", "check_tokens", "describe_tokenizer", "without_eos"]
 
 
 class Seq2SeqExamples(StreamExamples):
-    """Windows of a token stream as pairs of a source and a target, each found by its number.
+    """Windows of a token stream as pairs of source and target.
 
-    Documents follow one another without a border, so the end token ends an input or a target and
-    stands nowhere else. An objective derives from it and defines `make_pairs`.
+    Documents are concatenated without EOS: the end token is the last token of each input and each
+    target, and appears nowhere else. An objective derives from this class and defines
+    `make_pairs`.
 
     Args:
         stream: TokenStream.
@@ -29,19 +30,15 @@ class Seq2SeqExamples(StreamExamples):
         batch_size: int. B.
         window_size: int. W.
         targets_length: int. S.
-        num_draws: int. How many random numbers an example takes.
-        seed: int. Decides the order of every epoch and what is drawn.
-        shuffle: bool.
-        drop_remainder: bool. If False, an epoch ends with a smaller batch where the examples
-            do not fill it.
-        fixed_noise: bool. If True, every epoch draws the same.
-        start_token_id: int or None. What the decoder begins with; None for the padding token.
+        num_draws: int. How many random numbers an example needs.
+        start_token_id: int or None. The first decoder token; None for the padding token.
+        **options: `seed`, `shuffle`, `drop_remainder` and `fixed_noise`, as for `StreamExamples`.
     Raises:
-        TypeError: if `seed` is not an integer.
-        ValueError: if the tokenizer has no padding or end token, `start_token_id` is not in its
-            vocabulary, or the stream is too short for one example (or one batch, with
-            `drop_remainder`).
+        TypeError, ValueError: as `StreamExamples`. ValueError also if the tokenizer has no padding
+            or end token, or `start_token_id` is not in its vocabulary.
     """
+
+    draws_noise = True
 
     def __init__(
         self,
@@ -53,11 +50,8 @@ class Seq2SeqExamples(StreamExamples):
         window_size,
         targets_length,
         num_draws,
-        seed=0,
-        shuffle=True,
-        drop_remainder=True,
-        fixed_noise=False,
         start_token_id=None,
+        **options,
     ):
         check_sizes(sequence_length, batch_size)
         super().__init__(
@@ -66,12 +60,9 @@ class Seq2SeqExamples(StreamExamples):
             batch_size,
             window_size=window_size,
             stride=window_size,
-            seed=seed,
-            shuffle=shuffle,
-            drop_remainder=drop_remainder,
+            **options,
         )
         self.targets_length = targets_length
-        self.fixed_noise = fixed_noise
         self.pad_token_id = find_token(tokenizer, "pad_token_id")
         self.end_token_id = find_token(tokenizer, "end_token_id")
         check_tokens(tokenizer, start_token_id)
@@ -83,79 +74,35 @@ class Seq2SeqExamples(StreamExamples):
 
         Args:
             windows: int32 (B, W).
-            noise: float64 (B, num_draws). Evenly drawn from [0, 1), other numbers in each example.
+            noise: float64 (B, num_draws). Uniform in [0, 1), independent for each example.
         Returns:
-            (source, source_mask, target, target_mask): int32 and bool arrays of any lengths below
-            T and S. A mask is True on the left, where there are tokens.
+            (source, source_mask, target, target_mask): int32 and bool arrays (B, any length
+            below T or S). A mask is True for tokens, which are on the left.
         """
         raise NotImplementedError
-
-    def example(self, epoch, index):
-        """Returns one example of an epoch.
-
-        Args:
-            epoch: int.
-            index: int. The place in the epoch's order, below `num_examples`.
-        Returns:
-            (inputs, labels, weights): those of a batch, without the first axis.
-        """
-        arrays = self._examples(epoch, np.array([index]))
-        return tf.nest.map_structure(lambda array: array[0], arrays)
 
     def pair(self, epoch, index):
         """Returns the tokens of one example of an epoch.
 
         Args:
             epoch: int.
-            index: int. The place in the epoch's order, below `num_examples`.
+            index: int. Its number in the shuffled epoch, below `num_examples`.
         Returns:
             (source, target): lists of int, without end token and padding.
         """
         source, source_mask, target, target_mask = self._pairs(epoch, np.array([index]))
         return source[source_mask].tolist(), target[target_mask].tolist()
 
-    def batch(self, epoch, step):
-        """Returns one batch of an epoch.
-
-        Args:
-            epoch: int.
-            step: int. Below `steps_per_epoch`.
-        Returns:
-            (inputs, labels, weights): as `span_corruption` gives them, as NumPy arrays.
-        """
-        first = step * self.batch_size
-        last = min(first + self.batch_size, self.num_examples)
-        return self._examples(epoch, np.arange(first, last))
-
-    def dataset(self, initial_epoch=0, initial_step=0):
-        """Returns the batches as a dataset, from any step of any epoch on.
-
-        Args:
-            initial_epoch: int.
-            initial_step: int.
-        Returns:
-            tf.data.Dataset with `steps_per_epoch` batches an iteration; see `span_corruption`.
-        Raises:
-            ValueError: if one of them is negative.
-        """
-
-        def fetch(epoch, step):
-            return tf.nest.flatten(self.batch(epoch, step))
-
-        return self.make_dataset(
-            fetch, self._signature(), initial_epoch, initial_step, advances=not self.fixed_noise
-        )
-
     def _pairs(self, epoch, indices):
-        """What `make_pairs` gives of examples, with the numbers that each draws in this epoch."""
+        """Calls `make_pairs` with the windows and the random numbers of the examples."""
         windows = self.find_windows(epoch, indices)
         examples = indices + (0 if self.fixed_noise else epoch * self.num_examples)
-        # (B,) -> (B, num_draws): no two examples of a run share a number
+        # (B,) -> (B, num_draws). No two examples of a run share a random number.
         draws = examples[:, None] * self._num_draws + np.arange(self._num_draws)
         noise = uniform_noise(draws.reshape(-1), self.seed).reshape(draws.shape)
         return self.make_pairs(windows, noise)
 
-    def _examples(self, epoch, indices):
+    def make_batch(self, epoch, step, indices):
         source, source_mask, target, target_mask = self._pairs(epoch, indices)
         token_ids, padding_mask = self._finish(source, source_mask, self.sequence_length)
         labels, labels_mask = self._finish(target, target_mask, self.targets_length)
@@ -176,8 +123,7 @@ class Seq2SeqExamples(StreamExamples):
         np.put_along_axis(finished, sizes, self.end_token_id, axis=1)
         return finished, np.arange(length) <= sizes
 
-    def _signature(self):
-        batch_size = self.batch_size if self.drop_remainder else None
+    def batch_signature(self, batch_size):
         source, target = (batch_size, self.sequence_length), (batch_size, self.targets_length)
         inputs = {
             "encoder_token_ids": tf.TensorSpec(source, tf.int32),
@@ -204,12 +150,12 @@ def find_token(tokenizer, name):
 
 
 def describe_tokenizer(tokenizer, what):
-    """What an error says of a tokenizer: its class and what is wrong, or that there is none."""
+    """Describes a tokenizer for an error message."""
     return "tokenizer=None" if tokenizer is None else f"{type(tokenizer).__name__} with {what}"
 
 
 def check_tokens(tokenizer, start_token_id=None):
-    """Refuses tokens that do not do, before a corpus is read.
+    """Refuses a tokenizer or start token that cannot work, before a corpus is read.
 
     Raises:
         ValueError: if the tokenizer lacks a padding or an end token, or `start_token_id` is neither
@@ -225,3 +171,45 @@ def check_tokens(tokenizer, start_token_id=None):
             f"`start_token_id` must be None or an integer from 0 to {last}. Received: "
             f"start_token_id={start_token_id!r}."
         )
+
+
+def without_eos(stream):
+    """Returns a view of a stream without the end tokens between documents; nothing is copied.
+
+    Args:
+        stream: TokenStream.
+    Returns:
+        TokenStream whose `token_ids` has a length and takes int arrays as indices. Its `starts` is
+        empty.
+    """
+    return dataclasses.replace(
+        stream, token_ids=_TokensWithoutEOS(stream), starts=stream.starts[:0]
+    )
+
+
+class _TokensWithoutEOS:
+    def __init__(self, stream):
+        self._token_ids = stream.token_ids
+        self._starts = stream.starts
+
+    def __len__(self):
+        return len(self._token_ids) - len(self._starts)
+
+    def __getitem__(self, indices):
+        return self._token_ids[indices + self._count_end_tokens(indices)]
+
+    def _count_end_tokens(self, indices):
+        """How many end tokens precede each token: one binary search for all indices.
+
+        Document k has `starts[k] - k` tokens before it. These numbers are computed where they are
+        needed, because an array of them would take 8 bytes of memory a document.
+        """
+        low = np.zeros(indices.shape, dtype=np.int64)
+        high = np.full(indices.shape, len(self._starts), dtype=np.int64)
+        while (is_open := low < high).any():
+            middle = (low + high) // 2
+            starts = self._starts[np.minimum(middle, len(self._starts) - 1)].astype(np.int64)
+            is_before = is_open & (starts - middle <= indices)
+            low = np.where(is_before, middle + 1, low)
+            high = np.where(is_open & ~is_before, middle, high)
+        return low

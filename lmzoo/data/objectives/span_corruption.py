@@ -1,10 +1,10 @@
-"""Text files to batches for a model that fills in missing spans, as T5 is pretrained."""
+"""Span corruption, the objective of T5: text to batches in which spans are corrupted."""
 
 import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import make_datasets
+from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
 from lmzoo.data.objectives.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens, describe_tokenizer
 
@@ -31,63 +31,43 @@ def span_corruption(
     verbose=True,
     start_token_id=None,
 ):
-    """Makes batches for a text-to-text model that is pretrained as T5 is, out of text files.
+    """Makes batches for T5's pretraining objective (span corruption) from text files.
 
-    The corpus is tokenized once, into a cache on the disk that later runs find again (those of
-    `causal_lm` too). Documents follow one another, and example i is the i-th window of as many
-    tokens as fill input and target once spans of it are hidden: 568 of them for an input of 512
-    and a target of 114. In the input each span is a sentinel; the target has each sentinel with
-    the tokens that it stands for. Both end with the end token, and no position is padded. Only
-    what is left at the end of the corpus, less than one example, is dropped.
+    The corpus is tokenized once, into a cache on the disk that later runs open (`causal_lm` uses
+    the same). Documents are concatenated without EOS. Example i is the i-th window of as many
+    tokens as fill input and target once spans of it are corrupted: 568 tokens for an input of 512
+    and a target of 114. In the input a sentinel replaces each span; the target has each sentinel
+    followed by the tokens of its span. Both end with the end token. No position is padding. Only
+    the rest of the corpus that does not fill an example is dropped.
 
-    Each epoch hides other spans. A batch depends on `seed` and on its epoch and step alone. As
-    with `causal_lm`, one iteration is one epoch, the next iteration is the next epoch, and an
-    iteration that is broken off counts for nothing.
+    Each epoch corrupts other spans. A batch depends on `seed`, its epoch and its step alone. As
+    with `causal_lm`, one iteration is one epoch, and an iteration that is not read to its end does
+    not count.
 
     Args:
-        files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
-            in `.jsonl`; both may be gzipped (`.gz`).
+        files, batch_size, shuffle, field, document_separator, clean, initial_epoch, initial_step,
+            cache_dir, verbose: as for `causal_lm`.
         tokenizer: tokenizer with padding and end tokens and `sentinel_ids`, those of <extra_id_0>,
-            <extra_id_1> and so on, as many as an example has spans.
-        sequence_length: int. T, the positions of an input, at least 3. Where an example has one
-            span, with the defaults below 29 positions, it always ends the window, as published.
-        batch_size: int. B, the examples of a batch, over all replicas of a strategy. The
-            examples that do not fill a batch are left out of an epoch (other ones each time);
-            validation keeps them in a smaller last batch.
-        noise_density: float in (0, 1). The share of a window that is hidden.
+            <extra_id_1> and so on, at least as many as an example has spans.
+        sequence_length: int. T, the positions of an input, at least 3. An example with one span
+            (with the defaults: below 29 positions) always ends with it, as in the original code.
+        noise_density: float in (0, 1). The share of a window's tokens that is corrupted.
         mean_span_length: float. The mean length of a span in tokens, at least 1.
-        seed: int. Decides the order of every epoch, what is hidden, and what is set aside.
-        shuffle: bool. If False, every epoch has the order of the corpus.
-        validation_split: float or None. If given, this share of the tokens is set aside, in
-            whole documents (the tail of the corpus if there are too few). Its order and its spans
-            are the same each time.
-        field: str. The key of the text in a JSON line.
-        document_separator: str or None. If given, what stands between two documents of a text
-            file; None takes each text file as one document.
-        clean: Cleaning or None.
-        initial_epoch: int. The epoch that the first iteration gives.
-        initial_step: int. The step in it to begin with, to go on where a run stopped. The
-            steps before cost nothing. An iteration still has a full epoch's number of steps,
-            the last of them out of the epoch that follows.
-        cache_dir: str, path or None. Where the tokens are kept. None takes `$LMZOO_CACHE`, then
-            `lmzoo` in `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
-        verbose: bool. If False, no progress is shown. Without a terminal none is shown anyway.
-        start_token_id: int or None. What the decoder begins with, as the `start_token_id` of the
+        seed: int. Seed of the shuffle, of the spans and of the choice of held-out documents.
+        validation_split: float or None. As for `causal_lm`. The held-out part is not shuffled, and
+            its spans are the same each time.
+        start_token_id: int or None. The first decoder token, as the `start_token_id` of the
             `Seq2SeqLM` that is trained; None for the padding token, as there.
     Returns:
         tf.data.Dataset of `(inputs, labels, weights)` as `Seq2SeqLM` takes them, or a pair
         (training, validation) of them. Inputs are a dict of `encoder_token_ids` int32 (B, T),
-        `encoder_padding_mask` bool (B, T), `decoder_token_ids` int32 (B, S), the labels behind
-        the start token, and `decoder_padding_mask` bool (B, S); labels are int32 (B, S) and weights
-        float32 (B, S). S is the second number of `compute_span_lengths`.
+        `encoder_padding_mask` bool (B, T), `decoder_token_ids` int32 (B, S), the labels shifted
+        right behind the start token, and `decoder_padding_mask` bool (B, S). Labels are int32
+        (B, S), weights float32 (B, S). S is 114 for T = 512 with the defaults.
     Raises:
-        TypeError: if `files`, `clean` or `seed` is something else.
-        FileNotFoundError: if a file does not exist.
-        IsADirectoryError: if a file is a folder.
-        ValueError: if a file is empty or not text, a JSON line not as it should be, a number
-            out of its range, the tokenizer without one of the tokens or with too few sentinels, the
-            start token not in its vocabulary, or the corpus too short.
-        RuntimeError: if a file changes while it is read.
+        TypeError, FileNotFoundError, IsADirectoryError, ValueError, RuntimeError: as `causal_lm`.
+            ValueError also if the tokenizer lacks one of the tokens or has too few sentinels, or
+            if the start token is not in its vocabulary.
     Reference: Raffel et al. 2020, https://arxiv.org/abs/1910.10683, sections 3.1.4 and 3.3.4.
 
     Example:
@@ -96,34 +76,22 @@ def span_corruption(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 8]))
     """
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    batching = BatchOptions(
+        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
+    )
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
     find_sentinels(tokenizer, NoiseSpans.of(length, **noise).num_spans)
     check_tokens(tokenizer, start_token_id)
-    return make_datasets(
-        functools.partial(
-            SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise
-        ),
-        files,
-        tokenizer,
-        {"fixed_noise": True},
-        sequence_length=sequence_length,
-        batch_size=batch_size,
-        seed=seed,
-        shuffle=shuffle,
-        validation_split=validation_split,
-        field=field,
-        document_separator=document_separator,
-        clean=clean,
-        initial_epoch=initial_epoch,
-        initial_step=initial_step,
-        cache_dir=cache_dir,
-        verbose=verbose,
+    make_examples = functools.partial(
+        SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise
     )
+    return build_datasets(make_examples, files, tokenizer, reading, batching)
 
 
 class SpanCorruptionExamples(Seq2SeqExamples):
-    """Windows of a token stream with hidden spans, each example found by its number.
+    """Windows of a token stream with corrupted spans; see `span_corruption`.
 
     Args:
         stream: TokenStream.
@@ -132,11 +100,11 @@ class SpanCorruptionExamples(Seq2SeqExamples):
         batch_size: int. B.
         noise_density: float in (0, 1).
         mean_span_length: float. At least 1.
-        **options: as for `Seq2SeqExamples`.
+        **options: `seed`, `shuffle`, `drop_remainder`, `fixed_noise` and `start_token_id`, as for
+            `Seq2SeqExamples`.
     Raises:
-        TypeError: if `seed` is not an integer.
-        ValueError: if a number is out of its range, the tokenizer has too few sentinels, or the
-            stream is too short for one example (or one batch, with `drop_remainder`).
+        TypeError, ValueError: as `Seq2SeqExamples`. ValueError also if a number is out of its range
+            or the tokenizer has too few sentinels.
     """
 
     def __init__(
@@ -173,24 +141,24 @@ class SpanCorruptionExamples(Seq2SeqExamples):
             self.window_size, self.noise_density, self.mean_span_length, noise
         )
         source = self._replace_runs(windows, is_noise)
-        # A window begins with kept tokens, so the sentinel of a span stands before its tokens.
+        # A window begins with kept tokens, so each sentinel precedes the tokens of its span.
         target = self._replace_runs(windows, ~is_noise)
         return source, np.ones_like(source, bool), target, np.ones_like(target, bool)
 
     def _replace_runs(self, windows, mask):
-        """Puts a sentinel in the place of each run of the mask: (B, W) -> (B, shorter)."""
+        """Replaces each run of True in the mask by a sentinel: (B, W) -> (B, shorter)."""
         before = np.pad(mask, [[0, 0], [1, 0]])[:, :-1]
         starts = mask & ~before
         sentinels = self._sentinel_ids[np.maximum(np.cumsum(starts, axis=1) - 1, 0)]
-        # Every row has as many runs, and as many tokens in them, as the others.
+        # All rows have the same number of runs and of tokens in them, so the result is rectangular.
         return np.where(starts, sentinels, windows)[~mask | starts].reshape(len(windows), -1)
 
 
 def find_sentinels(tokenizer, num_spans):
-    """Returns a tokenizer's sentinels, int32 (n,), of which there must be one for each span.
+    """Returns a tokenizer's sentinel ids, int32 (n,), n at least `num_spans`.
 
     Raises:
-        ValueError: if there are fewer, or one is not in the vocabulary or there twice.
+        ValueError: if there are fewer, or one is not in the vocabulary or appears twice.
     """
     sentinel_ids = np.asarray(getattr(tokenizer, "sentinel_ids", ()), dtype=np.int64)
     if len(sentinel_ids) < num_spans:

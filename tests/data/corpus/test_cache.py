@@ -69,7 +69,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path):
 
 
 def test_a_folder_that_cannot_be_opened_after_it_was_made_is_reported(tmp_path):
-    with pytest.raises(RuntimeError, match=r"must open after it is made. Received: '.*/a'"):
+    with pytest.raises(RuntimeError, match=r"must open after it is built. Received: '.*/a'"):
         open_or_build(tmp_path / "a", lambda folder: None, write_note)
 
 

@@ -3,7 +3,7 @@ import random
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from lmzoo.data.corpus import chunks as pieces
+from lmzoo.data.corpus import chunks
 
 GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
 GPT4 = pre_tokenizers.Split(
@@ -35,53 +35,53 @@ def nasty_texts():
 
 @pytest.mark.parametrize("pre_tokenizer", [GPT2, GPT4, BERT], ids=["gpt2", "gpt4", "bert"])
 def test_pieces_have_the_tokens_of_the_whole(pre_tokenizer, monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 8)
-    num_pieces = 0
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
+    num_chunks = 0
     for text in nasty_texts():
-        parts = list(pieces.cut([text]))
-        num_pieces += len(parts)
+        parts = list(chunks.split_into_chunks([text]))
+        num_chunks += len(parts)
         assert "".join(parts) == text
         together = [token for part in parts for token in tokens(pre_tokenizer, part)]
         assert together == tokens(pre_tokenizer, text)
-    assert num_pieces > 3000
+    assert num_chunks > 3000
 
 
 def test_a_blank_line_is_not_cut_behind(monkeypatch):
     # GPT-2 reads "\n\n" at the end of a text as one token, before another letter as two.
-    monkeypatch.setattr(pieces, "PIECE", 8)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
     text = "one\n\ntwo\n\nthree\n\nfour\n\nfive\n\n"
-    together = [token for part in pieces.cut([text]) for token in tokens(GPT2, part)]
+    together = [token for part in chunks.split_into_chunks([text]) for token in tokens(GPT2, part)]
     assert together == tokens(GPT2, text)
     # The control: a cut behind the newlines would be seen by this test.
     assert tokens(GPT2, "one\n\n") + tokens(GPT2, "two") != tokens(GPT2, "one\n\ntwo")
 
 
 def test_how_the_text_arrives_changes_nothing(monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 8)
-    monkeypatch.setattr(pieces, "LONGEST", 32)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
+    monkeypatch.setattr(chunks, "MAX_CHUNK_SIZE", 32)
     draw = random.Random(1)
     for text in nasty_texts():
-        chunks, rest = [], text
+        parts, rest = [], text
         while rest:
             size = draw.randint(1, 50)
-            chunks.append(rest[:size])
+            parts.append(rest[:size])
             rest = rest[size:]
-        assert list(pieces.cut(chunks)) == list(pieces.cut([text]))
+        assert list(chunks.split_into_chunks(parts)) == list(chunks.split_into_chunks([text]))
 
 
-def test_a_text_without_whitespace_is_cut_at_punctuation(monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 8)
-    monkeypatch.setattr(pieces, "LONGEST", 16)
+def test_a_text_without_whitespace_is_split_at_punctuation(monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
+    monkeypatch.setattr(chunks, "MAX_CHUNK_SIZE", 16)
     text = "你好世界，我喜欢编程。" * 5
-    parts = list(pieces.cut([text]))
+    parts = list(chunks.split_into_chunks([text]))
     assert len(parts) > 3 and max(map(len, parts)) <= 16
     assert [token for part in parts for token in tokens(GPT2, part)] == tokens(GPT2, text)
 
 
-def test_an_endless_word_is_cut_at_the_limit():
-    parts = list(pieces.cut(["x" * 700_000] * 4))
+def test_an_endless_word_is_split_at_the_limit():
+    parts = list(chunks.split_into_chunks(["x" * 700_000] * 4))
     assert [len(part) for part in parts] == [1 << 20, 1 << 20, 2_800_000 - (1 << 21)]
 
 
-def test_nothing_gives_no_piece():
-    assert list(pieces.cut([])) == list(pieces.cut(["", ""])) == []
+def test_nothing_gives_no_chunk():
+    assert list(chunks.split_into_chunks([])) == list(chunks.split_into_chunks(["", ""])) == []

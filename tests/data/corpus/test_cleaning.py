@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from lmzoo.data.corpus import chunks as pieces
+from lmzoo.data.corpus import chunks
 from lmzoo.data.corpus.cleaning import Cleaning
 
 
@@ -47,7 +47,7 @@ def test_control_characters_go():
 
 @pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
 def test_forms_are_those_of_the_whole_text(form, monkeypatch):
-    monkeypatch.setattr(pieces, "PIECE", 4)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 4)
     draw = random.Random(0)
     alphabet = "ae \n\u0301\u0323ÅÅﬁ½①가\u1112\u1161\u11ab\xa0.\u0344\u0f73"
     for _ in range(200):

@@ -62,7 +62,7 @@ def test_blocks_of_documents_change_nothing(make_stream, texts, monkeypatch):
     assert [begin for begin, _, _ in whole] == stream.starts.tolist()
     assert [end for _, end, _ in whole] == [*stream.starts.tolist()[1:], len(stream)]
     for size in (1, 7, 1000, 2000):
-        monkeypatch.setattr("lmzoo.data.corpus.splits._DOCUMENTS_A_BLOCK", size)
+        monkeypatch.setattr("lmzoo.data.corpus.splits._DOCUMENTS_PER_BLOCK", size)
         assert list(choose_validation(stream, 0.2)) == whole
 
 
@@ -77,7 +77,7 @@ def test_a_split_is_found_again(make_stream, texts, monkeypatch):
 @pytest.mark.parametrize("texts", [["x" * 999], ["a", "b" * 10, "x" * 985]])
 @pytest.mark.parametrize("seed", range(4))
 def test_too_few_documents_give_the_tail(make_stream, texts, seed, monkeypatch):
-    monkeypatch.setattr("lmzoo.data.corpus.splits._TOKENS_A_PART", 64)
+    monkeypatch.setattr("lmzoo.data.corpus.splits._TOKENS_PER_PART", 64)
     stream = make_stream(texts)
     training, validation = split_stream(stream, 0.1, seed)
     whole = stream.token_ids.tolist()

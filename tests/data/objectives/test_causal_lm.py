@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import lmzoo
-from lmzoo.data import causal_lm
+from lmzoo.data import Corpus, causal_lm, stream_tokens
+from lmzoo.data.objectives.causal_lm import CausalLMExamples
 from tests.data.byte_tokenizer import ByteTokenizer
 
 END = 256
@@ -123,3 +124,145 @@ def test_labels_follow_inputs(path, tokenizer):
     for inputs, labels in causal_lm(path, tokenizer, 8, 4):
         np.testing.assert_array_equal(inputs["token_ids"][:, 1:], labels[:, :-1])
         assert inputs["padding_mask"].numpy().all()
+
+
+@pytest.fixture
+def stream(tmp_path, tokenizer):
+    draw = np.random.default_rng(0)
+    texts = ["".join(map(chr, draw.integers(97, 123, size))) for size in draw.integers(1, 40, 60)]
+    path = tmp_path / "a.txt"
+    path.write_text(";".join(texts))
+    return stream_tokens(Corpus(path, document_separator=";"), tokenizer)
+
+
+def test_inputs_in_order_are_the_corpus(stream):
+    examples = CausalLMExamples(stream, 7, 4, shuffle=False, drop_remainder=False)
+    batches = [examples.batch(0, step) for step in range(examples.steps_per_epoch)]
+    inputs = np.concatenate([inputs["token_ids"].reshape(-1) for inputs, _ in batches])
+    labels = np.concatenate([labels.reshape(-1) for _, labels in batches])
+    whole = stream.token_ids[:].astype(int)
+    assert 0 <= len(whole) - 1 - len(inputs) < 7
+    np.testing.assert_array_equal(inputs, whole[: len(inputs)])
+    np.testing.assert_array_equal(labels, whole[1 : len(inputs) + 1])
+    assert all(inputs["padding_mask"].all() for inputs, _ in batches)
+
+
+@pytest.mark.parametrize(("num_tokens", "num_examples"), [(8, 1), (14, 1), (15, 2), (16, 2)])
+def test_only_what_does_not_fill_an_example_is_dropped(
+    tmp_path, tokenizer, num_tokens, num_examples
+):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * (num_tokens - 1))
+    stream = stream_tokens(Corpus(path), tokenizer)
+    assert CausalLMExamples(stream, 7, 1).num_examples == num_examples
+
+
+def test_each_epoch_has_every_example_once(stream):
+    in_order = CausalLMExamples(stream, 7, 4, shuffle=False)
+    expected = sorted(
+        in_order.example(0, index)[1].tolist() for index in range(in_order.num_examples)
+    )
+    orders = set()
+    for seed in (0, 1):
+        examples = CausalLMExamples(stream, 7, 4, seed=seed)
+        for epoch in range(3):
+            labels = [
+                examples.example(epoch, index)[1].tolist() for index in range(examples.num_examples)
+            ]
+            assert sorted(labels) == expected
+            orders.add(str(labels))
+    assert len(orders) == 6
+
+
+def test_documents_are_counted_within_each_example(stream):
+    examples = CausalLMExamples(stream, 25, 4)
+    most = 0
+    for index in range(examples.num_examples):
+        inputs, _ = examples.example(3, index)
+        expected, count = [], 0
+        for place, token in enumerate(inputs["token_ids"]):
+            count += int(token == END and place > 0)
+            expected.append(count)
+        assert inputs["document_ids"].tolist() == expected
+        most = max(most, count)
+    assert most >= 3
+
+
+def test_without_a_document_mask_there_are_no_document_ids(stream):
+    examples = CausalLMExamples(stream, 25, 4, document_mask=False)
+    assert set(examples.batch(0, 0)[0]) == {"token_ids", "padding_mask"}
+    assert set(examples.dataset().element_spec[0]) == {"token_ids", "padding_mask"}
+
+
+def test_a_batch_is_its_examples(stream):
+    examples = CausalLMExamples(stream, 7, 4, seed=9)
+    inputs, labels = examples.batch(2, 5)
+    for row in range(4):
+        one_inputs, one_labels = examples.example(2, 20 + row)
+        np.testing.assert_array_equal(labels[row], one_labels)
+        for key, value in one_inputs.items():
+            np.testing.assert_array_equal(inputs[key][row], value)
+            assert inputs[key].dtype == (bool if key == "padding_mask" else np.int32)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("start", [(0, 0), (0, 3), (2, 0), (1, 11)])
+def test_a_dataset_gives_the_batches_of_its_epochs(stream, shuffle, start):
+    examples = CausalLMExamples(stream, 16, 4, shuffle=shuffle)
+    steps = examples.steps_per_epoch
+    assert steps > 11
+    dataset = examples.dataset(*start)
+    position = start[0] * steps + start[1]
+    for _ in range(2):
+        for inputs, labels in dataset:
+            expected_inputs, expected_labels = examples.batch(*divmod(position, steps))
+            np.testing.assert_array_equal(inputs["token_ids"], expected_inputs["token_ids"])
+            np.testing.assert_array_equal(inputs["document_ids"], expected_inputs["document_ids"])
+            np.testing.assert_array_equal(labels, expected_labels)
+            position += 1
+    assert position == (start[0] + 2) * steps + start[1]
+
+
+def test_the_rest_of_an_epoch_is_dropped_or_kept(stream):
+    dropped = CausalLMExamples(stream, 16, 7)
+    kept = CausalLMExamples(stream, 16, 7, drop_remainder=False)
+    rest = kept.num_examples % 7
+    assert rest and kept.steps_per_epoch == dropped.steps_per_epoch + 1
+    assert [len(labels) for _, labels in kept.dataset()][-2:] == [7, rest]
+    assert {len(labels) for _, labels in dropped.dataset()} == {7}
+    assert dropped.dataset().element_spec[1].shape == (7, 16)
+    assert kept.dataset().element_spec[1].shape.as_list() == [None, 16]
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None])
+def test_sizes_are_positive_integers(stream, size):
+    with pytest.raises(ValueError, match=rf"at least 1\. Received: sequence_length={size}"):
+        CausalLMExamples(stream, size, 4)
+    with pytest.raises(ValueError, match=rf"at least 1\. Received: batch_size={size}"):
+        CausalLMExamples(stream, 7, size)
+
+
+def test_a_seed_is_an_integer(stream):
+    with pytest.raises(TypeError, match=r"Received: seed='x'"):
+        CausalLMExamples(stream, 7, 4, seed="x")
+
+
+def test_a_start_is_not_negative(stream):
+    examples = CausalLMExamples(stream, 7, 4)
+    with pytest.raises(ValueError, match=r"Received: initial_epoch=-1"):
+        examples.dataset(-1, 0)
+    with pytest.raises(ValueError, match=r"Received: initial_step=-2"):
+        examples.dataset(0, -2)
+
+
+def test_a_corpus_shorter_than_an_example_is_refused(stream):
+    size = len(stream)
+    with pytest.raises(ValueError, match=rf"sequence_length={size}, {size} tokens\. Give more"):
+        CausalLMExamples(stream, size, 1)
+    assert CausalLMExamples(stream, size - 1, 1).num_examples == 1
+
+
+def test_a_corpus_shorter_than_a_batch_is_refused(stream):
+    with pytest.raises(ValueError, match=r"batch_size=9999, \d+ examples of sequence_length=7 in"):
+        CausalLMExamples(stream, 7, 9999)
+    assert CausalLMExamples(stream, 7, 9999, drop_remainder=False).steps_per_epoch == 1

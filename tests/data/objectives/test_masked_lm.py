@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.data import Corpus, MaskedLMExamples, masked_lm, stream_tokens
+from lmzoo.data import Corpus, masked_lm, stream_tokens
+from lmzoo.data.objectives.masked_lm import MaskedLMExamples
 from lmzoo.tokenizers import WordPieceTokenizer
 from tests.data.byte_tokenizer import ByteTokenizer
-from tests.data.word_pieces import make_word_piece
+from tests.data.small_tokenizers import make_word_piece
 
 CLS, SEP, MASK = 2, 3, 4
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.data.objectives.masking import Masking
-from tests.data.word_pieces import make_byte_pair, make_word_piece
+from tests.data.small_tokenizers import make_byte_pair, make_word_piece
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 
@@ -33,10 +33,10 @@ def draw_rows(num_rows, length=40, seed=0):
     return rows
 
 
-def hide(masking, rows, seed, num_places=None):
+def hide(masking, rows, seed, num_predictions=None):
     """(hidden ids, chosen bool (B, T)), after checks that every answer must pass."""
     inputs = {"token_ids": tf.constant(rows), "kept": tf.constant(7)}
-    inputs, labels, weights = masking.apply(inputs, tf.constant(seed, tf.int64), num_places)
+    inputs, labels, weights = masking.apply(inputs, tf.constant(seed, tf.int64), num_predictions)
     assert int(inputs["kept"]) == 7
     positions, labels = inputs["mask_positions"].numpy(), labels.numpy()
     hidden, weights = inputs["token_ids"].numpy(), weights.numpy()
@@ -177,7 +177,7 @@ def test_rows_without_ordinary_tokens_have_no_places(words):
 
 def test_a_number_of_places_only_fills_up(words):
     masking, rows = Masking(words, 0.2), draw_rows(30)
-    wide = hide(masking, rows, 4, num_places=20)
+    wide = hide(masking, rows, 4, num_predictions=20)
     np.testing.assert_array_equal(wide, hide(masking, rows, 4))
     inputs, _, _ = masking.apply({"token_ids": tf.constant(rows)}, tf.constant(4, tf.int64), 20)
     assert inputs["mask_positions"].shape == (30, 20)

@@ -8,9 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from lmzoo.data import compute_span_lengths, make_noise_mask
 from lmzoo.data.corpus.index_shuffle import uniform_noise
-from lmzoo.data.objectives.noise_spans import NoiseSpans
+from lmzoo.data.objectives.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
 
 
 def draw(num_rows, length, seed=0):

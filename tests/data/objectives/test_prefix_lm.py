@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from lmzoo.data import Corpus, PrefixLMExamples, stream_tokens
-from lmzoo.data.objectives import prefix_lm
+from lmzoo.data import Corpus, PrefixLMExamples, prefix_lm, stream_tokens
 from tests.data.sentinel_tokenizer import END, SentinelTokenizer
 
 TEXT = "".join(chr(97 + place % 26) for place in range(8000))

@@ -1,5 +1,6 @@
 """Laws of both objectives: span corruption and prefix language models."""
 
+import dataclasses
 import json
 import re
 
@@ -7,9 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.data import Corpus, PrefixLMExamples, SpanCorruptionExamples, stream_tokens
-from lmzoo.data.objectives import prefix_lm, span_corruption
-from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples
+from lmzoo.data import (
+    Corpus,
+    PrefixLMExamples,
+    SpanCorruptionExamples,
+    prefix_lm,
+    span_corruption,
+    stream_tokens,
+)
+from lmzoo.data.corpus.splits import split_stream
+from lmzoo.data.corpus.token_stream import open_stream, write_stream
+from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, without_eos
 from lmzoo.models import T5Backbone
 from lmzoo.tasks import Seq2SeqLM
 from tests.data.sentinel_tokenizer import END, PAD, SentinelTokenizer
@@ -221,3 +230,49 @@ def test_an_objective_says_how_pairs_are_made(stream, tokenizer):
     sizes = {"window_size": 8, "targets_length": 8, "num_draws": 1}
     with pytest.raises(NotImplementedError):
         Seq2SeqExamples(stream, tokenizer, 8, 2, **sizes).batch(0, 0)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(documents):
+        sizes = [len(document) for document in documents]
+        starts = np.cumsum([0, *(size + 1 for size in sizes[:-1])])
+        ids = np.array([token for document in documents for token in (END, *document)])
+        write_stream(tmp_path, [(ids, starts)], END, 257)
+        return open_stream(tmp_path)
+
+    return write
+
+
+def test_all_tokens_but_the_borders_are_found(write):
+    draw = np.random.default_rng(0)
+    for trial in range(20):
+        # Documents without a token are among them, also the first and the last one.
+        sizes = draw.integers(0, 4, draw.integers(1, 12))
+        documents = [draw.integers(0, 256, size).tolist() for size in sizes]
+        stream = without_eos(write(documents))
+        expected = [token for document in documents for token in document]
+        assert len(stream) == len(expected)
+        if expected:
+            places = draw.permutation(len(expected)).reshape(-1, 1)
+            np.testing.assert_array_equal(
+                stream.token_ids[places], np.array(expected)[places], err_msg=str(trial)
+            )
+
+
+def test_a_stream_may_begin_inside_a_document(write):
+    whole = write([list(range(100)), list(range(100, 200))])
+    # The tail of too few documents is set aside: its first token begins none.
+    _, held_out = split_stream(whole, 0.2)
+    stream = without_eos(held_out)
+    rest = held_out.token_ids[held_out.token_ids != END]
+    assert held_out.starts.size == 0 or held_out.starts[0] > 0
+    np.testing.assert_array_equal(stream.token_ids[np.arange(len(stream))], rest)
+
+
+def test_a_stream_without_any_border_is_as_it_was(write):
+    whole = write([[1, 2, 3]])
+    stream = without_eos(
+        dataclasses.replace(whole, token_ids=whole.token_ids[1:], starts=whole.starts[:0])
+    )
+    assert stream.token_ids[np.array([2, 0])].tolist() == [3, 1]

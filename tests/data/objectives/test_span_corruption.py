@@ -3,8 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lmzoo.data import Corpus, SpanCorruptionExamples, stream_tokens
-from lmzoo.data.objectives import span_corruption
+from lmzoo.data import Corpus, SpanCorruptionExamples, span_corruption, stream_tokens
 from tests.data.sentinel_tokenizer import END, FIRST_SENTINEL, SentinelTokenizer
 
 TEXT = "".join(chr(97 + place % 26) for place in range(6000))

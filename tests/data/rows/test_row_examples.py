@@ -7,13 +7,13 @@ import pytest
 
 import lmzoo
 
-MODULES = ["conll", "delimited", "folders", "glue", "lists", "rows", "squad", "tables"]
+MODULES = ["conll", "delimited", "folders", "glue", "in_memory", "rows", "squad", "tables"]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_reader_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(f"lmzoo.data.{name}")
+    module = importlib.import_module(f"lmzoo.data.rows.{name}")
     results = doctest.testmod(module, extraglobs={"lmzoo": lmzoo})
     assert results.attempted
     assert not results.failed
