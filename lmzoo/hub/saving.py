@@ -7,7 +7,7 @@ from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
 from lmzoo.hub.files.config import read_config
 from lmzoo.hub.files.generation_config import GENERATION, make_generation_config, read_generation
 from lmzoo.hub.files.sentence_transformers import write_embedding
-from lmzoo.hub.files.shards import read_shard_size
+from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
 from lmzoo.hub.files.tokenizers import save_tokenizer
 from lmzoo.hub.files.weights import write_weights
@@ -45,7 +45,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     """
     check_new_folder(folder, overwrite)
     name = name_task(task)
-    limit = read_shard_size(shard_size)
+    limit = parse_shard_size(shard_size)
     is_encoder = isinstance(task.backbone, BertBackbone)
     if isinstance(task.backbone, T5Backbone):
         config = _describe_seq2seq(task)

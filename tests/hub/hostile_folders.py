@@ -1,6 +1,7 @@
 """Folders that lmzoo must refuse, each with the words by which it does so."""
 
 import json
+import math
 import os
 import pathlib
 import pickle
@@ -87,6 +88,27 @@ def with_tensors(change):
         tensors = safetensors.numpy.load_file(folder / WEIGHTS)
         change(tensors)
         safetensors.numpy.save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+
+    return make
+
+
+def with_sparse_weights(vocabulary_size, hidden_dim):
+    """A config and a header that fit each other, over a file that is one hole."""
+
+    def make(folder):
+        write_good(folder, vocab_size=vocabulary_size, n_embd=hidden_dim)
+        sizes = {48: hidden_dim, 144: 3 * hidden_dim, 101: vocabulary_size}
+        shapes = {
+            name: [sizes.get(size, size) for size in tensor.shape]
+            for name, tensor in safetensors.numpy.load_file(folder / WEIGHTS).items()
+        }
+        header, end = {}, 0
+        for name, shape in shapes.items():
+            start, end = end, end + 4 * math.prod(shape)
+            header[name] = entry(shape=shape, offsets=(start, end))
+        with open(folder / WEIGHTS, "wb") as file:
+            file.write(make_file(header))
+            file.truncate(file.tell() + end)
 
     return make
 
@@ -218,6 +240,7 @@ HOSTILE = {
         "not expected: ",
     ),
     "weights: a hole of 1 GB": (with_long_file(WEIGHTS), "header of 0 bytes does not fit"),
+    "weights: sparse, of 800 GB": (with_sparse_weights(2**22, 2**16), "it is sparse"),
     "weights: a name that climbs": (
         with_tensors(lambda tensors: tensors.update({"../x": np.zeros(3, np.float32)})),
         "not expected: '../x'",
@@ -301,7 +324,7 @@ HOSTILE = {
         "Missing: ",
     ),
     "config: no head size": (lambda folder: write_t5(folder, "t5", d_kv=-1), "Received: d_kv=-1"),
-    "tokenizer: 1 GB": (with_long_file("tokenizer.json"), "bytes for the 101 words"),
+    "tokenizer: 1 GB": (with_long_file("tokenizer.json"), "bytes for the 101 tokens"),
     "tokenizer: deep": (with_file("tokenizer.json", DEEP), "must be JSON"),
     "tokenizer: a pickle": (with_file("tokenizer.json", PICKLE), "must be UTF-8"),
     "tokenizer: a link out": (with_link("tokenizer.json", "/etc/passwd"), "leads to"),
@@ -324,27 +347,27 @@ HOSTILE = {
     "tokenizer: a negative id": (with_file("tokenizer.json", make_tokenizer({"a": -1})), "-1"),
     "merges: none": (with_file("vocab.json", '{"a": 0}'), "merges.txt"),
     "merges: a pipe": (with_pipe("merges.txt"), "is not a regular file"),
-    "words: 1 GB": (with_long_file("vocab.txt"), "bytes for the 101 words"),
+    "words: 1 GB": (with_long_file("vocab.txt"), "bytes for the 101 tokens"),
     "words: 8.5 million": (
         with_word_pieces("vocab.txt", b"a\n" * 8_500_000),
-        "vocab.txt must have at most 4246016 bytes for the 101 words",
+        "vocab.txt must have at most 4246016 bytes for the 101 tokens",
     ),
     "words: 100,000 in 4 MB": (
         with_word_pieces("vocab.txt", (b"a" * 40 + b"\n") * 100_000),
-        "vocab.txt must have at most 1226 lines for the 101 words",
+        "vocab.txt must have at most 1226 lines for the 101 tokens",
     ),
     "merges: 4 million": (
         with_file("merges.txt", b"\n" * (4 * MIB)),
-        "merges.txt must have at most 66748 lines for the 101 words",
+        "merges.txt must have at most 66748 lines for the 101 tokens",
     ),
     **{
-        f"{name}: 67 MB of empty lists": (with_flood(name), "bytes for the 101 words")
+        f"{name}: 67 MB of empty lists": (with_flood(name), "bytes for the 101 tokens")
         for name in ("tokenizer.json", "vocab.json")
     },
     **{
         f"{name}: 4 MB of empty lists": (
             with_flood(name, 4 * MIB),
-            "at most 66748 lists, objects and commas for the 101 words",
+            "at most 66748 lists, objects and commas for the 101 tokens",
         )
         for name in ("tokenizer.json", "vocab.json")
     },
@@ -378,11 +401,11 @@ HOSTILE = {
     "pieces: a pickle": (with_sentence_pieces(PICKLE), "it is another protocol buffer"),
     "pieces: 800,000 of one name": (
         with_sentence_pieces(b"\x0a\x03\x0a\x01a" * (4 * MIB // 5)),
-        "spiece.model must have at most 1226 pieces for the 101 words",
+        "spiece.model must have at most 1226 pieces for the 101 tokens",
     ),
     "pieces: 2,000,000 without a name": (
         with_sentence_pieces(b"\x0a\x00" * (2 * MIB)),
-        "spiece.model must have at most 1226 pieces for the 101 words",
+        "spiece.model must have at most 1226 pieces for the 101 tokens",
     ),
     "pieces: nothing": (with_sentence_pieces(b""), "it has 0 bytes"),
     "pieces: a length of 2^63": (

@@ -1,4 +1,4 @@
-"""Reading and writing .safetensors: the header is checked before a byte of a tensor is read."""
+"""Reading and writing safetensors files; the whole header is checked before a tensor is read."""
 
 import json
 import math
@@ -9,22 +9,22 @@ import ml_dtypes
 import numpy as np
 
 __all__ = [
-    *("FLOATS", "LARGEST_HEADER", "TensorInfo", "count_bytes", "parse_header", "read_header"),
+    *("FLOATS", "MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "parse_header", "read_header"),
     *("read_into", "read_tensor", "write_tensors"),
 ]
 
-# Some 5,000 tensors fit. Whatever is in it, it is parsed within 0.1 s.
-LARGEST_HEADER = 2**19
+# Some 5,000 tensors fit. Parsing takes at most 0.1 s, whatever it holds.
+MAX_HEADER_BYTES = 2**19
 _MAX_RANK = 8
-# How files begin that are no safetensors whatever they are called, none of which is ever opened:
-# most can run code of whoever made them.
-_FOREIGN = {
+_MAX_HOLES, _MAX_HOLE_BYTES = 10_000, 2**30
+# First bytes of other formats. None is ever opened: most can run code.
+_SIGNATURES = {
     **{bytes((0x80, protocol)): "a pickle" for protocol in range(1, 6)},
     b"PK\3\4": "a zip archive, as pickles of torch and .keras files are",
     b"\x89HDF\r\n\x1a\n": "HDF5",
     b"\x1f\x8b": "gzip",
 }
-# In the order in which a file keeps them.
+# In the order of the tensors in a file.
 FLOATS = {
     "F64": np.float64,
     "F32": np.float32,
@@ -42,16 +42,16 @@ _DTYPES = FLOATS | {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
-_WIDTHS = {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
+_ITEM_SIZES = {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
 
 
 class TensorInfo(NamedTuple):
-    """A tensor that is still in its file.
+    """One entry of a header.
 
     path: str or path. The file.
-    dtype: str, as safetensors has it.
+    dtype: str. A key of safetensors' own, such as "F32".
     shape: tuple of int.
-    start: int. The place of its first byte in the file.
+    start: int. Offset of the tensor's first byte in the file.
     """
 
     path: os.PathLike | str
@@ -61,35 +61,39 @@ class TensorInfo(NamedTuple):
 
 
 def read_header(path):
-    """What a file holds, checked against its size.
+    """Reads the header of a file and checks it against the file's size.
 
     Args:
         path: path of a .safetensors file.
     Returns:
         dict of name -> TensorInfo.
     Raises:
-        ValueError: if the file is truncated or is not safetensors; it names the file.
+        ValueError: if the file is truncated, not safetensors, or sparse with over 1 GiB of holes.
     Reference: https://github.com/huggingface/safetensors, "Format".
     """
     with open(path, "rb") as file:
-        return parse_header(path, file, os.path.getsize(path))
+        infos = parse_header(path, file, os.path.getsize(path))
+        _check_holes(path, file)
+    return infos
 
 
 def parse_header(path, file, size):
-    """What a file holds that may lie elsewhere, checked against its size.
+    """Parses a header, of a local or a remote file, and checks it against the file's size.
 
     Args:
-        path: path of the file, as errors name it.
-        file: what has `read`, at its first byte. At most 8 and `LARGEST_HEADER` bytes are read.
-        size: int. How many bytes the whole file has.
+        path: path of the file, for errors.
+        file: file object at its first byte. At most 8 + `MAX_HEADER_BYTES` bytes are read.
+        size: int. The size of the whole file in bytes.
     Returns, Raises: as `read_header`.
     """
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if size < 8 or not 2 <= length <= size - 8:
         _refuse_header(path, start, f"its header of {length} bytes does not fit {size} bytes")
-    if length > LARGEST_HEADER:
-        _refuse_header(path, start, f"its header of {length} bytes is over {LARGEST_HEADER} bytes")
+    if length > MAX_HEADER_BYTES:
+        _refuse_header(
+            path, start, f"its header of {length} bytes is over {MAX_HEADER_BYTES} bytes"
+        )
     text = file.read(length)
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_make_object)
@@ -97,10 +101,10 @@ def parse_header(path, file, size):
         _refuse_header(path, start, f"its header cannot be read ({error!s:.120})")
     if not isinstance(header, dict):
         _refuse(path, "its header is not an object")
-    # Only "format" and the names of shared tensors are ever in it, and we need neither.
+    # It holds the format and the names of shared tensors. Neither is needed.
     header.pop("__metadata__", None)
     infos = {name: _read_entry(path, name, entry, 8 + length) for name, entry in header.items()}
-    _check_places(path, infos, 8 + length, size)
+    _check_offsets(path, infos, 8 + length, size)
     return infos
 
 
@@ -127,32 +131,58 @@ def _read_entry(path, name, entry, first):
     return TensorInfo(path, dtype, shape, first + start)
 
 
-def _check_places(path, infos, place, size):
-    for start, end in sorted((info.start, _end_of(info)) for info in infos.values()):
-        if start != place:
-            _refuse(path, f"its tensors overlap or leave a gap at byte {min(start, place)}")
-        place = end
-    if place != size:
+def _check_offsets(path, infos, end, size):
+    """Tensors must follow each other without overlap or gap up to the end of the file."""
+    sizes = sorted((info.start, count_bytes(info.dtype, info.shape)) for info in infos.values())
+    for start, count in sizes:
+        if start != end:
+            _refuse(path, f"its tensors overlap or leave a gap at byte {min(start, end)}")
+        end = start + count
+    if end != size:
         _refuse(
             path,
-            f"its tensors end at byte {place} of {size}; it was truncated or added to. "
-            "Copy it again",
+            f"its tensors end at byte {end} of {size}; it was truncated or added to. Copy it again",
         )
 
 
-def _end_of(info):
-    return info.start + count_bytes(info.dtype, info.shape)
+def _check_holes(path, file):
+    """Refuses a sparse file, which takes no disk and asks for any amount of memory.
+
+    A copy may turn long runs of zeros into holes, so that some are usual.
+    """
+    status, number = os.fstat(file.fileno()), file.fileno()
+    on_disk = 512 * getattr(status, "st_blocks", status.st_size)
+    if status.st_size - on_disk <= _MAX_HOLE_BYTES or not hasattr(os, "SEEK_HOLE"):
+        return
+    # A file system that compresses has few blocks too, and no holes.
+    end = holes = 0
+    for _ in range(_MAX_HOLES):
+        start = os.lseek(number, end, os.SEEK_HOLE)
+        if start >= status.st_size:
+            return
+        try:
+            end = os.lseek(number, start, os.SEEK_DATA)
+        except OSError:
+            end = status.st_size
+        holes += end - start
+        if holes > _MAX_HOLE_BYTES:
+            break
+    _refuse(
+        path,
+        f"it is sparse, {on_disk} of its {status.st_size} bytes are on the disk. Download it "
+        "again, or copy it with `cp --sparse=never`",
+    )
 
 
 def count_bytes(dtype, shape):
-    """How many bytes a tensor takes; `dtype` is named as in a file."""
-    return math.prod(shape) * _WIDTHS[dtype]
+    """Size of a tensor in bytes; `dtype` is a name such as "F32"."""
+    return math.prod(shape) * _ITEM_SIZES[dtype]
 
 
 def _refuse_header(path, start, reason):
-    # Only a file that is no safetensors is asked what else it is: the length of a good header may
-    # begin with the same bytes.
-    for first, kind in _FOREIGN.items():
+    # Only for a file that is refused anyway: the length of a good header may begin with the same
+    # bytes as another format.
+    for first, kind in _SIGNATURES.items():
         if start.startswith(first):
             reason = (
                 f"it is {kind}, and lmzoo never opens one. Save the model as safetensors where it "
@@ -166,12 +196,12 @@ def _refuse(path, reason):
 
 
 def read_tensor(info):
-    """One tensor as a new NumPy array in the dtype of the file.
+    """Reads one tensor into a new NumPy array in the dtype of the file.
 
     Args:
         info: TensorInfo, as `read_header` gives it.
     Raises:
-        ValueError: if the file has become shorter since.
+        ValueError: if the file has been truncated since.
     """
     array = np.empty(info.shape, _DTYPES[info.dtype])
     read_into(info, array)
@@ -179,17 +209,17 @@ def read_tensor(info):
 
 
 def read_into(info, array):
-    """Reads one tensor to where it shall be.
+    """Reads one tensor into an array.
 
     Args:
         info: TensorInfo, as `read_header` gives it.
         array: NumPy array of the same shape and dtype, contiguous in C order.
     Raises:
-        ValueError: if the file has become shorter since.
+        ValueError: if the file has been truncated since.
     """
-    # Read, not mapped: where a file is cut off meanwhile, safetensors' own mapped reader ends the
-    # process (SIGBUS), and it keeps the file's pages beside the copies, 1.3 times the weights. Its
-    # unmapped one takes twice as long as this, since it fills its buffers with zeros first.
+    # Read, not mapped. If a file is truncated meanwhile, the mapped reader of the safetensors
+    # library ends the process (SIGBUS). It also keeps the file's pages beside the copies, 1.3 times
+    # the weights in all. Its unmapped reader takes twice as long: it fills buffers with zeros.
     target = memoryview(array.reshape(-1).view(np.uint8))
     with open(info.path, "rb") as file:
         file.seek(info.start)
@@ -202,12 +232,12 @@ def read_into(info, array):
 
 
 def write_tensors(path, tensors):
-    """Writes tensors; the same ones always give the same bytes, which are those of safetensors.
+    """Writes tensors. The same tensors give the same bytes, those of the safetensors library.
 
     Args:
         path: path of the file.
-        tensors: dict of name -> NumPy array of a float dtype. One after another is copied, and
-            only where its order is not that of C.
+        tensors: dict of name -> NumPy array of a float dtype. Arrays that are not contiguous in C
+            order are copied, one at a time.
     """
     kinds = {np.dtype(dtype): kind for kind, dtype in FLOATS.items()}
     ranks = {kind: rank for rank, kind in enumerate(FLOATS)}

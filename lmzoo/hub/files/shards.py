@@ -1,4 +1,4 @@
-"""Which files hold a model's weights: one, or several shards and the index that names them."""
+"""The weight files of a model: model.safetensors, or shards and the index that names them."""
 
 import re
 
@@ -8,32 +8,32 @@ from lmzoo.json_files import read_json
 
 __all__ = [
     *("INDEX", "WEIGHTS", "find_files", "find_weights", "make_index", "plan_shards"),
-    *("read_shard_size", "read_shards", "read_weight_map"),
+    *("parse_shard_size", "read_shards", "read_weight_map"),
 ]
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # As for a header, some 5,000 tensors fit.
-_LARGEST_INDEX = 2**19
+_MAX_INDEX_BYTES = 2**19
 _SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.safetensors")
-# What others keep weights in. None of it is opened; it is only named in an error.
-_FOREIGN = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".hdf5", ".keras", ".msgpack"}
+# Other formats of weights. None is opened; they are only named in an error.
+_OTHER_FORMATS = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".hdf5", ".keras", ".msgpack"}
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?([KMGT]B)")
 
 
 def find_weights(folder):
-    """What a folder's weights are, from the headers of their files.
+    """Reads the headers of a folder's weights.
 
     Args:
-        folder: pathlib.Path. Where it holds one file and shards, the one file counts, as it does
-            for transformers.
+        folder: pathlib.Path. If it holds both model.safetensors and shards, the single file counts,
+            as in transformers.
     Returns:
         The pair (path of the file or of the index, dict of name -> TensorInfo).
     Raises:
         FileNotFoundError: if there are none, or a shard is missing.
-        ValueError: if a file is broken or leads out of the folder, or if the index and its shards
-            do not name the same tensors.
+        ValueError: if a file is broken or a link leads out of the folder, or if the index and its
+            shards do not name the same tensors.
     """
     for name, read in ((WEIGHTS, read_header), (INDEX, read_shards)):
         check_file(folder, name)
@@ -42,13 +42,13 @@ def find_weights(folder):
             return path, read(path)
     raise FileNotFoundError(
         f"`source` must hold {WEIGHTS}, or {INDEX} and its shards. Received: "
-        f"source={str(folder)!r}{_name_foreign(folder)}."
+        f"source={str(folder)!r}{_name_other_format(folder)}."
     )
 
 
-def _name_foreign(folder):
+def _name_other_format(folder):
     found = folder.iterdir() if folder.is_dir() else ()
-    names = sorted(path.name for path in found if path.suffix in _FOREIGN)
+    names = sorted(path.name for path in found if path.suffix in _OTHER_FORMATS)
     if not names:
         return ""
     return (
@@ -59,10 +59,10 @@ def _name_foreign(folder):
 
 
 def find_files(folder):
-    """The files in which a folder has all of its weights, a list of paths; empty if it has not.
+    """Lists the paths of a folder's weight files; empty if one is missing.
 
     Raises:
-        ValueError: if its index of shards is broken.
+        ValueError: if its shard index is broken.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
@@ -83,11 +83,11 @@ def _read_shard(path):
 
 
 def read_shards(index, read=_read_shard):
-    """What all shards hold, of which an index names each tensor's file.
+    """Reads the headers of all shards of an index.
 
     Args:
         index: pathlib.Path.
-        read: callable that gives the header of the file at a path beside it.
+        read: callable (path). Returns the header of a shard.
     Returns:
         dict of name -> TensorInfo.
     Raises:
@@ -102,20 +102,22 @@ def read_shards(index, read=_read_shard):
         header = read(index.parent / file)
         # The names in the index are distinct, so no tensor is in two shards either.
         if header.keys() != names:
-            _refuse_names(index, file, names, header.keys())
+            _raise_mismatch(index, file, names, header.keys())
         found |= header
     return found
 
 
 def read_weight_map(index):
-    """The file of each tensor, as an index names it: dict of name -> plain name of a file.
+    """Reads a shard index.
 
     Args:
         index: pathlib.Path.
+    Returns:
+        dict of tensor name -> name of its file.
     Raises:
-        ValueError: if it is too large, no JSON, or names anything but .safetensors beside it.
+        ValueError: if it is too large, not JSON, or names other files than .safetensors beside it.
     """
-    files = read_json(index, _LARGEST_INDEX).get("weight_map")
+    files = read_json(index, _MAX_INDEX_BYTES).get("weight_map")
     if not isinstance(files, dict):
         raise ValueError(
             f"`weight_map` must be an object. Received: {files!r:.80} in {str(index)!r}."
@@ -129,7 +131,7 @@ def read_weight_map(index):
     return files
 
 
-def _refuse_names(index, file, wanted, found):
+def _raise_mismatch(index, file, wanted, found):
     missing, extra = (sorted(some - other) for some, other in ((wanted, found), (found, wanted)))
     raise ValueError(
         f"{str(index.parent / file)!r} must hold the tensors that {index.name} says. Missing: "
@@ -138,16 +140,16 @@ def _refuse_names(index, file, wanted, found):
     )
 
 
-def read_shard_size(shard_size):
-    """How many bytes the tensors of one file may take.
+def parse_shard_size(shard_size):
+    """Converts `shard_size` to bytes.
 
     Args:
         shard_size: int, in bytes, or str such as "500MB" or "1.5GB", in powers of 1000.
     Returns:
         int.
     Raises:
-        TypeError: if it is neither.
-        ValueError: if it is not positive or not such a text.
+        TypeError: if it is neither int nor str.
+        ValueError: if it is not positive, or a str of another form.
     """
     if type(shard_size) not in (int, str):
         raise TypeError(
@@ -165,13 +167,13 @@ def read_shard_size(shard_size):
 
 
 def plan_shards(sizes, limit):
-    """Which tensors go to which file, in their order; a larger one has a file to itself.
+    """Distributes tensors over shards in their order.
 
     Args:
-        sizes: dict of name -> bytes.
-        limit: int. How many bytes the tensors of a file may take.
+        sizes: dict of tensor name -> size in bytes.
+        limit: int. Most bytes of a shard. A larger tensor has a shard to itself.
     Returns:
-        dict of file name -> list of tensor names. One file is called as if there were no shards.
+        dict of file name -> list of tensor names. A single shard is named model.safetensors.
     """
     shards, room = [], -1
     for name, size in sizes.items():
@@ -190,7 +192,7 @@ def plan_shards(sizes, limit):
 
 
 def make_index(sizes, files):
-    """The content of the index of the shards that `plan_shards` gave for these sizes."""
+    """Content of the shard index for the result of `plan_shards`, as dict."""
     weight_map = {name: file for file, names in files.items() for name in names}
     return {
         "metadata": {"total_size": sum(sizes.values())},

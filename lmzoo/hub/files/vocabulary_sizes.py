@@ -1,4 +1,4 @@
-"""Whether a vocabulary's files are as large as a model's vocabulary can make them."""
+"""Limits on the size of vocabulary files, from the vocabulary size of the model."""
 
 import math
 
@@ -6,12 +6,11 @@ from lmzoo.json_files import MAX_BYTES
 
 __all__ = ["check_vocabulary_files", "count_pieces"]
 
-# Published files have at most 140 bytes a word, and what does not grow with the vocabulary, such
-# as a normaliser's table, has less than one MiB.
-_BYTES_A_WORD, _MORE_BYTES = 512, 4 << 20
+# Published files have at most 140 bytes per token, and less than one MiB that does not grow with
+# the vocabulary, such as the table of a normalizer.
+_BYTES_PER_TOKEN, _OTHER_BYTES = 512, 4 << 20
 _VALUES, _LINES, _PIECES = b"[{,", b"\n", b"\n\0"
-# name -> what is counted, how many of it a word may have, published are 8, and how many all may
-# have beside
+# name -> what is counted, how many per token (published files have up to 8), how many beside
 _COUNTED = {
     "tokenizer.json": (_VALUES, 12, 2**16),
     "vocab.json": (_VALUES, 12, 2**16),
@@ -20,40 +19,39 @@ _COUNTED = {
     "spiece.model": (_PIECES, 2, 2**10),
     "tokenizer.model": (_PIECES, 2, 2**10),
 }
-# The first byte of a piece in a SentencePiece model, and how many parts are none.
-_PIECE, _MOST_OTHERS = 0x0A, 8
-_WORDS = {_VALUES: "lists, objects and commas", _LINES: "lines", _PIECES: "pieces"}
+# The tag of a piece in the protobuf of a SentencePiece model, and how many other fields it has.
+_PIECE_TAG, _MAX_OTHER_FIELDS = 0x0A, 8
+_NAMES = {_VALUES: "lists, objects and commas", _LINES: "lines", _PIECES: "pieces"}
 _CHUNK = 1 << 20
 
 
 def check_vocabulary_files(folder, vocabulary_size):
-    """Refuses files that are far too large for a vocabulary, before one of them is parsed.
+    """Raises an error for files that are far too large for a vocabulary, before one is parsed.
 
-    What is parsed takes up to thirty times the memory of its file, so that a small model must not
-    ask for more than it is worth.
+    Parsed content takes up to thirty times the memory of its file, so the limit must fit the model.
 
     Args:
         folder: pathlib.Path.
-        vocabulary_size: int. How many words the model has.
+        vocabulary_size: int. The model's.
     Raises:
-        ValueError: if a file has more bytes, lines or values than so many words can have.
+        ValueError: if a file has more bytes, lines or values than so many tokens can have.
     """
-    for name, (marks, marks_a_word, more_marks) in _COUNTED.items():
+    for name, (marks, per_token, others) in _COUNTED.items():
         path = folder / name
         if not path.is_file():
             continue
-        most = min(MAX_BYTES, _MORE_BYTES + _BYTES_A_WORD * vocabulary_size)
+        most = min(MAX_BYTES, _OTHER_BYTES + _BYTES_PER_TOKEN * vocabulary_size)
         size = path.stat().st_size
         if size > most:
             _refuse(path, vocabulary_size, f"{most} bytes", size)
-        most = more_marks + marks_a_word * vocabulary_size
+        most = others + per_token * vocabulary_size
         count = _count(path, marks, most)
         if count > most:
-            _refuse(path, vocabulary_size, f"{most} {_WORDS[marks]}", f"{count} or more")
+            _refuse(path, vocabulary_size, f"{most} {_NAMES[marks]}", f"{count} or more")
 
 
 def _count(path, marks, most):
-    """How often bytes are in a file; no further than to more than `most`."""
+    """How often any of the bytes occurs in a file. Counting stops above `most`."""
     if marks == _PIECES:
         return count_pieces(path.read_bytes(), most)
     count = 0
@@ -64,46 +62,46 @@ def _count(path, marks, most):
 
 
 def count_pieces(data, most=math.inf):
-    """How many pieces a SentencePiece model has; no further than to more than `most`.
+    """Counts the pieces of a SentencePiece model. Counting stops above `most`.
 
-    Here and not by the tokenizers, which need TensorFlow. The parts of a model all have a number,
-    which is 1 for a piece, their length, seven bits a byte, and their content.
+    The tokenizers can read the model but need TensorFlow. A model is a protobuf: each field is a
+    tag (field number 1 for a piece), its length as a varint, and its content.
 
     Args:
         data: bytes.
         most: int.
     Returns:
-        int; 0 if it is no such model.
+        int; 0 if `data` is not such a model.
     """
-    pieces = others = place = 0
+    pieces = others = offset = 0
     try:
-        while place < len(data) and pieces <= most:
-            tag, length, place = data[place], data[place + 1], place + 2
+        while offset < len(data) and pieces <= most:
+            tag, length, offset = data[offset], data[offset + 1], offset + 2
             if length > 127:
-                length, place = _read_length(data, place - 1)
-            place += length
-            if tag == _PIECE:
+                length, offset = _read_varint(data, offset - 1)
+            offset += length
+            if tag == _PIECE_TAG:
                 pieces += 1
-            elif others < _MOST_OTHERS and tag & 0x87 == 2:
+            elif others < _MAX_OTHER_FIELDS and tag & 0x87 == 2:
                 others += 1
             else:
                 return 0
     except IndexError:
         return 0
-    return pieces if place <= len(data) else 0
+    return pieces if offset <= len(data) else 0
 
 
-def _read_length(data, place):
-    """A length of more than seven bits, and the place behind it."""
-    length = shift = 0
-    while data[place] > 127 and shift < 63:
-        length |= (data[place] & 127) << shift
-        place, shift = place + 1, shift + 7
-    return length | data[place] << shift, place + 1
+def _read_varint(data, offset):
+    """Returns the number and the offset behind it."""
+    number = shift = 0
+    while data[offset] > 127 and shift < 63:
+        number |= (data[offset] & 127) << shift
+        offset, shift = offset + 1, shift + 7
+    return number | data[offset] << shift, offset + 1
 
 
-def _refuse(path, words, limit, found):
+def _refuse(path, vocabulary_size, limit, found):
     raise ValueError(
-        f"{path.name} must have at most {limit} for the {words} words of its model. Received: "
-        f"{str(path)!r} with {found}."
+        f"{path.name} must have at most {limit} for the {vocabulary_size} tokens of its model. "
+        f"Received: {str(path)!r} with {found}."
     )

@@ -4,7 +4,7 @@ import io
 import re
 
 from lmzoo import __version__
-from lmzoo.hub.files.safetensors import LARGEST_HEADER, parse_header
+from lmzoo.hub.files.safetensors import MAX_HEADER_BYTES, parse_header
 from lmzoo.hub.files.shards import INDEX, WEIGHTS, read_shards
 from lmzoo.hub.remote.errors import make_no_weights_error, translate_errors
 
@@ -35,7 +35,7 @@ def read_remote_headers(name, folder, received):
         with translate_errors(received):
             start, sizes[path.name] = fetch_first_bytes(name, folder.name, path.name)
             wanted = 8 + int.from_bytes(start[:8], "little")
-            if len(start) < wanted <= 8 + LARGEST_HEADER:
+            if len(start) < wanted <= 8 + MAX_HEADER_BYTES:
                 start, _ = fetch_first_bytes(name, folder.name, path.name, wanted)
         return parse_header(path, io.BytesIO(start), sizes[path.name])
 

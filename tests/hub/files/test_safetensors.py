@@ -159,6 +159,38 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_an_error(tmp_path, golden):
         read_tensor(info)
 
 
+def write_sparse(path, data_bytes, hole_bytes):
+    """A whole file: `data_bytes` of ones, then a hole."""
+    count = data_bytes + hole_bytes
+    text = json.dumps({"a": entry("U8", (count,), (0, count))}).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"\1" * data_bytes)
+        file.truncate(8 + len(text) + count)
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="this system does not report holes")
+def test_a_sparse_file_is_refused_however_small_on_the_disk(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_sparse(path, 2**16, 2**40)
+    with pytest.raises(ValueError, match=r"it is sparse, \d+ of its 1099511693\d+ bytes .*`cp --s"):
+        read_header(path)
+    # A run of zeros that a copy has made a hole of.
+    write_sparse(path, 2**16, 2**26)
+    assert read_header(path)["a"].shape == (2**16 + 2**26,)
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="this system does not report holes")
+def test_many_holes_are_one_large_hole(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_sparse(path, 2**12, 2**37)
+    with open(path, "r+b") as file:
+        for index in range(1000):
+            file.seek(2**20 * (index + 1))
+            file.write(b"\1")
+    with pytest.raises(ValueError, match="it is sparse"):
+        read_header(path)
+
+
 def test_a_name_is_only_a_name(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(make_file({"../../x": entry(), "x" * 1000: entry(offsets=(8, 16))}, bytes(16)))

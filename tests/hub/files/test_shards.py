@@ -7,7 +7,7 @@ import safetensors.numpy
 
 import lmzoo
 from lmzoo.hub import describe
-from lmzoo.hub.files.shards import find_weights, make_index, plan_shards, read_shard_size
+from lmzoo.hub.files.shards import find_weights, make_index, parse_shard_size, plan_shards
 
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -114,13 +114,13 @@ def test_a_folder_without_weights_says_what_it_has_instead(tmp_path):
     ],
 )
 def test_sizes_are_read_in_powers_of_a_thousand(given, size):
-    assert read_shard_size(given) == size
+    assert parse_shard_size(given) == size
 
 
 @pytest.mark.parametrize("given", [0, -3, "", "5", "GB", "5 gigabytes", "-1GB", "0KB", "1e9GB"])
 def test_what_is_no_size_is_refused(given):
     with pytest.raises(ValueError, match="`shard_size` must be .*Received: shard_size=") as caught:
-        read_shard_size(given)
+        parse_shard_size(given)
     assert f"shard_size={given!r}." in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_a_size_of_another_type_is_refused(given):
     with pytest.raises(
         TypeError, match="`shard_size` must be an int or a str. Received: "
     ) as error:
-        read_shard_size(given)
+        parse_shard_size(given)
     assert f"shard_size={given!r} of type" in str(error.value)
 
 

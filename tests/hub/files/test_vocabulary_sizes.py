@@ -28,11 +28,15 @@ def test_files_that_fit_are_let_through(tmp_path):
     ("name", "content", "message"),
     [
         ("tokenizer.json", " " * 4_300_000, "at most 4199424 bytes for the 10 .* with 4300000"),
-        ("tokenizer.json", "[" * 65_657, "at most 65656 lists, .* the 10 words .* with 65657 or m"),
+        (
+            "tokenizer.json",
+            "[" * 65_657,
+            "at most 65656 lists, .* the 10 tokens .* with 65657 or m",
+        ),
         ("vocab.json", "{" * 40_000 + "," * 40_000, "at most 65656 lists, .* with 80000 or more"),
         ("merges.txt", "\n" * 65_657, "at most 65656 lines for .* with 65657 or more"),
-        ("vocab.txt", "a\n" * 1_045, "at most 1044 lines for the 10 words .* with 1045 or more"),
-        ("spiece.model", "\n\0" * 1_045, "at most 1044 pieces for the 10 words .* with 1045 or m"),
+        ("vocab.txt", "a\n" * 1_045, "at most 1044 lines for the 10 tokens .* with 1045 or more"),
+        ("spiece.model", "\n\0" * 1_045, "at most 1044 pieces for the 10 tokens .* with 1045 or m"),
         ("tokenizer.model", "\n\x01a" * 9_999, "at most 1044 pieces for .* with 1045 or more"),
         ("spiece.model", "a" * 4_199_425, "at most 4199424 bytes for the 10 .* with 4199425"),
     ],
