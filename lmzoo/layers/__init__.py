@@ -7,7 +7,12 @@ from lmzoo.layers.dot_product import attend
 from lmzoo.layers.embedding import TokenEmbedding
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.heads import ClassificationHead, MaskedLMHead
-from lmzoo.layers.masks import make_causal_mask, make_document_mask, make_padding_mask
+from lmzoo.layers.masks import (
+    make_causal_mask,
+    make_document_mask,
+    make_padding_mask,
+    make_window_mask,
+)
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.pooling import find_first, pool
 from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
@@ -19,6 +24,7 @@ __all__ = [
     "make_causal_mask",
     "make_padding_mask",
     "make_document_mask",
+    "make_window_mask",
     "attend",
     "SelfAttention",
     "CrossAttention",

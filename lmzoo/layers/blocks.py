@@ -30,6 +30,9 @@ class TransformerBlock(keras.layers.Layer):
         use_bias: bool. Whether every projection has a bias.
         use_attention_bias: bool or None. Overrides it for query, key and value alone.
         use_output_bias: bool or None. Overrides it for the output of attention alone.
+        use_norm_bias: bool. Whether layer norms have a bias.
+        use_attention_norm: bool. Whether self-attention has a norm before it. Only a pre-norm block
+            may lack it, such as the first one behind embeddings that are normalized already.
         cross_attention: bool. If True, a second attention over `context` follows the first.
         dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
         feed_forward_dropout: float in [0, 1). Applied in the middle of the feed-forward.
@@ -82,6 +85,8 @@ class TransformerBlock(keras.layers.Layer):
         use_bias=True,
         use_attention_bias=None,
         use_output_bias=None,
+        use_norm_bias=True,
+        use_attention_norm=True,
         cross_attention=False,
         dropout=0.0,
         feed_forward_dropout=0.0,
@@ -91,6 +96,11 @@ class TransformerBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not (use_attention_norm or norm_first):
+            raise ValueError(
+                "`use_attention_norm` must be True in a post-norm block. Received: "
+                f"use_attention_norm={use_attention_norm}, norm_first={norm_first}."
+            )
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.head_dim = head_dim
@@ -108,6 +118,8 @@ class TransformerBlock(keras.layers.Layer):
         self.use_bias = use_bias
         self.use_attention_bias = use_attention_bias
         self.use_output_bias = use_output_bias
+        self.use_norm_bias = use_norm_bias
+        self.use_attention_norm = use_attention_norm
         self.dropout = dropout
         self.feed_forward_dropout = feed_forward_dropout
         self.float32_residual = float32_residual
@@ -142,7 +154,9 @@ class TransformerBlock(keras.layers.Layer):
             norm_epsilon=norm_epsilon,
             name="self_attention",
         )
-        self.self_attention_norm = self._make_norm("self_attention_norm")
+        self.self_attention_norm = None
+        if use_attention_norm:
+            self.self_attention_norm = self._make_norm("self_attention_norm")
         self.cross_attention = None
         if cross_attention:
             self.cross_attention = CrossAttention(**heads, **shared, name="cross_attention")
@@ -163,11 +177,14 @@ class TransformerBlock(keras.layers.Layer):
         )
 
     def _make_norm(self, name):
-        return make_norm(self.norm, self.norm_epsilon, name, self._residual_policy)
+        return make_norm(
+            self.norm, self.norm_epsilon, name, self._residual_policy, self.use_norm_bias
+        )
 
     def build(self, hidden_shape, context_shape=None):
         self.self_attention.build(hidden_shape)
-        self.self_attention_norm.build(hidden_shape)
+        if self.self_attention_norm is not None:
+            self.self_attention_norm.build(hidden_shape)
         if self.cross_attention is not None:
             self.cross_attention.build(hidden_shape, context_shape)
             self.cross_attention_norm.build(hidden_shape)
@@ -189,7 +206,8 @@ class TransformerBlock(keras.layers.Layer):
     ):
         self._check_context(context)
         hidden = ops.cast(hidden, self._residual_policy.compute_dtype)
-        entering = self.self_attention_norm(hidden) if self.norm_first else hidden
+        is_normed = self.norm_first and self.self_attention_norm is not None
+        entering = self.self_attention_norm(hidden) if is_normed else hidden
         mixed, *own_cache, weights = self.self_attention(
             entering,
             attention_mask=attention_mask,
@@ -259,8 +277,8 @@ class TransformerBlock(keras.layers.Layer):
         names = (
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
             "rotary_scaling query_key_norm scale norm norm_epsilon norm_first activation gated "
-            "use_bias use_attention_bias use_output_bias dropout feed_forward_dropout "
-            "float32_residual"
+            "use_bias use_attention_bias use_output_bias use_norm_bias use_attention_norm dropout "
+            "feed_forward_dropout float32_residual"
         )
         return {
             **super().get_config(),

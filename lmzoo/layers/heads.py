@@ -26,6 +26,9 @@ class ClassificationHead(keras.layers.Layer):
         dropout: float in [0, 1). Before the last dense layer. (RoBERTa has a second one before its
             first dense layer.)
         initializer: Keras initializer of the kernels.
+        use_hidden_bias: bool. Whether the first dense layer has a bias.
+        hidden_norm_epsilon: float or None. If given, a layer norm without bias follows the
+            activation, as ModernBERT has it.
     Call arguments:
         hidden: float (B, D) or (B, T, D).
     Returns:
@@ -46,21 +49,36 @@ class ClassificationHead(keras.layers.Layer):
         hidden_activation=None,
         dropout=0.0,
         initializer="glorot_uniform",
+        use_hidden_bias=True,
+        hidden_norm_epsilon=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_size(num_classes=num_classes)
         check_rate(dropout=dropout)
+        if hidden_norm_epsilon is not None and hidden_activation is None:
+            raise ValueError(
+                "`hidden_norm_epsilon` must be None where there is no `hidden_activation`. "
+                f"Received: hidden_norm_epsilon={hidden_norm_epsilon!r}."
+            )
         self.num_classes = num_classes
         self.hidden_activation = hidden_activation
+        self.use_hidden_bias = use_hidden_bias
+        self.hidden_norm_epsilon = hidden_norm_epsilon
         self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self._activation_function = hidden_activation and find_activation(hidden_activation)
+        self.hidden_norm = None
+        if hidden_norm_epsilon is not None:
+            self.hidden_norm = make_norm(
+                "layer_norm", hidden_norm_epsilon, "hidden_norm", self.dtype_policy, use_bias=False
+            )
 
-    def _make_dense(self, name, size):
+    def _make_dense(self, name, size, use_bias=True):
         return keras.layers.Dense(
             size,
+            use_bias=use_bias,
             kernel_initializer=self.initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
@@ -69,8 +87,10 @@ class ClassificationHead(keras.layers.Layer):
     def build(self, hidden_shape):
         hidden_dim = hidden_shape[-1]
         if self.hidden_activation is not None:
-            self.hidden_dense = self._make_dense("hidden", hidden_dim)
+            self.hidden_dense = self._make_dense("hidden", hidden_dim, self.use_hidden_bias)
             self.hidden_dense.build((None, hidden_dim))
+        if self.hidden_norm is not None:
+            self.hidden_norm.build((None, hidden_dim))
         self.output_dense = self._make_dense("output", self.num_classes)
         self.output_dense.build((None, hidden_dim))
 
@@ -78,6 +98,8 @@ class ClassificationHead(keras.layers.Layer):
         flat = flatten_positions(hidden)
         if self.hidden_activation is not None:
             flat = self._activation_function(self.hidden_dense(flat))
+        if self.hidden_norm is not None:
+            flat = self.hidden_norm(flat)
         logits = at_least_float32(self.output_dense(self.dropout_layer(flat, training=training)))
         return logits if len(hidden.shape) == 2 else restore_positions(logits, like=hidden)
 
@@ -90,6 +112,8 @@ class ClassificationHead(keras.layers.Layer):
             **super().get_config(),
             "num_classes": self.num_classes,
             "hidden_activation": self.hidden_activation,
+            "use_hidden_bias": self.use_hidden_bias,
+            "hidden_norm_epsilon": self.hidden_norm_epsilon,
             "dropout": self.dropout,
             "initializer": keras.initializers.serialize(self.initializer),
         }
@@ -104,6 +128,7 @@ class MaskedLMHead(keras.layers.Layer):
         activation: str. As for `FeedForward`.
         norm_epsilon: float.
         initializer: Keras initializer of the kernel.
+        use_bias: bool. Whether the dense layer and the norm have biases; the logits always have.
     Call arguments:
         hidden: float (B, T, D).
         embeddings: float (V, E). The backbone's token embeddings.
@@ -127,6 +152,7 @@ class MaskedLMHead(keras.layers.Layer):
         activation="gelu",
         norm_epsilon=1e-12,
         initializer="glorot_uniform",
+        use_bias=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -134,14 +160,16 @@ class MaskedLMHead(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.activation = activation
         self.norm_epsilon = norm_epsilon
+        self.use_bias = use_bias
         self.initializer = keras.initializers.get(initializer)
         self._activation_function = find_activation(activation)
-        self.norm = make_norm("layer_norm", norm_epsilon, "norm", self.dtype_policy)
+        self.norm = make_norm("layer_norm", norm_epsilon, "norm", self.dtype_policy, use_bias)
 
     def build(self, hidden_shape, embeddings_shape=None):
         embedding_dim = (embeddings_shape or hidden_shape)[-1]
         self.dense = keras.layers.Dense(
             embedding_dim,
+            use_bias=self.use_bias,
             kernel_initializer=self.initializer.clone(),
             dtype=self.dtype_policy,
             name="dense",
@@ -170,5 +198,6 @@ class MaskedLMHead(keras.layers.Layer):
             "vocabulary_size": self.vocabulary_size,
             "activation": self.activation,
             "norm_epsilon": self.norm_epsilon,
+            "use_bias": self.use_bias,
             "initializer": keras.initializers.serialize(self.initializer),
         }

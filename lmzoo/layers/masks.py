@@ -11,6 +11,7 @@ __all__ = [
     "make_causal_mask",
     "make_document_mask",
     "make_padding_mask",
+    "make_window_mask",
 ]
 
 
@@ -50,6 +51,28 @@ def make_padding_mask(padding_mask):
         bool (B, 1, S).
     """
     return ops.expand_dims(ops.cast(padding_mask, "bool"), 1)
+
+
+def make_window_mask(length, distance):
+    """Lets each token attend to the tokens near it, on both sides.
+
+    Args:
+        length: int or scalar tensor. T.
+        distance: int. The largest number of positions between a token and one that it attends to.
+    Returns:
+        bool (1, T, T).
+    Raises:
+        TypeError: if `distance` is not an int.
+        ValueError: if `distance` is not positive.
+    Reference: Beltagy et al. 2020, https://arxiv.org/abs/2004.05150, section 3.1.
+    Example:
+        >>> ops.cast(make_window_mask(4, distance=1), "int32").numpy().tolist()
+        [[[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]]
+    """
+    check_size(distance=distance)
+    positions = ops.arange(length, dtype="int32")
+    distances = ops.abs(ops.expand_dims(positions, 0) - ops.expand_dims(positions, 1))
+    return ops.expand_dims(distances <= distance, 0)
 
 
 def make_document_mask(document_ids):

@@ -1,4 +1,4 @@
-"""The two norms of the three families, both Keras's own."""
+"""Normalization layers by name, both Keras's own."""
 
 import keras
 
@@ -7,7 +7,7 @@ from lmzoo.layers.checks import check_positive
 __all__ = ["make_norm"]
 
 
-def make_norm(kind, epsilon, name, dtype=None):
+def make_norm(kind, epsilon, name, dtype=None, use_bias=True):
     """Makes a normalisation over the last axis.
 
     Args:
@@ -15,6 +15,7 @@ def make_norm(kind, epsilon, name, dtype=None):
         epsilon: float. Added to the variance.
         name: str. The layer's name.
         dtype: a Keras dtype policy, or None for the global one.
+        use_bias: bool. Whether a "layer_norm" adds a bias; an "rms_norm" never does.
     Returns:
         `keras.layers.LayerNormalization` or `keras.layers.RMSNormalization`. Both compute in
         float32 under a mixed policy.
@@ -25,7 +26,9 @@ def make_norm(kind, epsilon, name, dtype=None):
     """
     check_positive(epsilon=epsilon)
     if kind == "layer_norm":
-        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
+        return keras.layers.LayerNormalization(
+            epsilon=epsilon, center=use_bias, name=name, dtype=dtype
+        )
     if kind == "rms_norm":
         return keras.layers.RMSNormalization(epsilon=epsilon, name=name, dtype=dtype)
     raise ValueError(f"`norm` must be 'layer_norm' or 'rms_norm'. Received: norm={kind!r}.")

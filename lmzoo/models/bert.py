@@ -14,12 +14,18 @@ from lmzoo.layers import (
     pool,
 )
 from lmzoo.layers.checks import check_length, check_positive, check_rate, check_size
+from lmzoo.models.backbone import (
+    Backbone,
+    make_encoder_specs,
+    make_truncated_normal,
+    run_encoder_blocks,
+)
 
 __all__ = ["BertBackbone"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class BertBackbone(keras.Model):
+class BertBackbone(Backbone):
     """Turns token ids into hidden states, each of which has seen the whole text.
 
     The defaults are BERT base. With `position_offset=2, num_segments=1` it is a RoBERTa (whose only
@@ -53,7 +59,7 @@ class BertBackbone(keras.Model):
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True
             for real tokens, and `segment_ids` int (B, T), 0 where there are none.
-        attention_layers: tuple of int. The blocks whose attention weights are handed out; -1 is the
+        attention_layers: tuple of int. The blocks whose attention weights are returned; -1 is the
             last one.
     Returns:
         dict with `sequence_output` float (B, T, D); with a pooler `pooled_output` float (B, D),
@@ -131,7 +137,7 @@ class BertBackbone(keras.Model):
 
         policy = self.dtype_policy
         embedding_dim = embedding_dim or hidden_dim
-        normal = _make_truncated_normal(initializer_range)
+        normal = make_truncated_normal(initializer_range)
         self.token_embedding = TokenEmbedding(
             vocabulary_size,
             embedding_dim,
@@ -192,7 +198,7 @@ class BertBackbone(keras.Model):
         return keras.layers.Dense(
             self.hidden_dim,
             activation=activation,
-            kernel_initializer=_make_truncated_normal(self.initializer_range),
+            kernel_initializer=make_truncated_normal(self.initializer_range),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -216,7 +222,6 @@ class BertBackbone(keras.Model):
         self.built = True
 
     def call(self, inputs, attention_layers=(), training=None):
-        chosen = [self._find_layer(index) for index in attention_layers]
         padding_mask = inputs.get("padding_mask")
         hidden = self._embed(inputs, training)
         attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
@@ -224,23 +229,17 @@ class BertBackbone(keras.Model):
         if self.relative_position_bias is not None:
             length = ops.shape(hidden)[1]
             bias = self.relative_position_bias(query_length=length, key_length=length)
-        weights = {}
-        for index, block in enumerate(self.blocks):
-            asked = index in chosen
-            hidden = block(
-                hidden,
-                attention_mask=attention_mask,
-                bias=bias,
-                return_weights=asked,
-                training=training,
-            )
-            if asked:
-                hidden, weights[index] = hidden
-        outputs = {"sequence_output": hidden}
+        outputs = run_encoder_blocks(
+            self.blocks,
+            hidden,
+            [attention_mask] * self.num_layers,
+            bias,
+            attention_layers,
+            training=training,
+        )
         if self.pooler_dense is not None:
-            outputs["pooled_output"] = self.pooler_dense(pool(hidden, padding_mask, "cls"))
-        if chosen:
-            outputs["attention_weights"] = [weights[index] for index in chosen]
+            first = pool(outputs["sequence_output"], padding_mask, "cls")
+            outputs["pooled_output"] = self.pooler_dense(first)
         return outputs
 
     def _embed(self, inputs, training):
@@ -270,44 +269,9 @@ class BertBackbone(keras.Model):
             positions = ops.where(ops.cast(padding_mask, "bool"), positions - first, 0)
         return positions + self.position_offset
 
-    def _find_layer(self, index):
-        if not -self.num_layers <= index < self.num_layers:
-            raise ValueError(
-                f"`attention_layers` must be from {-self.num_layers} to {self.num_layers - 1}. "
-                f"Received: {index}."
-            )
-        return index % self.num_layers
-
     def compute_logits(self, hidden):
         """Scores every token of the vocabulary: (B, T, E) -> (B, T, V) in at least float32."""
         return self.token_embedding(hidden, reverse=True)
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
-        batch_size, length = inputs["token_ids"].shape
-
-        def make_spec(*shape):
-            return keras.KerasTensor((batch_size, *shape), self.compute_dtype)
-
-        outputs = {"sequence_output": make_spec(length, self.hidden_dim)}
-        if self.pooler:
-            outputs["pooled_output"] = make_spec(self.hidden_dim)
-        if attention_layers:
-            weights = [make_spec(self.num_heads, length, length) for _ in attention_layers]
-            outputs["attention_weights"] = weights
-        return outputs
-
-    def get_config(self):
-        names = (
-            "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
-            "num_segments position_offset pooler embedding_dim relative_attention num_buckets "
-            "max_distance norm_epsilon activation dropout initializer_range"
-        )
-        own = {name: getattr(self, name) for name in names.split()}
-        return {**super().get_config(), **own}
-
-
-def _make_truncated_normal(stddev):
-    # A model that is about to be loaded need not wait for random numbers.
-    if stddev == 0:
-        return keras.initializers.Zeros()
-    return keras.initializers.TruncatedNormal(stddev=stddev)
+        return make_encoder_specs(self, inputs, attention_layers)

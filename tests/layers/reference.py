@@ -66,7 +66,8 @@ def rms_norm(x, gamma, epsilon):
 
 def norm(x, weights, name, kind, epsilon):
     if kind == "layer_norm":
-        return layer_norm(x, weights[f"{name}/gamma"], weights[f"{name}/beta"], epsilon)
+        beta = weights.get(f"{name}/beta", 0.0)
+        return layer_norm(x, weights[f"{name}/gamma"], beta, epsilon)
     return rms_norm(x, weights[f"{name}/scale"], epsilon)
 
 

@@ -60,6 +60,21 @@ def test_a_block_is_the_formula(norm, norm_first, cross):
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-11)
 
 
+def test_a_block_may_lack_biases_and_its_first_norm():
+    block, weights = make_block(use_norm_bias=False, use_attention_norm=False, activation="relu")
+    assert not any(path.endswith("beta") or "attention_norm" in path for path in weights)
+    attention = reference.self_attention(HIDDEN, weights, 4, 2, MASK, name="self_attention/")
+    hidden = HIDDEN + attention
+    entering = reference.norm(hidden, weights, "feed_forward_norm", "layer_norm", 1e-5)
+    expected = hidden + reference.feed_forward(entering, weights, "relu", "feed_forward/")
+    np.testing.assert_allclose(block(HIDDEN, attention_mask=MASK), expected, rtol=0, atol=1e-11)
+
+
+def test_a_post_norm_block_has_all_its_norms():
+    with pytest.raises(ValueError, match="use_attention_norm=False, norm_first=False"):
+        TransformerBlock(4, 12, norm_first=False, use_attention_norm=False)
+
+
 def test_a_llama_block_is_the_formula():
     block, weights = make_block(
         norm="rms_norm", rotary=True, gated=True, activation="silu", use_bias=False, scale=0.5

@@ -30,6 +30,35 @@ def test_a_classification_head_is_the_formula(hidden, activation):
     np.testing.assert_allclose(head(hidden), expected, rtol=0, atol=1e-12)
 
 
+def test_a_classification_head_with_a_norm_is_the_formula():
+    head, weights = make_head(
+        ClassificationHead,
+        num_classes=3,
+        hidden_activation="gelu",
+        use_hidden_bias=False,
+        hidden_norm_epsilon=1e-3,
+    )
+    assert weights.keys() == {"hidden/kernel", "hidden_norm/gamma", "output/kernel", "output/bias"}
+    bent = reference.gelu(HIDDEN @ weights["hidden/kernel"])
+    normed = reference.layer_norm(bent, weights["hidden_norm/gamma"], 0.0, 1e-3)
+    expected = reference.dense(normed, weights, "output")
+    np.testing.assert_allclose(head(HIDDEN), expected, rtol=0, atol=1e-12)
+
+
+def test_a_norm_without_a_hidden_layer_is_refused():
+    with pytest.raises(ValueError, match="hidden_norm_epsilon=0.001"):
+        ClassificationHead(3, hidden_norm_epsilon=0.001)
+
+
+def test_a_masked_language_models_head_without_biases_is_the_formula():
+    head, weights = make_head(MaskedLMHead, vocabulary_size=11, use_bias=False)
+    assert weights.keys() == {"dense/kernel", "norm/gamma", "bias"}
+    bent = reference.gelu(HIDDEN @ weights["dense/kernel"])
+    normed = reference.layer_norm(bent, weights["norm/gamma"], 0.0, 1e-12)
+    expected = normed @ EMBEDDINGS.T + weights["bias"]
+    np.testing.assert_allclose(head(HIDDEN, EMBEDDINGS), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
 def test_a_masked_language_models_head_is_the_formula(activation, epsilon):

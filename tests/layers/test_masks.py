@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers import make_causal_mask, make_document_mask, make_padding_mask
+from lmzoo.layers import (
+    make_causal_mask,
+    make_document_mask,
+    make_padding_mask,
+    make_window_mask,
+)
 
 
 @pytest.mark.parametrize("window", [None, 1, 2, 5, 100])
@@ -31,6 +36,19 @@ def test_lengths_and_position_may_be_tensors():
 def test_a_window_that_is_no_size_is_refused(window, error):
     with pytest.raises(error, match=f"window={window}"):
         make_causal_mask(3, 3, window=window)
+
+
+@pytest.mark.parametrize("distance", [1, 3, 100])
+def test_a_token_attends_to_its_neighbours_on_both_sides(distance):
+    expected = [[abs(key - query) <= distance for key in range(7)] for query in range(7)]
+    mask = tf.function(make_window_mask)(tf.constant(7), distance)
+    np.testing.assert_array_equal(mask, [expected])
+
+
+@pytest.mark.parametrize(("distance", "error"), [(0, ValueError), (1.5, TypeError)])
+def test_a_distance_that_is_no_size_is_refused(distance, error):
+    with pytest.raises(error, match=f"distance={distance}"):
+        make_window_mask(3, distance)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])

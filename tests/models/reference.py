@@ -121,6 +121,35 @@ def bert(model, token_ids, padding_mask=None, segment_ids=None):
     return states, pooled, attention
 
 
+def modern_bert(model, token_ids, padding_mask=None):
+    """The forward pass of `ModernBertBackbone`: its hidden states (B, T, D) after the last norm."""
+    weights, length = weights_of(model), token_ids.shape[1]
+    mask = np.ones(token_ids.shape, bool) if padding_mask is None else padding_mask
+    reach = model.local_attention // 2
+    near = np.array([[abs(s - t) <= reach for s in range(length)] for t in range(length)])
+
+    def normalise(hidden, name):
+        return norm(hidden, weights, name, "layer_norm", model.norm_epsilon)
+
+    hidden = normalise(weights["token_embedding/embeddings"][token_ids], "embedding_norm")
+    for index in range(model.num_layers):
+        block, is_global = f"block_{index}/", index % model.global_attention_every == 0
+        hidden = hidden + self_attention(
+            hidden if index == 0 else normalise(hidden, block + "self_attention_norm"),
+            weights,
+            model.num_heads,
+            mask=mask[:, None] & (near | is_global),
+            positions=np.arange(length),
+            max_wavelength=(
+                model.global_max_wavelength if is_global else model.local_max_wavelength
+            ),
+            name=block + "self_attention/",
+        )
+        entering = normalise(hidden, block + "feed_forward_norm")
+        hidden = hidden + feed_forward(entering, weights, model.activation, block + "feed_forward/")
+    return normalise(hidden, "final_norm")
+
+
 def t5(model, source, target, source_mask=None, target_mask=None):
     """The forward pass of `T5Backbone`: source (B, S), target (B, T).
 

@@ -1,0 +1,177 @@
+"""ModernBertBackbone against a NumPy encoder, and the laws of its windows."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.layers import MaskedLMHead
+from lmzoo.models import ModernBertBackbone
+from tests.layers.reference import randomise
+from tests.models import reference
+
+RANDOM = np.random.default_rng(31)
+# No two sizes are equal, so that no missing transpose fits.
+SIZES = {
+    "vocabulary_size": 101,
+    "num_layers": 5,
+    "num_heads": 4,
+    "hidden_dim": 48,
+    "intermediate_dim": 37,
+    "local_attention": 6,
+}
+MASK = np.array([[1] * 11, [1] * 4 + [0] * 7, [0] * 3 + [1] * 8, [0, 1, 1, 0, 1] + [0] * 6], bool)
+TOKEN_IDS = RANDOM.integers(0, 101, (4, 11)).astype("int32")
+
+
+def make_model(dtype="float64", **options):
+    model = ModernBertBackbone(**{**SIZES, **options}, dtype=dtype, name="modern_bert")
+    return randomise(model, deviation=0.2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_states_are_those_of_the_numpy_encoder(model, masked):
+    inputs = {"token_ids": TOKEN_IDS, **({"padding_mask": MASK} if masked else {})}
+    real = MASK if masked else np.ones_like(MASK)
+    hidden = model(inputs)["sequence_output"]
+    expected = reference.modern_bert(model, **inputs)
+    np.testing.assert_allclose(hidden.numpy()[real], expected[real], rtol=0, atol=1e-10)
+    table = np.asarray(model.token_embedding.embeddings)
+    np.testing.assert_allclose(model.compute_logits(hidden), hidden @ table.T, rtol=0, atol=1e-10)
+
+
+MUTANTS = {
+    "window": lambda m: setattr(m, "local_attention", 8),
+    "order of the layers": lambda m: setattr(m, "global_attention_every", 2),
+    "wavelength": lambda m: setattr(m.blocks[1].self_attention, "max_wavelength", 160000.0),
+    "norm of the embeddings": lambda m: setattr(m.embedding_norm, "epsilon", 1.0),
+    "final norm": lambda m: setattr(m.final_norm, "epsilon", 1.0),
+    "gate": lambda m: setattr(m.blocks[1].feed_forward, "_activation_function", keras.ops.tanh),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_numpy_encoder_finds_each_trap(mutant):
+    model = make_model()
+    expected = reference.modern_bert(model, TOKEN_IDS)
+    MUTANTS[mutant](model)
+    assert np.abs(model({"token_ids": TOKEN_IDS})["sequence_output"] - expected).max() > 1e-6
+
+
+def test_a_local_layer_attends_to_half_its_window_on_each_side(model):
+    weights = model({"token_ids": TOKEN_IDS}, attention_layers=(0, 1, 2, -2))["attention_weights"]
+    near = np.abs(np.arange(11)[:, None] - np.arange(11)) <= 3
+    for index, attention in zip((0, 1, 2, 3), weights, strict=True):
+        seen = (attention.numpy() > 0).all(axis=(0, 1))
+        np.testing.assert_array_equal(seen, np.ones_like(near) if index in (0, 3) else near)
+
+
+@pytest.mark.parametrize("padding", [(5, 0), (0, 17), (2, 3)], ids=str)
+def test_padding_changes_nothing(model, padding):
+    mask = np.pad(np.ones((4, 11), bool), [(0, 0), padding])
+    padded = RANDOM.integers(0, 101, mask.shape).astype("int32")
+    padded[mask] = TOKEN_IDS.ravel()
+    hidden = model({"token_ids": padded, "padding_mask": mask})["sequence_output"].numpy()
+    assert np.isfinite(hidden).all()
+    plain = model({"token_ids": TOKEN_IDS})["sequence_output"]
+    np.testing.assert_allclose(hidden[mask].reshape(4, 11, 48), plain, rtol=0, atol=1e-10)
+
+
+def test_a_text_may_be_longer_than_max_sequence_length():
+    model = ModernBertBackbone(**SIZES, max_sequence_length=8)
+    assert model({"token_ids": TOKEN_IDS})["sequence_output"].shape == (4, 11, 48)
+
+
+def test_a_gradient_reaches_every_variable():
+    model, head = make_model("float32"), MaskedLMHead(101, use_bias=False)
+    with tf.GradientTape() as tape:
+        hidden = model({"token_ids": TOKEN_IDS})["sequence_output"]
+        loss = tf.reduce_mean(tf.square(head(hidden, model.token_embedding.embeddings)))
+    variables = [v.value for v in model.trainable_variables + head.trainable_variables]
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.name
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_stays_near_float32(policy):
+    inputs = {"token_ids": TOKEN_IDS, "padding_mask": np.array(MASK)}
+    inputs["padding_mask"][3] = False
+    full, half = (ModernBertBackbone(**SIZES, dtype=dtype) for dtype in ("float32", policy))
+    half.set_weights(full.get_weights())
+    hidden = np.asarray(half(inputs)["sequence_output"], "float32")
+    assert np.isfinite(hidden).all()
+    expected = full(inputs)["sequence_output"].numpy()
+    real = inputs["padding_mask"]
+    error = np.linalg.norm((hidden - expected)[real])
+    assert error < 1e-2 * np.linalg.norm(expected[real])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_and_compiled_outputs_are_the_eager_ones(model, jit_compile):
+    specs = {"token_ids": tf.TensorSpec((None, None), "int32")}
+    specs["padding_mask"] = tf.TensorSpec((None, None), "bool")
+    run = tf.function(lambda x: model(x)["sequence_output"], [specs], jit_compile=jit_compile)
+    inputs = {"token_ids": TOKEN_IDS, "padding_mask": MASK}
+    expected = model(inputs)["sequence_output"]
+    np.testing.assert_allclose(run(inputs), expected, rtol=0, atol=1e-10)
+
+
+def test_a_saved_model_gives_the_same_bits(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    first, second = (x({"token_ids": TOKEN_IDS})["sequence_output"] for x in (model, loaded))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_functional_model_knows_its_shapes(model):
+    symbols = {"token_ids": keras.Input((None,), dtype="int32")}
+    outputs = model(symbols, attention_layers=(1,))
+    assert outputs["sequence_output"].shape == (None, None, 48)
+    assert outputs["attention_weights"][0].shape == (None, 4, None, None)
+
+
+def test_initial_weights_have_the_documented_deviation():
+    keras.utils.set_random_seed(0)
+    model = ModernBertBackbone(1000, 8, 4, 128, 200, initializer_range=0.05)
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if weight.path.endswith("/gamma"):
+            assert (values == 1).all()
+            continue
+        # A normal distribution cut at two deviations has 0.8796 of the deviation left.
+        expected = 0.8796 * (0.05 / 4 if weight.path.endswith("/output/kernel") else 0.05)
+        np.testing.assert_allclose(values.std(), expected, rtol=0.03, err_msg=weight.path)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("num_layers", 0, ValueError),
+        ("num_heads", 5, ValueError),
+        ("intermediate_dim", 0, ValueError),
+        ("max_sequence_length", 0, ValueError),
+        ("global_attention_every", 0, ValueError),
+        ("local_attention", 1, ValueError),
+        ("local_attention", 6.0, TypeError),
+        ("global_max_wavelength", 0.0, ValueError),
+        ("local_max_wavelength", -1.0, ValueError),
+        ("activation", "swoosh", ValueError),
+        ("dropout", 1.0, ValueError),
+        ("initializer_range", float("nan"), ValueError),
+    ],
+)
+def test_wrong_arguments_are_refused(argument, value, error):
+    received = f"{argument.removeprefix('global_').removeprefix('local_')}={value!r}"
+    with pytest.raises(error, match=received):
+        ModernBertBackbone(**{**SIZES, argument: value})
+
+
+def test_a_layer_that_is_not_there_is_refused(model):
+    with pytest.raises(ValueError, match="from -5 to 4. Received: 5"):
+        model({"token_ids": TOKEN_IDS}, attention_layers=(5,))
