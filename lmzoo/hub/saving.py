@@ -5,7 +5,11 @@ import json
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
 from lmzoo.hub.files.config import read_config
-from lmzoo.hub.files.generation_config import GENERATION, make_generation_config, read_generation
+from lmzoo.hub.files.generation_config import (
+    GENERATION_CONFIG,
+    make_generation_config,
+    read_generation,
+)
 from lmzoo.hub.files.sentence_transformers import write_embedding
 from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
@@ -61,7 +65,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
         write_weights(new, plan.recipes, values, limit)
         _write_json(new / "config.json", config)
         if generation is not None:
-            _write_json(new / GENERATION, generation)
+            _write_json(new / GENERATION_CONFIG, generation)
         _check_readable(new, folder, task)
         save_tokenizer(new, task)
         if name == "TextEmbedder" and config["model_type"] in bert.MODEL_TYPES:

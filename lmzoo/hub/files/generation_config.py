@@ -1,26 +1,27 @@
-"""generation_config.json: what a model generates with where its caller says nothing."""
+"""generation_config.json: the generation defaults of a model, read and written."""
 
 import warnings
 
 from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.json_files import read_json
 
-__all__ = ["GENERATION", "make_generation_config", "read_generation"]
+__all__ = ["GENERATION_CONFIG", "make_generation_config", "read_generation"]
 
-GENERATION = "generation_config.json"
+GENERATION_CONFIG = "generation_config.json"
 _MOST = 2**24
-# What our file says in our own words, since transformers has none for it or warns of it.
-_OURS = "lmzoo_options"
-# option -> its default here and in transformers, and the limits of a number that is no size
+# Key for options that transformers does not have, or warns about.
+_OWN_KEY = "lmzoo_options"
+# option -> default, here and in transformers
 _SIZES = {"min_new_tokens": 0, "no_repeat_ngram_size": 0, "num_beams": 1, "num_return_sequences": 1}
+# option -> default, lowest, highest
 _NUMBERS = {"repetition_penalty": (1.0, 1e-6, 1e6), "length_penalty": (1.0, -1e6, 1e6)}
-# These count only with `do_sample`; a missing `top_k` is 50 there.
+# Used only with `do_sample`; a missing `top_k` is 50 then.
 _SAMPLING = {"temperature": (1.0, 0, 1e6), "top_p": (1.0, 1e-9, 1), "min_p": (0.0, 0, 1)}
 _TOP_K = 50
-# transformers warns of these without beams.
-_OF_BEAMS = ("length_penalty", "early_stopping")
-# Fields that change no text, or only with another model beside this one.
-_INERT = (
+# transformers warns about these without beam search.
+_BEAM_OPTIONS = ("length_penalty", "early_stopping")
+# Fields that do not change the text, or only with an assistant model.
+_IGNORED = (
     *("_from_model_config", "transformers_version", "use_cache", "cache_implementation"),
     *("cache_config", "return_legacy_cache", "return_dict_in_generate", "output_attentions"),
     *("output_hidden_states", "output_scores", "output_logits", "is_assistant"),
@@ -28,8 +29,8 @@ _INERT = (
     *("assistant_lookbehind", "target_lookbehind", "max_matching_ngram_size", "compile_config"),
     *("disable_compile", "max_cache_len"),
 )
-# What switches a field off; null, false and what is empty do so for all.
-_OFF = {
+# Values that switch an unsupported field off, beside null, false and empty ones.
+_NEUTRAL = {
     **{"typical_p": 1.0, "guidance_scale": 1.0, "encoder_repetition_penalty": 1.0},
     **{"num_beam_groups": 1, "min_length": 0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0},
     **{"diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0},
@@ -37,66 +38,66 @@ _OFF = {
 
 
 def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None, config=None):
-    """The arguments of a generative task that a model's folder has beside config.json.
+    """Reads generation_config.json into arguments of a generative task.
 
-    One warning names the fields that ask for what lmzoo does not do. `max_length` counts the prompt
-    of a decoder, so that it is no number of new tokens there and is one of these. Without a file
-    the ends of config.json count, as they do for transformers.
+    One warning names the fields that lmzoo does not support. `max_length` of a decoder-only model
+    is one: it counts the prompt too. Without the file, `eos_token_id` of config.json is used, as in
+    transformers.
 
     Args:
         folder: pathlib.Path.
-        vocabulary_size: int. How many words the model has.
+        vocabulary_size: int. The model's.
         tokenizer: the task's, or None.
-        start_token_id: int, what the decoder of a `Seq2SeqLM` begins with, or None for a decoder.
+        start_token_id: int, the first decoder token of a `Seq2SeqLM`; None for a `CausalLM`.
         config: dict, the content of config.json, or None.
     Returns:
-        dict with `generation_defaults` and `end_token_ids`; only the latter, or nothing, where
-        there is no file.
+        dict with `generation_defaults` and `end_token_ids`. Without the file only the latter, or
+        empty.
     Raises:
-        ValueError: if the file is too large, no JSON object, or a field is of the wrong type or out
-            of its range.
+        ValueError: if the file is too large or not a JSON object, or a field has the wrong type or
+            is out of range.
     """
-    path = folder / GENERATION
+    path = folder / GENERATION_CONFIG
     if not path.is_file():
-        ends = _read_config_ends(config or {}, vocabulary_size)
-        return {"end_token_ids": ends} if ends and not _is_usual(ends, tokenizer) else {}
+        ends = _read_eos_of_config(config or {}, vocabulary_size)
+        return {"end_token_ids": ends} if ends and not _is_tokenizers_own(ends, tokenizer) else {}
     try:
         config = read_json(path)
         ends = _read_ids(config, vocabulary_size)
         options, used = _read_options(config)
         if start_token_id is not None:
-            options, used = _add_lengths(config, options, used)
+            options, used = _add_total_lengths(config, options, used)
         if tokenizer is None and options.pop("stop_strings", None):
             used = used - {"stop_strings"}
-        left = _find_left(config, used, options, start_token_id)
+        unsupported = _list_unsupported(config, used, options, start_token_id)
     except ValueError as error:
         raise ValueError(f"{str(path)!r} cannot be used: {error}") from error
-    if left:
+    if unsupported:
         warnings.warn(
-            "generation_config.json asks for what lmzoo does not do, and which is left out: "
-            f"{', '.join(left)}. Received: {str(path)!r}.",
+            f"{GENERATION_CONFIG} has fields that lmzoo does not support and leaves out: "
+            f"{', '.join(unsupported)}. Received: {str(path)!r}.",
             stacklevel=3,
         )
-    ends = None if _is_usual(ends, tokenizer) else ends
+    ends = None if _is_tokenizers_own(ends, tokenizer) else ends
     return {"generation_defaults": options, "end_token_ids": ends}
 
 
-def _is_usual(ends, tokenizer):
-    """Whether the ends are the tokenizer's own, which need not be said twice."""
+def _is_tokenizers_own(ends, tokenizer):
+    """Whether the end tokens are the tokenizer's, the default of a task."""
     return tokenizer is not None and ends == [tokenizer.end_token_id]
 
 
-def _read_config_ends(config, vocabulary_size):
-    """The ids in config.json that end a text; those of another vocabulary never come."""
+def _read_eos_of_config(config, vocabulary_size):
+    """The end token ids in config.json; ids outside the vocabulary are passed over."""
     found = config.get("eos_token_id")
     ends = found if isinstance(found, list) else [found]
     return [end for end in ends if type(end) is int and 0 <= end < vocabulary_size]
 
 
 def _read_ids(config, vocabulary_size):
-    """The ids that end a text, or None; every other id is checked."""
+    """The end token ids or None; the other special ids are checked too."""
     for name in ("bos_token_id", "pad_token_id", "decoder_start_token_id"):
-        # Old files say -1 for a model without padding.
+        # Old files have -1 for a model without padding.
         lowest = -1 if name == "pad_token_id" else 0
         read_size(config, name, None, vocabulary_size - 1, optional=True, lowest=lowest)
     found = config.get("eos_token_id")
@@ -109,7 +110,7 @@ def _read_ids(config, vocabulary_size):
 
 
 def _read_options(config):
-    """The options in our words, and the set of fields that have been read."""
+    """Options of `generate`, and the set of fields that were used."""
     config = {name: value for name, value in config.items() if value is not None}
     options = {}
     if "max_new_tokens" in config:
@@ -139,7 +140,7 @@ def _read_options(config):
     beams = options.get("num_beams", 1)
     if 1 < beams < options.get("num_return_sequences", 1):
         read_size(config, "num_return_sequences", None, beams)
-    return options, used | {_OURS}
+    return options, used | {_OWN_KEY}
 
 
 def _neutral(name):
@@ -159,12 +160,12 @@ def _read_texts(config, name):
 
 
 def _read_own(config):
-    """What only a file of ours has."""
-    found = config.get(_OURS, {})
-    known = ("presence_penalty", "bad_words", "seed", *_OF_BEAMS)
+    """The options under our own key."""
+    found = config.get(_OWN_KEY, {})
+    known = ("presence_penalty", "bad_words", "seed", *_BEAM_OPTIONS)
     if not isinstance(found, dict) or found.keys() - set(known):
         raise ValueError(
-            f"`{_OURS}` must be an object with {', '.join(known)}. Received: {found!r:.80}."
+            f"`{_OWN_KEY}` must be an object with {', '.join(known)}. Received: {found!r:.80}."
         )
     options = {}
     for name in ("presence_penalty", "length_penalty"):
@@ -181,8 +182,8 @@ def _read_own(config):
     return options
 
 
-def _add_lengths(config, options, used):
-    """Lengths of transformers, which count the start token of a decoder with an encoder."""
+def _add_total_lengths(config, options, used):
+    """Adds `max_length` and `min_length`, which count the start token of a decoder too."""
     longest = read_size(config, "max_length", None, _MOST, optional=True, lowest=2)
     shortest = read_size(config, "min_length", None, _MOST, optional=True, lowest=0)
     if longest is not None:
@@ -192,29 +193,31 @@ def _add_lengths(config, options, used):
     return options, used | {"max_length", "min_length"}
 
 
-def _find_left(config, used, options, start_token_id):
-    """What the file asks for and `options` do not have, as "name=value", sorted."""
-    known = {*used, *_INERT, "bos_token_id", "eos_token_id", "pad_token_id"}
+def _list_unsupported(config, used, options, start_token_id):
+    """The fields that have an effect and are not supported, as "name=value", sorted."""
+    known = {*used, *_IGNORED, "bos_token_id", "eos_token_id", "pad_token_id"}
     if config.get("decoder_start_token_id") == start_token_id:
         known.add("decoder_start_token_id")
-    # Of two lengths transformers takes the number of new tokens.
+    # `max_new_tokens` takes precedence over `max_length` in transformers.
     if "max_new_tokens" in options:
         known.add("max_length")
-    left = []
+    unsupported = []
     for name, value in sorted(config.items()):
-        is_off = value in (None, False, "", [], {}) or value == _OFF.get(name)
+        is_off = value in (None, False, "", [], {}) or value == _NEUTRAL.get(name)
         if name not in known and not is_off:
-            # The file may be anybody's, and a terminal obeys what is not printable.
-            said = name if name.isprintable() else repr(name)
-            left.append(f"{said:.40}={value!r:.40}")
-    return left
+            # Control characters of a foreign file must not reach the terminal.
+            shown = name if name.isprintable() else repr(name)
+            unsupported.append(f"{shown:.40}={value!r:.40}")
+    return unsupported
 
 
 def make_generation_config(task):
-    """The content of generation_config.json for a task that generates.
+    """Content of generation_config.json for a generative task.
 
+    Args:
+        task: `CausalLM` or `Seq2SeqLM`.
     Returns:
-        dict, or None where there is nothing to say: no defaults and no end token.
+        dict, or None if the task has neither defaults nor end tokens.
     """
     defaults, ends = dict(task.generation_defaults), list(task.end_token_ids)
     if not defaults and not ends:
@@ -234,9 +237,9 @@ def make_generation_config(task):
             config[name] = int(defaults[name])
     for name in (*_NUMBERS, "early_stopping", "stop_strings"):
         if name in defaults and defaults[name] != _neutral(name):
-            place = own if name in _OF_BEAMS and "num_beams" not in config else config
+            place = own if name in _BEAM_OPTIONS and "num_beams" not in config else config
             place[name] = float(defaults[name]) if name in _NUMBERS else defaults[name]
-    return {**config, **({_OURS: own} if own else {})}
+    return {**config, **({_OWN_KEY: own} if own else {})}
 
 
 def _make_sampling(options):

@@ -82,7 +82,7 @@ def test_a_file_alone_makes_generate_do_what_transformers_does(tmp_path, eagerly
     ],
     ids=str,
 )
-def test_without_a_file_the_ends_of_the_config_count(tmp_path, value, ends):
+def test_without_a_file_the_end_tokens_of_the_config_are_used(tmp_path, value, ends):
     wanted = {} if ends is None else {"end_token_ids": ends}
     assert read_generation(tmp_path, 10, config={"eos_token_id": value}) == wanted
     # With one they do not, as in transformers.
@@ -90,7 +90,7 @@ def test_without_a_file_the_ends_of_the_config_count(tmp_path, value, ends):
     assert found == {"generation_defaults": {}, "end_token_ids": None}
 
 
-def test_the_tokenizer_s_end_is_not_said_twice_by_the_config(tmp_path, tokenizer):
+def test_the_end_token_of_the_tokenizer_is_not_repeated_from_the_config(tmp_path, tokenizer):
     config = {"eos_token_id": tokenizer.end_token_id}
     assert read_generation(tmp_path, 270, tokenizer, config=config) == {}
     config = {"eos_token_id": [tokenizer.end_token_id, 7]}
@@ -169,8 +169,8 @@ def test_lengths_of_a_seq2seq_count_its_start_token(tmp_path, fields, options):
     ],
     ids=str,
 )
-def test_one_warning_names_what_is_not_done(tmp_path, fields, named):
-    with pytest.warns(UserWarning, match=f"left out: {re.escape(named)}. Received") as caught:
+def test_one_warning_names_the_unsupported_fields(tmp_path, fields, named):
+    with pytest.warns(UserWarning, match=f"leaves out: {re.escape(named)}. Received") as caught:
         read_generation(write(tmp_path, **fields), 10)
     assert len(caught) == 1
 
@@ -226,7 +226,7 @@ def test_fields_that_cannot_be_are_refused(tmp_path, fields, message):
 
 
 def test_a_stranger_s_field_does_not_steer_the_terminal(tmp_path):
-    with pytest.warns(UserWarning, match=r"left out: '\\x1b\[2Jx'=1. Received") as caught:
+    with pytest.warns(UserWarning, match=r"leaves out: '\\x1b\[2Jx'=1. Received") as caught:
         read_generation(write(tmp_path, **{"\x1b[2Jx": 1}), 10)
     assert str(caught[0].message).isprintable()
 
