@@ -1,25 +1,30 @@
-"""What the benchmarks share: arguments, frameworks in child processes, fair rounds, tables."""
+"""What the benchmarks share: arguments, the machine's description, comparisons, tables."""
 
 import argparse
 import concurrent.futures
-import contextlib
+import datetime
+import importlib.metadata
 import json
-import multiprocessing
 import os
 import pathlib
-import statistics
+import platform
+import re
 import sys
 import tempfile
 import time
-import traceback
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from _workers import measure
 
 # How many bytes one weight has.
 WIDTHS = {"float32": 4, "bfloat16": 2, "mixed_bfloat16": 4, "int8": 1}
+# Of these, the installed ones are named with their versions.
+PACKAGES = (
+    *("lmzoo", "tensorflow", "keras", "tensorflow-text", "numpy", "keras-hub", "torch"),
+    *("transformers", "ctranslate2", "llama-cpp-python", "tokenizers", "sentencepiece"),
+    "safetensors",
+)
 
 
 class Size(NamedTuple):
@@ -38,17 +43,6 @@ class Size(NamedTuple):
         return self.num_layers * block + (self.vocabulary_size + 2) * self.hidden_dim
 
 
-class Contestant(NamedTuple):
-    """One row of a table.
-
-    precision: str, a key of `WIDTHS`.
-    run: callable, what is timed. Its result must be picklable.
-    """
-
-    precision: str
-    run: Any
-
-
 def make_parser(description):
     """The arguments that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
@@ -62,8 +56,7 @@ def make_parser(description):
     return parser
 
 
-def parse(parser, families):
-    """The arguments with `size` (Size) and `families` (the chosen part of that dict) added."""
+def _parse(parser, families):
     arguments = parser.parse_args()
     size = Size(arguments.layers, arguments.hidden, arguments.heads, arguments.vocabulary)
     if arguments.smoke:
@@ -76,16 +69,47 @@ def parse(parser, families):
     return arguments
 
 
-def prepare_environment(threads):
-    """Gives every child the same threads and silences what frameworks say when they start."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
+def start(parser, families):
+    """Reads the arguments, prepares the environment of the children and prints the machine.
+
+    Returns:
+        (arguments, dict for the JSON file): the arguments have `size` (Size) and `families`, the
+        chosen part of that dict.
+    """
+    arguments = _parse(parser, families)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(arguments.threads)
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    # A script's own folder leads the path of modules, and a neighbour here would stand before an
-    # installed package of the same name, `tokenizers`.
-    folder = str(pathlib.Path(__file__).parent)
-    sys.path = [entry for entry in sys.path if entry != folder] + [folder]
+    os.environ |= {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+    machine = describe_machine(arguments.threads)
+    for name, value in machine.items():
+        print(f"{name}: {value}", flush=True)
+    return arguments, {"machine": machine, "size": arguments.size._asdict(), "rows": []}
+
+
+def describe_machine(threads):
+    """What figures depend on: processor, threads, system and the versions of the libraries."""
+    versions = [f"{name} {_find_version(name)}" for name in PACKAGES if _find_version(name)]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": f"{_name_processor()}, {os.cpu_count()} logical cores",
+        "threads": threads,
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "versions": ", ".join(versions),
+    }
+
+
+def _name_processor():
+    path = pathlib.Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _find_version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def set_tensorflow_threads(threads):
@@ -94,120 +118,6 @@ def set_tensorflow_threads(threads):
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
-class Worker:
-    """One framework in a child process, so that no runtime disturbs another.
-
-    Args:
-        open_contestants: function of a module, `(*arguments) -> dict of Contestant`. An ImportError
-            in it means that the framework is not installed.
-        arguments: what it is called with, picklable.
-    Attributes:
-        precisions: dict, the contestants' names and precisions; empty if there are none.
-        problem: str or None. Why there are none.
-    """
-
-    def __init__(self, open_contestants, *arguments):
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, open_contestants, arguments), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self.precisions, self.problem = {}, None
-
-    def wait(self):
-        """Waits until the child has opened its contestants."""
-        self.precisions, self.problem = self._receive()
-
-    def run(self, name, *arguments):
-        """Runs one contestant: how long it took in seconds, and its result."""
-        self._connection.send((name, arguments))
-        outcome, problem = self._receive()
-        if problem is not None:
-            raise RuntimeError(f"{name} failed:\n{problem}")
-        return outcome
-
-    def _receive(self):
-        try:
-            return self._connection.recv()
-        except EOFError:
-            self._process.join()
-            raise RuntimeError(f"A child ended with {self._process.exitcode}.") from None
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._connection.send(None)
-        self._process.join()
-
-
-def _serve(connection, open_contestants, arguments):
-    try:
-        contestants = open_contestants(*arguments)
-    except ImportError as error:
-        connection.send(({}, f"not installed ({error})"))
-        return
-    precisions = {name: contestant.precision for name, contestant in contestants.items()}
-    connection.send((precisions, None))
-    while (request := connection.recv()) is not None:
-        name, call = request
-        try:
-            start = time.perf_counter()
-            result = contestants[name].run(*call)
-            connection.send(((time.perf_counter() - start, result), None))
-        except Exception:
-            connection.send((None, traceback.format_exc()))
-
-
-@contextlib.contextmanager
-def open_workers(families, *arguments):
-    """Starts a worker for each family: dict of Worker, without those that are not installed."""
-    workers = {family: Worker(opener, *arguments) for family, opener in families.items()}
-    try:
-        for family, worker in workers.items():
-            worker.wait()
-            if worker.problem is not None:
-                print(f"{family}: {worker.problem}", flush=True)
-        yield {family: worker for family, worker in workers.items() if worker.problem is None}
-    finally:
-        for worker in workers.values():
-            worker.close()
-
-
-def measure(workers, repeats, *call, names=None):
-    """Runs every contestant once to warm up, then all of them in turn, `repeats` times.
-
-    Taking turns lets a drift of the machine hit all of them alike.
-
-    Args:
-        workers: dict of Worker.
-        repeats: int. How many rounds are counted.
-        *call: what each contestant's `run` is given.
-        names: contestants to measure; None for all.
-    Returns:
-        dict from (family, name) to dict: `precision`, `first_seconds`, `seconds` (the median),
-        `all_seconds`, `results` (of the warm-up and of each round).
-    """
-    rows = {}
-    for family, worker in workers.items():
-        for name in worker.precisions if names is None else names:
-            seconds, result = worker.run(name, *call)
-            rows[family, name] = {
-                "precision": worker.precisions[name],
-                "first_seconds": seconds,
-                "all_seconds": [],
-                "results": [result],
-            }
-    for _ in range(repeats):
-        for (family, name), row in rows.items():
-            seconds, result = workers[family].run(name, *call)
-            row["all_seconds"].append(seconds)
-            row["results"].append(result)
-    for row in rows.values():
-        row["seconds"] = statistics.median(row["all_seconds"])
-    return rows
 
 
 def measure_bandwidth(threads, gigabytes=1.0):
@@ -223,61 +133,144 @@ def measure_bandwidth(threads, gigabytes=1.0):
     return sum(part.nbytes for part in parts) / min(times)
 
 
-def print_table(title, columns, rows):
-    """Prints rows of cells; numbers are rounded to three digits."""
-    table = Table(title=title)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < 2 else "right")
-    for row in rows:
-        table.add_row(*(_to_cell(value) for value in row))
-    # Wide enough for a file, too, where the width of a terminal is not known.
-    console = Console()
-    Console(width=max(console.width, 120)).print(table)
-
-
-def make_rates(measured, tokens, reference, **more):
-    """A row for each contestant of `measure`, with its tokens a second and its ratio.
+class Table:
+    """A table that is printed row by row, so that a pipe shows each as soon as it is known.
 
     Args:
-        measured: dict, as `measure` gives it.
-        tokens: int. How many tokens a call takes in or makes.
-        reference: str. The family whose fastest contestant the ratio is to.
-        **more: what all rows say beside.
-    Returns:
-        list of dict.
+        title: str.
+        columns: list of str. The first is the widest.
     """
-    seconds = [row["seconds"] for (family, _), row in measured.items() if family == reference]
-    return [
-        {
+
+    def __init__(self, title, columns):
+        self._widths = [34, *(max(len(column), 9) for column in columns[1:])]
+        print(f"\n{title}")
+        self.add(*columns)
+        print("-" * (sum(self._widths) + 2 * len(self._widths) - 2), flush=True)
+
+    def add(self, *cells):
+        """Prints a row; numbers are rounded to three digits."""
+        cells = [_to_cell(cell) for cell in cells]
+        line = "  ".join(
+            [
+                f"{cells[0]:{self._widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(cells[1:], self._widths[1:], strict=False)),
+            ]
+        )
+        print(line.rstrip(), flush=True)
+
+
+def _to_cell(value):
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def compare(workers, title, calls, reference, units, describe=None, **more):
+    """Measures contestants and prints a table of their rates.
+
+    Args:
+        workers: dict of Worker.
+        title: str. The table's.
+        calls: list of tuples, as for `measure`.
+        reference: (str, str or None). The family, and its precision if only one counts, whose
+            fastest contestant the ratio is to.
+        units: (str, float). What is counted, and how much of it a call does, such as tokens.
+        describe: function of a contestant's measured row to a dict of its further columns, which
+            raises ValueError if the results are wrong; or None.
+        **more: what all rows of the JSON file say beside.
+    Returns:
+        list of dict, a row for each contestant: what it says is None where it failed.
+    """
+    unit, amount = units
+    measured = measure(workers, calls)
+    extras = {}
+    for key, row in measured.items():
+        try:
+            extras[key] = describe(row) if describe and row["problem"] is None else {}
+        except ValueError as error:
+            extras[key], row["problem"] = {}, f"wrong results: {error}"
+    works = {key: row for key, row in measured.items() if row["problem"] is None}
+    seconds = [
+        row["seconds"]
+        for (family, _), row in works.items()
+        if family == reference[0] and reference[1] in (None, row["precision"])
+    ]
+    names = next((list(extras[key]) for key in works), [])
+    columns = ["contestant", "precision", f"{unit}/s", f"x {reference[0]}", "first s"]
+    table, rows = Table(title, [*columns, *names]), []
+    for (family, name), row in measured.items():
+        failed = row["problem"] is not None
+        made = {
             "family": family,
             "name": name,
             **more,
             "precision": row["precision"],
-            "tokens_per_second": tokens / row["seconds"],
-            "to_reference": min(seconds) / row["seconds"] if seconds else None,
+            f"{unit}_per_second": None if failed else amount / row["seconds"],
+            "to_reference": None if failed or not seconds else min(seconds) / row["seconds"],
             "first_seconds": row["first_seconds"],
             "all_seconds": row["all_seconds"],
+            **extras[family, name],
+            "problem": row["problem"],
         }
-        for (family, name), row in measured.items()
+        figures = (f"{unit}_per_second", "to_reference", "first_seconds", *names)
+        cells = [row["problem"]] if failed else [made[figure] for figure in figures]
+        table.add(f"{family} {name}", row["precision"], *cells)
+        rows.append(made)
+    return rows
+
+
+def check_equal(found, expected):
+    """Raises ValueError unless all of `found`, numbers of tokens, are `expected`.
+
+    Returns:
+        dict. Empty, for `compare`.
+    """
+    if set(found) != {expected}:
+        raise ValueError(f"{sorted(set(found))} tokens instead of {expected}")
+    return {}
+
+
+def check_finite(row):
+    """Raises ValueError unless all results of a measured row are finite; an empty dict if so."""
+    if not np.all(np.isfinite(row["results"])):
+        raise ValueError(f"{row['results']}")
+    return {}
+
+
+def measure_token_cost(workers, what, lengths, new, rounds, names=None):
+    """What a new token of lmzoo costs after a short and a long text, which itself is taken off.
+
+    Args:
+        workers: dict of Worker.
+        what: str. What the lengths are of, such as "prompts".
+        lengths: (int, int). Tokens of the short and the long text.
+        new: int. How many tokens are made.
+        rounds: int. How many calls are made, the first one included.
+        names: contestants to measure; None for all.
+    Returns:
+        list of dict, a row for each contestant that works.
+    """
+    own = {family: worker for family, worker in workers.items() if family == "lmzoo"}
+    costs = {}
+    for length in lengths:
+        many = measure(own, [(1, length, new)] * rounds, names)
+        one = measure(own, [(1, length, 1)] * rounds, names)
+        for key, row in many.items():
+            if row["problem"] is None and one[key]["problem"] is None:
+                cost = (row["seconds"] - one[key]["seconds"]) / (new - 1)
+                costs.setdefault(key, []).append(cost)
+    rows = [
+        {"name": name, what: lengths, "seconds_per_token": pair, "ratio": pair[1] / pair[0]}
+        for (_, name), pair in costs.items()
+        if len(pair) == 2
     ]
-
-
-def print_rates(title, rows):
-    """Prints what `make_rates` gave, with KerasHub as the reference."""
-    print_table(
-        title,
-        ["contestant", "precision", "tokens/s", "x KerasHub", "first s"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["precision"],
-                row["tokens_per_second"],
-                row["to_reference"],
-                row["first_seconds"],
-            )
-            for row in rows
-        ],
-    )
+    if rows:
+        table = Table("one new token, batch 1", ["contestant", what, "ms", "ms", "ratio"])
+        for row in rows:
+            milliseconds = [1e3 * seconds for seconds in row["seconds_per_token"]]
+            places = " / ".join(map(str, lengths))
+            table.add(f"lmzoo {row['name']}", places, *milliseconds, row["ratio"])
+    return rows
 
 
 def make_saved(lm, jit_compile):
@@ -304,13 +297,10 @@ def make_saved(lm, jit_compile):
     return run
 
 
-def _to_cell(value):
-    if value is None:
-        return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def write_json(path, data):
-    """Writes the numbers where the caller asked for it."""
-    if path is not None:
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+def finish(arguments, data):
+    """Writes the JSON file if it is asked for; exits with 1 if a contestant of lmzoo has failed."""
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    own = [row for row in data["rows"] if row["family"] == "lmzoo" and row["problem"]]
+    if own:
+        sys.exit(f"lmzoo has failed: {own[0]['name']} {own[0]['problem']}")

@@ -9,7 +9,8 @@ import pathlib
 import tempfile
 
 import numpy as np
-from _common import Contestant, make_saved, set_tensorflow_threads
+from _common import make_saved, set_tensorflow_threads
+from _workers import Contestant
 
 # The contestants of lmzoo whose number of new tokens is not fixed in a file.
 GENERATE = ("generate", "generate, plain")

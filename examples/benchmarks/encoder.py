@@ -10,9 +10,10 @@ process of its own.
 
 import _common as common
 import numpy as np
-from _common import Contestant, set_tensorflow_threads
+from _common import set_tensorflow_threads
+from _workers import Contestant, open_workers
 
-REFERENCE = "kerashub"
+REFERENCE = ("kerashub", None)
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 1e-4, 0.01, 0.1
 # float32 weights computed with in bfloat16, or weights that are bfloat16 themselves.
 PRECISIONS = {"forward": ("float32", "bfloat16"), "training": ("float32", "mixed_bfloat16")}
@@ -31,31 +32,27 @@ def main():
     parser.add_argument("--masked", type=int, default=20, metavar="N", help="masked tokens a text")
     parser.add_argument("--work", choices=list(PRECISIONS), help="one of the two tables")
     parser.add_argument("--precision", metavar="NAME", help="one precision, such as bfloat16")
-    arguments = common.parse(parser, families)
-    arguments.size = arguments.size._replace(max_sequence_length=512)
+    arguments, data = common.start(parser, families)
+    size = arguments.size._replace(max_sequence_length=512)
     if arguments.smoke:
         arguments.batch, arguments.length, arguments.masked = 2, 16, 3
-    common.prepare_environment(arguments.threads)
     shape = (arguments.batch, arguments.length, arguments.masked)
-    data = {"size": arguments.size._asdict(), "threads": arguments.threads, "rows": []}
     for work in [arguments.work] if arguments.work else PRECISIONS:
         for precision in PRECISIONS[work]:
             if arguments.precision not in (None, precision):
                 continue
-            call = (arguments.size, arguments.threads, shape, work, precision)
-            with common.open_workers(arguments.families, *call) as workers:
-                rows = _make_rows(common.measure(workers, arguments.repeats), work, shape)
-            title = f"BERT, {work}, {shape[0]} x {shape[1]} tokens in {precision}"
-            common.print_rates(title, rows)
-            data["rows"] += rows
-    common.write_json(arguments.json, data)
-
-
-def _make_rows(rows, work, shape):
-    for (family, name), row in rows.items():
-        if not np.all(np.isfinite(row["results"])):
-            raise RuntimeError(f"{family} {name} gave what is no number: {row['results']}.")
-    return common.make_rates(rows, shape[0] * shape[1], REFERENCE, work=work)
+            call = (size, arguments.threads, shape, work, precision)
+            with open_workers(arguments.families, *call) as workers:
+                data["rows"] += common.compare(
+                    workers,
+                    f"BERT, {work}, {shape[0]} x {shape[1]} tokens in {precision}",
+                    [()] * (arguments.repeats + 1),
+                    REFERENCE,
+                    ("tokens", shape[0] * shape[1]),
+                    common.check_finite,
+                    work=work,
+                )
+    common.finish(arguments, data)
 
 
 def make_batch(size, shape):

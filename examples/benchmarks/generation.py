@@ -9,6 +9,7 @@ turn in every round; the first call of each (tracing, compiling) is not counted.
 
 import _common as common
 import _generation_contestants as contestants
+from _workers import open_workers
 
 FAMILIES = {
     "lmzoo": contestants.open_lmzoo,
@@ -17,8 +18,8 @@ FAMILIES = {
     "ctranslate2": contestants.open_ctranslate2,
     "llama.cpp": contestants.open_llama_cpp,
 }
-# What others are held against: KerasHub in float32, the faster of plain and compiled.
-REFERENCE = "kerashub"
+# What others are held against: the faster of plain and compiled.
+REFERENCE = ("kerashub", "float32")
 
 
 def main():
@@ -26,133 +27,52 @@ def main():
     parser.add_argument("--prompt", type=int, default=32, metavar="N", help="tokens")
     parser.add_argument("--new", type=int, default=64, metavar="N", help="tokens")
     parser.add_argument("--batches", default="1,8", metavar="N,N")
-    arguments = common.parse(parser, FAMILIES)
+    arguments, data = common.start(parser, FAMILIES)
+    size, threads = arguments.size, arguments.threads
     if arguments.smoke:
         arguments.prompt, arguments.new = 8, 8
-        arguments.size = arguments.size._replace(max_sequence_length=64)
-    size, threads = arguments.size, arguments.threads
-    common.prepare_environment(threads)
+        size = size._replace(max_sequence_length=64)
+    prompt, new, rounds = arguments.prompt, arguments.new, arguments.repeats + 1
     bandwidth = common.measure_bandwidth(threads, 0.1 if arguments.smoke else 1.0)
-    limit = bandwidth / size.num_weights
-    data = {
-        "size": size._asdict(),
-        "threads": threads,
-        "bandwidth": bandwidth,
-        "rows": [],
-        "context": [],
-    }
-    print(f"Memory: {bandwidth / 1e9:.1f} GB/s read by {threads} threads")
-    with common.open_workers(arguments.families, size, threads) as workers:
+    data["bandwidth"] = bandwidth
+    print(f"memory: {bandwidth / 1e9:.1f} GB/s read by {threads} threads", flush=True)
+    with open_workers(arguments.families, size, threads) as workers:
         for batch_size in map(int, arguments.batches.split(",")):
-            rows = common.measure(
-                workers, arguments.repeats, batch_size, arguments.prompt, arguments.new
+            data["rows"] += common.compare(
+                workers,
+                f"batch {batch_size}, prompt {prompt}, {new} new tokens",
+                [(batch_size, prompt, new)] * rounds,
+                REFERENCE,
+                ("tokens", batch_size * new),
+                _make_describe(batch_size * new, batch_size * bandwidth / size.num_weights),
+                batch_size=batch_size,
             )
-            data["rows"] += _make_rows(rows, batch_size, arguments.new, limit)
-            _print_rows(data["rows"], batch_size, arguments)
-        data["context"] = _measure_context(workers, arguments)
-    common.write_json(arguments.json, data)
+        lengths = (prompt, size.max_sequence_length - new)
+        names = contestants.GENERATE
+        data["prompts"] = common.measure_token_cost(workers, "prompts", lengths, new, rounds, names)
+    common.finish(arguments, data)
 
 
-def _make_rows(rows, batch_size, new, limit):
-    """The numbers of one batch size, each contestant with its ratios."""
-    floats = [
-        row["seconds"]
-        for (family, _), row in rows.items()
-        if family == REFERENCE and row["precision"] == "float32"
-    ]
-    made = []
-    for (family, name), row in rows.items():
+def _make_describe(num_tokens, weights_per_second):
+    """The further columns of a row.
+
+    Args:
+        num_tokens: int. How many tokens each call must give.
+        weights_per_second: float. How many tokens a second would be if each read every weight from
+            memory once and did nothing else, times the bytes of a weight.
+    """
+
+    def describe(row):
         counts, traces = zip(*row["results"], strict=True)
-        if set(counts) != {batch_size * new}:
-            raise RuntimeError(
-                f"{family} {name} gave {set(counts)} tokens, not {batch_size * new}."
-            )
-        speed = batch_size * new / row["seconds"]
-        ceiling = batch_size * limit / common.WIDTHS[row["precision"]]
-        made.append(
-            {
-                "family": family,
-                "name": name,
-                "precision": row["precision"],
-                "batch_size": batch_size,
-                "tokens_per_second": speed,
-                "to_reference": min(floats) / row["seconds"] if floats else None,
-                "to_memory_limit": speed / ceiling,
-                "first_seconds": row["first_seconds"],
-                "all_seconds": row["all_seconds"],
-                # How often calls after the first traced the model; only lmzoo counts.
-                "retraces": None if traces[0] is None else sum(traces[1:]),
-            }
-        )
-    return made
-
-
-def _print_rows(rows, batch_size, arguments):
-    common.print_table(
-        f"batch {batch_size}, prompt {arguments.prompt}, {arguments.new} new tokens",
-        [
-            "contestant",
-            "precision",
-            "tokens/s",
-            "x KerasHub",
-            "x memory",
-            "first s",
-            "retraces",
-        ],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["precision"],
-                row["tokens_per_second"],
-                row["to_reference"],
-                row["to_memory_limit"],
-                row["first_seconds"],
-                row["retraces"],
-            )
-            for row in rows
-            if row["batch_size"] == batch_size
-        ],
-    )
-
-
-def _measure_context(workers, arguments):
-    """What a new token of `generate` costs in a short and a full context, its prompt taken off."""
-    if "lmzoo" not in workers:
-        return []
-    own, names = {"lmzoo": workers["lmzoo"]}, contestants.GENERATE
-    longest, new = arguments.size.max_sequence_length, arguments.new
-    costs = {}
-    for context in (arguments.prompt + new, longest):
-        prompt = context - new
-        many = common.measure(own, arguments.repeats, 1, prompt, new, names=names)
-        one = common.measure(own, arguments.repeats, 1, prompt, 1, names=names)
-        for key, row in many.items():
-            cost = (row["seconds"] - one[key]["seconds"]) / (new - 1)
-            costs.setdefault(key, {})[context] = cost
-    made = [
-        {
-            "family": family,
-            "name": name,
-            "contexts": list(by_context),
-            "seconds_per_token": list(by_context.values()),
-            "ratio": by_context[longest] / by_context[arguments.prompt + new],
+        common.check_equal(counts, num_tokens)
+        limit = weights_per_second / common.WIDTHS[row["precision"]]
+        return {
+            "to_memory_limit": num_tokens / row["seconds"] / limit,
+            # How often calls after the first traced the model; only lmzoo counts.
+            "retraces": None if traces[0] is None else sum(traces[1:]),
         }
-        for (family, name), by_context in costs.items()
-    ]
-    common.print_table(
-        "one new token, batch 1",
-        ["contestant", "contexts", "ms", "ms", "ratio"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                " / ".join(map(str, row["contexts"])),
-                *(1e3 * seconds for seconds in row["seconds_per_token"]),
-                row["ratio"],
-            )
-            for row in made
-        ],
-    )
-    return made
+
+    return describe
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import time
 
 import _common as common
 import numpy as np
-from _common import Contestant, set_tensorflow_threads
+from _common import set_tensorflow_threads
+from _workers import Contestant, measure, open_workers
 
 REFERENCE = "safetensors"
 WEIGHTS = "model.safetensors"
@@ -27,50 +28,48 @@ WEIGHTS = "model.safetensors"
 
 def main():
     families = {REFERENCE: open_safetensors, "lmzoo": open_lmzoo}
-    arguments = common.parse(common.make_parser(__doc__.partition("\n")[0]), families)
-    common.prepare_environment(arguments.threads)
+    arguments, data = common.start(common.make_parser(__doc__.partition("\n")[0]), families)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        num_bytes = write_folder(folder, arguments.size)
-        call = (folder, arguments.threads)
-        with common.open_workers(arguments.families, *call) as workers:
-            rows = _make_rows(common.measure(workers, arguments.repeats), num_bytes)
-    common.print_table(
-        f"Opening {num_bytes / 1e6:.3g} MB of float32 weights",
-        ["contestant", "seconds", "x safetensors", "first s", "peak MB", "x weights"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["seconds"],
-                row["to_reference"],
-                row["first_seconds"],
-                row["peak_bytes"] and row["peak_bytes"] / 1e6,
-                row["to_weights"],
-            )
-            for row in rows
-        ],
+        data["num_bytes"] = write_folder(folder, arguments.size)
+        with open_workers(arguments.families, folder, arguments.threads) as workers:
+            measured = measure(workers, [()] * (arguments.repeats + 1))
+    data["rows"] = _make_rows(measured, data["num_bytes"])
+    table = common.Table(
+        f"Opening {data['num_bytes'] / 1e6:.3g} MB of float32 weights",
+        ["contestant", "seconds", f"x {REFERENCE}", "first s", "peak MB", "x weights"],
     )
-    common.write_json(arguments.json, {"num_bytes": num_bytes, "rows": rows})
+    for row in data["rows"]:
+        peak = row["peak_bytes"] and row["peak_bytes"] / 1e6
+        cells = (row["seconds"], row["to_reference"], row["first_seconds"], peak, row["to_weights"])
+        table.add(
+            f"{row['family']} {row['name']}", *([row["problem"]] if row["problem"] else cells)
+        )
+    common.finish(arguments, data)
 
 
 def _make_rows(measured, num_bytes):
+    """Rows with the seconds and the memory that `measure_once` gave."""
     rows = []
     for (family, name), row in measured.items():
-        (first, peak), *others = row["results"]
+        failed = row["problem"] is not None
+        (first, peak), *others = [(None, None)] if failed else row["results"]
         rows.append(
             {
                 "family": family,
                 "name": name,
-                "seconds": statistics.median(seconds for seconds, _ in others),
+                "seconds": None if failed else statistics.median(pair[0] for pair in others),
                 "all_seconds": [seconds for seconds, _ in others],
                 "first_seconds": first,
                 "peak_bytes": peak,
                 "to_weights": None if peak is None else peak / num_bytes,
+                "problem": row["problem"],
             }
         )
-    reference = [row["seconds"] for row in rows if row["family"] == REFERENCE]
+    reference = next((row["seconds"] for row in rows if row["family"] == REFERENCE), None)
     for row in rows:
-        row["to_reference"] = row["seconds"] / reference[0] if reference else None
+        compared = reference is not None and row["seconds"] is not None
+        row["to_reference"] = row["seconds"] / reference if compared else None
     return rows
 
 

@@ -11,9 +11,10 @@ import tempfile
 
 import _common as common
 import numpy as np
-from _common import Contestant, make_saved, set_tensorflow_threads
+from _common import make_saved, set_tensorflow_threads
+from _workers import Contestant, open_workers
 
-REFERENCE = "kerashub"
+REFERENCE = ("kerashub", None)
 # T5's padding, which the decoder starts with.
 PAD = 0
 
@@ -30,64 +31,25 @@ def main():
     parser.add_argument("--source", type=int, default=64, metavar="N", help="tokens")
     parser.add_argument("--new", type=int, default=64, metavar="N", help="tokens")
     parser.add_argument("--batches", default="1,8", metavar="N,N")
-    arguments = common.parse(parser, families)
+    arguments, data = common.start(parser, families)
     if arguments.smoke:
         arguments.source, arguments.new = 8, 8
-    size, threads = arguments.size, arguments.threads
-    common.prepare_environment(threads)
-    data = {"size": size._asdict(), "threads": threads, "rows": [], "sources": []}
-    with common.open_workers(arguments.families, size, threads) as workers:
+    new, rounds = arguments.new, arguments.repeats + 1
+    with open_workers(arguments.families, arguments.size, arguments.threads) as workers:
         for batch_size in map(int, arguments.batches.split(",")):
-            call = (batch_size, arguments.source, arguments.new)
-            rows = _make_rows(
-                common.measure(workers, arguments.repeats, *call), batch_size, arguments.new
+            num_tokens = batch_size * new
+            data["rows"] += common.compare(
+                workers,
+                f"batch {batch_size}, source {arguments.source}, {new} new tokens",
+                [(batch_size, arguments.source, new)] * rounds,
+                REFERENCE,
+                ("tokens", num_tokens),
+                lambda row, expected=num_tokens: common.check_equal(row["results"], expected),
+                batch_size=batch_size,
             )
-            title = f"batch {batch_size}, source {arguments.source}, {arguments.new} new tokens"
-            common.print_rates(title, rows)
-            data["rows"] += rows
-        data["sources"] = _measure_sources(workers, arguments)
-    common.write_json(arguments.json, data)
-
-
-def _make_rows(rows, batch_size, new):
-    for (family, name), row in rows.items():
-        if set(row["results"]) != {batch_size * new}:
-            raise RuntimeError(
-                f"{family} {name} gave {set(row['results'])} tokens, not {batch_size * new}."
-            )
-    return common.make_rates(rows, batch_size * new, REFERENCE, batch_size=batch_size)
-
-
-def _measure_sources(workers, arguments):
-    """What a new token costs after a short and a long source, the source itself taken off."""
-    if "lmzoo" not in workers:
-        return []
-    own, costs = {"lmzoo": workers["lmzoo"]}, {}
-    lengths = (arguments.source, 4 * arguments.source)
-    for source in lengths:
-        many = common.measure(own, arguments.repeats, 1, source, arguments.new)
-        one = common.measure(own, arguments.repeats, 1, source, 1)
-        for key, row in many.items():
-            cost = (row["seconds"] - one[key]["seconds"]) / (arguments.new - 1)
-            costs.setdefault(key, []).append(cost)
-    made = [
-        {"name": name, "sources": lengths, "seconds_per_token": pair, "ratio": pair[1] / pair[0]}
-        for (_, name), pair in costs.items()
-    ]
-    common.print_table(
-        "one new token, batch 1",
-        ["contestant", "sources", "ms", "ms", "ratio"],
-        [
-            (
-                f"lmzoo {row['name']}",
-                " / ".join(map(str, lengths)),
-                *(1e3 * seconds for seconds in row["seconds_per_token"]),
-                row["ratio"],
-            )
-            for row in made
-        ],
-    )
-    return made
+        lengths = (arguments.source, 4 * arguments.source)
+        data["sources"] = common.measure_token_cost(workers, "sources", lengths, new, rounds)
+    common.finish(arguments, data)
 
 
 def make_sources(size, batch_size, length):

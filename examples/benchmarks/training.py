@@ -10,9 +10,10 @@ of its own.
 
 import _common as common
 import numpy as np
-from _common import Contestant, set_tensorflow_threads
+from _common import set_tensorflow_threads
+from _workers import Contestant, open_workers
 
-REFERENCE = "kerashub"
+REFERENCE = ("kerashub", None)
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 3e-4, 0.1, 0.1
 
 
@@ -25,58 +26,28 @@ def main():
     parser = common.make_parser(__doc__.partition("\n")[0])
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step")
     parser.add_argument("--length", type=int, default=256, metavar="N", help="tokens a sequence")
-    arguments = common.parse(parser, families)
+    arguments, data = common.start(parser, families)
     if arguments.smoke:
         arguments.batch, arguments.length = 2, 16
-    common.prepare_environment(arguments.threads)
     shape = (arguments.batch, arguments.length)
-    data = {"size": arguments.size._asdict(), "threads": arguments.threads, "rows": []}
     # Three copies of the weights and the gradients a model: one precision at a time fits in memory.
     for precision in ("float32", "mixed_bfloat16"):
         call = (arguments.size, arguments.threads, shape, precision)
-        with common.open_workers(arguments.families, *call) as workers:
-            rows = _make_rows(common.measure(workers, arguments.repeats), shape)
-        _print_rows(precision, shape, rows)
-        data["rows"] += rows
-    common.write_json(arguments.json, data)
-
-
-def _make_rows(rows, shape):
-    reference = [row["seconds"] for (family, _), row in rows.items() if family == REFERENCE]
-    for (family, name), row in rows.items():
-        if not np.all(np.isfinite(row["results"])):
-            raise RuntimeError(f"{family} {name} gave a loss that is no number: {row['results']}.")
-    return [
-        {
-            "family": family,
-            "name": name,
-            "precision": row["precision"],
-            "tokens_per_second": shape[0] * shape[1] / row["seconds"],
-            "to_reference": min(reference) / row["seconds"] if reference else None,
-            "first_seconds": row["first_seconds"],
-            "all_seconds": row["all_seconds"],
-            "losses": row["results"],
-        }
-        for (family, name), row in rows.items()
-    ]
-
-
-def _print_rows(precision, shape, rows):
-    common.print_table(
-        f"a training step of {shape[0]} x {shape[1]} tokens in {precision}",
-        ["contestant", "precision", "tokens/s", "x KerasHub", "first s", "first and last loss"],
-        [
-            (
-                f"{row['family']} {row['name']}",
-                row["precision"],
-                row["tokens_per_second"],
-                row["to_reference"],
-                row["first_seconds"],
-                f"{row['losses'][0]:.2f} {row['losses'][-1]:.2f}",
+        with open_workers(arguments.families, *call) as workers:
+            data["rows"] += common.compare(
+                workers,
+                f"a training step of {shape[0]} x {shape[1]} tokens in {precision}",
+                [()] * (arguments.repeats + 1),
+                REFERENCE,
+                ("tokens", shape[0] * shape[1]),
+                _describe_losses,
             )
-            for row in rows
-        ],
-    )
+    common.finish(arguments, data)
+
+
+def _describe_losses(row):
+    common.check_finite(row)
+    return {"first_loss": row["results"][0], "last_loss": row["results"][-1]}
 
 
 def make_tokens(size, shape):

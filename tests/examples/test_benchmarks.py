@@ -1,5 +1,6 @@
 """The benchmarks run from a shell and write the rows they promise; how fast, nobody asks here."""
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -42,8 +43,8 @@ def test_generation_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     assert [row["retraces"] for row in rows] == [0] * len(rows)
     for name in names:
         assert f"lmzoo {name}" in shown
-    costs = read_rows(file, "context")
-    assert [cost["contexts"] for cost in costs] == [[16, 64]] * 2
+    costs = read_rows(file, "prompts")
+    assert [cost["prompts"] for cost in costs] == [[8, 56]] * 2
 
 
 @pytest.mark.slow
@@ -81,15 +82,16 @@ def test_seq2seq_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
 
 
 @pytest.mark.slow
-def test_tokenizers_are_measured_beside_the_library_whose_name_the_script_has():
-    shown = run_script("tokenizers.py", "--smoke")
-    byte_pairs, word_pieces = shown.split("WordPiece on unseen text")
-    word_pieces, sentence_pieces = word_pieces.split("SentencePiece on unseen text")
-    assert "Byte pairs on unseen text" in byte_pairs
-    for table in (byte_pairs, word_pieces, sentence_pieces):
-        assert table.count("lmzoo") >= 2 and table.count("tokenizers") >= 2 and "MB/s" in table
-    assert word_pieces.count("tf-text FastBert") == word_pieces.count("tf-text Bert") == 2
-    assert sentence_pieces.count("sentencepiece") == 2
+def test_tokenizers_are_measured_beside_the_libraries_of_their_kind(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("tokenizing.py", "--smoke", "--json", file)
+    rows = read_rows(file)
+    for kind, peer in (("wordpiece", "tensorflow-text"), ("sentencepiece", "sentencepiece")):
+        measured = {row["family"] for row in rows if row["kind"] == kind and not row["problem"]}
+        assert {"lmzoo", "tokenizers", "kerashub", peer} <= measured
+    ids = {(row["kind"], row["workload"], row["family"]): row.get("ids") for row in rows}
+    for kind, work, _ in ids:
+        assert ids[kind, work, "lmzoo"] == ids[kind, work, "tokenizers"] is not None
 
 
 @pytest.mark.slow
@@ -115,12 +117,101 @@ def test_an_unknown_framework_is_named():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["generation.py", "training.py"])
-def test_every_installed_peer_runs_or_says_that_it_is_not_installed(name, tmp_path):
+def test_every_peer_has_a_row_whether_it_is_installed_or_not(name, tmp_path):
     file = tmp_path / "numbers.json"
-    shown = run_script(name, "--smoke", "--json", file)
-    measured = {row["family"] for row in read_rows(file)}
+    run_script(name, "--smoke", "--json", file)
+    rows = read_rows(file)
     families = {"lmzoo", "kerashub", "transformers"}
     if name == "generation.py":
         families |= {"ctranslate2", "llama.cpp"}
-    for family in families - measured:
-        assert f"{family}: not installed" in shown
+    assert {row["family"] for row in rows} == families
+    problems = [row["problem"] for row in rows if row["problem"]]
+    assert all(problem.startswith("not installed") for problem in problems)
+
+
+# Stands for a benchmark whose peers fail in all the ways there are.
+FAILING = """
+import os, signal, sys, time
+sys.path.insert(0, FOLDER)
+import _common as common
+from _workers import Contestant, open_workers
+
+def open_good(): return {"one": Contestant("float32", lambda: 1), "two": Contestant(None, int)}
+def open_wrong(): return {"": Contestant("float32", lambda: 2)}
+def open_missing(): import no_such_package_as_this
+def open_killed(): os.kill(os.getpid(), signal.SIGILL)
+def open_exiting(): os._exit(3)
+def open_broken(): raise RuntimeError("no such\\nthing")
+def open_crashing():
+    calls = []
+    def crash():
+        calls.append(0)
+        if len(calls) == 2: os.abort()
+        return 1
+    def fail(): raise ValueError("bad")
+    return {"crash": Contestant("float32", crash), "fail": Contestant("float32", fail),
+            "good": Contestant("float32", lambda: 1)}
+
+def main():
+    openers = {name.removeprefix("open_"): value for name, value in globals().items()
+               if name.startswith("open_") and name != "open_workers"}
+    arguments, data = common.start(common.make_parser("x"), openers)
+    def describe(row): return common.check_equal(row["results"], 1)
+    with open_workers(arguments.families) as workers:
+        for title in ("first", "second"):
+            data["rows"] += common.compare(
+                workers, title, [()] * 3, ("good", None), ("tokens", 5), describe)
+            time.sleep(float(os.environ.get("PAUSE", 0)))
+    common.finish(arguments, data)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def failing_script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("benchmark") / "failing.py"
+    path.write_text(f"FOLDER = {str(FOLDER)!r}\n{FAILING}")
+    return path
+
+
+def test_a_peer_that_fails_is_a_row_and_ends_nothing(failing_script, tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script(failing_script, "--json", file)
+    rows = read_rows(file)
+    found = {(row["family"], row["name"]): row["problem"] for row in rows[: len(rows) // 2]}
+    assert found == {
+        ("good", "one"): None,
+        ("good", "two"): "wrong results: [0] tokens instead of 1",
+        ("wrong", ""): "wrong results: [2] tokens instead of 1",
+        ("missing", ""): "not installed (No module named 'no_such_package_as_this')",
+        ("killed", ""): "ended by SIGILL",
+        ("exiting", ""): "ended with exit code 3",
+        ("broken", ""): "failed to start (RuntimeError: no such)",
+        ("crashing", "crash"): "ended by SIGABRT",
+        ("crashing", "fail"): "ValueError: bad",
+        ("crashing", "good"): None,
+    }
+    again = {(row["family"], row["name"]) for row in rows[len(rows) // 2 :]}
+    assert again == found.keys()
+
+
+def test_a_pipe_sees_the_machine_and_each_row_as_soon_as_it_is_known(failing_script):
+    child = subprocess.Popen(
+        [sys.executable, str(failing_script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PAUSE": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with child.stdout:
+        lines = []
+        while not lines or not lines[-1].startswith("crashing good"):
+            lines.append(child.stdout.readline())
+            assert lines[-1], lines
+    child.kill()
+    child.wait()
+    shown = "".join(lines)
+    assert "processor: " in shown and "threads: 2\n" in shown
+    assert f"numpy {importlib.metadata.version('numpy')}" in shown
