@@ -1,4 +1,8 @@
-"""Metrics that equal the field's own scripts, over any batches and replicas."""
+"""Metrics with the numbers of the reference scripts, over any batches and replicas.
+
+Keras metrics for classes, spans, numbers, answers and perplexity, and functions that score lists of
+texts: ROUGE, BLEU, chrF and others. Public are the names below.
+"""
 
 from lmzoo.metrics.classification import F1, Accuracy, MatthewsCorrelation
 from lmzoo.metrics.correlation import PearsonCorrelation, SpearmanCorrelation

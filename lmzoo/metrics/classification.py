@@ -1,4 +1,4 @@
-"""Right and wrong classes, counted: accuracy, F1 and the Matthews correlation."""
+"""Accuracy, F1 and the Matthews correlation of predicted classes."""
 
 import keras
 from keras import ops
@@ -12,15 +12,16 @@ AVERAGES = ("macro", "micro", "weighted", "binary", None)
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class Accuracy(keras.metrics.Metric):
-    """The share of the predictions that are right, each counted by its sample weight.
+    """Accuracy: the share of right predictions, weighted by the sample weights.
 
-    For one label an example it differs from Keras's `SparseCategoricalAccuracy` in one thing: that
-    takes the mean of each row first, so that a token of a short batch counts more than one of a
-    long batch.
+    For single-label examples it differs from Keras's `SparseCategoricalAccuracy` in one point.
+    Keras takes the mean of each row first, so that a token of a short batch counts more than one
+    of a long batch.
 
     Args:
-        multi_label: bool. If True, an example has any number of labels, a logit above 0 (a
-            probability above 0.5) says yes, and an example is right if all its labels are.
+        multi_label: bool. If True, an example has any number of labels. A label is predicted if
+            its logit is above 0 (its probability above 0.5), and an example is right if all its
+            labels are.
         name: str. The metric's name.
         dtype: str or None. What `result` gives; the sums are float64.
 
@@ -69,17 +70,17 @@ class Accuracy(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class F1(keras.metrics.Metric):
-    """The harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN), from all batches' counts.
+    """F1: the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN), over all batches.
 
-    A class that is neither there nor predicted has 0, and is part of the mean.
+    A class that occurs neither in the labels nor in the predictions has 0, and is part of the mean.
 
     Args:
         num_classes: int. C, at least 2.
         average: "macro" (mean over the classes), "micro" (of the sums over the classes),
-            "weighted" (mean by how often each class is there), "binary" (class 1 of two) or None
-            (every class, float (C,)).
-        multi_label: bool. If True, an example has any number of labels, and a logit above 0 (a
-            probability above 0.5) says yes.
+            "weighted" (mean weighted by the count of each class), "binary" (class 1 of two) or
+            None (every class, float (C,)).
+        multi_label: bool. If True, an example has any number of labels. A label is predicted if
+            its logit is above 0 (its probability above 0.5).
         name: str. The metric's name.
         dtype: str or None. What `result` gives; the counts are float64.
     Raises:
@@ -130,22 +131,22 @@ class F1(keras.metrics.Metric):
         y_pred = ops.convert_to_tensor(y_pred)
         check_last_axis(y_pred, self.num_classes)
         if self.multi_label:
-            is_there = ops.cast(y_true, "bool")
-            is_said = y_pred > 0
+            is_true = ops.cast(y_true, "bool")
+            is_predicted = y_pred > 0
         else:
-            is_there = make_one_hot(make_labels(y_true, y_pred), self.num_classes)
-            is_said = make_one_hot(ops.argmax(y_pred, axis=-1), self.num_classes)
+            is_true = make_one_hot(make_labels(y_true, y_pred), self.num_classes)
+            is_predicted = make_one_hot(ops.argmax(y_pred, axis=-1), self.num_classes)
         # (B, C) or (B, T, C) -> (N, C)
-        weights = ops.reshape(spread_weights(sample_weight, is_there[..., 0]), (-1, 1))
-        is_there = ops.reshape(is_there, (-1, self.num_classes))
-        is_said = ops.reshape(is_said, (-1, self.num_classes))
+        weights = ops.reshape(spread_weights(sample_weight, is_true[..., 0]), (-1, 1))
+        is_true = ops.reshape(is_true, (-1, self.num_classes))
+        is_predicted = ops.reshape(is_predicted, (-1, self.num_classes))
 
         def count(cells):
             return ops.sum(ops.where(cells, weights, 0.0), axis=0)
 
-        self.true_positives.assign_add(count(is_there & is_said))
-        self.false_positives.assign_add(count(~is_there & is_said))
-        self.false_negatives.assign_add(count(is_there & ~is_said))
+        self.true_positives.assign_add(count(is_true & is_predicted))
+        self.false_positives.assign_add(count(~is_true & is_predicted))
+        self.false_negatives.assign_add(count(is_true & ~is_predicted))
 
     def result(self):
         right, wrong, missed = self.true_positives, self.false_positives, self.false_negatives
@@ -172,10 +173,10 @@ class F1(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class MatthewsCorrelation(keras.metrics.Metric):
-    """How much the predicted classes have to do with the true ones.
+    """Matthews correlation coefficient of predicted and true classes.
 
-    It is 1 where all are right, near 0 for guesses, and 0 where all labels, or all predictions,
-    are of one class.
+    It is 1 if all predictions are right and near 0 for guesses. It is 0 if all labels, or all
+    predictions, are of one class.
 
     Args:
         num_classes: int. C, at least 2.
@@ -207,25 +208,31 @@ class MatthewsCorrelation(keras.metrics.Metric):
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds labels int (B,) or (B, T), logits (B, C) or (B, T, C), weights (B, T), (B,)."""
+        """Adds a batch.
+
+        Args:
+            y_true: int (B,) or (B, T), in 0..C-1 where it counts.
+            y_pred: float (B, C) or (B, T, C). Logits.
+            sample_weight: (B, T), (B,) or None. 0 leaves an example out.
+        """
         y_pred = ops.convert_to_tensor(y_pred)
         check_last_axis(y_pred, self.num_classes)
         labels = make_labels(y_true, y_pred)
         weights = ops.reshape(spread_weights(sample_weight, labels), (-1, 1))
-        is_there = make_one_hot(ops.reshape(labels, (-1,)), self.num_classes)
-        said = ops.reshape(ops.argmax(y_pred, axis=-1), (-1,))
-        said = ops.cast(make_one_hot(said, self.num_classes), "float64")
+        is_true = make_one_hot(ops.reshape(labels, (-1,)), self.num_classes)
+        predicted = ops.reshape(ops.argmax(y_pred, axis=-1), (-1,))
+        predicted = ops.cast(make_one_hot(predicted, self.num_classes), "float64")
         # (N, C), (N, C) -> (C, C)
-        there = ops.where(is_there, weights, 0.0)
-        self.confusion.assign_add(ops.matmul(ops.transpose(there), said))
+        true = ops.where(is_true, weights, 0.0)
+        self.confusion.assign_add(ops.matmul(ops.transpose(true), predicted))
 
     def result(self):
-        there, said = ops.sum(self.confusion, axis=1), ops.sum(self.confusion, axis=0)
+        true, predicted = ops.sum(self.confusion, axis=1), ops.sum(self.confusion, axis=0)
         right, count = ops.trace(self.confusion), ops.sum(self.confusion)
-        covariance = right * count - ops.sum(there * said)
-        spread_there = count**2 - ops.sum(there**2)
-        spread_said = count**2 - ops.sum(said**2)
-        scale = ops.sqrt(spread_there * spread_said)
+        covariance = right * count - ops.sum(true * predicted)
+        true_variance = count**2 - ops.sum(true**2)
+        predicted_variance = count**2 - ops.sum(predicted**2)
+        scale = ops.sqrt(true_variance * predicted_variance)
         return ops.cast(ops.divide_no_nan(covariance, scale), self.dtype)
 
     def get_config(self):
@@ -233,29 +240,29 @@ class MatthewsCorrelation(keras.metrics.Metric):
 
 
 def make_labels(y_true, y_pred):
-    """The labels as int32 without the last axis of logits; Keras may hand them out as (B, 1).
+    """The labels as int32 in the shape of the logits without their last axis; (B, 1) becomes (B,).
 
     Raises:
-        ValueError: if they have another shape, which might be spread over the logits' unseen.
+        ValueError: if they have another shape, which might be broadcast silently.
     """
     labels = ops.cast(y_true, "int32")
     if len(labels.shape) == len(y_pred.shape) and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)
     if len(labels.shape) != len(y_pred.shape) - 1:
         raise ValueError(
-            "`y_true` must have a number of a class for each row of logits. Received: "
+            "`y_true` must have a class index for each row of logits. Received: "
             f"y_true.shape={tuple(labels.shape)}, y_pred.shape={tuple(y_pred.shape)}."
         )
     return labels
 
 
 def make_one_hot(labels, num_classes):
-    """bool (..., C). A label outside 0..C-1, where nothing counts, is none of the classes."""
+    """bool (..., C). A label outside 0..C-1, as at positions of weight 0, matches no class."""
     return ops.equal(ops.expand_dims(labels, -1), ops.arange(num_classes, dtype="int32"))
 
 
 def check_num_classes(num_classes):
-    """Raises unless there are two classes or more."""
+    """Raises TypeError or ValueError unless `num_classes` is an int of at least 2."""
     if isinstance(num_classes, bool) or not isinstance(num_classes, int):
         raise TypeError(f"`num_classes` must be an int. Received: num_classes={num_classes!r}.")
     if num_classes < 2:

@@ -1,11 +1,10 @@
-"""Whether predicted numbers rise with the true ones: the correlations of Pearson and Spearman."""
+"""Pearson and Spearman correlation of predicted and true numbers."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from lmzoo.metrics.replicas import count_replicas, own_row, to_own_row
 from lmzoo.metrics.weights import spread_weights
 
 __all__ = ["PearsonCorrelation", "SpearmanCorrelation"]
@@ -13,14 +12,14 @@ __all__ = ["PearsonCorrelation", "SpearmanCorrelation"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class PearsonCorrelation(keras.metrics.Metric):
-    """How nearly the predictions are a straight line over the true numbers.
+    """Pearson correlation: how close predictions and true numbers are to a linear relation.
 
-    It is 1 on a rising line, -1 on a falling one, and 0 without pairs, and where one side is
-    constant (SciPy says NaN there).
+    It is between -1 and 1. It is 0 if there are no pairs or one side is constant, where SciPy
+    gives NaN.
 
-    Sums of squares would lose a small spread beside a large mean, so counts, means and squared
-    distances from the means are kept, in float64, and batches are merged by Chan's rule. Make the
-    metric under the scope of the strategy it is used with.
+    The state is the count, the means and the sums of squared deviations, in float64. Batches are
+    merged by Chan's formula, because plain sums of squares lose precision beside a large mean.
+    Create the metric under the scope of the strategy it is used with.
 
     Args:
         name: str. The metric's name.
@@ -41,18 +40,24 @@ class PearsonCorrelation(keras.metrics.Metric):
 
     def __init__(self, name="pearson_correlation", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self._num_replicas = count_replicas()
+        self._num_replicas = _count_replicas()
         self.moments = self.add_weight(
             (self._num_replicas, 6), initializer="zeros", dtype="float64", name="moments"
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds true numbers (B,) or (B, 1), predictions in the same form, and weights (B,)."""
+        """Adds a batch.
+
+        Args:
+            y_true: float (B,) or (B, 1).
+            y_pred: float, the same shape.
+            sample_weight: float (B,) or None.
+        """
         true, predicted = to_column(y_true, "y_true"), to_column(y_pred, "y_pred")
         batch = compute_moments(true, predicted, spread_weights(sample_weight, true))
-        old = own_row(self.moments)
+        old = _own_row(self.moments)
         change = merge_moments(old, batch) - old
-        self.moments.assign_add(to_own_row(change, self._num_replicas))
+        self.moments.assign_add(_to_own_row(change, self._num_replicas))
 
     def result(self):
         moments = ops.unstack(ops.convert_to_tensor(self.moments), self._num_replicas)
@@ -64,14 +69,14 @@ class PearsonCorrelation(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class SpearmanCorrelation(keras.metrics.Metric):
-    """How nearly the predictions have the order of the true numbers.
+    """Spearman rank correlation of predictions and true numbers.
 
-    It is 1 for the same order, -1 for the reverse, and 0 without pairs, and where one side is
-    constant (SciPy says NaN there). Equal numbers share the mean of their ranks. Ranks need all
-    numbers at once, so all are kept, 16 bytes a pair, and each `result` sorts the whole capacity:
-    3 ms for the default one. `fit` asks for a result at every step.
+    It is 1 for the same order and -1 for the reverse. It is 0 if there are no pairs or one side is
+    constant, where SciPy gives NaN. Equal numbers get the mean of their ranks.
 
-    Make the metric under the scope of the strategy it is used with.
+    Ranks need all numbers at once, so every pair is kept, 16 bytes each. `result` sorts the whole
+    capacity, which takes 3 ms for the default one; `fit` asks for a result at every step. Create
+    the metric under the scope of the strategy it is used with.
 
     Args:
         capacity: int. Pairs that each replica can keep.
@@ -102,7 +107,7 @@ class SpearmanCorrelation(keras.metrics.Metric):
         if capacity < 1:
             raise ValueError(f"`capacity` must be positive. Received: capacity={capacity}.")
         self.capacity = capacity
-        self._num_replicas = count_replicas()
+        self._num_replicas = _count_replicas()
         shape = (self._num_replicas, capacity, 2)
         self.pairs = self.add_weight(shape, initializer="zeros", dtype="float64", name="pairs")
         self.counts = self.add_weight(
@@ -110,22 +115,25 @@ class SpearmanCorrelation(keras.metrics.Metric):
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds true numbers (B,) or (B, 1), predictions in the same form, and a mask (B,).
+        """Adds a batch.
 
-        What the mask has 0 for is left out; its other values count alike.
+        Args:
+            y_true: float (B,) or (B, 1).
+            y_pred: float, the same shape.
+            sample_weight: (B,) or None. A mask: pairs with 0 are left out, all others count alike.
         """
         true, predicted = to_column(y_true, "y_true"), to_column(y_pred, "y_pred")
         mask = spread_weights(sample_weight, true) != 0
-        count = own_row(self.counts)
-        places = count + ops.cumsum(ops.cast(mask, "int32")) - 1
-        fits = ops.logical_and(mask, places < self.capacity)
-        # What is not kept is added as 0, which changes nothing at any place.
+        count = _own_row(self.counts)
+        positions = count + ops.cumsum(ops.cast(mask, "int32")) - 1
+        fits = ops.logical_and(mask, positions < self.capacity)
+        # Pairs that are not kept are added as 0, which changes nothing.
         pairs = ops.where(fits[:, None], ops.stack([true, predicted], axis=-1), 0.0)
-        places = ops.expand_dims(ops.clip(places, 0, self.capacity - 1), -1)
-        kept = ops.scatter(places, pairs, (self.capacity, 2))
-        self.pairs.assign_add(to_own_row(kept, self._num_replicas))
+        positions = ops.expand_dims(ops.clip(positions, 0, self.capacity - 1), -1)
+        kept = ops.scatter(positions, pairs, (self.capacity, 2))
+        self.pairs.assign_add(_to_own_row(kept, self._num_replicas))
         new = ops.sum(ops.cast(mask, "int32"))
-        self.counts.assign_add(to_own_row(new, self._num_replicas))
+        self.counts.assign_add(_to_own_row(new, self._num_replicas))
 
     def result(self):
         counts = ops.expand_dims(ops.convert_to_tensor(self.counts), -1)
@@ -150,8 +158,8 @@ class SpearmanCorrelation(keras.metrics.Metric):
 
 
 def rank(values, is_kept):
-    """The ranks of those numbers (N,) that are kept, from 1; equal ones share their mean."""
-    # What is not kept goes behind the last number, were that infinite.
+    """The ranks, from 1, of those numbers (N,) that are kept; equal ones get their mean rank."""
+    # What is not kept sorts after the largest number, even if that is infinite.
     largest = np.finfo("float64").max
     keys = ops.where(is_kept, ops.clip(values, -largest, largest), float("inf"))
     order = ops.argsort(keys)
@@ -159,9 +167,9 @@ def rank(values, is_kept):
     # Equal numbers are a group. (Looking each number up by `searchsorted` is, under XLA, slower.)
     groups = ops.cumsum(ops.cast(ordered != ops.roll(ordered, 1), "int32"))
     size = values.shape[0]
-    places = ops.arange(1, size + 1, dtype="float64")
-    sums = ops.segment_sum(places, groups, num_segments=size + 1)
-    counts = ops.segment_sum(ops.ones_like(places), groups, num_segments=size + 1)
+    ranks = ops.arange(1, size + 1, dtype="float64")
+    sums = ops.segment_sum(ranks, groups, num_segments=size + 1)
+    counts = ops.segment_sum(ops.ones_like(ranks), groups, num_segments=size + 1)
     means = ops.take(ops.divide_no_nan(sums, counts), groups)
     return ops.scatter(ops.expand_dims(order, -1), means, (size,))
 
@@ -169,7 +177,7 @@ def rank(values, is_kept):
 def compute_moments(one, other, weights):
     """Count, two means, two sums of squares and the sum of products about them, float64 (6,)."""
     count = ops.sum(weights)
-    # What does not count may be anything, NaN too.
+    # Values with weight 0 may be NaN.
     one, other = ops.where(weights != 0, one, 0.0), ops.where(weights != 0, other, 0.0)
     mean = ops.divide_no_nan(ops.sum(weights * one), count)
     other_mean = ops.divide_no_nan(ops.sum(weights * other), count)
@@ -206,8 +214,8 @@ def compute_correlation(moments):
 
 
 def _varies(count, mean, square):
-    # The mean of equal numbers is rounded, so they stand beside it by some 1e-16 of it. NaN
-    # is not below, and so stays to be seen.
+    # The mean of equal numbers is rounded, so they deviate from it by some 1e-16 of it. NaN is
+    # not below the bound, so it stays visible in the result.
     return ops.logical_not(ops.sqrt(square) <= 1e-13 * ops.sqrt(count) * ops.abs(mean))
 
 
@@ -221,3 +229,30 @@ def to_column(values, name):
             f"`{name}` must be (B,) or (B, 1). Received: {name}.shape={tuple(values.shape)}."
         )
     return values
+
+
+# A metric's variables on the replicas are added up when they are read. The state here is more than
+# a sum, so a variable has one row for each replica, and a replica writes to its own row only.
+
+
+def _count_replicas():
+    """int. R, the replicas of the strategy under whose scope this runs; 1 without one."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _own_row(rows):
+    """The row of `rows` (R, ...) that belongs to the replica which asks."""
+    return ops.take(rows, _replica(), axis=0)
+
+
+def _to_own_row(values, num_replicas):
+    """`values` (...) as the row of the replica which asks; (R, ...), the other rows 0."""
+    is_own = ops.equal(ops.arange(num_replicas, dtype="int32"), _replica())
+    is_own = ops.reshape(is_own, (num_replicas, *[1] * len(values.shape)))
+    return ops.where(is_own, ops.expand_dims(values, 0), ops.zeros_like(values))
+
+
+def _replica():
+    context = tf.distribute.get_replica_context()
+    # Outside of all replicas TensorFlow itself refuses the `assign_add` that follows.
+    return 0 if context is None else ops.cast(context.replica_id_in_sync_group, "int32")

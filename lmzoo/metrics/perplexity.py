@@ -1,4 +1,4 @@
-"""How well a language model expects its text."""
+"""Perplexity of a language model."""
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ __all__ = ["Perplexity"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class Perplexity(keras.metrics.Metric):
-    """How many equally likely tokens the model hesitates between: exp of the mean cross-entropy.
+    """Perplexity: exp of the mean cross-entropy of the tokens, in nats.
 
     The mean is over all tokens of all batches, each weighted by its sample weight. Without any
     token it is exp(0) = 1.
@@ -28,15 +28,21 @@ class Perplexity(keras.metrics.Metric):
 
     def __init__(self, name="perplexity", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        # float32 stops counting at 16.7 million tokens.
+        # float32 cannot count beyond 16.7 million tokens.
         self.total = self.add_weight(name="total", initializer="zeros", dtype="float64")
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float64")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds labels int (B, T), logits float (B, T, V) and weights (B, T), (B,) or None."""
+        """Adds a batch.
+
+        Args:
+            y_true: int (B, T). Token ids.
+            y_pred: float (B, T, V). Logits.
+            sample_weight: (B, T), (B,) or None. 0 leaves a token out.
+        """
         y_true = ops.cast(y_true, "int32")
         weights = spread_weights(sample_weight, y_true)
-        # Where nothing counts there may be anything, -100 too.
+        # Labels with weight 0 may be out of range, such as -100.
         labels = ops.where(weights != 0, y_true, ops.zeros_like(y_true))
         logits = ops.cast(y_pred, "float32")
         losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)

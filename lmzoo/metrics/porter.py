@@ -1,9 +1,9 @@
-"""English words without their endings, by the rules of Porter and NLTK's amendments to them."""
+"""Porter's stemmer for English, with NLTK's amendments."""
 
 __all__ = ["stem"]
 
 VOWELS = frozenset("aeiou")
-# NLTK's: words that the rules would take for others.
+# NLTK's exceptions to the rules.
 IRREGULAR = {
     **{word: word for word in ("sky", "news", "inning", "outing", "canning", "howe")},
     **{word: word for word in ("proceed", "exceed", "succeed")},
@@ -27,7 +27,7 @@ STEP_4 = ("al ance ence er ic able ible ant ement ment ent ion ou ism ate iti ou
 
 
 def stem(word):
-    """Takes the endings off an English word, so that its forms become one.
+    """Stems an English word, so that its inflected forms become one.
 
     Args:
         word: str in lower case.

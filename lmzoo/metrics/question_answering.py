@@ -1,4 +1,4 @@
-"""How near predicted answers come to the gold ones: the numbers of the SQuAD scripts."""
+"""Exact match and F1 of answers, as the SQuAD scripts compute them."""
 
 import collections
 import re
@@ -17,7 +17,7 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def normalise_answer(text):
-    """Takes off what two equal answers may differ in: case, ASCII punctuation, articles and spaces.
+    """Normalizes an answer: lower case, no ASCII punctuation, no articles, single spaces.
 
     Example:
         >>> normalise_answer("The  cat's pyjamas!")
@@ -50,8 +50,8 @@ def squad_scores(predictions, references, no_answer_probabilities=None, version=
         predictions: list of str. "" says that there is no answer.
         references: list of lists of str. The gold answers of each question, of which the best
             counts; an empty list where the question has no answer.
-        no_answer_probabilities: list of float in [0, 1] or None. How sure the model is that there
-            is no answer; used for the `best_` scores alone. None with version "1.1".
+        no_answer_probabilities: list of float in [0, 1] or None. The model's probability that
+            there is no answer. Only the `best_` scores use it. None with version "1.1".
         version: "2.0" or "1.1". With "1.1" each question must have an answer.
     Returns:
         dict under the script's names: `exact`, `f1` (percent) and `total` (questions); the same
@@ -92,7 +92,7 @@ def squad_scores(predictions, references, no_answer_probabilities=None, version=
         check_lengths(references=references, no_answer_probabilities=no_answer_probabilities)
         _check_probabilities(no_answer_probabilities)
         for name, values in scores.items():
-            # What a question adds once it is answered, rather than left without an answer.
+            # What answering a question adds to the total of leaving it unanswered.
             gains = [
                 value if has else -float(bool(text))
                 for value, has, text in zip(values, has_answer, predictions, strict=True)
@@ -135,9 +135,10 @@ def _average(scores, chosen):
 
 
 def _find_best_threshold(gains, probabilities, start):
-    """The highest sum, from `start` on, of answering the surest questions first, and its threshold.
+    """The best total of any threshold on the no-answer probability, and that threshold.
 
-    As in the script, equal probabilities are taken one by one in the order of the questions.
+    Questions are answered in ascending order of the probability, and `start` is the total if none
+    is. As in the script, equal probabilities are taken one by one in the order of the questions.
     """
     total = best = float(start)
     threshold = 0.0
@@ -174,7 +175,7 @@ def check_version(version):
 
 
 class AnswerMetric(keras.metrics.Metric):
-    """The mean over questions, in percent, of one of the two numbers of `score_answers`."""
+    """The mean over questions, in percent, of one column of `score_answers`."""
 
     # Keras reads it where a callback's mode is "auto".
     _direction = "up"
@@ -206,10 +207,10 @@ class AnswerMetric(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class ExactMatch(AnswerMetric):
-    """The percentage of the answers that equal a gold answer, once both are normalised.
+    """Exact match: the percentage of answers that equal a gold answer after normalization.
 
-    It takes strings, so it is fed by a loop of Python and cannot be given to `compile`. While a
-    `QuestionAnswerer` is trained, its `fit` reports this number of the validation data.
+    It takes strings, so call `update_state` yourself; it cannot be passed to `compile`. The `fit`
+    of a `QuestionAnswerer` reports this number for the validation data.
 
     Args:
         name: str. The metric's name.
@@ -235,10 +236,10 @@ class ExactMatch(AnswerMetric):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class SquadF1(AnswerMetric):
-    """The mean F1, in percent, between the words of an answer and those of the best gold answer.
+    """F1 of SQuAD: the mean word overlap, in percent, of an answer and its best gold answer.
 
-    It takes strings, so it is fed by a loop of Python and cannot be given to `compile`. While a
-    `QuestionAnswerer` is trained, its `fit` reports this number of the validation data.
+    It takes strings, so call `update_state` yourself; it cannot be passed to `compile`. The `fit`
+    of a `QuestionAnswerer` reports this number for the validation data.
 
     Args:
         name: str. The metric's name.

@@ -1,4 +1,4 @@
-"""How much of a reference a summary has: ROUGE as the package rouge-score counts it."""
+"""ROUGE of summaries, as the package rouge-score computes it."""
 
 import collections
 import re
@@ -17,21 +17,21 @@ LONGEST_UNSTEMMED = 3
 
 
 def rouge(predictions, references, use_stemmer=False, tokens="words"):
-    """Scores summaries by the words, pairs of words and longest sequences they share with others.
+    """ROUGE-1, ROUGE-2 and ROUGE-L of summaries.
 
-    The numbers are those of the package rouge-score. Texts are put in lower case. A word there is a
-    run of ASCII letters and digits; all other characters separate words. So a text in Chinese has
-    no words, and "naïve" has two: for such languages take `tokens="characters"`.
+    The numbers are those of the package rouge-score. Texts are lowercased. A word is a run of ASCII
+    letters and digits; all other characters separate words. So a text in Chinese has no words, and
+    "naïve" has two. For such languages pass `tokens="characters"`.
 
     Args:
         predictions: list of str.
-        references: list of str, or of lists of str, one for each prediction. Of several, that with
-            the best f1 counts, for each of the three scores by itself.
-        use_stemmer: bool. If True, English words of more than three letters lose their endings
-            (Porter's rules, as NLTK has them).
+        references: list of str, or of lists of str, one for each prediction. Of several, the one
+            with the best f1 counts, separately for each of the three scores.
+        use_stemmer: bool. If True, English words of more than three letters are stemmed (Porter's
+            algorithm, as NLTK has it).
         tokens: "words", or "characters" to take each letter and digit beyond ASCII as a word.
     Returns:
-        dict with `rouge1` (words), `rouge2` (pairs of neighbours) and `rougeL` (longest common
+        dict with `rouge1` (unigrams), `rouge2` (bigrams) and `rougeL` (longest common
         subsequence). Each is a dict of `precision` (the share of the prediction), `recall` (that of
         the reference) and `f1`, 0 to 1, means over the texts; and `texts`, a list of such dicts of
         three, one for each text. Of no texts at all, the means are 0.
@@ -67,7 +67,7 @@ def find_tokens(text, use_stemmer, tokens):
 
 
 def score_ngrams(found, wanted, size):
-    """The scores of the runs of `size` tokens that two lists share, each as often as in both."""
+    """ROUGE-N: the scores of the n-grams of `size` tokens that two lists share."""
     counts = [
         collections.Counter(zip(*(words[start:] for start in range(size)), strict=False))
         for words in (found, wanted)
@@ -76,7 +76,7 @@ def score_ngrams(found, wanted, size):
 
 
 def score_longest(found, wanted):
-    """The scores of the longest sequence of tokens that two lists share, gaps allowed."""
+    """ROUGE-L: the scores of the longest common subsequence of two lists."""
     return make_score(find_longest(found, wanted), len(found), len(wanted))
 
 

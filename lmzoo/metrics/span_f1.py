@@ -1,4 +1,4 @@
-"""F1 over spans, in the graph: the rules of `lmzoo.metrics.spans` as a table of pairs of labels."""
+"""F1 of spans as a Keras metric: the rules of `lmzoo.metrics.spans` as look-up tables."""
 
 import keras
 import numpy as np
@@ -45,7 +45,7 @@ class SpanF1(keras.metrics.Metric):
             raise ValueError(f"`average` must be one of {AVERAGES}. Received: average={average!r}.")
         self.labels = check_labels(labels)
         self.average = average
-        # One more tag, outside, stands before, behind and between the texts.
+        # One more tag, "outside", separates the texts.
         parsed = [parse_tag(tag) for tag in [*self.labels, "O"]]
         self.types = tuple(sorted({kind for _, kind in parsed if kind is not None}))
         self._outside = len(self.labels)

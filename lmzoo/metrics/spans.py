@@ -1,4 +1,4 @@
-"""Where the spans of a tagged text begin and end, and how many are found: the rules of conlleval.
+"""Spans of a tagged text and their scores, by the rules of conlleval.
 
 A tag is "O" or ".", outside every span; or a prefix and a type, "B-PER". The prefixes are B (the
 first word of a span), I (inside), E (the last one) and S (the only one). "[" and "]" are whole

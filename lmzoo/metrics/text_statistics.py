@@ -1,4 +1,4 @@
-"""What texts that a model wrote look like: right or wrong, varied or not, long or short."""
+"""Statistics of generated texts: exact matches, diversity and length."""
 
 import collections
 import numbers
@@ -9,9 +9,9 @@ __all__ = ["distinct_n", "length_ratio", "match_rate"]
 
 
 def match_rate(predictions, references):
-    """The share of texts that equal a reference, but for spaces at both ends.
+    """The share of texts that equal a reference, apart from spaces at both ends.
 
-    Case and punctuation count; for answers, `squad_scores` leaves them out.
+    Case and punctuation count. For answers to questions, `squad_scores` ignores them.
 
     Args:
         predictions: list of str.
@@ -34,17 +34,17 @@ def match_rate(predictions, references):
 
 
 def distinct_n(texts, n, tokens="words"):
-    """How varied texts are: of all runs of `n` tokens, the share of different ones.
+    """Diversity of texts, "distinct-n": the number of different n-grams divided by that of all.
 
-    No run goes from one text into the next. The more text, the lower the number, so compare only
+    No n-gram crosses from one text into the next. The number falls as texts grow, so compare only
     texts of about the same size.
 
     Args:
         texts: list of str.
-        n: int. The tokens of a run, at least 1.
+        n: int. Tokens in an n-gram, at least 1.
         tokens: "words" (what spaces separate) or "characters" (all but spaces).
     Returns:
-        float, 0 to 1; 0 where there is no run of `n` tokens.
+        float, 0 to 1; 0 where there is no n-gram.
     Raises:
         TypeError: if `texts` is not a list of str.
         ValueError: if `n` is not positive or `tokens` is unknown.
@@ -58,20 +58,20 @@ def distinct_n(texts, n, tokens="words"):
     check_tokens(tokens)
     if not isinstance(n, numbers.Integral) or n < 1:
         raise ValueError(f"`n` must be an integer of at least 1. Received: n={n!r}.")
-    runs = collections.Counter()
+    ngrams = collections.Counter()
     for text in texts:
         words = split_text(text, tokens)
-        runs.update(zip(*(words[start:] for start in range(n)), strict=False))
-    return len(runs) / max(runs.total(), 1)
+        ngrams.update(zip(*(words[start:] for start in range(n)), strict=False))
+    return len(ngrams) / max(ngrams.total(), 1)
 
 
 def length_ratio(predictions, references, tokens="words"):
-    """How long texts are beside their references: the tokens of all, divided by those of all.
+    """Length ratio: the tokens of all texts, divided by those of all references.
 
     Args:
         predictions: list of str.
-        references: list of str, or of lists of str, one for each prediction. Of several, that whose
-            length is nearest counts, the shorter of two as near.
+        references: list of str, or of lists of str, one for each prediction. Of several, the one
+            closest in length counts; of two equally close, the shorter.
         tokens: "words" (what spaces separate) or "characters" (all but spaces).
     Returns:
         float; 0 where the references have no tokens.

@@ -1,11 +1,10 @@
-"""What the metrics of written texts share: their checks, and what a text's tokens are."""
+"""Argument checks and tokens of the metrics of generated texts."""
 
 import re
 
 __all__ = ["check_texts", "list_references", "split_text"]
 
 SPLITTERS = {
-    # Runs of what is no space; single characters that are none.
     "words": re.compile(r"\S+"),
     "characters": re.compile(r"\S"),
 }

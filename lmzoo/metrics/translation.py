@@ -10,9 +10,9 @@ __all__ = ["bleu", "chrf"]
 
 
 def bleu(predictions, references, tokenize="13a", lowercase=False):
-    """Scores translations by the runs of one to four words they share with the references.
+    """BLEU of translations: n-grams of one to four words shared with the references.
 
-    sacrebleu computes it: `pip install lmzoo[metrics]`.
+    It is computed by sacrebleu: `pip install lmzoo[metrics]`.
 
     Args:
         predictions: list of str, as a reader would get them: not tokenized.
@@ -56,10 +56,10 @@ def bleu(predictions, references, tokenize="13a", lowercase=False):
 
 
 def chrf(predictions, references, word_order=0, lowercase=False):
-    """Scores translations by the runs of one to six characters they share with the references.
+    """chrF of translations: n-grams of one to six characters shared with the references.
 
-    sacrebleu computes it: `pip install lmzoo[metrics]`. It needs no words, so it fits languages
-    that write none.
+    It is computed by sacrebleu: `pip install lmzoo[metrics]`. It needs no words, so it suits
+    languages that do not separate them.
 
     Args:
         predictions: list of str.

@@ -1,4 +1,4 @@
-"""Sample weights in the shape of what they weigh."""
+"""Sample weights, broadcast to the values they weigh."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ __all__ = ["spread_weights"]
 
 
 def spread_weights(sample_weight, values):
-    """Gives each value its weight.
+    """Broadcasts sample weights to the shape of the values.
 
     Args:
         sample_weight: bool, int or float (B,), (B, 1) or the shape of `values`; None for all ones.
@@ -22,7 +22,7 @@ def spread_weights(sample_weight, values):
     weights = ops.cast(sample_weight, "float64")
     rank = len(values.shape)
     if len(weights.shape) == rank + 1:
-        # Keras hands (B,) out as (B, 1) in some of its ways in.
+        # Keras passes (B,) as (B, 1) in some cases.
         weights = ops.squeeze(weights, -1)
     while len(weights.shape) < rank:
         weights = ops.expand_dims(weights, -1)
