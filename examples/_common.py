@@ -1,4 +1,4 @@
-"""What the examples share: arguments, docstrings, a small BERT, training that goes on, figures."""
+"""What the examples share: arguments, docstrings, a small BERT, resumable training, figures."""
 
 import argparse
 import ast
@@ -28,9 +28,9 @@ class Docstring(NamedTuple):
 
     @property
     def content(self):
-        """str. What decides whether it is held out: the text behind the first line, if any.
+        """str. The text behind the first line, if any; it decides whether the text is held out.
 
-        Functions that do alike share it, under first lines of their own.
+        Similar functions often share it under different first lines, and must be held out together.
         """
         first, _, body = self.text.partition("\n")
         return body.strip() or first.strip()
@@ -58,7 +58,7 @@ def make_parser(description, epochs):
 
 
 def parse(parser):
-    """Reads the arguments; then TensorFlow is imported and every random number is fixed."""
+    """Reads the arguments, imports TensorFlow and seeds all random numbers."""
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be at least 1. Received: {arguments.epochs}.")
@@ -75,9 +75,9 @@ def parse(parser):
 
 
 def read_library(smoke=False):
-    """The standard library's modules: iterator of (path parts, source, ast.Module)."""
+    """Yields (path parts, source, ast.Module) of each module of the standard library."""
     library = pathlib.Path(sysconfig.get_path("stdlib"))
-    # Asked folder by folder: what is left out may be far larger than the library itself.
+    # Folder by folder, because what is left out may be far larger than the library itself.
     for folder, folders, names in os.walk(library):
         folders[:] = sorted(set(folders) - LEFT_OUT)
         for name in sorted(names):
@@ -109,7 +109,7 @@ def read_pairs(smoke=False):
     for docstring in read_docstrings(smoke):
         first, _, body = docstring.text.partition("\n")
         if len(body.split()) >= 8 and first.strip():
-            # Of several with one first line, none could tell which body is its own.
+            # If several share a first line, it does not identify its body: keep one.
             pairs.setdefault(first.strip(), docstring.content)
     halves = [], []
     for first, body in pairs.items():
@@ -118,7 +118,7 @@ def read_pairs(smoke=False):
 
 
 def is_held_out(name, share=5):
-    """Whether a text is the one in `share` that is held out; its letters alone decide."""
+    """Whether a text is held out, as one in `share` is; this depends on its letters alone."""
     return zlib.crc32(name.encode("utf-8")) % share == 0
 
 
@@ -126,13 +126,13 @@ def is_held_out(name, share=5):
 
 
 def make_encoder(texts, smoke=False, folder=None, lowercase=True):
-    """Backbone and tokenizer: fresh ones, small enough for two cores, or pretrained ones.
+    """A backbone and its tokenizer: fresh and small enough for two cores, or pretrained.
 
     Args:
-        texts: iterable of str. What a fresh vocabulary is learnt from.
+        texts: iterable of str. What a fresh vocabulary is trained on.
         smoke: bool. Whether the fresh model is a tiny one.
         folder: pathlib.Path or None. What `pretrain_bert.py --folder` wrote.
-        lowercase: bool. Whether the fresh vocabulary is without capitals.
+        lowercase: bool. Whether the fresh tokenizer lowercases.
     """
     if folder is not None:
         task = open_model(folder)
@@ -149,7 +149,7 @@ def make_encoder(texts, smoke=False, folder=None, lowercase=True):
 
 
 def open_or_make(arguments, make):
-    """The task that an earlier run left in `--folder`, or else a new one."""
+    """The task that an earlier run saved in `--folder`, or a new one."""
     if arguments.folder is not None and (arguments.folder / "model.keras").exists():
         print(f"Opened {arguments.folder / 'model.keras'}", flush=True)
         return open_model(arguments.folder)
@@ -167,23 +167,23 @@ def open_model(folder):
 
 
 def count_epochs(task, num_steps):
-    """How many epochs of so many steps a task has been trained for: int."""
+    """int. The epochs, of `num_steps` each, that a task has been trained for."""
     if not task.compiled:
         task.compile()
     return int(task.optimizer.iterations) // num_steps
 
 
 def train(task, rows, arguments, learning_rate, batch_size=BATCH_SIZE, warmup=0):
-    """Fits a task for the epochs that it has not seen, and keeps it after each of them.
+    """Fits a task for the epochs that are left, and saves it after each of them.
 
     Args:
         task: a task of `lmzoo.tasks`.
-        rows: `lmzoo.data.Rows`, or a tf.data.Dataset of token batches that begins with the first
-            epoch that the task has not seen.
+        rows: `lmzoo.data.Rows`, or a tf.data.Dataset of token batches that starts at the first
+            epoch that is left.
         arguments: what `parse` gave.
-        learning_rate: float. It falls in a line, to 0 at the end of the last epoch.
-        batch_size: int. Of rows; a dataset has its own.
-        warmup: int. The first steps, in which the rate rises in a line from 0.
+        learning_rate: float. It decays linearly to 0 at the end of the last epoch.
+        batch_size: int. Rows in a step; a dataset has its own.
+        warmup: int. The first steps, in which the rate rises linearly from 0.
     """
     import keras
 
@@ -217,7 +217,7 @@ def train(task, rows, arguments, learning_rate, batch_size=BATCH_SIZE, warmup=0)
 
 
 def keep(task, arguments):
-    """Writes the task, its optimizer and its tokenizer; an interrupted write harms nothing."""
+    """Saves the task, its optimizer and its tokenizer; an interrupted write changes nothing."""
     new = arguments.folder / "new.keras"
     task.save(new)
     os.replace(new, arguments.folder / "model.keras")
@@ -227,13 +227,13 @@ def keep(task, arguments):
 
 
 def print_figures(title, names, rows):
-    """Prints held-out figures, and for each of them who is the best.
+    """Prints held-out figures, and for each of them which row is the best.
 
     Args:
         title: str.
         names: list of str. What the figures are.
-        rows: dict from str, the model or a baseline, to list of float, or to None where that needs
-            scikit-learn and it is not installed.
+        rows: dict from the name of the model or a baseline to its list of float, or to None if it
+            needs scikit-learn, which is not installed.
     """
     width = max(map(len, [*rows, "best"])) + 2
     print(f"\n{title}\n{'':{width}}" + "".join(f"  {name:>9}" for name in names))
@@ -246,9 +246,9 @@ def print_figures(title, names, rows):
             )
         print(f"  {row:{width - 2}}{cells}")
     measured = {row: figures for row, figures in rows.items() if figures is not None}
-    for place, name in enumerate(names):
-        highest = max(figures[place] for figures in measured.values())
-        best = [row for row, figures in measured.items() if figures[place] == highest]
+    for column, name in enumerate(names):
+        highest = max(figures[column] for figures in measured.values())
+        best = [row for row, figures in measured.items() if figures[column] == highest]
         print(f"  best {name}: {', '.join(best)}")
     print(flush=True)
 
@@ -265,10 +265,10 @@ def compute_scores(truth, predicted, num_classes):
 
 
 def predict_with_bag_of_words(texts, labels, held_out, **options):
-    """What logistic regression on TF-IDF weights says; None without scikit-learn.
+    """Predictions of logistic regression on TF-IDF features; None without scikit-learn.
 
     Args:
-        texts, labels: list of str, list of int. What it learns from.
+        texts, labels: list of str, list of int. The training data.
         held_out: list of str.
         **options: of scikit-learn's `TfidfVectorizer`.
     Returns:

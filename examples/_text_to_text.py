@@ -1,4 +1,4 @@
-"""What the text-to-text examples share: small T5s, fresh or pretrained, and their answers."""
+"""What the text-to-text examples share: small T5s, fresh or pretrained, and their outputs."""
 
 import pathlib
 
@@ -14,20 +14,20 @@ def add_backbone(parser):
     )
 
 
-def learn_pieces(texts, smoke=False):
-    """A SentencePiece vocabulary of whole texts, with sentinels, as T5 has them."""
+def train_sentence_piece(texts, smoke=False):
+    """Trains a SentencePiece tokenizer with sentinels, as T5 has them."""
     size = 500 if smoke else 4000
     return lmzoo.tokenizers.SentencePieceTokenizer.train(iter(texts), size, num_sentinels=32)
 
 
 def make_t5(tokenizer, smoke=False, folder=None, **sizes):
-    """Backbone and tokenizer: a fresh T5, small enough for two cores, or a pretrained one.
+    """A backbone and its tokenizer: a fresh T5, small enough for two cores, or a pretrained one.
 
     Args:
-        tokenizer: function without arguments that gives the fresh one's tokenizer.
+        tokenizer: function without arguments that makes the tokenizer of a fresh T5.
         smoke: bool. Whether the fresh model is a tiny one.
         folder: pathlib.Path or None. What `pretrain_t5.py --folder` wrote.
-        **sizes: of the fresh one, as for `T5Backbone`, unless it is tiny.
+        **sizes: arguments of `T5Backbone` for a fresh T5 that is not tiny.
     """
     if folder is not None:
         task = open_model(folder)
@@ -46,10 +46,10 @@ def make_t5(tokenizer, smoke=False, folder=None, **sizes):
 
 
 def compile_as_published(lm):
-    """Gives a T5 its own optimizer, whose steps are in proportion to the weights.
+    """Compiles a T5 with Adafactor, as it was published; its steps are relative to the weights.
 
-    A fresh T5's embeddings are some ten times larger than its other weights. An optimizer that
-    moves all of them alike hardly moves these.
+    A fresh T5's embeddings are about ten times larger than its other weights. An optimizer with
+    steps of one size hardly changes them.
     """
     import keras
 
@@ -58,10 +58,10 @@ def compile_as_published(lm):
     return lm
 
 
-def write_answers(lm, sources, max_new_tokens, batch_size=128):
-    """What a model writes, greedily, for each source: list of str."""
-    answers = []
+def generate_texts(lm, sources, max_new_tokens, batch_size=128):
+    """Greedy output for each source: list of str."""
+    texts = []
     for start in range(0, len(sources), batch_size):
         batch = sources[start : start + batch_size]
-        answers += lm.generate(batch, max_new_tokens=max_new_tokens)
-    return answers
+        texts += lm.generate(batch, max_new_tokens=max_new_tokens)
+    return texts

@@ -1,7 +1,7 @@
-"""Answers questions about people that never were, from a few sentences about them.
+"""Answers questions about fictitious people from a few sentences about them.
 
-Who does what and comes from where is drawn anew for each text, so that an answer can only be read
-off; each fact can be told in two ways and asked for in two, and the same is told of another person.
+The facts are drawn anew for each text, so that an answer can only come from the text. Each fact has
+two phrasings and two questions, and each text states the same facts of another person too.
 One pair of a person and an answer in five is held out: it is in no text that the model learns from.
 """
 
@@ -12,7 +12,7 @@ import re
 import time
 
 from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
-from _text_to_text import make_t5, write_answers
+from _text_to_text import generate_texts, make_t5
 
 import lmzoo
 
@@ -51,9 +51,9 @@ BATCH_SIZE = 64
 
 
 def draw_row(generator, held_out):
-    """A question with its context, the answer, and who and what is asked for: dict of str.
+    """dict of str: a question with its context, the answer, the person and the fact.
 
-    What is held out is what is asked for; the rest of the text is of the side to train on.
+    Of a held-out row only the fact that is asked for is held out.
     """
     people, facts = generator.sample(PEOPLE, 2), generator.sample(list(FACTS), 2)
     asked = generator.choice(people), generator.choice(facts)
@@ -85,15 +85,15 @@ def draw_rows(count, seed, held_out=False):
     return lmzoo.data.make_rows(**{name: [row[name] for row in rows] for name in rows[0]})
 
 
-def learn_words(rows):
-    """A vocabulary of whole words: each stands alone, so that only its own letters are joined."""
+def train_word_tokenizer(rows):
+    """Trains a tokenizer on single words, so that no token goes across words."""
     words = {word for row in rows for word in re.findall(r"\w+|[^\w\s]", row["source"])}
     train = lmzoo.tokenizers.SentencePieceTokenizer.train
     return train(iter(sorted(words)), 2000, "bpe", num_sentinels=0)
 
 
 def make_task(rows, arguments):
-    encoder = make_t5(lambda: learn_words(rows), arguments.smoke)
+    encoder = make_t5(lambda: train_word_tokenizer(rows), arguments.smoke)
     return lmzoo.tasks.Seq2SeqLM(*encoder)
 
 
@@ -109,7 +109,7 @@ def compare(lm, training, held_out):
     common = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
     sources = [row["source"] for row in held_out]
     answers = {
-        "T5": write_answers(lm, sources, MAX_NEW_TOKENS),
+        "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
         "last word about the person": [
             take_last_word(row["source"], row["person"]) for row in held_out
         ],

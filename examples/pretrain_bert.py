@@ -1,4 +1,4 @@
-"""Pretrains a small BERT on the standard library's docstrings: a vocabulary, then hidden words.
+"""Pretrains a small BERT on the standard library's docstrings: a vocabulary, then masked tokens.
 
 Whole packages are held out. So are the docstrings that the other examples are measured on, so that
 a backbone from here has not seen them.
@@ -38,17 +38,17 @@ def read_texts(smoke):
 
 
 def cut(text, num_characters=400):
-    """Paragraphs, several in one text while they fit into the model's length together."""
-    pieces = [""]
+    """Splits a text into chunks of whole paragraphs of at most `num_characters`, if these are."""
+    chunks = [""]
     for paragraph in text.split("\n\n"):
-        if pieces[-1] and len(pieces[-1]) + len(paragraph) > num_characters:
-            pieces.append("")
-        pieces[-1] = f"{pieces[-1]}\n\n{paragraph}".strip()
-    return [piece for piece in pieces if piece]
+        if chunks[-1] and len(chunks[-1]) + len(paragraph) > num_characters:
+            chunks.append("")
+        chunks[-1] = f"{chunks[-1]}\n\n{paragraph}".strip()
+    return [chunk for chunk in chunks if chunk]
 
 
 def compare(lm, texts, held_out):
-    """Accuracy on the hidden words of the held-out texts, of the model and of two counts."""
+    """Prints the accuracy on the masked tokens of held-out texts, beside two baselines."""
     import numpy as np
 
     counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
@@ -61,19 +61,19 @@ def compare(lm, texts, held_out):
 
     rows = lmzoo.data.make_rows(text=held_out)
     right, total = np.zeros(3, int), 0
-    # The same words are hidden at each run: they are up to the number of their batch.
+    # The number of the batch seeds the masking, so every run masks the same tokens.
     for inputs, labels, weights, _ in rows.dataset(32, shuffle=False, encode=lm.encode):
         real = weights.numpy() > 0
         truth = labels.numpy()[real]
         guesses = lm(inputs, training=False).numpy().argmax(-1)[real]
-        ids, places = inputs["token_ids"].numpy(), inputs["mask_positions"].numpy()
-        before = np.take_along_axis(ids, np.maximum(places - 1, 0), axis=1)[real]
+        ids, positions = inputs["token_ids"].numpy(), inputs["mask_positions"].numpy()
+        before = np.take_along_axis(ids, np.maximum(positions - 1, 0), axis=1)[real]
         followed = np.array([after.get(token, common) for token in before.tolist()])
         right += [(answer == truth).sum() for answer in (guesses, followed, common)]
         total += truth.size
-    names = ("BERT", "likeliest after the word before", "most frequent word")
+    names = ("BERT", "most frequent next token", "most frequent token")
     print_figures(
-        f"{total} hidden words of packages that were held out",
+        f"{total} masked tokens of held-out packages",
         ["accuracy"],
         {name: [count / total] for name, count in zip(names, right, strict=True)},
     )

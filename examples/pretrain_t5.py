@@ -1,4 +1,4 @@
-"""Pretrains a small T5 on the standard library's docstrings: a vocabulary, then hidden spans.
+"""Pretrains a small T5 on the standard library's docstrings: a vocabulary, then span corruption.
 
 Whole packages are held out. So are the docstrings that `summarize_docstrings.py` is measured on,
 so that a backbone from here has not seen them.
@@ -19,7 +19,7 @@ from _common import (
     read_docstrings,
     train,
 )
-from _text_to_text import compile_as_published, learn_pieces, make_t5
+from _text_to_text import compile_as_published, make_t5, train_sentence_piece
 
 import lmzoo
 
@@ -40,8 +40,8 @@ def read_texts(smoke):
     return halves
 
 
-def hide_spans(texts, name, tokenizer, folder, **options):
-    """Batches of texts with hidden spans, out of a file as `span_corruption` reads it."""
+def make_corrupted_spans(texts, name, tokenizer, folder, **options):
+    """Writes texts to a file and gives what `lmzoo.data.span_corruption` makes of it."""
     path = pathlib.Path(folder) / f"{name}.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     return lmzoo.data.span_corruption(
@@ -50,12 +50,12 @@ def hide_spans(texts, name, tokenizer, folder, **options):
 
 
 def make_task(texts, smoke):
-    encoder = make_t5(lambda: learn_pieces(texts, smoke), smoke)
+    encoder = make_t5(lambda: train_sentence_piece(texts, smoke), smoke)
     return compile_as_published(lmzoo.tasks.Seq2SeqLM(*encoder))
 
 
 def count_tokens(texts, tokenizer):
-    """The most frequent token, and which token is likeliest after each one."""
+    """The most frequent token, and the most frequent next token of each token."""
     counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
     for ids in tokenizer.tokenize(texts).to_list():
         counts.update(ids)
@@ -66,54 +66,54 @@ def count_tokens(texts, tokenizer):
 
 
 def compare(lm, texts, data):
-    """Perplexity of the held-out targets, and accuracy on their hidden tokens.
+    """Prints the perplexity of the held-out targets and the accuracy on their masked tokens.
 
-    The model and the counts are shown the target up to the token that they guess; what stands
-    before the first token of a span is the token before its gap. All of them guess a token of
-    text: the counts do not know that a span may end, which the model often finds likeliest.
+    Model and baselines see the target up to the token that they predict. For the first token of a
+    span, the token before is the one before the span in the source. All of them predict a token of
+    text, since the baselines do not know where a span ends.
     """
     import numpy as np
 
     common, after = count_tokens(texts, lm.tokenizer)
     sentinels = lm.tokenizer.sentinel_ids
-    marks = [*sentinels, lm.tokenizer.end_token_id]
+    special_ids = [*sentinels, lm.tokenizer.end_token_id]
     right, total = np.zeros(3, int), 0
     for inputs, labels, _ in data:
         labels, source = labels.numpy(), inputs["encoder_token_ids"].numpy()
         logits = np.array(lm(inputs, training=False))
-        logits[..., marks] = -np.inf
+        logits[..., special_ids] = -np.inf
         guesses = logits.argmax(-1)
         before = find_tokens_before(source, labels, sentinels)
-        hidden = ~np.isin(labels, marks)
+        hidden = ~np.isin(labels, special_ids)
         followed = np.array([after.get(token, common) for token in before[hidden].tolist()])
         truth = labels[hidden]
         right += [(answer == truth).sum() for answer in (guesses[hidden], followed, common)]
         total += truth.size
-    names = ("T5", "likeliest after the token before", "most frequent token")
+    names = ("T5", "most frequent next token", "most frequent token")
     print(f"Perplexity of held-out targets: {lm.evaluate(data, verbose=0)[1]:.1f}", flush=True)
     print_figures(
-        f"{total} hidden tokens of packages that were held out",
+        f"{total} masked tokens of held-out packages",
         ["accuracy"],
         {name: [count / total] for name, count in zip(names, right, strict=True)},
     )
 
 
 def find_tokens_before(source, labels, sentinels):
-    """What stands before each token of a target in the whole text: int (B, T)."""
+    """The token before each token of a target in the uncorrupted text: int (B, T)."""
     import numpy as np
 
     before = np.pad(labels[:, :-1], [(0, 0), (1, 0)])
     for row, column in np.argwhere(np.isin(before, sentinels)):
-        place = np.flatnonzero(source[row] == before[row, column])[0]
-        before[row, column] = source[row, place - 1]
+        position = np.flatnonzero(source[row] == before[row, column])[0]
+        before[row, column] = source[row, position - 1]
     return before
 
 
 def fill(lm, prompts):
-    """What a model writes for <extra_id_0> in each prompt: list of str."""
-    # The next sentinel begins what stands in another gap.
+    """The model's text for <extra_id_0> in each prompt: list of str."""
+    # The next sentinel begins the text of the next span.
     lm.end_token_ids = [lm.tokenizer.end_token_id, *lm.tokenizer.sentinel_ids[1:].tolist()]
-    # Only where it is asked to does a task take the name of a sentinel for the sentinel.
+    # By default the name of a special token in a text is read as plain text.
     return lm.generate(prompts, max_new_tokens=12, allow_special=True)
 
 
@@ -124,11 +124,11 @@ def main():
     lm = open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
     with tempfile.TemporaryDirectory() as folder:
         options = {"tokenizer": lm.tokenizer, "folder": folder}
-        data = hide_spans(texts, "training", **options, batch_size=8)
+        data = make_corrupted_spans(texts, "training", **options, batch_size=8)
         epoch = count_epochs(lm, len(data))
-        data = hide_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
+        data = make_corrupted_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
         train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
-        compare(lm, texts, hide_spans(held_out, "held_out", **options, batch_size=8))
+        compare(lm, texts, make_corrupted_spans(held_out, "held_out", **options, batch_size=8))
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
         print(prompt, "->", answer)
 

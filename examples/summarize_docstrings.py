@@ -10,9 +10,9 @@ from _common import make_parser, open_or_make, parse, print_figures, read_pairs,
 from _text_to_text import (
     add_backbone,
     compile_as_published,
-    learn_pieces,
+    generate_texts,
     make_t5,
-    write_answers,
+    train_sentence_piece,
 )
 
 import lmzoo
@@ -28,7 +28,7 @@ def make_task(pairs, arguments):
     texts = (text for pair in pairs for text in pair)
     # So few pairs would soon be known by heart.
     encoder = make_t5(
-        lambda: learn_pieces(texts, arguments.smoke),
+        lambda: train_sentence_piece(texts, arguments.smoke),
         arguments.smoke,
         arguments.backbone,
         dropout=0.1,
@@ -56,7 +56,7 @@ def compare(lm, held_out):
     """ROUGE F1 of the model's lines, of the bodies' first sentences and of one fixed line."""
     firsts, bodies = [first for first, _ in held_out], [body for _, body in held_out]
     answers = {
-        "T5": write_answers(lm, cut_bodies(lm, bodies), MAX_NEW_TOKENS),
+        "T5": generate_texts(lm, cut_bodies(lm, bodies), MAX_NEW_TOKENS),
         "lead sentence": [take_lead(body) for body in bodies],
         "one line for all": ["Return the name of the file."] * len(bodies),
     }

@@ -18,7 +18,7 @@ from _common import (
     train,
 )
 from _numbers import CHARACTERS, FORMS, MONTHS, NUMBERS, ONES, TENS, YEARS, write_chinese
-from _text_to_text import make_t5, write_answers
+from _text_to_text import generate_texts, make_t5
 
 import lmzoo
 
@@ -64,11 +64,11 @@ def make_rows(values):
     return lmzoo.data.mix(tasks)
 
 
-def learn_words():
-    """A vocabulary of whole English words, and of single digits and Chinese characters.
+def train_word_tokenizer():
+    """Trains a tokenizer of whole English words, single digits and single Chinese characters.
 
-    Were it learnt from the pairs, "2024" could be one piece and "2025" three of them; the model
-    would have to learn how to spell each. Here every word stands alone, so nothing is joined.
+    Trained on the pairs, it might have one token for "2024" and three for "2025", and the model
+    would have to learn the spelling of each.
     """
     words = [
         *ONES,
@@ -83,13 +83,13 @@ def learn_words():
 
 
 def make_task(arguments):
-    # The order of digits is all in the distances between tokens, so up to 15 none is rounded.
+    # The order of digits depends on exact distances, so distances up to 15 have their own bucket.
     sizes = {"num_buckets": 64, "max_distance": 64}
-    return lmzoo.tasks.Seq2SeqLM(*make_t5(learn_words, arguments.smoke, **sizes))
+    return lmzoo.tasks.Seq2SeqLM(*make_t5(train_word_tokenizer, arguments.smoke, **sizes))
 
 
 def make_lexicon(one, other):
-    """What each word of one form is in the other, for what both have words for: dict."""
+    """dict from the words of one form to those of the other."""
     values = [*range(20), *range(20, 100, 10)]
     words = [[write(value) for write in FORMS.values()] for value in values]
     words += [["hundred", "百", "00"], ["thousand", "千", "000"]]
@@ -100,7 +100,7 @@ def make_lexicon(one, other):
 
 
 def translate_words(text, one, other):
-    """Puts word for word, and leaves out what is in no lexicon."""
+    """Translates word by word, without the words that are in no lexicon."""
     lexicon = make_lexicon(one, other)
     pattern = "|".join(sorted(lexicon, key=len, reverse=True))
     words = [lexicon[word] for word in re.findall(pattern, text)]
@@ -117,7 +117,7 @@ def compare(lm, count, seed):
             texts, truth = ([FORMS[form](value) for value in values] for form in (one, other))
             sources = [f"{one} to {other}: {text}" for text in texts]
             for name, answers in (
-                ("T5", write_answers(lm, sources, MAX_NEW_TOKENS)),
+                ("T5", generate_texts(lm, sources, MAX_NEW_TOKENS)),
                 ("word for word", [translate_words(text, one, other) for text in texts]),
             ):
                 rows[name].append(lmzoo.metrics.match_rate(answers, truth))
@@ -143,7 +143,7 @@ def main():
     train(lm, rows, arguments, learning_rate=3e-3, batch_size=BATCH_SIZE, warmup=500)
     print(f"{lm.optimizer.iterations.numpy()} steps, {time.perf_counter() - started:.0f} seconds")
     compare(lm, count, arguments.seed)
-    answers = write_answers(lm, list(QUESTIONS), MAX_NEW_TOKENS)
+    answers = generate_texts(lm, list(QUESTIONS), MAX_NEW_TOKENS)
     for question, answer in zip(QUESTIONS, answers, strict=True):
         print(question, "->", answer)
 

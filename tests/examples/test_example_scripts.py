@@ -16,12 +16,12 @@ FOLDER = ROOT / "examples"
 
 # What each of them prints: tables with how many columns, and in each table who is measured.
 FIGURES = {
-    "pretrain_bert.py": [(1, ["BERT", "likeliest after the word before", "most frequent word"])],
+    "pretrain_bert.py": [(1, ["BERT", "most frequent next token", "most frequent token"])],
     "classify_docstrings.py": [(2, ["BERT", "bag of words", "most frequent class"])],
     "tag_source.py": [(7, ["BERT", "most frequent tag of the word"])],
     "sentiment.py": [(2, ["BERT", "bag of words", "most frequent label"])] * 2,
     "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
-    "pretrain_t5.py": [(1, ["T5", "likeliest after the token before", "most frequent token"])],
+    "pretrain_t5.py": [(1, ["T5", "most frequent next token", "most frequent token"])],
     "summarize_docstrings.py": [(3, ["T5", "lead sentence", "one line for all"])],
     "translate_numbers.py": [(7, ["T5", "word for word"])] * 2,
     "answer_questions.py": [(5, ["T5", "last word about the person", "most frequent answer"])],
