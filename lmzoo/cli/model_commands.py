@@ -9,7 +9,7 @@ from lmzoo.cli.quiet import import_tensorflow
 
 __all__ = ["convert", "export", "info", "list_models"]
 
-_CLEAN = "clean: each tensor has its place, each variable is set once, all values are finite"
+_PASSED = "passed: every tensor is mapped, every variable is set once, all values are finite"
 
 
 def list_models(arguments):
@@ -41,7 +41,7 @@ def _describe_entry(name, entry):
 
 
 def info(arguments):
-    """Prints what a model holds, and with `--verify` what each tensor of it is for.
+    """Describes a model, and with `--verify` how each of its tensors is mapped.
 
     Args:
         arguments: argparse.Namespace of `lmzoo info`.
@@ -55,7 +55,7 @@ def info(arguments):
         source, revision = find_folder(source, revision), None
     found = describe(source, revision)
     if arguments.verify and found["tokenizer"]:
-        # It is opened, and TensorFlow would talk.
+        # The tokenizer is opened, which imports TensorFlow.
         import_tensorflow()
     report = verify(source) if arguments.verify else None
     if arguments.json:
@@ -63,7 +63,7 @@ def info(arguments):
     else:
         print_rows(_list_description(found))
         if report is not None:
-            print_rows(_list_account(report))
+            print_rows(_list_verification(report))
     return 0 if report is None or report["passed"] else 1
 
 
@@ -100,7 +100,7 @@ def _describe_tokenizer(kind, vocabulary_size):
     return kind if vocabulary_size is None else f"{kind}, {vocabulary_size} tokens"
 
 
-def _list_account(report):
+def _list_verification(report):
     """The rows of `lmzoo info --verify`."""
     used = report["num_tensors"] - len(report["ignored"]) - len(report["unexpected"])
     rows = [
@@ -110,7 +110,7 @@ def _list_account(report):
     lists = collections.Counter(report["ignored"].values())
     rows += [("ignored", f"{count} tensors: {words}") for words, count in lists.items()]
     rows += [("problem", problem) for problem in report["problems"]]
-    return [*rows, ("account", _CLEAN if report["passed"] else "failed")]
+    return [*rows, ("verification", _PASSED if report["passed"] else "failed")]
 
 
 def convert(arguments):
@@ -120,8 +120,8 @@ def convert(arguments):
         arguments: argparse.Namespace of `lmzoo convert`.
     Raises:
         FileExistsError: if the folder has files and `--overwrite` is not given.
-        ValueError: if the model's account is not clean, the folder holds the model's, or an option
-            is out of its range.
+        ValueError: if the model does not pass verification, the folder contains the model's, or an
+            option is out of its range.
     """
     from lmzoo.files import atomic_folder, check_new_folder
     from lmzoo.hub import describe, find_folder
@@ -141,11 +141,11 @@ def convert(arguments):
     # A wrong option is refused by `load` before a weight is read.
     chosen = {} if arguments.task is None else {"task": arguments.task}
     task = load(folder, dtype=arguments.dtype, **chosen)
-    account = verify(folder)
-    if not account["passed"]:
+    verification = verify(folder)
+    if not verification["passed"]:
         raise ValueError(
-            f"`SOURCE` must have a clean account. Received: {arguments.source!r}, where "
-            f"{'; '.join(account['problems'][:5])}. `lmzoo info --verify` tells all."
+            f"`SOURCE` must pass verification. Received: {arguments.source!r}, where "
+            f"{'; '.join(verification['problems'][:5])}. `lmzoo info --verify` tells all."
         )
     chosen = {} if arguments.shard_size is None else {"shard_size": arguments.shard_size}
     with atomic_folder(out, arguments.overwrite) as new:
@@ -153,13 +153,13 @@ def convert(arguments):
         copy_documents(folder, new)
     written = describe(out)
     if arguments.json:
-        print_json({"written": written, "verification": account})
+        print_json({"written": written, "verification": verification})
         return
     size = sum(written["files"].values())
     print(f"{written['folder']}: {written['task']}, {len(written['files'])} files, ", end="")
     print(f"{written['num_parameters']:,} parameters as {', '.join(written['dtypes'])}, ", end="")
     print(format_bytes(size))
-    print_rows(_list_account(account))
+    print_rows(_list_verification(verification))
 
 
 def export(arguments):

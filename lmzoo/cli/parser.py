@@ -1,4 +1,4 @@
-"""What may be asked on the command line. A command's work is elsewhere.
+"""The arguments of the command line. What a command does is elsewhere.
 
 Nothing here imports TensorFlow, so that `--help` and a mistyped option are answered at once.
 """
@@ -20,7 +20,7 @@ A SOURCE is a model: a folder in Hugging Face's layout, hf://org/name, or a name
 
 
 def make_parser():
-    """The parser of the command line; its options have the function to `run`."""
+    """The parser of the command line; its result has the function of the command as `run`."""
     parser = _Parser(
         prog="lmzoo",
         description=_DESCRIPTION,
@@ -30,12 +30,8 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"lmzoo {lmzoo.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_demo(commands)
-    _add_generate(commands)
-    _add_export(commands)
-    _add_list(commands)
-    _add_info(commands)
-    _add_convert(commands)
+    for add in (_add_demo, _add_generate, _add_export, _add_list, _add_info, _add_convert):
+        add(commands)
     return parser
 
 
@@ -43,7 +39,7 @@ def _add_demo(commands):
     demo = _add_command(
         commands,
         "demo",
-        _defer("demo", "run"),
+        ("demo", "run"),
         "train a small model on this Python's own library and export it, in a few minutes",
         "Trains a small GPT on the source code of Python's standard library, measures it on files "
         "that it has not seen, completes three prompts, exports a SavedModel, and shows that a "
@@ -60,14 +56,14 @@ def _add_demo(commands):
     demo.add_argument(
         "--seed", type=int, default=0, help="another seed, another model (default: 0)"
     )
-    demo.add_argument("--overwrite", action="store_true", help="replace FOLDER if it is there")
+    _add_overwrite(demo, "FOLDER")
 
 
 def _add_generate(commands):
     generate = _add_command(
         commands,
         "generate",
-        _defer("text_commands", "generate"),
+        ("text_commands", "generate"),
         "complete texts",
         "Completes each prompt and prints prompt and completion.",
         'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
@@ -76,7 +72,7 @@ def _add_generate(commands):
     generate.add_argument(
         "prompts", metavar="PROMPT", nargs="+", help="a text; - reads one from standard input"
     )
-    _add_options(generate)
+    _add_generation_options(generate)
     generate.add_argument(
         "--num-return-sequences", type=int, metavar="N", help="results for each prompt (default: 1)"
     )
@@ -85,7 +81,7 @@ def _add_generate(commands):
         action=argparse.BooleanOptionalAction,
         help="print the text as it grows (default: for one result on a terminal)",
     )
-    generate.add_argument("--json", action="store_true", help="print JSON, completions alone")
+    _add_json(generate, "print JSON, completions without prompts")
     _add_dtype(generate)
 
 
@@ -93,10 +89,10 @@ def _add_export(commands):
     export = _add_command(
         commands,
         "export",
-        _defer("model_commands", "export"),
+        ("model_commands", "export"),
         "write a SavedModel: text in, text out",
         "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
-        "lmzoo. The options for choosing tokens become its defaults.",
+        "lmzoo. The generation options become its defaults.",
         "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check",
     )
     _add_source(export)
@@ -105,19 +101,19 @@ def _add_export(commands):
         metavar="OUT",
         help="the SavedModel's folder; TensorFlow Serving wants a number as its last part",
     )
-    _add_options(export)
+    _add_generation_options(export)
     export.add_argument(
         "--jit-compile",
         action="store_true",
         help="compile decoding with XLA: faster, but not every server runs it",
     )
-    export.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     export.add_argument(
         "--check",
         action="store_true",
         help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",
     )
-    export.add_argument("--json", action="store_true", help="print what was written as JSON")
+    _add_overwrite(export, "OUT")
+    _add_json(export, "print what was written as JSON")
     _add_dtype(export)
 
 
@@ -125,22 +121,22 @@ def _add_list(commands):
     models = _add_command(
         commands,
         "list",
-        _defer("model_commands", "list_models"),
+        ("model_commands", "list_models"),
         "name the published models",
-        "Names the published models with their parameters, memory, task and place on the hub. "
-        "Each name is a SOURCE for the other commands, and its size is to be had without the "
-        "weights from lmzoo.zoo.make_backbone.",
+        "Names the published models with their parameters, memory, task and address on the hub. "
+        "Each name is a SOURCE for the other commands. lmzoo.zoo.make_backbone makes a model of "
+        "the same size with fresh weights.",
         "lmzoo list --json",
     )
-    models.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(models)
 
 
 def _add_info(commands):
     info = _add_command(
         commands,
         "info",
-        _defer("model_commands", "info"),
-        "say what a model holds",
+        ("model_commands", "info"),
+        "describe a model",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
         "memory, task, tokenizer, licence, files. It is quick, because no weight is read, and of "
         "a model on the hub only the small files are downloaded.",
@@ -150,19 +146,19 @@ def _add_info(commands):
     info.add_argument(
         "--verify",
         action="store_true",
-        help="read every weight and account for it; exit code 1 if something is missing, "
-        "superfluous, misshapen or not finite",
+        help="read every weight and check how it is mapped; exit code 1 if a tensor is missing, "
+        "unexpected, of a wrong shape or not finite",
     )
-    info.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(info)
 
 
 def _add_convert(commands):
     convert = _add_command(
         commands,
         "convert",
-        _defer("model_commands", "convert"),
-        "write a model in another width or as another task",
-        "Opens a model, accounts for every weight, and writes config, weights and tokenizer as a "
+        ("model_commands", "convert"),
+        "write a model with another dtype or as another task",
+        "Opens a model, verifies every weight, and writes config, weights and tokenizer as a "
         "folder that lmzoo and Hugging Face's tools open.",
         "lmzoo convert gpt2 runs/gpt2 --dtype bfloat16",
     )
@@ -174,14 +170,14 @@ def _add_convert(commands):
     convert.add_argument(
         "--shard-size",
         metavar="SIZE",
-        help="at most so many bytes in one file of weights, such as 2GB",
+        help="the largest size of one file of weights, such as 2GB",
     )
-    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-    convert.add_argument("--json", action="store_true", help="print what was written as JSON")
+    _add_overwrite(convert, "OUT")
+    _add_json(convert, "print what was written as JSON")
     _add_dtype(convert)
 
 
-def _add_command(commands, name, run, summary, description, example):
+def _add_command(commands, name, function, summary, description, example):
     command = commands.add_parser(
         name,
         help=summary,
@@ -189,7 +185,7 @@ def _add_command(commands, name, run, summary, description, example):
         epilog=f"example:\n  {example}",
         formatter_class=_HelpFormatter,
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=_defer(*function))
     # Left out here, it must not undo the one before the command.
     command.add_argument(
         "--debug",
@@ -207,15 +203,15 @@ def _add_source(parser):
     )
 
 
-def _add_options(parser):
-    """How tokens are chosen; what is left out is as in `lmzoo.generation.GenerationOptions`."""
-    group = parser.add_argument_group("choosing tokens")
+def _add_generation_options(parser):
+    """What is left out has the default of `lmzoo.generation.GenerationOptions`."""
+    group = parser.add_argument_group("generation")
     for name, kind, metavar, text in (
-        ("max-new-tokens", int, "N", "at most so many new tokens (default: 64)"),
-        ("temperature", float, "T", "0 takes the likeliest token (default: 0; 1 if sampling)"),
-        ("top-k", int, "K", "sample among the K likeliest tokens"),
-        ("top-p", float, "P", "sample among the likeliest tokens that together reach P"),
-        ("min-p", float, "P", "leave out tokens below this share of the likeliest"),
+        ("max-new-tokens", int, "N", "the most new tokens (default: 64)"),
+        ("temperature", float, "T", "0 is greedy (default: 0; 1 if sampling)"),
+        ("top-k", int, "K", "sample among the K most probable tokens"),
+        ("top-p", float, "P", "sample among the most probable tokens that together reach P"),
+        ("min-p", float, "P", "leave out tokens below this share of the most probable one"),
         ("repetition-penalty", float, "X", "divide the logits of tokens seen by X"),
         ("num-beams", int, "N", "beam search with N beams"),
         ("seed", int, "SEED", "the same seed gives the same text"),
@@ -230,6 +226,14 @@ def _add_dtype(parser):
     parser.add_argument(
         "--dtype", metavar="POLICY", help="a Keras dtype policy, such as mixed_bfloat16"
     )
+
+
+def _add_overwrite(parser, folder):
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {folder} if it is there")
+
+
+def _add_json(parser, help="print JSON"):
+    parser.add_argument("--json", action="store_true", help=help)
 
 
 class _Parser(argparse.ArgumentParser):

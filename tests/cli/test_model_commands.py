@@ -100,7 +100,7 @@ def test_info_tells_family_task_memory_and_licence(model, capsys):
     assert code == 0
     assert (values["family"], values["opens as"], values["licence"]) == ("GPT", "CausalLM", "mit")
     assert values["memory"] == "0.2 MB in float32, 95.5 kB in bfloat16, 47.7 kB in int8"
-    assert "account" not in values
+    assert "verification" not in values
 
 
 def test_info_tells_why_a_model_is_not_opened(model, capsys):
@@ -156,7 +156,7 @@ def test_verify_tells_what_is_tied_and_ignored_and_passes(model, capsys):
     assert code == 0
     assert "lm_head.weight is transformer.wte.weight" in printed
     assert "1 tensors: causal masks" in printed
-    assert "account            clean" in printed
+    assert "verification       passed" in printed
 
 
 def spoil(tensors):
@@ -170,7 +170,7 @@ def test_verify_tells_every_problem_and_fails(model, capsys):
     assert code == 1
     assert "problem            'x' is not expected and on no list" in printed
     assert "problem            'transformer.ln_f.bias' has 1 values that are not finite" in printed
-    assert "account            failed" in printed
+    assert "verification       failed" in printed
     code, found = run(capsys, "info", model, "--verify", "--json")
     assert code == 1
     assert not found["verification"]["passed"] and found["num_layers"] == 3
@@ -191,7 +191,7 @@ def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys)
     code, printed = run(capsys, "convert", model, out, "--overwrite")
     assert code == 0
     assert f"{out}: CausalLM, 4 files, 47,727 parameters as float32" in printed
-    assert "account            clean" in printed
+    assert "verification       passed" in printed
 
 
 def test_convert_refuses_before_it_writes(model, tmp_path, capsys):
