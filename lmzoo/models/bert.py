@@ -13,13 +13,9 @@ from lmzoo.layers import (
     make_padding_mask,
     pool,
 )
-from lmzoo.layers.checks import check_length, check_positive, check_rate, check_size
-from lmzoo.models.backbone import (
-    Backbone,
-    make_encoder_specs,
-    make_truncated_normal,
-    run_encoder_blocks,
-)
+from lmzoo.layers.checks import check_length
+from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
+from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
 
 __all__ = ["BertBackbone"]
 
@@ -106,17 +102,15 @@ class BertBackbone(Backbone):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_size(
-            num_layers=num_layers,
-            max_sequence_length=max_sequence_length,
-            intermediate_dim=intermediate_dim,
-            num_segments=num_segments or None,
-            position_offset=position_offset or None,
-            embedding_dim=embedding_dim,
-        )
-        if initializer_range != 0:
-            check_positive(initializer_range=initializer_range)
-        check_rate(dropout=dropout)
+        sizes = {
+            "num_layers": num_layers,
+            "max_sequence_length": max_sequence_length,
+            "intermediate_dim": intermediate_dim,
+            "num_segments": num_segments or None,
+            "position_offset": position_offset or None,
+            "embedding_dim": embedding_dim,
+        }
+        check_arguments(dropout, {"initializer_range": initializer_range}, sizes)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads

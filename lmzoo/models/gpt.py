@@ -10,16 +10,15 @@ from lmzoo.layers import (
     make_causal_mask,
     make_document_mask,
     make_norm,
-    make_padding_mask,
-    write_mask,
 )
-from lmzoo.layers.checks import check_positive, check_rate, check_size
+from lmzoo.models.backbone import Backbone, check_arguments, make_normal
+from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 
 __all__ = ["GPTBackbone"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class GPTBackbone(keras.Model):
+class GPTBackbone(Backbone):
     """Turns token ids into hidden states, each seeing only what stands before it.
 
     The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With
@@ -122,15 +121,13 @@ class GPTBackbone(keras.Model):
                 "`rotary_scaling` must be None where positions are not 'rotary'. Received: "
                 f"rotary_scaling={rotary_scaling!r:.80}, positions={positions!r}."
             )
-        check_size(
-            num_layers=num_layers,
-            max_sequence_length=max_sequence_length,
-            intermediate_dim=intermediate_dim,
-            sliding_window=sliding_window,
-        )
-        if initializer_range != 0:
-            check_positive(initializer_range=initializer_range)
-        check_rate(dropout=dropout)
+        sizes = {
+            "num_layers": num_layers,
+            "max_sequence_length": max_sequence_length,
+            "intermediate_dim": intermediate_dim,
+            "sliding_window": sliding_window,
+        }
+        check_arguments(dropout, {"initializer_range": initializer_range}, sizes)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -156,7 +153,7 @@ class GPTBackbone(keras.Model):
         self.initializer_range = initializer_range
 
         policy = self.dtype_policy
-        normal = _make_normal(initializer_range)
+        normal = make_normal(initializer_range)
         self.token_embedding = TokenEmbedding(
             vocabulary_size, hidden_dim, tied, normal, dtype=policy, name="token_embedding"
         )
@@ -185,7 +182,7 @@ class GPTBackbone(keras.Model):
                 use_output_bias=use_output_bias,
                 dropout=dropout,
                 initializer=normal,
-                output_initializer=_make_normal(initializer_range / (2 * num_layers) ** 0.5),
+                output_initializer=make_normal(initializer_range / (2 * num_layers) ** 0.5),
                 dtype=policy,
                 name=f"block_{index}",
             )
@@ -205,64 +202,48 @@ class GPTBackbone(keras.Model):
         self.built = True
 
     def call(self, inputs, cache=None, position=0, training=None):
-        token_ids = inputs["token_ids"]
-        attention_mask, positions, slots = self._look(inputs, cache, position)
-        hidden = self.token_embedding(token_ids)
+        attention_mask, positions, slots = self._make_mask(inputs, cache, position)
+        hidden = self.token_embedding(inputs["token_ids"])
         if self.position_embedding is not None:
             hidden = self.position_embedding(hidden, positions)
-        hidden = self.dropout_layer(hidden, training=training)
-        new_caches = []
-        for index, block in enumerate(self.blocks):
-            hidden = block(
-                hidden,
-                attention_mask=attention_mask,
-                positions=positions,
-                cache=None if cache is None else cache["blocks"][index],
-                position=position,
-                training=training,
-            )
-            if cache is not None:
-                hidden, new_cache = hidden
-                new_caches.append(new_cache)
+        hidden, caches = run_decoder_blocks(
+            self.blocks,
+            self.dropout_layer(hidden, training=training),
+            None if cache is None else cache["blocks"],
+            attention_mask=attention_mask,
+            positions=positions,
+            position=position,
+            training=training,
+        )
         hidden = self.final_norm(hidden)
-        if cache is None:
-            return hidden
-        return hidden, {"padding_mask": slots, "blocks": new_caches}
+        return hidden if cache is None else (hidden, {"padding_mask": slots, "blocks": caches})
 
-    def _look(self, inputs, cache, position):
-        """Who may look where, and where each token stands.
+    def _make_mask(self, inputs, cache, position):
+        """What each token attends to, and its position.
 
         Returns:
             attention_mask bool (B or 1, T, S), positions int32 (B, T) or None for 0 to T - 1, and
             the padding mask of all slots, bool (B, S), or None without a cache.
         """
-        token_ids, document_ids = inputs["token_ids"], inputs.get("document_ids")
-        padding_mask = inputs.get("padding_mask")
-        length = ops.shape(token_ids)[1]
-        slots = None
+        padding_mask, document_ids = inputs.get("padding_mask"), inputs.get("document_ids")
         if cache is not None:
             _check_no_documents(document_ids)
-            if padding_mask is None:
-                padding_mask = ops.ones_like(token_ids, dtype="bool")
-            padding_mask = slots = write_mask(cache["padding_mask"], padding_mask, position)
-        num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
-        visible = make_causal_mask(length, num_slots, position)
-        if padding_mask is not None:
-            visible = ops.logical_and(visible, make_padding_mask(padding_mask))
+        mask, slots = make_decoder_mask(inputs["token_ids"], padding_mask, cache, position)
         if document_ids is not None:
-            visible = ops.logical_and(visible, make_document_mask(document_ids))
+            mask = ops.logical_and(mask, make_document_mask(document_ids))
         positions = None
-        if padding_mask is not None or document_ids is not None:
-            # A token's position is the number of tokens before it that it may see, which padding
-            # on either side and packed documents leave right.
-            positions = ops.maximum(ops.sum(ops.cast(visible, "int32"), axis=-1) - 1, 0)
+        if not (padding_mask is None and slots is None and document_ids is None):
+            # A token's position is the number of tokens before it that it may attend to, which
+            # padding on either side and packed documents leave right.
+            positions = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=-1) - 1, 0)
         if self.sliding_window is not None:
+            _, length, num_slots = ops.shape(mask)
             window = make_causal_mask(length, num_slots, position, self.sliding_window)
-            visible = ops.logical_and(visible, window)
-        return visible, positions, slots
+            mask = ops.logical_and(mask, window)
+        return mask, positions, slots
 
     def compute_logits(self, hidden):
-        """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
+        """Scores every token of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
         return self.token_embedding(hidden, reverse=True)
 
     def make_cache(self, batch_size, num_slots):
@@ -283,16 +264,6 @@ class GPTBackbone(keras.Model):
     def compute_output_shape(self, input_shape):
         return (*input_shape["token_ids"], self.hidden_dim)
 
-    def get_config(self):
-        names = (
-            "vocabulary_size num_layers num_heads hidden_dim intermediate_dim max_sequence_length "
-            "positions max_wavelength rotary_scaling norm norm_epsilon activation gated "
-            "num_key_value_heads head_dim query_key_norm use_bias use_attention_bias "
-            "use_output_bias tied sliding_window dropout initializer_range"
-        )
-        own = {name: getattr(self, name) for name in names.split()}
-        return {**super().get_config(), **own}
-
 
 def _check_no_documents(document_ids):
     if document_ids is not None:
@@ -300,10 +271,3 @@ def _check_no_documents(document_ids):
             "`document_ids` must be None where there is a `cache`. Received: document_ids of shape "
             f"{tuple(document_ids.shape)}."
         )
-
-
-def _make_normal(stddev):
-    # A model that is about to be loaded need not wait for random numbers.
-    if stddev == 0:
-        return keras.initializers.Zeros()
-    return keras.initializers.RandomNormal(stddev=stddev)

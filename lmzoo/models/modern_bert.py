@@ -10,13 +10,8 @@ from lmzoo.layers import (
     make_padding_mask,
     make_window_mask,
 )
-from lmzoo.layers.checks import check_positive, check_rate, check_size
-from lmzoo.models.backbone import (
-    Backbone,
-    make_encoder_specs,
-    make_truncated_normal,
-    run_encoder_blocks,
-)
+from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
+from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
 
 __all__ = ["ModernBertBackbone"]
 
@@ -93,20 +88,18 @@ class ModernBertBackbone(Backbone):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_size(
-            num_layers=num_layers,
-            max_sequence_length=max_sequence_length,
-            global_attention_every=global_attention_every,
-            local_attention=local_attention,
-        )
+        sizes = {
+            "num_layers": num_layers,
+            "max_sequence_length": max_sequence_length,
+            "global_attention_every": global_attention_every,
+            "local_attention": local_attention,
+        }
+        check_arguments(dropout, {"initializer_range": initializer_range}, sizes)
         if local_attention < 2:
             raise ValueError(
                 "`local_attention` must be at least 2. Received: "
                 f"local_attention={local_attention}."
             )
-        if initializer_range != 0:
-            check_positive(initializer_range=initializer_range)
-        check_rate(dropout=dropout)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads

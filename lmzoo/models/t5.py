@@ -7,18 +7,18 @@ from lmzoo.layers import (
     RelativePositionBias,
     TokenEmbedding,
     TransformerBlock,
-    make_causal_mask,
     make_norm,
     make_padding_mask,
-    write_mask,
 )
-from lmzoo.layers.checks import check_positive, check_rate, check_size
+from lmzoo.models.backbone import Backbone, check_arguments, make_normal
+from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
+from lmzoo.models.encoder_blocks import run_encoder_blocks
 
 __all__ = ["T5Backbone"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class T5Backbone(keras.Model):
+class T5Backbone(Backbone):
     """Turns source and target ids into hidden states of the target.
 
     The defaults are T5 small. With `activation="gelu_tanh", gated=True, tied=False` it is a T5 1.1,
@@ -93,14 +93,12 @@ class T5Backbone(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_size(
-            num_layers=num_layers,
-            num_decoder_layers=num_decoder_layers,
-            max_sequence_length=max_sequence_length,
-        )
-        if initializer_factor != 0:
-            check_positive(initializer_factor=initializer_factor)
-        check_rate(dropout=dropout)
+        sizes = {
+            "num_layers": num_layers,
+            "num_decoder_layers": num_decoder_layers,
+            "max_sequence_length": max_sequence_length,
+        }
+        check_arguments(dropout, {"initializer_factor": initializer_factor}, sizes)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
@@ -119,12 +117,12 @@ class T5Backbone(keras.Model):
         self.initializer_factor = initializer_factor
 
         policy = self.dtype_policy
-        self._wide = self.compute_dtype == "float16"
+        self._float32_residual = self.compute_dtype == "float16"
         self.token_embedding = TokenEmbedding(
             vocabulary_size,
             hidden_dim,
             tied,
-            _make_normal(initializer_factor),
+            make_normal(initializer_factor),
             dtype=policy,
             name="token_embedding",
         )
@@ -145,7 +143,7 @@ class T5Backbone(keras.Model):
             bidirectional,
             self.num_buckets,
             self.max_distance,
-            _make_normal(self.initializer_factor * self.hidden_dim**-0.5),
+            make_normal(self.initializer_factor * self.hidden_dim**-0.5),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -166,7 +164,7 @@ class T5Backbone(keras.Model):
                 dropout=self.dropout,
                 feed_forward_dropout=self.dropout,
                 initializer=_make_fan_in(self.initializer_factor),
-                float32_residual=self._wide,
+                float32_residual=self._float32_residual,
                 dtype=self.dtype_policy,
                 name=f"{name}_{index}",
             )
@@ -174,7 +172,7 @@ class T5Backbone(keras.Model):
         ]
 
     def _make_norm(self, name):
-        dtype = "float32" if self._wide else self.dtype_policy
+        dtype = "float32" if self._float32_residual else self.dtype_policy
         return make_norm("rms_norm", self.norm_epsilon, name, dtype)
 
     def build(self, input_shape):
@@ -236,9 +234,9 @@ class T5Backbone(keras.Model):
         attention_mask = None if padding_mask is None else make_padding_mask(padding_mask)
         bias = self.encoder_bias(query_length=length, key_length=length)
         hidden = self._embed(token_ids, training)
-        for block in self.encoder_blocks:
-            hidden = block(hidden, attention_mask=attention_mask, bias=bias, training=training)
-        return self._finish(hidden, self.encoder_norm, training)
+        masks = [attention_mask] * self.num_layers
+        outputs = run_encoder_blocks(self.encoder_blocks, hidden, masks, bias, training=training)
+        return self._finish(outputs["sequence_output"], self.encoder_norm, training)
 
     def decode(
         self,
@@ -263,36 +261,25 @@ class T5Backbone(keras.Model):
         Returns:
             float (B, T, D); with a cache the pair (hidden, updated cache).
         """
-        length, slots = ops.shape(token_ids)[1], None
+        attention_mask, slots = make_decoder_mask(token_ids, padding_mask, cache, position)
         if cache is not None:
-            if padding_mask is None:
-                padding_mask = ops.ones_like(token_ids, dtype="bool")
-            padding_mask = slots = write_mask(cache["padding_mask"], padding_mask, position)
             context_mask = cache["context_mask"]
-        num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
-        visible = make_causal_mask(length, num_slots, position)
-        if padding_mask is not None:
-            visible = ops.logical_and(visible, make_padding_mask(padding_mask))
-        bias = self.decoder_bias(query_length=length, key_length=num_slots, position=position)
-        hidden, new_caches = self._embed(token_ids, training), []
-        for index, block in enumerate(self.decoder_blocks):
-            hidden = block(
-                hidden,
-                attention_mask=visible,
-                bias=bias,
-                cache=None if cache is None else cache["blocks"][index],
-                position=position,
-                context=context,
-                context_mask=None if context_mask is None else make_padding_mask(context_mask),
-                training=training,
-            )
-            if cache is not None:
-                hidden, new_cache = hidden
-                new_caches.append(new_cache)
+        _, length, num_slots = ops.shape(attention_mask)
+        hidden, caches = run_decoder_blocks(
+            self.decoder_blocks,
+            self._embed(token_ids, training),
+            None if cache is None else cache["blocks"],
+            attention_mask=attention_mask,
+            bias=self.decoder_bias(query_length=length, key_length=num_slots, position=position),
+            position=position,
+            context=context,
+            context_mask=None if context_mask is None else make_padding_mask(context_mask),
+            training=training,
+        )
         hidden = self._finish(hidden, self.decoder_norm, training)
         if cache is None:
             return hidden
-        return hidden, {"padding_mask": slots, "context_mask": context_mask, "blocks": new_caches}
+        return hidden, {"padding_mask": slots, "context_mask": context_mask, "blocks": caches}
 
     def _embed(self, token_ids, training):
         # The blocks cast it to what their residual path is in.
@@ -302,7 +289,7 @@ class T5Backbone(keras.Model):
         return self.dropout_layer(norm(hidden), training=training)
 
     def compute_logits(self, hidden):
-        """Scores every word of the vocabulary: (B, T, D) -> (B, T, V) in at least float32.
+        """Scores every token of the vocabulary: (B, T, D) -> (B, T, V) in at least float32.
 
         Where the head is tied, hidden states are divided by sqrt(D) first.
         """
@@ -338,15 +325,6 @@ class T5Backbone(keras.Model):
             "decoder_sequence_output": (*input_shape["decoder_token_ids"], self.hidden_dim),
         }
 
-    def get_config(self):
-        names = (
-            "vocabulary_size num_layers num_decoder_layers num_heads hidden_dim head_dim "
-            "intermediate_dim max_sequence_length num_buckets max_distance activation gated tied "
-            "norm_epsilon dropout initializer_factor"
-        )
-        own = {name: getattr(self, name) for name in names.split()}
-        return {**super().get_config(), **own}
-
 
 def _check_inputs(inputs):
     for name in ("encoder_token_ids", "decoder_token_ids"):
@@ -355,13 +333,6 @@ def _check_inputs(inputs):
                 "`inputs` must have `encoder_token_ids` and `decoder_token_ids`. Received: "
                 f"{', '.join(inputs)}, without `{name}`."
             )
-
-
-def _make_normal(stddev):
-    # A model that is about to be loaded need not wait for random numbers.
-    if stddev == 0:
-        return keras.initializers.Zeros()
-    return keras.initializers.RandomNormal(stddev=stddev)
 
 
 def _make_fan_in(factor):

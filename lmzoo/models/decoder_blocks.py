@@ -1,0 +1,52 @@
+"""The causal mask and the stack of blocks that decoders share, with a cache or without."""
+
+from keras import ops
+
+from lmzoo.layers.cache import write_mask
+from lmzoo.layers.masks import make_causal_mask, make_padding_mask
+
+__all__ = ["make_decoder_mask", "run_decoder_blocks"]
+
+
+def make_decoder_mask(token_ids, padding_mask=None, cache=None, position=0):
+    """Lets each token attend to the real tokens up to itself.
+
+    Args:
+        token_ids: int (B, T).
+        padding_mask: bool (B, T), True for real tokens, or None if all are.
+        cache: dict with `padding_mask` bool (B, S), True where a slot holds a real token; or None.
+        position: int or scalar int tensor. The cache slot of the first token.
+    Returns:
+        attention_mask bool (B or 1, T, S), S being T without a cache; and the padding mask of all
+        slots with the new tokens, bool (B, S), or None without a cache.
+    """
+    length, slots = ops.shape(token_ids)[1], None
+    if cache is not None:
+        if padding_mask is None:
+            padding_mask = ops.ones_like(token_ids, dtype="bool")
+        padding_mask = slots = write_mask(cache["padding_mask"], padding_mask, position)
+    num_slots = length if padding_mask is None else ops.shape(padding_mask)[1]
+    attention_mask = make_causal_mask(length, num_slots, position)
+    if padding_mask is not None:
+        attention_mask = ops.logical_and(attention_mask, make_padding_mask(padding_mask))
+    return attention_mask, slots
+
+
+def run_decoder_blocks(blocks, hidden, caches=None, **kwargs):
+    """Sends hidden states through all blocks of a decoder.
+
+    Args:
+        blocks: list of `TransformerBlock`.
+        hidden: float (B, T, D).
+        caches: list of one cache for each block, or None.
+        **kwargs: further call arguments of the blocks.
+    Returns:
+        float (B, T, D), and the list of updated caches, empty without `caches`.
+    """
+    new_caches = []
+    for index, block in enumerate(blocks):
+        hidden = block(hidden, cache=None if caches is None else caches[index], **kwargs)
+        if caches is not None:
+            hidden, new_cache = hidden
+            new_caches.append(new_cache)
+    return hidden, new_caches

@@ -1,0 +1,58 @@
+"""The stack of blocks that encoders share, and what comes out of it."""
+
+import keras
+
+__all__ = ["make_encoder_specs", "run_encoder_blocks"]
+
+
+def run_encoder_blocks(blocks, hidden, attention_masks, bias=None, attention_layers=(), **kwargs):
+    """Sends hidden states through all blocks of an encoder.
+
+    Args:
+        blocks: list of `TransformerBlock`.
+        hidden: float (B, T, D).
+        attention_masks: list of bool (B or 1, T or 1, T) or None, one for each block.
+        bias: float (1, N, T, T) added to the attention scores of every block, or None.
+        attention_layers: tuple of int. The blocks whose attention weights are returned; -1 is the
+            last one.
+        **kwargs: further call arguments of the blocks.
+    Returns:
+        dict with `sequence_output` float (B, T, D), and with `attention_layers` also
+        `attention_weights`, a list of float (B, N, T, T) in their order.
+    Raises:
+        ValueError: if a layer is asked for that is not there.
+    """
+    for index in attention_layers:
+        if not -len(blocks) <= index < len(blocks):
+            raise ValueError(
+                f"`attention_layers` must be from {-len(blocks)} to {len(blocks) - 1}. "
+                f"Received: {index}."
+            )
+    chosen, weights = [index % len(blocks) for index in attention_layers], {}
+    for index, (block, mask) in enumerate(zip(blocks, attention_masks, strict=True)):
+        asked = index in chosen
+        hidden = block(hidden, attention_mask=mask, bias=bias, return_weights=asked, **kwargs)
+        if asked:
+            hidden, weights[index] = hidden
+    if not chosen:
+        return {"sequence_output": hidden}
+    return {
+        "sequence_output": hidden,
+        "attention_weights": [weights[index] for index in chosen],
+    }
+
+
+def make_encoder_specs(backbone, inputs, attention_layers=()):
+    """The symbolic outputs of `run_encoder_blocks`, with a `pooled_output` where there is one."""
+    batch_size, length = inputs["token_ids"].shape
+
+    def make_spec(*shape):
+        return keras.KerasTensor((batch_size, *shape), backbone.compute_dtype)
+
+    outputs = {"sequence_output": make_spec(length, backbone.hidden_dim)}
+    if backbone.pooler:
+        outputs["pooled_output"] = make_spec(backbone.hidden_dim)
+    if attention_layers:
+        weights = [make_spec(backbone.num_heads, length, length) for _ in attention_layers]
+        outputs["attention_weights"] = weights
+    return outputs
