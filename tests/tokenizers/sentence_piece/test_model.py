@@ -183,7 +183,7 @@ def test_pieces_of_bytes_must_be_all_of_them(pieces, fallback, message):
 _DAMAGE = """
 import json, sys
 import numpy as np
-from lmzoo.tokenizers import SentencePieceTokenizer, sentence_piece_model
+from lmzoo.tokenizers import SentencePieceTokenizer
 
 data = open(sys.argv[1], "rb").read()
 generator = np.random.default_rng(0)
