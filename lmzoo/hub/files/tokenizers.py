@@ -19,6 +19,7 @@ _OLD_FILES = {
     "vocab.txt": WordPieceTokenizer,
     "spiece.model": SentencePieceTokenizer,
     "tokenizer.model": SentencePieceTokenizer,
+    "sentencepiece.bpe.model": SentencePieceTokenizer,
 }
 # The tasks that put tokens around texts by themselves, each in its own way.
 _WRITING = ("CausalLM", "Seq2SeqLM")

@@ -1,5 +1,7 @@
 """A SentencePiece tokenizer as Hugging Face files, both ways."""
 
+import dataclasses
+
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
 from lmzoo.tokenizers.files.added_tokens import (
     add_control_pieces,
@@ -28,7 +30,7 @@ from lmzoo.tokenizers.files.sentence_piece_bpe_json import (
     read_pair_form,
 )
 from lmzoo.tokenizers.files.unigram_json import can_be_fast, make_fast_form, read_fast_form
-from lmzoo.tokenizers.sentence_piece.model import MAX_BYTES
+from lmzoo.tokenizers.sentence_piece.model import MAX_BYTES, PieceType, SentencePieceModel
 
 __all__ = ["ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 
@@ -38,10 +40,23 @@ ROLES = {
     "start_token": ("bos_token", None),
     "end_token": ("eos_token", "</s>"),
     "pad_token": ("pad_token", "<pad>"),
+    "mask_token": ("mask_token", None),
 }
-# The same where the file is called as Llama's and Mistral's.
+# What the other classes of transformers take where no file names a token.
 _LLAMA_ROLES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": None}
-_KIND = "the SentencePiece of T5 or Llama"
+_XLM_ROBERTA_ROLES = {
+    **{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"},
+    **{"mask_token": "<mask>"},
+}
+_KIND = "the SentencePiece of T5, Llama or XLM-RoBERTa"
+# Each class of transformers that is read, and what it calls the file of its model.
+_MODEL_FILES = {
+    "T5Tokenizer": "spiece.model",
+    "LlamaTokenizer": "tokenizer.model",
+    "XLMRobertaTokenizer": "sentencepiece.bpe.model",
+}
+# The first ids of XLM-RoBERTa, which its model file numbers in another way.
+_XLM_ROBERTA_START = ("<s>", "<pad>", "</s>", "<unk>")
 # What transformers adds where the files do not say it.
 _NUM_SENTINELS = 100
 
@@ -49,7 +64,7 @@ _NUM_SENTINELS = 100
 def write_sentence_piece_files(folder, tokenizer, vocabulary):
     """Writes the model, the two small files and, where it says the same, `tokenizer.json`.
 
-    The model is called `tokenizer.model` where it has Llama 2's form, else `spiece.model`.
+    The model file is called as the class of transformers calls it for which the files are made.
 
     Args:
         folder: pathlib.Path.
@@ -58,8 +73,14 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     """
     roles = _name_roles(tokenizer)
     named = {theirs: token for theirs, token in roles.items() if token is not None}
+    is_xlm_roberta = tokenizer.add_bos_and_eos and _is_xlm_roberta(vocabulary)
     # Sentinels of the model's own are no added tokens: they have a space before them there.
-    added = {vocabulary.ids[token]: describe_special(token) for token in vocabulary.special_tokens}
+    added = {
+        vocabulary.ids[token]: describe_special(
+            token, lstrip=is_xlm_roberta and token == tokenizer.mask_token
+        )
+        for token in vocabulary.special_tokens
+    }
     if vocabulary.has_sentinels:
         added = {index: added[index] for index in added if index not in vocabulary.sentinel_ids}
     behind = [] if vocabulary.has_sentinels else list(vocabulary.sentinel_ids)
@@ -67,12 +88,18 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     more = [vocabulary.tokens[index] for index in behind]
     more += [token for token in vocabulary.special_tokens if token not in {*own, *more}]
     pairs = can_be_pairs(vocabulary)
-    write_bytes(folder / ("tokenizer.model" if pairs else "spiece.model"), vocabulary.data)
+    if is_xlm_roberta:
+        named_class, data = {"tokenizer_class": "XLMRobertaTokenizer"}, _number_as_file(vocabulary)
+        file_name = _MODEL_FILES["XLMRobertaTokenizer"]
+    else:
+        named_class, data = _name_class(tokenizer, pairs, len(behind)), vocabulary.data
+        file_name = "tokenizer.model" if pairs else "spiece.model"
+    write_bytes(folder / file_name, data)
     write_json(folder / "special_tokens_map.json", {**named, "additional_special_tokens": more})
     write_json(
         folder / "tokenizer_config.json",
         {
-            **_name_class(tokenizer, pairs, len(behind)),
+            **named_class,
             "clean_up_tokenization_spaces": False,
             # A role that nothing plays is named too, or its default would be added.
             **roles,
@@ -90,10 +117,50 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
 def _name_roles(tokenizer):
     roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
     if not tokenizer.add_bos_and_eos:
-        return roles
+        mask = roles.pop("mask_token")
+        return roles if mask is None else {**roles, "mask_token": mask}
     start, end = tokenizer.id_to_token(tokenizer.start_token_id), tokenizer.end_token
-    mask = "<mask>" if "<mask>" in tokenizer.special_tokens else None
-    return {**roles, "bos_token": start, "cls_token": start, "sep_token": end, "mask_token": mask}
+    return {**roles, "bos_token": start, "cls_token": start, "sep_token": end}
+
+
+def _is_xlm_roberta(vocabulary):
+    """Says whether the ids are XLM-RoBERTa's, so that its class of transformers reads them."""
+    model = vocabulary.model
+    return (
+        model.pieces[: len(_XLM_ROBERTA_START)] == _XLM_ROBERTA_START
+        and model.pieces[-1] == "<mask>"
+        and not vocabulary.sentinel_ids
+        and can_be_fast(vocabulary)
+    )
+
+
+def _number_as_xlm_roberta(data):
+    """Gives the pieces of a model file the ids of XLM-RoBERTa: `<s> <pad> </s> <unk>`, then all
+    pieces but the first three, then `<mask>`.
+    """
+    model = SentencePieceModel.parse(data)
+    if sorted(model.pieces[:3]) != ["</s>", "<s>", "<unk>"]:
+        raise ValueError(f"its first pieces are {list(model.pieces[:3])!r:.80}, not XLM-RoBERTa's")
+    names = (*_XLM_ROBERTA_START, "<mask>")
+    types = [PieceType.UNKNOWN if name == "<unk>" else PieceType.CONTROL for name in names]
+    return dataclasses.replace(
+        model,
+        pieces=(*names[:-1], *model.pieces[3:], names[-1]),
+        scores=(*[0.0] * 4, *model.scores[3:], 0.0),
+        types=(*types[:-1], *model.types[3:], types[-1]),
+    ).serialize()
+
+
+def _number_as_file(vocabulary):
+    """Undoes `_number_as_xlm_roberta`: the bytes of a model file."""
+    model = vocabulary.model
+    control = PieceType.CONTROL
+    return dataclasses.replace(
+        model,
+        pieces=("<unk>", "<s>", "</s>", *model.pieces[4:-1]),
+        scores=(*[0.0] * 3, *model.scores[4:-1]),
+        types=(PieceType.UNKNOWN, control, control, *model.types[4:-1]),
+    ).serialize()
 
 
 def _make_finish(tokenizer, ids, pairs):
@@ -120,7 +187,7 @@ def _name_class(tokenizer, pairs, num_sentinels):
 
 
 def read_sentence_piece_files(folder):
-    """Reads `spiece.model`, or `tokenizer.model`, or `tokenizer.json` if there is neither.
+    """Reads the file of a model, or `tokenizer.json` if there is none.
 
     Args:
         folder: pathlib.Path.
@@ -137,17 +204,22 @@ def read_sentence_piece_files(folder):
     special, more = find_added_special(added), read_additional(folder, named)
     every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
     sentinels = [token for token in every if token.startswith("<extra_id_")]
-    found, is_llama = _read_model(folder, form, special)
-    around = _read_around(fast, form, named, is_llama)
+    found, class_name = _read_model(folder, form, _read_class(named), special)
+    is_llama = class_name == "LlamaTokenizer"
+    around = _read_around(fast, form, named, class_name)
     add_bos_and_eos = len(around) == 2
     if found["num_sentinels"] is None:
         found["num_sentinels"] = len(sentinels) or (0 if add_bos_and_eos else _NUM_SENTINELS)
     if is_llama:
         named = {**_LLAMA_ROLES, **named}
+    elif class_name == "XLMRobertaTokenizer":
+        named = {**_XLM_ROBERTA_ROLES, **named}
     elif "extra_ids" in named:
         found["num_sentinels"] = named["extra_ids"]
     if add_bos_and_eos:
         named = {**named, **dict(zip(("bos_token", "eos_token"), around, strict=True))}
+        if "<mask>" in special.values():
+            named.setdefault("mask_token", "<mask>")
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
     if is_llama and not add_bos_and_eos:
         check_add_end(check, named)
@@ -167,32 +239,61 @@ def read_sentence_piece_files(folder):
     }, added
 
 
-def _read_model(folder, form, special):
-    """Finds the model: `model` and `num_sentinels`, which may be None, and if it is as Llama's."""
-    if (folder / "spiece.model").is_file():
-        model = read_bytes(folder / "spiece.model", MAX_BYTES)
-        return {"model": model, "num_sentinels": None}, False
-    if (folder / "tokenizer.model").is_file():
-        model = read_bytes(folder / "tokenizer.model", MAX_BYTES)
-        return {"model": add_control_pieces(model, special), "num_sentinels": 0}, True
+def _read_class(named):
+    """The class of transformers that a folder names, without "Fast"; None if it names none."""
+    name = named.get("tokenizer_class")
+    return name.removesuffix("Fast") if isinstance(name, str) else None
+
+
+def _read_model(folder, form, class_name, special):
+    """Finds the model.
+
+    Returns:
+        dict with `model` and `num_sentinels`, which may be None; and the class of transformers as
+        which it is read.
+    """
+    present = {theirs: name for theirs, name in _MODEL_FILES.items() if (folder / name).is_file()}
+    if present:
+        # A folder may have a class of its own, and the file of another one.
+        theirs = class_name if class_name in present else next(iter(present))
+        data = read_bytes(folder / present[theirs], MAX_BYTES)
+        if class_name == "XLMRobertaTokenizer" or theirs == "XLMRobertaTokenizer":
+            try:
+                data = _number_as_xlm_roberta(data)
+            except ValueError as error:
+                raise ValueError(
+                    f"{present[theirs]} must be a SentencePiece model of XLM-RoBERTa. "
+                    f"Received: {str(folder)!r}, and {error}."
+                ) from error
+            return {"model": data, "num_sentinels": 0}, "XLMRobertaTokenizer"
+        if theirs == "LlamaTokenizer":
+            return {"model": add_control_pieces(data, special), "num_sentinels": 0}, theirs
+        return {"model": data, "num_sentinels": None}, theirs
     if not form:
         raise FileNotFoundError(
-            "`folder` must hold spiece.model, tokenizer.model or tokenizer.json. "
+            f"`folder` must hold {', '.join(_MODEL_FILES.values())} or tokenizer.json. "
             f"Received: {str(folder)!r}."
         )
     model = form.get("model")
-    is_pairs = isinstance(model, dict) and model.get("type", "BPE") == "BPE"
-    read_form = read_pair_form if is_pairs else read_fast_form
-    return read_form(folder / "tokenizer.json", _KIND), is_pairs
+    if isinstance(model, dict) and model.get("type", "BPE") == "BPE":
+        return read_pair_form(folder / "tokenizer.json", _KIND), "LlamaTokenizer"
+    found = read_fast_form(folder / "tokenizer.json", _KIND)
+    return found, class_name if class_name == "XLMRobertaTokenizer" else "T5Tokenizer"
 
 
-def _read_around(fast, form, named, is_llama):
+def _read_around(fast, form, named, class_name):
     """What stands before a text, or around it: a tuple of no, one or two tokens."""
+    if class_name == "XLMRobertaTokenizer":
+        # As in transformers, the class decides and not `tokenizer.json`.
+        return tuple(
+            get_content(named.get(role)) or _XLM_ROBERTA_ROLES[role]
+            for role in ("bos_token", "eos_token")
+        )
     check, finish = FileCheck(fast, _KIND), form.get("post_processor")
     bos_and_eos = read_bos_and_eos(check, finish)
     if bos_and_eos is not None:
         return bos_and_eos
-    if not is_llama:
+    if class_name != "LlamaTokenizer":
         return ()
     # Without a `tokenizer.json` prompts have a start.
     start = read_start(check, finish) if form else get_content(named.get("bos_token")) or "<s>"

@@ -84,8 +84,8 @@ def read_fast_form(path, kind):
     check.expect_section("model", model)
     check.expect("model.type", model.get("type"), ("Unigram",))
     check.expect("model.byte_fallback", model.get("byte_fallback", False), (False,))
-    rules = _read_rules(check, content.get("normalizer"))
-    _check_spaces(check, content.get("pre_tokenizer"))
+    rules, removes_spaces = _read_normalizer(check, content.get("normalizer"))
+    _check_spaces(check, content.get("pre_tokenizer"), removes_spaces)
     pieces = _read_pieces(check, model.get("vocab"))
     names = [piece for piece, _ in pieces]
     added = content.get("added_tokens") or []
@@ -116,10 +116,26 @@ def read_fast_form(path, kind):
     return {"model": made.serialize(), "num_sentinels": len(behind)}
 
 
-def _read_rules(check, normalizer):
-    if normalizer is None:
-        check.refuse("normalizer", normalizer, "a table of characters")
+def _read_normalizer(check, normalizer):
+    """Reads the table of characters, and whether spaces at the ends and double ones are removed."""
     check.expect_section("normalizer", normalizer)
+    if normalizer.get("type") != "Sequence":
+        return _read_rules(check, normalizer), False
+    parts = normalizer.get("normalizers")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        check.refuse("normalizer.normalizers", parts, "a list of objects")
+    kinds = [part.get("type") for part in parts]
+    known = (["Precompiled", "Strip", "Replace"], ["Precompiled"])
+    check.expect("normalizer.normalizers", kinds, known)
+    if len(parts) > 1:
+        # With Metaspace behind it a space before a text makes no difference.
+        check.expect("normalizer.strip_right", parts[1].get("strip_right"), (True,))
+        check.expect("normalizer.pattern", parts[2].get("pattern"), ({"Regex": " {2,}"},))
+        check.expect("normalizer.content", parts[2].get("content"), (" ", "\u2581"))
+    return _read_rules(check, parts[0]), len(parts) > 1
+
+
+def _read_rules(check, normalizer):
     check.expect("normalizer.type", normalizer.get("type"), ("Precompiled",))
     table = normalizer.get("precompiled_charsmap")
     try:
@@ -128,7 +144,7 @@ def _read_rules(check, normalizer):
         return check.refuse("normalizer.precompiled_charsmap", table, "base64")
 
 
-def _check_spaces(check, splitter):
+def _check_spaces(check, splitter, removes_spaces):
     check.expect_section("pre_tokenizer", splitter)
     parts = splitter.get("pretokenizers") if splitter.get("type") == "Sequence" else [splitter]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):

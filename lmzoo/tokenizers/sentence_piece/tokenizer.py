@@ -1,4 +1,4 @@
-"""The SentencePiece tokenizer: T5's, mT5's, Llama 2's, Mistral's and their kin's."""
+"""The SentencePiece tokenizer: that of T5, mT5, Llama 2, Mistral and XLM-RoBERTa."""
 
 import dataclasses
 
@@ -51,6 +51,8 @@ class SentencePieceTokenizer(Tokenizer):
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 2's do.
         add_bos_and_eos: bool. If True, the files that `save` writes have a post-processor that adds
             the start and the end token, as XLM-RoBERTa's. `tokenize` adds neither.
+        mask_token: str or None. Stands where a masked language model has to predict, as
+            XLM-RoBERTa's `<mask>`. T5 has none: a sentinel stands for a whole span.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -69,7 +71,6 @@ class SentencePieceTokenizer(Tokenizer):
     https://arxiv.org/abs/1910.10683, section 3.1.4, for sentinels.
     """
 
-    # T5's vocabulary has no token for one masked token: a sentinel stands for a whole span.
     _fallback_roles = {"start_token": "pad_token", "pad_token": "end_token"}
 
     def __init__(
@@ -83,9 +84,11 @@ class SentencePieceTokenizer(Tokenizer):
         start_token=None,
         add_start_token=False,
         add_bos_and_eos=False,
+        mask_token=None,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
         roles = {"end_token": end_token, "pad_token": pad_token, "start_token": start_token}
+        roles["mask_token"] = mask_token
         super().__init__("sentence_piece_tokenizer", vocabulary, roles)
         unknown = vocabulary.tokens[vocabulary.model.types.index(PieceType.UNKNOWN)]
         if unknown_token != unknown:

@@ -103,7 +103,8 @@ def test_transformers_gives_the_same_ids(unigram_tokenizer, folder, library_text
 def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model, tmp_path):
     roles = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3, "control_symbols": ["<mask>"]}
     data = learn_model("unigram", **roles)
-    first = SentencePieceTokenizer(data, 0, start_token="<s>", add_bos_and_eos=True)
+    roles = {"start_token": "<s>", "mask_token": "<mask>", "add_bos_and_eos": True}
+    first = SentencePieceTokenizer(data, 0, **roles)
     first.save(tmp_path / "first")
     reference = Tokenizer.from_file(str(tmp_path / "first" / "tokenizer.json"))
     a, b = first.tokenize(["a cat's hat", "b"]).to_list()

@@ -81,7 +81,7 @@ def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
         (set_value("model", None), "`model`.* Received: None"),
         (
             set_value("model", "type", "BPE"),
-            "`model.byte_fallback`, the SentencePiece of T5 or Llama. Received: F",
+            "`model.byte_fallback`, the SentencePiece of T5, Llama or XLM-RoBERTa. Received: F",
         ),
         (set_value("model", "byte_fallback", True), "`model.byte_fallback`.* Received: True"),
         (set_value("model", "vocab", {}), "`model.vocab`.* Received: {}"),
