@@ -1,7 +1,8 @@
-"""Small files, read with suspicion and written whole."""
+"""Small text and JSON files: checked when read, written atomically."""
 
 import json
 import os
+import re
 import secrets
 
 __all__ = [
@@ -9,13 +10,15 @@ __all__ = [
     "write_text",
 ]
 
-# A vocabulary's files may be large; of the others, a config with the names of 10,000 classes has
-# most. Two MiB of the longest integers, which take longest of all, are parsed in 0.06 s.
+# The files of a vocabulary may be large. The largest of the others is a config that names 10,000
+# classes. Two MiB of the longest integers, the slowest content, are parsed in 0.06 s.
 MAX_BYTES, _SMALL_BYTES = 64 << 20, 2 << 20
 _LARGE = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
-# The longest published vocabulary has 1.8 million values, with its merges. An empty list takes
-# three bytes in a file and sixty in memory, so that bytes alone are no bound.
-_MOST_VALUES, _MOST_SMALL_VALUES = 2**22, 2**16
+# The largest published vocabulary has 1.8 million values, with its merges. An empty list takes
+# three bytes in a file and sixty in memory, so a limit on bytes alone does not bound the memory.
+_MAX_VALUES, _MAX_SMALL_VALUES = 2**22, 2**16
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_bytes(path, max_bytes=None):
@@ -23,7 +26,7 @@ def read_bytes(path, max_bytes=None):
 
     Args:
         path: pathlib.Path.
-        max_bytes: int, or None for 64 MiB in the files of a vocabulary and 2 MiB in all others.
+        max_bytes: int, or None for 64 MiB for vocabulary files and 2 MiB for all others.
     Returns:
         bytes.
     Raises:
@@ -67,18 +70,18 @@ def _decode(path, data):
 
 
 def read_json(path, max_bytes=None, kind=dict):
-    """Reads JSON of bounded size, in which no key stands twice.
+    """Reads JSON of bounded size, without duplicate keys and without lone surrogates.
 
     Args:
         path: pathlib.Path.
         max_bytes: int or None, as for `read_bytes`.
-        kind: dict or list. What it must hold.
+        kind: dict or list. The type of the outermost value.
     Returns:
-        dict, or what `kind` is.
+        An instance of `kind`.
     Raises:
         FileNotFoundError: if it is not there.
-        ValueError: if it is too large or has too many values, is not UTF-8, not JSON, or of another
-            kind.
+        ValueError: if it is too large, has too many values, is not UTF-8 or not JSON, holds a lone
+            surrogate, or is of another type.
     """
     data = read_bytes(path, max_bytes)
     _check_values(path, data)
@@ -95,13 +98,31 @@ def read_json(path, max_bytes=None, kind=dict):
             f"{path.name} must hold a JSON {name}. Received: {str(path)!r} with "
             f"a {type(found).__name__}."
         )
+    if _ESCAPED_SURROGATE.search(data):
+        _check_surrogates(path, found)
     return found
 
 
+def _check_surrogates(path, found):
+    """A string with half of a surrogate pair cannot be encoded, printed or passed to TensorFlow."""
+    stack = [found]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            stack += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            stack += value
+        elif isinstance(value, str) and _SURROGATE.search(value):
+            raise ValueError(
+                f"{path.name} must hold Unicode text, in which surrogates stand in pairs. "
+                f"Received: {str(path)!r} with {value!r:.80}."
+            )
+
+
 def _check_values(path, data):
-    """Refuses what is too much to parse; a comma within a text counts too."""
+    """Limits the number of values before parsing; commas inside strings count too."""
     count = sum(data.count(mark) for mark in (b"[", b"{", b","))
-    most = _MOST_VALUES if path.name in _LARGE else _MOST_SMALL_VALUES
+    most = _MAX_VALUES if path.name in _LARGE else _MAX_SMALL_VALUES
     if count > most:
         raise ValueError(
             f"{path.name} must have at most {most} lists, objects and commas. Received: "
@@ -113,34 +134,46 @@ def _make_object(pairs):
     found = dict(pairs)
     if len(found) < len(pairs):
         seen = set()
-        # `add` gives None, so that the first name that is there already ends the search.
+        # `add` returns None, so the first name that is in `seen` already ends the search.
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"the key {twice!r:.60} stands twice")
     return found
 
 
 def write_json(path, content):
-    """Writes JSON that is the same bytes for the same content.
+    """Writes JSON atomically. The same content gives the same bytes.
 
     Args:
         path: pathlib.Path.
         content: dict, written in its order, or list.
+    Raises:
+        ValueError: if a string holds a lone surrogate.
     """
     write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
 def write_text(path, text):
-    """Writes a UTF-8 file so that a reader sees the old one or the new one, whole.
+    """Writes a UTF-8 file atomically.
 
     Args:
         path: pathlib.Path.
         text: str.
+    Raises:
+        ValueError: if the text holds a lone surrogate.
     """
-    write_bytes(path, text.encode("utf-8"))
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        start = max(0, error.start - 40)
+        raise ValueError(
+            f"{path.name} must hold Unicode text. Received: {text[start : error.end]!r}, where "
+            "a surrogate stands alone."
+        ) from error
+    write_bytes(path, data)
 
 
 def write_bytes(path, data):
-    """Writes a file so that a reader sees the old one or the new one, whole.
+    """Writes a file atomically: readers see the old or the new content, whole.
 
     Args:
         path: pathlib.Path.
@@ -148,7 +181,7 @@ def write_bytes(path, data):
     """
     partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        # Made as any file is made, so that it has the permissions that its owner gives to files.
+        # Created by `open`, so that it has the usual permissions.
         with open(partial, "xb") as file:
             file.write(data)
             file.flush()

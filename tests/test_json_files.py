@@ -27,12 +27,25 @@ def test_what_is_written_is_read(tmp_path):
         (b'{"a": 1, "a": 2}', r"Received: .* \(the key 'a' stands twice\)"),
         (b'{"a":' * 50_000, "a.json must be JSON. Received: "),
         (b'{"a": 1' + b"0" * 5000 + b"}", "a.json must be JSON. Received: "),
+        (rb'{"a": "x\ud83d"}', r"in pairs. Received: .*a.json' with 'x\\ud83d'"),
+        (rb'{"a": ["b", {"\uDE00\uD83D": 1}]}', r"in pairs. Received: .* with '\\ude00\\ud83d'"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, data, message):
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         read_json(tmp_path / "a.json")
+
+
+def test_characters_that_are_escaped_as_pairs_are_read(tmp_path):
+    (tmp_path / "a.json").write_bytes(rb'{"\ud83d\ude00": "\\ud83d"}')
+    assert read_json(tmp_path / "a.json") == {"\U0001f600": "\\ud83d"}
+
+
+def test_a_lone_surrogate_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"a.json must hold Unicode text. Received: .*label.ud800"):
+        write_json(tmp_path / "a.json", {"a": "label\ud800"})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +101,7 @@ def test_a_file_has_the_permissions_of_any_other(tmp_path, umask):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(ValueError, match=r"a.txt must hold Unicode text. Received: 'new .ud800'"):
         write_text(tmp_path / "a.txt", "new \ud800")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert read_text(tmp_path / "a.txt") == "old"

@@ -15,6 +15,9 @@ __all__ = [
     "read_named",
 ]
 
+# Of a token id that is a key of a JSON object.
+_MAX_DIGITS = 9
+
 
 @dataclasses.dataclass(frozen=True)
 class FileCheck:
@@ -140,7 +143,8 @@ def read_more_added(folder, named, kind, roles):
     special.update(read_additional(folder, named))
     tokens = []
     for index, token in described.items():
-        if not index.isdecimal() or not isinstance(token, dict):
+        # Python raises an error of its own for numbers of more than 4,300 digits.
+        if not index.isdecimal() or len(index) > _MAX_DIGITS or not isinstance(token, dict):
             check.refuse("added_tokens_decoder", {index: token}, "tokens as objects by their ids")
         is_special = get_content(token) in special or token.get("special", False)
         tokens.append({**token, "id": int(index), "special": is_special})

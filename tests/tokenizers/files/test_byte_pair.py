@@ -158,6 +158,7 @@ def test_a_config_that_does_not_fit_is_refused(folder):
     [
         ("additional_special_tokens", 1.5, "`additional_special_tokens`. Received: 1.5"),
         ("added_tokens_decoder", {"x": {"content": "a"}}, "by their ids.* Received: {'x': "),
+        ("added_tokens_decoder", {"9" * 5000: {"content": "a"}}, "by their ids.* Received: {'99"),
         ("added_tokens_decoder", {"5": "a"}, "as objects by their ids.* Received: {'5': 'a'}"),
         ("add_eos_token", True, "False as `add_eos_token`.* Received: True"),
     ],
