@@ -387,6 +387,9 @@ BANNED_IDENTIFIERS = {
     # tokenizers
     "encloses": "add_bos_and_eos",
     "strip_left": "lstrip",
+    "learn_byte_pairs": "train_byte_pairs",
+    "learn_word_pieces": "train_word_pieces",
+    "learn_sentence_pieces": "train_sentence_pieces",
     "composes": "normalize_nfc",
     "composer": "NFCNormalizer",
     "start_templates": "post_processors",

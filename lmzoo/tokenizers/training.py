@@ -1,4 +1,4 @@
-"""Learning a vocabulary from text files or from an iterator of texts."""
+"""Training a vocabulary on text files or on an iterator of texts."""
 
 import collections
 import contextlib
@@ -9,14 +9,14 @@ import tempfile
 
 from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 
-__all__ = ["iterate_texts", "learn_byte_pairs", "learn_word_pieces"]
+__all__ = ["iterate_texts", "train_byte_pairs", "train_word_pieces"]
 
 _CHUNK_CHARACTERS = 1 << 20
 _MIN_ALPHABET = 1000
 
 
-def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose=False):
-    """Learns byte-level merges; the same text gives the same merges.
+def train_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose=False):
+    """Trains byte-level merges; the same text gives the same merges.
 
     Args:
         files_or_iterator: as for `iterate_texts`.
@@ -29,7 +29,7 @@ def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose
     Raises:
         ValueError: if `vocabulary_size` leaves no room for the bytes.
     """
-    # Imported here: only learning needs the library, and encoding must not depend on it.
+    # Imported here: only training needs the library, and encoding must not depend on it.
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     smallest = len(BYTE_CHARACTERS) + len(special_tokens)
@@ -51,10 +51,10 @@ def learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose
     return tokenizer.get_vocab(), _read_merges(tokenizer)
 
 
-def learn_word_pieces(
+def train_word_pieces(
     files_or_iterator, vocabulary_size, special_tokens, lowercase=True, verbose=False
 ):
-    """Learns the pieces of words; the same text gives the same pieces.
+    """Trains a WordPiece vocabulary; the same text gives the same tokens.
 
     All characters of the text become pieces, the most frequent ones first, but no more than 1000
     pieces or half of the vocabulary, whichever is more.
@@ -70,7 +70,7 @@ def learn_word_pieces(
     Raises:
         ValueError: if `vocabulary_size` leaves no room for pieces.
     """
-    # Imported here: only learning needs the library, and encoding must not depend on it.
+    # Imported here: only training needs the library, and encoding must not depend on it.
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     smallest = len(special_tokens) + 1
@@ -118,7 +118,7 @@ def _read_twice(files_or_iterator):
 
 
 def _find_alphabet(texts, tokenizer, limit):
-    """The pieces of one character, those of the most frequent characters first."""
+    """The tokens of one character, those of the most frequent characters first."""
     counts = collections.Counter()
     for text in texts:
         counts.update(text)
@@ -175,7 +175,7 @@ def _read_text(path):
     if not path.is_file():
         raise FileNotFoundError(
             f"`files_or_iterator` must name files. Received: {str(path)!r:.200}, which is not one. "
-            "Write iter([text]) to learn from texts."
+            "Write iter([text]) to train on texts."
         )
     if not path.stat().st_size:
         raise ValueError(f"`files_or_iterator` must name text. Received: {str(path)!r}, empty.")

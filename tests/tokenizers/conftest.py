@@ -1,4 +1,4 @@
-"""One learned tokenizer, the library it must agree with, and texts that are hard to get right."""
+"""One trained tokenizer, the library it must agree with, and texts that are hard to get right."""
 
 import io
 import pathlib
@@ -60,11 +60,11 @@ def word_piece_reference(word_piece_tokenizer, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def learn_model(library_text):
-    """Learns a model with the sentencepiece library: `learn_model("bpe", **its options)`."""
+def train_model(library_text):
+    """Trains a model with the sentencepiece library: `train_model("bpe", **its options)`."""
     lines = [*library_text[:50_000].splitlines(), *[_LANGUAGES] * 15]
 
-    def learn(model_type, **options):
+    def train(model_type, **options):
         written = io.BytesIO()
         roles = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
         sentencepiece.SentencePieceTrainer.train(
@@ -76,12 +76,12 @@ def learn_model(library_text):
         )
         return written.getvalue()
 
-    return learn
+    return train
 
 
 @pytest.fixture(scope="session")
-def unigram_model(learn_model):
-    return learn_model("unigram")
+def unigram_model(train_model):
+    return train_model("unigram")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from lmzoo.tokenizers.files.byte_pair import read_files, write_files
 from lmzoo.tokenizers.graphs import check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.tokenizer import Tokenizer
-from lmzoo.tokenizers.training import learn_byte_pairs
+from lmzoo.tokenizers.training import train_byte_pairs
 from lmzoo.tokenizers.unicode.split_patterns import check_pattern
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 
@@ -104,7 +104,7 @@ class BytePairTokenizer(Tokenizer):
     def train(
         cls, files_or_iterator, vocabulary_size, special_tokens=("<|endoftext|>",), verbose=False
     ):
-        """Learns a tokenizer; the same text gives the same one.
+        """Trains a tokenizer; the same text gives the same tokenizer.
 
         Args:
             files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
@@ -120,7 +120,7 @@ class BytePairTokenizer(Tokenizer):
             ValueError: if there is no text, a file is not text, or `vocabulary_size` is too small.
         """
         special_tokens = check_special_tokens(special_tokens)
-        learned = learn_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose)
+        learned = train_byte_pairs(files_or_iterator, vocabulary_size, special_tokens, verbose)
         return cls(*learned, special_tokens, special_tokens[0] if special_tokens else None)
 
     @classmethod

@@ -13,7 +13,7 @@ from lmzoo.tokenizers.files.sentence_piece import (
 from lmzoo.tokenizers.sentence_piece.decoder import SentencePieceDecoder
 from lmzoo.tokenizers.sentence_piece.encoder import SentencePieceEncoder
 from lmzoo.tokenizers.sentence_piece.model import PieceType
-from lmzoo.tokenizers.sentence_piece.training import learn_sentence_pieces
+from lmzoo.tokenizers.sentence_piece.training import train_sentence_pieces
 from lmzoo.tokenizers.sentence_piece.vocabulary import SentencePieceVocabulary, check_no_sentinels
 from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
 from lmzoo.tokenizers.vocabulary import check_special_tokens
@@ -106,12 +106,12 @@ class SentencePieceTokenizer(Tokenizer):
         files_or_iterator,
         vocabulary_size,
         model_type="unigram",
-        num_sentinels=100,
+        num_sentinels=None,
         byte_fallback=False,
         verbose=False,
         special_tokens=(),
     ):
-        """Learns a tokenizer in T5's form; the same text gives the same one.
+        """Trains a tokenizer of T5's kind; the same text gives the same tokenizer.
 
         `<pad>`, `</s>` and `<unk>` are 0, 1 and 2. The text is normalised as T5's is (NFKC and some
         more), and no piece goes over a space. Needs the package sentencepiece.
@@ -121,7 +121,8 @@ class SentencePieceTokenizer(Tokenizer):
             vocabulary_size: int. How many tokens there may be, sentinels and the three included; a
                 short text gives fewer.
             model_type: str. "unigram", as T5, or "bpe".
-            num_sentinels: int.
+            num_sentinels: int or None. None for T5's 100, or a quarter of a `vocabulary_size` below
+                200.
             byte_fallback: bool. If True, there is a piece for each byte, and no character is
                 unknown.
             verbose: bool. If True, progress is shown on the terminal.
@@ -136,18 +137,21 @@ class SentencePieceTokenizer(Tokenizer):
                 a special token is a sentinel or not to be found in text.
         """
         special_tokens = check_no_sentinels(check_special_tokens(special_tokens))
+        if num_sentinels is None:
+            is_small = type(vocabulary_size) is int and vocabulary_size < 200
+            num_sentinels = max(0, vocabulary_size // 4) if is_small else 100
         if type(num_sentinels) is not int or num_sentinels < 0:
             raise ValueError(
                 f"`num_sentinels` must be an int from 0 on. Received: {num_sentinels!r}."
             )
         fewest = 4 + 256 * bool(byte_fallback) + len(special_tokens)
-        smallest = max(fewest, num_sentinels) + num_sentinels
+        smallest = fewest + num_sentinels
         if type(vocabulary_size) is not int or vocabulary_size < smallest:
             raise ValueError(
                 f"`vocabulary_size` must be an int of at least {smallest}: {num_sentinels} "
                 f"sentinels and {smallest - num_sentinels} pieces. Received: {vocabulary_size!r}."
             )
-        model = learn_sentence_pieces(
+        model = train_sentence_pieces(
             files_or_iterator,
             vocabulary_size - num_sentinels,
             model_type,

@@ -1,11 +1,11 @@
-"""Learning a SentencePiece model from text files or from an iterator of texts."""
+"""Training a SentencePiece model on text files or on an iterator of texts."""
 
 import io
 
 from lmzoo.tokenizers.sentence_piece.model import MODEL_TYPES
 from lmzoo.tokenizers.training import iterate_texts
 
-__all__ = ["learn_sentence_pieces"]
+__all__ = ["train_sentence_pieces"]
 
 # The library leaves longer lines out without a word, so they are cut here.
 _MAX_LINE_CHARACTERS = 4000
@@ -14,7 +14,7 @@ _ROLES = {"pad": "<pad>", "eos": "</s>", "unk": "<unk>"}
 _NUM_THREADS = 4
 
 
-def learn_sentence_pieces(
+def train_sentence_pieces(
     files_or_iterator,
     num_pieces,
     model_type="unigram",
@@ -22,7 +22,7 @@ def learn_sentence_pieces(
     verbose=False,
     special_tokens=(),
 ):
-    """Learns pieces in the roles of T5; the same text gives the same pieces.
+    """Trains a model with the special tokens of T5; the same text gives the same pieces.
 
     Args:
         files_or_iterator: as for `iterate_texts`.
@@ -30,7 +30,7 @@ def learn_sentence_pieces(
         model_type: str. "unigram" or "bpe".
         byte_fallback: bool. If True, there is a piece for each byte, and no character is unknown.
         verbose: bool. If True, the library says on the terminal what it does.
-        special_tokens: tuple of str. Further pieces that no text makes.
+        special_tokens: tuple of str. Further pieces that are never read from text.
     Returns:
         bytes. A model file.
     Raises:
@@ -43,7 +43,7 @@ def learn_sentence_pieces(
             f"Received: {model_type!r:.80}."
         )
     try:
-        # Imported here: only learning needs the library, and encoding must not depend on it.
+        # Imported here: only training needs the library, and encoding must not depend on it.
         import sentencepiece
     except ImportError as error:
         raise ImportError(

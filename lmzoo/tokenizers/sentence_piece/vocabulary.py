@@ -8,6 +8,8 @@ from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, 
 
 __all__ = ["SentencePieceVocabulary", "check_no_sentinels"]
 
+# T5 has 100. They become one pattern, so that a file must not ask for millions.
+_MAX_SENTINELS = 10_000
 _SENTINEL = re.compile("\u2581?(<extra_id_(0|[1-9][0-9]{0,5})>)")
 
 
@@ -54,7 +56,7 @@ class SentencePieceVocabulary:
         tokens = list(model.pieces)
         for index, match in found.items():
             tokens[index] = match[1]
-        _check_sentinels(num_sentinels, len(tokens), sorted(int(m[2]) for m in found.values()))
+        _check_sentinels(num_sentinels, sorted(int(m[2]) for m in found.values()))
         count = len(found) or num_sentinels
         sentinels = [f"<extra_id_{number}>" for number in range(count)]
         if not found:
@@ -92,7 +94,7 @@ class SentencePieceVocabulary:
 
 
 def check_no_sentinels(special_tokens):
-    """Returns special tokens that are to be learnt, where no sentinel is among them.
+    """Returns the special tokens for a training, if no sentinel is among them.
 
     Raises:
         ValueError: if one is.
@@ -131,7 +133,7 @@ def _parse(data):
         ) from error
 
 
-def _check_sentinels(num_sentinels, num_pieces, numbers):
+def _check_sentinels(num_sentinels, numbers):
     if type(num_sentinels) is not int or num_sentinels < 0:
         raise ValueError(f"`num_sentinels` must be an int from 0 on. Received: {num_sentinels!r}.")
     if numbers != list(range(len(numbers))):
@@ -143,8 +145,7 @@ def _check_sentinels(num_sentinels, num_pieces, numbers):
             f"`num_sentinels` must be {len(numbers)} or 0, as the model has its own. "
             f"Received: {num_sentinels}."
         )
-    if num_sentinels > num_pieces:
+    if num_sentinels > _MAX_SENTINELS:
         raise ValueError(
-            f"`num_sentinels` must be at most the {num_pieces} pieces of the model. "
-            f"Received: {num_sentinels}."
+            f"`num_sentinels` must be at most {_MAX_SENTINELS}. Received: {num_sentinels!r:.40}."
         )

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmzoo.tokenizers.files.word_piece import ROLES, read_word_piece_files, write_word_piece_files
 from lmzoo.tokenizers.tokenizer import Tokenizer
-from lmzoo.tokenizers.training import learn_word_pieces
+from lmzoo.tokenizers.training import train_word_pieces
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 from lmzoo.tokenizers.word_piece.decoder import WordPieceDecoder
 from lmzoo.tokenizers.word_piece.encoder import WordPieceEncoder
@@ -101,7 +101,7 @@ class WordPieceTokenizer(Tokenizer):
         lowercase=True,
         verbose=False,
     ):
-        """Learns a tokenizer; the same text gives the same one.
+        """Trains a tokenizer; the same text gives the same tokenizer.
 
         Args:
             files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
@@ -124,7 +124,7 @@ class WordPieceTokenizer(Tokenizer):
                 f"`special_tokens` must hold '[UNK]'. Received: {list(special_tokens)!r:.200}."
             )
         _check_bool("lowercase", lowercase)
-        vocabulary = learn_word_pieces(
+        vocabulary = train_word_pieces(
             files_or_iterator, vocabulary_size, special_tokens, lowercase, verbose
         )
         roles = {

@@ -57,9 +57,9 @@ def test_options_and_roles_come_back(unigram_model, tmp_path, arguments):
 
 
 @pytest.mark.parametrize(("model_type", "special"), [("unigram", []), ("bpe", ["<sep>"])])
-def test_sentinels_of_the_model_come_back(learn_model, tmp_path, model_type, special):
+def test_sentinels_of_the_model_come_back(train_model, tmp_path, model_type, special):
     symbols = [*(f"\u2581<extra_id_{index}>" for index in (2, 1, 0)), "<sep>"]
-    data = learn_model(model_type, user_defined_symbols=symbols)
+    data = train_model(model_type, user_defined_symbols=symbols)
     first = SentencePieceTokenizer(data, 3, special)
     first.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -100,9 +100,9 @@ def test_transformers_gives_the_same_ids(unigram_tokenizer, folder, library_text
         assert reference("a b").input_ids == [*unigram_tokenizer.tokenize("a b").numpy(), 1]
 
 
-def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(learn_model, tmp_path):
+def test_an_encoders_text_stands_between_two_tokens_in_what_is_saved(train_model, tmp_path):
     roles = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3, "control_symbols": ["<mask>"]}
-    data = learn_model("unigram", **roles)
+    data = train_model("unigram", **roles)
     roles = {"start_token": "<s>", "mask_token": "<mask>", "add_bos_and_eos": True}
     first = SentencePieceTokenizer(data, 0, **roles)
     first.save(tmp_path / "first")
@@ -175,7 +175,10 @@ def test_a_special_piece_beside_a_model_is_special(unigram_tokenizer, folder):
     [
         (set_value("extra_ids", -1), "`num_sentinels` must be .* Received: -1"),
         (set_value("extra_ids", "9"), "`num_sentinels` must be .* Received: '9'"),
-        (set_value("extra_ids", 701), "at most the 700 pieces of the model. Received: 701"),
+        (
+            set_value("extra_ids", 10**9),
+            "`num_sentinels` must be at most 10000. Received: 1000000000",
+        ),
         (set_value("eos_token", "<eos>"), "`end_token` must be among .* Received: '<eos>'"),
         (set_value("unk_token", {"content": "a"}), "`unknown_token` must be '<unk>', .*: 'a'"),
         (

@@ -16,11 +16,11 @@ TEXTS = ["a  b \n\n\tc", " x", "", " ", "def main(self):\n    return 1234", "\u2
 
 
 @pytest.fixture(scope="module")
-def model(learn_model):
+def model(train_model):
     options = {"normalization_rule_name": "identity", "split_digits": True}
     options |= {"remove_extra_whitespaces": False, "allow_whitespace_only_pieces": True}
     roles = {"pad_id": -1, "unk_id": 0, "bos_id": 1, "eos_id": 2}
-    return learn_model("bpe", byte_fallback=True, **options, **roles)
+    return train_model("bpe", byte_fallback=True, **options, **roles)
 
 
 @pytest.fixture(scope="module")

@@ -63,9 +63,9 @@ def test_older_forms_of_the_same_open(unigram_tokenizer, folder, splitter):
         {"model_type": "bpe"},
     ],
 )
-def test_what_it_cannot_say_is_not_written(learn_model, tmp_path, options):
+def test_what_it_cannot_say_is_not_written(train_model, tmp_path, options):
     model_type = options.pop("model_type", "unigram")
-    SentencePieceTokenizer(learn_model(model_type, vocab_size=500, **options)).save(tmp_path)
+    SentencePieceTokenizer(train_model(model_type, vocab_size=500, **options)).save(tmp_path)
     assert not (tmp_path / "tokenizer.json").exists()
 
 

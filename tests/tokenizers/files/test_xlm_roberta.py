@@ -16,9 +16,9 @@ METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "al
 
 
 @pytest.fixture(scope="module")
-def published(learn_model):
+def published(train_model):
     """The bytes of a model file, numbered as the published ones are."""
-    return learn_model("unigram", unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    return train_model("unigram", unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,8 @@ def make_piece(text=b"a", score=-1.0, piece_type=1):
 
 @pytest.mark.parametrize("options", [{}, {"byte_fallback": True}], ids=["plain", "bytes"])
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
-def test_a_file_is_read_as_the_library_reads_it(learn_model, model_type, options):
-    data = learn_model(model_type, user_defined_symbols=["<sep>"], **options)
+def test_a_file_is_read_as_the_library_reads_it(train_model, model_type, options):
+    data = train_model(model_type, user_defined_symbols=["<sep>"], **options)
     reference = sentencepiece.SentencePieceProcessor(model_proto=data)
     model = SentencePieceModel.parse(data)
     places = range(reference.vocab_size())

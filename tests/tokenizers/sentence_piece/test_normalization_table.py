@@ -35,9 +35,9 @@ def test_a_sound_table_passes_and_does_what_it_says():
     check_rules(make_rules({300: (1 << 10) | 1 << 9}))
 
 
-def test_the_published_tables_pass(learn_model):
+def test_the_published_tables_pass(train_model):
     for name in ("nmt_nfkc", "nfkc_cf"):
-        data = learn_model("bpe", normalization_rule_name=name, vocab_size=400)
+        data = train_model("bpe", normalization_rule_name=name, vocab_size=400)
         assert len(SentencePieceModel.parse(data).rules) > 200_000
 
 

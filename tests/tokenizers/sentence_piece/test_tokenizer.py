@@ -70,9 +70,9 @@ def assert_same(tokenizer, reference, texts, most_ties=0.0):
 @every_type
 @every_configuration
 def test_texts_give_the_reference_ids(
-    learn_model, nasty_texts, draw_texts, library_text, model_type, name
+    train_model, nasty_texts, draw_texts, library_text, model_type, name
 ):
-    tokenizer, reference = read(learn_model(model_type, **CONFIGURATIONS[name]))
+    tokenizer, reference = read(train_model(model_type, **CONFIGURATIONS[name]))
     unseen = library_text[1_000_000:1_030_000]
     parts = [unseen[start : start + 200] for start in range(0, len(unseen), 200)]
     texts = [*nasty_texts, *draw_texts(40, 400), *parts]
@@ -96,8 +96,8 @@ def has_cut_character(reference, row):
     return False
 
 
-def test_bytes_of_a_cut_character_are_replaced_together(learn_model):
-    tokenizer, reference = read(learn_model("bpe", byte_fallback=True))
+def test_bytes_of_a_cut_character_are_replaced_together(train_model):
+    tokenizer, reference = read(train_model("bpe", byte_fallback=True))
     ids = [reference.piece_to_id(f"<0x{byte:02X}>") for byte in "我".encode()]
     assert tokenizer.detokenize(ids).numpy().decode() == "我"
     assert tokenizer.detokenize(ids[:2]).numpy().decode() == "\ufffd"
@@ -107,17 +107,17 @@ def test_bytes_of_a_cut_character_are_replaced_together(learn_model):
 @pytest.mark.slow
 @every_type
 def test_many_drawn_texts_give_the_reference_ids(
-    learn_model, draw_texts, draw_mark_texts, model_type
+    train_model, draw_texts, draw_mark_texts, model_type
 ):
-    tokenizer, reference = read(learn_model(model_type))
+    tokenizer, reference = read(train_model(model_type))
     for seed in range(200, 205):
         texts = [*draw_texts(seed, 10_000), *draw_mark_texts(seed, 10_000)]
         assert_same(tokenizer, reference, texts, 0.02 if model_type == "unigram" else 0)
 
 
 @pytest.mark.parametrize("text", ["a" * 300_000, " " * 300_000, "我" * 100_000, "b " * 100_000])
-def test_a_text_of_one_character_gives_the_reference_ids(learn_model, text):
-    tokenizer, reference = read(learn_model("bpe"))
+def test_a_text_of_one_character_gives_the_reference_ids(train_model, text):
+    tokenizer, reference = read(train_model("bpe"))
     assert_same(tokenizer, reference, [text, "a b", ""])
 
 
@@ -197,13 +197,13 @@ def test_cost_is_linear(unigram_tokenizer):
     assert large / small < 30, (small, large)
 
 
-def test_no_special_token_but_the_unknown_one_comes_out_of_text(learn_model, draw_texts):
+def test_no_special_token_but_the_unknown_one_comes_out_of_text(train_model, draw_texts):
     sentinels = [f"\u2581<extra_id_{index}>" for index in (1, 0)]
     for data, count in (
-        (learn_model("unigram"), 100),
+        (train_model("unigram"), 100),
         # As symbols these would come out of text; as in mT5 they have a space before them.
-        (learn_model("unigram", user_defined_symbols=[*sentinels, "<sep>"]), 2),
-        (learn_model("bpe", user_defined_symbols=[*sentinels, "<sep>"]), 2),
+        (train_model("unigram", user_defined_symbols=[*sentinels, "<sep>"]), 2),
+        (train_model("bpe", user_defined_symbols=[*sentinels, "<sep>"]), 2),
     ):
         more = ["<sep>"] if count == 2 else []
         tokenizer = SentencePieceTokenizer(data, count, more)
@@ -243,8 +243,8 @@ def test_text_comes_back_with_or_without_special_tokens(unigram_tokenizer):
     assert unigram_tokenizer.detokenize([2], skip_special=False).numpy() == b"<unk>"
 
 
-def test_bytes_of_pieces_make_the_text(learn_model):
-    tokenizer, _ = read(learn_model("bpe", byte_fallback=True))
+def test_bytes_of_pieces_make_the_text(train_model):
+    tokenizer, _ = read(train_model("bpe", byte_fallback=True))
     text = "Grüße, 我 \U0001f600 and more"
     ids = tokenizer.tokenize(text)
     parts = tokenizer.detokenize_bytes(ids[:, None]).numpy().tolist()
@@ -253,8 +253,8 @@ def test_bytes_of_pieces_make_the_text(learn_model):
 
 
 @every_type
-def test_a_text_inside_a_word_has_no_space_before_it(learn_model, model_type):
-    data = learn_model(model_type)
+def test_a_text_inside_a_word_has_no_space_before_it(train_model, model_type):
+    data = train_model(model_type)
     # A message that is appended is merged: its normalizer_spec says add_dummy_prefix=False.
     reference = sentencepiece.SentencePieceProcessor(model_proto=data + b"\x1a\x02\x18\x00")
     tokenizer = SentencePieceTokenizer(data)
@@ -341,13 +341,21 @@ def test_learned_special_tokens_act_where_they_are_allowed_to(tmp_path, model_ty
     assert loaded.tokenize(text, allow_special=True).numpy().tolist() == found
 
 
+@pytest.mark.parametrize(("vocabulary_size", "wanted"), [(1000, 100), (150, 37), (20, 5)])
+def test_a_small_corpus_trains_with_the_default_sentinels(vocabulary_size, wanted):
+    tokenizer = SentencePieceTokenizer.train(iter(["a cat, a hat, a cat"]), vocabulary_size)
+    assert len(tokenizer.sentinel_ids) == wanted
+    assert tokenizer.vocabulary_size <= vocabulary_size
+    assert tokenizer.detokenize(tokenizer.tokenize("a hat")).numpy() == b"a hat"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"special_tokens": ["<extra_id_7>"]}, "`num_sentinels` makes .* '<extra_id_7>'"),
         ({"vocabulary_size": 6, "num_sentinels": 1, "special_tokens": ["<a>", "<b>"]}, "7: .*: 6"),
-        ({"vocabulary_size": 199}, "at least 200: 100 sentinels and 100 .* Received: 199"),
-        ({"vocabulary_size": 9.5}, "at least 200: .* Received: 9.5"),
+        ({"vocabulary_size": 199, "num_sentinels": 196}, "at least 200: 196 .* Received: 199"),
+        ({"vocabulary_size": 9.5}, "at least 104: .* Received: 9.5"),
         ({"vocabulary_size": 261, "num_sentinels": 2, "byte_fallback": True}, "262: .*: 261"),
         ({"num_sentinels": -1}, "`num_sentinels` must be an int from 0 on. Received: -1"),
     ],

@@ -56,7 +56,7 @@ def test_any_piece_may_be_special():
         ([], {"num_sentinels": -1}, "`num_sentinels` must be an int from 0 on. Received: -1"),
         ([], {"num_sentinels": 2.0}, "`num_sentinels` must be an int from 0 on. Received: 2.0"),
         ([], {"num_sentinels": True}, "`num_sentinels` must be an int .* Received: True"),
-        ([], {"num_sentinels": 7}, "at most the 6 pieces of the model. Received: 7"),
+        ([], {"num_sentinels": 10_001}, "must be at most 10000. Received: 10001"),
         (["<extra_id_0>"], {"num_sentinels": 2}, "must be 1 or 0, as the .* own. Received: 2"),
         (["<extra_id_1>"], {"num_sentinels": 1}, r"sentinels from 0 on, each once. .*: \[1\]"),
         (["<extra_id_0>", "\u2581<extra_id_0>"], {}, r"each once. Received: \[0, 0\]"),

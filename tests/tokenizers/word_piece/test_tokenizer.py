@@ -9,7 +9,7 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
-from lmzoo.tokenizers.training import learn_word_pieces
+from lmzoo.tokenizers.training import train_word_pieces
 from lmzoo.tokenizers.word_piece import tokenizer as word_piece
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -277,7 +277,7 @@ def test_pieces_that_go_on_with_a_word_are_known(word_piece_tokenizer, byte_pair
 
 def test_learning_gives_the_same_vocabulary_every_time(library_text):
     text = library_text[:300_000] + "Ünïcödé 我喜欢编程 각각 " * 20
-    learned = [learn_word_pieces(iter([text]), 800, SPECIAL) for _ in range(4)]
+    learned = [train_word_pieces(iter([text]), 800, SPECIAL) for _ in range(4)]
     assert all(tokens == learned[0] for tokens in learned) and len(learned[0]) == 800
 
 
@@ -285,9 +285,9 @@ def test_learning_from_files_and_from_an_iterator_gives_the_same(tmp_path, libra
     parts = [library_text[:50_000], "naïve\r\nCafé\n"]
     for name, part in zip("ab", parts, strict=True):
         (tmp_path / name).write_text(part, encoding="utf-8", newline="")
-    learned = learn_word_pieces([tmp_path / "a", tmp_path / "b"], 400, SPECIAL)
-    assert learned == learn_word_pieces(iter(parts), 400, SPECIAL)
-    assert learned == learn_word_pieces(iter([*parts, "\x00"]), 400, SPECIAL)
+    learned = train_word_pieces([tmp_path / "a", tmp_path / "b"], 400, SPECIAL)
+    assert learned == train_word_pieces(iter(parts), 400, SPECIAL)
+    assert learned == train_word_pieces(iter([*parts, "\x00"]), 400, SPECIAL)
 
 
 def test_learned_pieces_cover_their_text_and_are_of_use(library_text):
@@ -308,10 +308,10 @@ def test_learned_pieces_cover_their_text_and_are_of_use(library_text):
 
 def test_rare_characters_are_left_out_where_there_is_no_room():
     text = "abc " * 50 + "".join(chr(0x4E00 + index) for index in range(3000))
-    tokens = learn_word_pieces(iter([text]), 1600, SPECIAL)
+    tokens = train_word_pieces(iter([text]), 1600, SPECIAL)
     assert len(tokens) <= 1600 and {"a", "##a", "abc"} <= set(tokens)
     assert sum(len(token) == 1 for token in tokens) == 1000 - 3
-    assert learn_word_pieces(iter(["ab ab"]), 7, SPECIAL) == [*SPECIAL, "a", "##a"]
+    assert train_word_pieces(iter(["ab ab"]), 7, SPECIAL) == [*SPECIAL, "a", "##a"]
 
 
 @pytest.mark.parametrize(
