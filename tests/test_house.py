@@ -401,6 +401,15 @@ BANNED_IDENTIFIERS = {
     "unit_noise": "uniform_noise",
     # generation
     "text_pieces": "streaming",
+    "apply_prohibitions": "apply_logits_processors",
+    "cut_pieces": "StreamingDetokenizer",
+    "forbid_repeated_ngrams": "mask_repeated_ngrams",
+    "forbid_sequences": "mask_bad_words",
+    "forbid_tokens": "mask_tokens",
+    "make_beam_chooser": "make_beam_selector",
+    "make_chooser": "make_token_selector",
+    "prompt_is_text": "is_encoder_decoder",
+    "token_texts": "stop_strings",
     # tasks
     "label_answers": "choose_labels",
     "CutReport": "TruncationReport",

@@ -176,7 +176,10 @@ def _count_label_bytes(validation, lm):
     """How many bytes of text the labels stand for; an end token stands for none."""
     import numpy as np
 
-    sizes = np.array([len(token) for token in lm.token_bytes()])
+    from lmzoo.generation.stop_strings import find_token_bytes
+
+    tokens = find_token_bytes(lm.tokenizer, lm.backbone.vocabulary_size)
+    sizes = np.array([len(token) for token in tokens])
     return sum(int(sizes[labels.numpy()].sum()) for _, labels in validation)
 
 

@@ -37,7 +37,8 @@ def generate(arguments):
             f"{arguments.source!r}, which has no tokenizer.json and no vocab.json."
         )
     # The model's own defaults may ask for beams, which do not stream.
-    grows = not {"num_beams", "num_return_sequences"} & lm.merge_options(options).keys()
+    merged = lm.make_options(options)
+    grows = merged.num_beams == merged.num_return_sequences == 1
     stream = sys.stdout.isatty() and grows if arguments.stream is None else arguments.stream
     if arguments.json:
         results, scores = lm.generate(prompts, return_prompt=False, return_scores=True, **options)

@@ -81,13 +81,13 @@ def _compare_completions(folder, task, texts, max_new_tokens, options):
         texts, max_new_tokens=max_new_tokens, temperature=0.0, return_scores=True, **options
     )
     # The artefact may have been exported to leave the prompt out, where there is one.
-    lengths = [len(prompt) if task.prompt_is_text else 0 for prompt in texts]
+    lengths = [0 if task.is_encoder_decoder else len(prompt) for prompt in texts]
     different = [
         prompt
         for prompt, length, got, whole in zip(texts, lengths, got_texts, wanted, strict=True)
         if got not in (whole, whole[length:])
     ]
-    if task.merge_options(options).get("num_beams", 1) > 1:
+    if task.make_options(options).num_beams > 1:
         return different, None
     return different, float(np.max(np.abs(got_log_probs - log_probs)))
 

@@ -4,8 +4,10 @@ import tensorflow as tf
 
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
-from lmzoo.generation.defaults import check_defaults
-from lmzoo.generation.generator import Generator, left_pad
+from lmzoo.generation.generator import Generator
+from lmzoo.generation.options import merge_options
+from lmzoo.generation.pipeline import encode_bad_words, left_pad
+from lmzoo.generation.text_generation import check_defaults
 
 __all__ = ["export_saved_model"]
 
@@ -78,7 +80,8 @@ def _make_reader(task, jit_compile, options):
 
 def _make_writer(task, jit_compile, return_prompt, options):
     """A tf.Module with the functions of a task that generates."""
-    options = GenerationOptions(**{"seed": 0, **task.merge_options(check_defaults(options))})
+    merged = merge_options(task.generation_defaults, check_defaults(options))
+    options = GenerationOptions(**{"seed": 0, **merged})
     if options.num_return_sequences > 1:
         raise ValueError(
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
@@ -98,15 +101,17 @@ def _make_module(task, options, jit_compile, return_prompt):
     module.tokenizer = task.tokenizer
     default = Generator(task, options, jit_compile)
     # Whoever calls `generate` may sample, whatever the defaults are.
-    open_rules = Generator(task, options, jit_compile, sampled=options.num_beams == 1)
-    bad_words = task.encode_bad_words(options.forbidden) if options.forbidden else None
+    open_options = Generator(task, options, jit_compile, sampled=options.num_beams == 1)
+    bad_words = None
+    if options.bad_words:
+        bad_words = encode_bad_words(task.tokenizer, options.bad_words)
 
     def complete(generator, text, chosen):
         token_ids, mask = task.encode_prompts(text)
         parameters = _fill_parameters(options, tf.shape(text)[0], chosen, bad_words)
         results = generator.generate(token_ids, mask, parameters)
         texts = generator.to_texts(results)[:, 0]
-        if return_prompt and task.prompt_is_text:
+        if return_prompt and not task.is_encoder_decoder:
             texts = tf.strings.join([text, texts])
         return {"text": texts, "log_prob": results["log_prob"][:, 0]}
 
@@ -126,7 +131,7 @@ def _make_module(task, options, jit_compile, return_prompt):
     )
     def generate(text, max_new_tokens, temperature, top_k, top_p, seed):
         values = (max_new_tokens, temperature, top_k, top_p, seed)
-        return complete(open_rules, text, dict(zip(_SERVED, values, strict=True)))
+        return complete(open_options, text, dict(zip(_SERVED, values, strict=True)))
 
     @tf.function(
         input_signature=[
@@ -174,7 +179,7 @@ def _fill_parameters(options, batch_size, chosen, bad_words):
         value = chosen[name] if name in chosen else defaults[name]
         value = tf.cast(tf.reshape(value, [-1]), spec.dtype)
         parameters[name] = tf.broadcast_to(value, [batch_size])
-    parameters["stream"] = tf.range(batch_size)
+    parameters["rng_stream"] = tf.range(batch_size)
     if bad_words is not None:
         parameters["bad_words"] = bad_words
     with tf.control_dependencies(_check_chosen(parameters) if chosen else []):

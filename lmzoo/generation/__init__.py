@@ -1,23 +1,9 @@
-"""Choosing one token after another: the rules, the loop, beam search."""
+"""Generation: from prompts to texts, for every generative task.
 
-from lmzoo.generation.beam import BeamResults, best_beams, init_beams, make_beam_chooser
-from lmzoo.generation.loop import DecodeState, append_tokens, decode, init_state
+Public: `GenerationOptions`, the options of `generate`, `stream` and `export`. README.md in this
+folder says how a call runs, file by file; `protocol.py` says what a task must have.
+"""
+
 from lmzoo.generation.options import GenerationOptions
-from lmzoo.generation.selection import Rules, make_chooser
-from lmzoo.generation.stop_strings import StopStrings, TextStart
 
-__all__ = [
-    "BeamResults",
-    "DecodeState",
-    "GenerationOptions",
-    "Rules",
-    "StopStrings",
-    "TextStart",
-    "append_tokens",
-    "best_beams",
-    "decode",
-    "init_beams",
-    "init_state",
-    "make_beam_chooser",
-    "make_chooser",
-]
+__all__ = ["GenerationOptions"]

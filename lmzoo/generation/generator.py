@@ -1,32 +1,27 @@
-"""From texts to texts in one graph: what `generate`, `stream` and an exported model share."""
+"""The graph of generation, from ids to texts: `generate`, `stream` and exported models share it.
+
+prefill ──▶ select the first token ──▶ decode loop ──▶ results ──▶ detokenize
+"""
 
 import tensorflow as tf
 
-from lmzoo.generation import (
-    best_beams,
-    decode,
-    init_beams,
-    init_state,
-    make_beam_chooser,
-    make_chooser,
-)
+from lmzoo.generation.beam import make_beam_selector
+from lmzoo.generation.beam_state import best_beams, init_beams
+from lmzoo.generation.loop import decode, init_state
+from lmzoo.generation.selection import make_token_selector
+from lmzoo.generation.stop_strings import make_stop_strings
 from lmzoo.layers.dense import products_in_halves
 
-__all__ = ["Generator", "left_pad"]
+__all__ = ["Generator", "detokenize_new", "trace_generate", "trace_stream"]
 
 _SMALLEST_BUCKET = 16
 
 
 class Generator:
-    """Generates for one task under fixed rules; everything else is a tensor.
-
-    The task brings five methods: `encode_prompts(texts)` gives ids, `make_prompt(token_ids,
-    padding_mask)` says what of these stands before the new tokens, `prefill(token_ids,
-    padding_mask, num_slots)` and `step(token_ids, padding_mask, cache, slot)` give logits (R, V)
-    and a cache, `make_stop_strings(stops)` gives `StopStrings` for its texts.
+    """Generates for one task under static options; everything else is a tensor.
 
     Args:
-        task: a generative task.
+        task: `lmzoo.generation.protocol.GenerativeTask`.
         options: GenerationOptions.
         jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets:
             prompts and new tokens are padded to powers of two.
@@ -36,13 +31,13 @@ class Generator:
     def __init__(self, task, options, jit_compile=False, sampled=None):
         self.task = task
         self.options = options
-        self.rules = options.make_rules(task.end_token_ids)
+        self.static = options.make_static_options(task.end_token_ids)
         if sampled is not None:
-            self.rules = self.rules._replace(sampled=sampled)
+            self.static = self.static._replace(sampled=sampled)
         self.jit_compile = jit_compile
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
-        self.stop = task.make_stop_strings(options.stops) if options.stops else None
+        self.stop = make_stop_strings(task, options.stop_strings) if options.stop_strings else None
         self._core = (
             tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
         )
@@ -83,7 +78,7 @@ class Generator:
         return {**parameters, "max_new_tokens": limit}
 
     def start(self, token_ids, padding_mask, parameters, room):
-        """Prefills and chooses the first token: the state from which `advance` goes on.
+        """Prefills and selects the first token: the state from which `advance` goes on.
 
         Returns:
             DecodeState of B * n rows with `room` slots behind the prompt, and the parameters of
@@ -101,7 +96,7 @@ class Generator:
         elif self.num_rows > 1:
             state = state._replace(**tf.nest.map_structure(self._repeat, _by_row(state._asdict())))
             parameters = self._repeat_parameters(parameters)
-        return self._chooser(parameters)(state, self._repeat(logits)), parameters
+        return self._make_selector(parameters)(state, self._repeat(logits)), parameters
 
     def _repeat(self, x):
         """(B, ...) -> (R, ...): the results or beams of a prompt are neighbours."""
@@ -109,15 +104,15 @@ class Generator:
 
     def _repeat_parameters(self, parameters):
         repeated = tf.nest.map_structure(self._repeat, _by_row(parameters))
-        results = tf.range(tf.shape(repeated["stream"])[0]) % self.num_rows
-        repeated["stream"] = repeated["stream"] * self.num_rows + results
+        results = tf.range(tf.shape(repeated["rng_stream"])[0]) % self.num_rows
+        repeated["rng_stream"] = repeated["rng_stream"] * self.num_rows + results
         return {**parameters, **repeated}
 
     def advance(self, state, parameters, last_slot):
         """Goes on until `last_slot` is reached or every row is finished."""
         compiles_for_cpu = self.jit_compile and not tf.config.list_logical_devices("GPU")
         step = self._step_in_halves if compiles_for_cpu else self.task.step
-        return decode(step, self._chooser(parameters), state, last_slot)
+        return decode(step, self._make_selector(parameters), state, last_slot)
 
     def _step_in_halves(self, *inputs):
         with products_in_halves():
@@ -144,17 +139,17 @@ class Generator:
         results["mask"] = results["mask"][:, :, length:]
         return results
 
-    def _chooser(self, parameters):
+    def _make_selector(self, parameters):
         find_stop = self.stop.find if self.stop is not None else None
         if self.options.num_beams > 1:
-            return make_beam_chooser(
-                self.rules,
+            return make_beam_selector(
+                self.static,
                 parameters,
                 self.options.num_beams,
                 self.options.early_stopping,
                 find_stop,
             )
-        return make_chooser(self.rules, parameters, find_stop)
+        return make_token_selector(self.static, parameters, find_stop)
 
     def to_texts(self, results):
         """The texts of what `generate` returned: string (B, n), stop strings cut off."""
@@ -162,13 +157,66 @@ class Generator:
         # (B, n, N) -> (B * n, N), said in full: where N is 0, no -1 could be found out.
         rows = [tf.reduce_prod(shape), tf.shape(results["mask"])[2]]
         token_ids = tf.reshape(results["token_ids"], rows)
-        # A backbone may have more embeddings than the tokenizer has words; they stand for nothing.
+        # A backbone may have more embeddings than the tokenizer has tokens; these have no text.
         known = token_ids < self.task.tokenizer.vocabulary_size
         mask = tf.reshape(results["mask"], rows) & known
-        texts = self.task.detokenize_new(tf.ragged.boolean_mask(token_ids, mask))
+        texts = detokenize_new(self.task, tf.ragged.boolean_mask(token_ids, mask))
         if self.stop is not None:
             texts = self.stop.cut(texts)
         return tf.reshape(texts, shape)
+
+
+def detokenize_new(task, ids):
+    """The texts of new ids: (B, None) ragged -> string (B,), or int (T,) -> string ()."""
+    if task.is_encoder_decoder:
+        return task.tokenizer.detokenize(ids)
+    return task.tokenizer.detokenize_continuation(ids)
+
+
+def trace_generate(task, options, jit_compile):
+    """A tf.function of ids, mask and parameters: results as `Generator.generate`, and texts.
+
+    Args:
+        task: GenerativeTask.
+        options: GenerationOptions.
+        jit_compile: bool. If True, XLA compiles the loop.
+    """
+    generator = Generator(task, options, jit_compile)
+
+    def generate(token_ids, mask, parameters):
+        results = generator.generate(token_ids, mask, parameters)
+        texts = generator.to_texts(results) if task.tokenizer is not None else None
+        return results, texts
+
+    return tf.function(generate, autograph=False, input_signature=_make_signature(options))
+
+
+def trace_stream(task, options):
+    """Two functions: one reads a prompt and selects the first token, one goes on to a slot.
+
+    Args:
+        task, options: as for `trace_generate`.
+    """
+    generator = Generator(task, options)
+
+    def start(token_ids, mask, parameters):
+        parameters = generator.limit(mask, parameters)
+        room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
+        return generator.start(token_ids, mask, parameters, room)
+
+    start = tf.function(start, autograph=False, input_signature=_make_signature(options))
+    outputs = start.get_concrete_function().structured_outputs
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+    slot = tf.TensorSpec([], tf.int32)
+    return start, tf.function(generator.advance, autograph=False, input_signature=[*specs, slot])
+
+
+def _make_signature(options):
+    parameters = options.make_signature()
+    if options.bad_words:
+        parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)
+    ids = tf.TensorSpec([None, None], tf.int32)
+    return [ids, tf.TensorSpec([None, None], tf.bool), parameters]
 
 
 def _by_row(tensors):
@@ -179,19 +227,6 @@ def _by_row(tensors):
 
 def _count(mask):
     return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-
-
-def left_pad(ragged):
-    """Ragged int (B, None) -> int32 (B, P), tokens at the right, and the bool mask of them."""
-    dense = ragged.to_tensor()
-    # One slot at least: a batch of no rows has no longest one.
-    dense = tf.pad(dense, [[0, 0], [0, tf.maximum(1 - tf.shape(dense)[1], 0)]])
-    length = tf.shape(dense)[1]
-    shift = length - tf.cast(ragged.row_lengths(), tf.int32)
-    # (B, P): the place in `dense` that each slot takes its token from
-    source = tf.range(length) - tf.expand_dims(shift, 1)
-    token_ids = tf.gather(dense, tf.maximum(source, 0), axis=1, batch_dims=1)
-    return tf.where(source >= 0, token_ids, 0), source >= 0
 
 
 def _find_bucket(length):

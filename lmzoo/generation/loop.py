@@ -1,11 +1,11 @@
-"""The decode loop: one for every task, every rule and beam search; all of it is graph.
+"""The decode loop: one for every task, for greedy, sampled and beam search; all of it is graph.
 
-    prefill ──▶ logits ──choose──▶ token ──step──▶ logits ──choose──▶ token ──▶ ...
+    prefill ──▶ logits ──select──▶ token ──step──▶ logits ──select──▶ token ──▶ ...
 
-A *step* is the model: `step(token_ids (R, 1), padding_mask (R, 1), cache, slot)` gives the pair
+`step` runs the model: `step(token_ids (R, 1), padding_mask (R, 1), cache, slot)` gives the pair
 (logits (R, V), cache).
-A *chooser* is the rule: `choose(state, logits) -> state` with one more token in each row.
-Prompts stand left-padded, so that all rows write the same slot.
+`select` selects the next token: `select(state, logits) -> state` with one more token in each row.
+Prompts are left-padded, so that all rows write the same slot. Shapes: R rows, L slots.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ __all__ = ["DecodeState", "append_tokens", "decode", "init_state"]
 
 
 class DecodeState(NamedTuple):
-    """What one step hands to the next. Shapes: R rows, L slots.
+    """What one step hands to the next.
 
     token_ids: int32 (R, L). Prompt and new tokens; 0 where `mask` is False.
     mask: bool (R, L). Where a slot holds a token.
@@ -25,7 +25,7 @@ class DecodeState(NamedTuple):
     finished: bool (R,). Rows that take no more tokens.
     log_prob: float32 (R,). Sum of the model's log-probabilities of the new tokens.
     cache: nested tensors of the model, rows first.
-    memory: dict of tensors that a chooser keeps for itself.
+    memory: dict of tensors that `select` keeps for itself.
     """
 
     token_ids: Any
@@ -89,12 +89,12 @@ def append_tokens(state, token_ids, log_prob, finished):
     )
 
 
-def decode(step, choose, state, last_slot):
-    """Steps and chooses until every row is finished or `last_slot` has been written.
+def decode(step, select, state, last_slot):
+    """Steps and selects until every row is finished or `last_slot` has been written.
 
     Args:
         step: callable, see the module's text.
-        choose: callable, see the module's text.
+        select: callable, see the module's text.
         state: DecodeState with at least one new token, whose cache lacks that token.
         last_slot: int or scalar int32. One past the last slot that may be written.
     Returns:
@@ -109,7 +109,7 @@ def decode(step, choose, state, last_slot):
         logits, cache = step(
             _column(state.token_ids, last), _column(state.mask, last), state.cache, last
         )
-        return (choose(state._replace(cache=cache), logits),)
+        return (select(state._replace(cache=cache), logits),)
 
     # One iteration at a time: the cache can then be written in place.
     (state,) = tf.while_loop(wants_more, advance, (state,), parallel_iterations=1)

@@ -1,4 +1,4 @@
-"""What a caller may ask of a generation: checked once, then split into rules and numbers."""
+"""Options of `generate`: checked once, then split into static options and tensors."""
 
 import dataclasses
 import numbers
@@ -6,9 +6,11 @@ import random
 
 import tensorflow as tf
 
-from lmzoo.generation.selection import Rules
+from lmzoo.generation.selection import StaticOptions
 
-__all__ = ["GenerationOptions"]
+__all__ = ["GenerationOptions", "merge_options"]
+
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 
 # name -> (dtype, lowest, whether the lowest itself is allowed, highest)
 _RANGES = {
@@ -27,7 +29,9 @@ _RANGES = {
 
 @dataclasses.dataclass(frozen=True)
 class GenerationOptions:
-    """How to choose tokens. A number may be a list with one for each prompt.
+    """How `generate` selects tokens and when a text ends.
+
+    A number may be a list with one for each prompt, except where a type below says otherwise.
 
     Args:
         max_new_tokens: int. At most so many tokens a prompt; the model's context may end before.
@@ -45,9 +49,9 @@ class GenerationOptions:
         early_stopping: bool or "never". When beam search may stop, as transformers defines it.
         num_return_sequences: int. Results for each prompt.
         stop_strings: str or list of str. A text ends before the first of them.
-        bad_words: list of str. No text has the tokens of such a word, at its start, behind a space
-            or inside of another word. Where a word is only a part of a larger token, or made of
-            other tokens than the tokenizer would make, it is not found.
+        bad_words: str or list of str. The tokens of such a word never come: neither at the start of
+            a text nor behind a space nor inside another word. A word that is part of a larger
+            token, or written in other tokens than the tokenizer's, is not found.
         seed: int or None. The same seed gives the same texts; None draws one from Python's
             `random`, which `keras.utils.set_random_seed` sets. A list gives each prompt its own
             draw, whatever stands beside it.
@@ -108,11 +112,8 @@ class GenerationOptions:
                 f"num_return_sequences={self.num_return_sequences}, num_beams={self.num_beams}."
             )
         for name in ("stop_strings", "bad_words"):
-            for text in self._strings(name):
-                if not isinstance(text, str) or not text:
-                    raise ValueError(
-                        f"`{name}` must hold strings that are not empty. Received: {text!r}."
-                    )
+            # One form, whatever the caller wrote: it is a part of the key of a traced graph.
+            object.__setattr__(self, name, _make_strings(name, getattr(self, name)))
 
     @property
     def is_sampled(self):
@@ -123,41 +124,21 @@ class GenerationOptions:
             return any(value != off for values, off in narrowed for value in _list_of(values))
         return any(temperatures)
 
-    def _strings(self, name):
-        value = getattr(self, name)
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list | tuple):
-            raise TypeError(
-                f"`{name}` must be a string or a list of strings. Received: {name}={value!r:.80}."
-            )
-        return tuple(value)
-
-    @property
-    def stops(self):
-        """tuple of str. The stop strings."""
-        return self._strings("stop_strings")
-
-    @property
-    def forbidden(self):
-        """tuple of str. The bad words."""
-        return self._strings("bad_words")
-
-    def make_rules(self, end_token_ids):
+    def make_static_options(self, end_token_ids):
         """What is fixed when the graph is traced."""
-        return Rules(
+        return StaticOptions(
             end_token_ids=tuple(end_token_ids),
             sampled=self.is_sampled,
             repetition=_is_on(self.repetition_penalty, 1) or _is_on(self.presence_penalty, 0),
             min_new_tokens=_is_on(self.min_new_tokens, 0),
             no_repeat_ngram_size=self.no_repeat_ngram_size,
-            bad_words=bool(self.forbidden),
-            stop=bool(self.stops),
+            bad_words=bool(self.bad_words),
+            stop=bool(self.stop_strings),
         )
 
     def make_signature(self):
         """The `tf.TensorSpec` of each tensor that `make_parameters` gives, for any batch size."""
-        dtypes = {name: dtype for name, (dtype, *_) in _RANGES.items()} | {"stream": tf.int32}
+        dtypes = {name: dtype for name, (dtype, *_) in _RANGES.items()} | {"rng_stream": tf.int32}
         return {name: tf.TensorSpec([None], dtype, name) for name, dtype in dtypes.items()}
 
     def make_parameters(self, batch_size):
@@ -167,9 +148,9 @@ class GenerationOptions:
             ValueError: if a list has not one number for each prompt.
         """
         parameters = {name: self._rows(name, batch_size) for name in _RANGES}
-        # With one seed for all, a prompt draws by its place; with its own, by nothing else.
+        # With one seed for all, a prompt draws by its index; with its own, by nothing else.
         own = isinstance(self.seed, (list, tuple))
-        parameters["stream"] = tf.zeros([batch_size], tf.int32) if own else tf.range(batch_size)
+        parameters["rng_stream"] = tf.zeros([batch_size], tf.int32) if own else tf.range(batch_size)
         return parameters
 
     def _rows(self, name, batch_size):
@@ -192,6 +173,42 @@ class GenerationOptions:
             # TensorFlow would take the low bits of a larger number.
             values = [min(value, tf.int32.max) for value in values]
         return tf.constant(values, dtype)
+
+
+def merge_options(defaults, given):
+    """The options of one call: those given, and the defaults that they do not exclude.
+
+    Beam search cannot be sampled. So beams that are given put default sampling aside, and sampling
+    that is given puts default beams aside.
+
+    Args:
+        defaults: dict of options.
+        given: dict of options.
+    Returns:
+        dict.
+    Raises:
+        TypeError, ValueError: as `GenerationOptions`.
+    """
+    sampling = {name: given[name] for name in _SAMPLING if name in given}
+    aside = ()
+    if GenerationOptions(**sampling).is_sampled:
+        aside = ("num_beams",)
+    elif given.get("num_beams", 1) != 1:
+        aside = _SAMPLING
+    return {**{name: defaults[name] for name in defaults if name not in aside}, **given}
+
+
+def _make_strings(name, value):
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, list | tuple):
+        raise TypeError(
+            f"`{name}` must be a string or a list of strings. Received: {name}={value!r:.80}."
+        )
+    for text in value:
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"`{name}` must hold strings that are not empty. Received: {text!r}.")
+    return tuple(value)
 
 
 def _list_of(value):

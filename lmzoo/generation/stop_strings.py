@@ -6,7 +6,21 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["StopStrings", "TextStart"]
+__all__ = ["StopStrings", "TextStart", "find_text_start", "find_token_bytes", "make_stop_strings"]
+
+
+def make_stop_strings(task, stop_strings):
+    """StopStrings for the new text of a task.
+
+    Args:
+        task: GenerativeTask.
+        stop_strings: tuple of str.
+    Raises:
+        ValueError: if the task's tokenizer cannot give the bytes of each token.
+    """
+    tokens = find_token_bytes(task.tokenizer, task.backbone.vocabulary_size)
+    start = find_text_start(task.tokenizer, len(tokens)) if task.is_encoder_decoder else None
+    return StopStrings(tokens, stop_strings, start)
 
 
 class TextStart(typing.NamedTuple):
@@ -90,6 +104,46 @@ class StopStrings:
     def cut(self, texts):
         """Ends each text, string (B,), before the first stop string in it."""
         return tf.strings.regex_replace(texts, self.pattern, "", replace_global=False)
+
+
+def find_token_bytes(tokenizer, size):
+    """What each id stands for inside a text: list of bytes; special tokens stand for nothing.
+
+    Args:
+        tokenizer: a tokenizer whose ids stand for the same wherever they are, or None.
+        size: int. How many ids there are; a backbone may have more than the tokenizer has tokens.
+    Raises:
+        ValueError: if there is no such tokenizer.
+    """
+    if tokenizer is None:
+        raise ValueError("`stop_strings` needs a task with a tokenizer. Received: tokenizer=None.")
+    if not hasattr(tokenizer, "detokenize_bytes"):
+        raise ValueError(
+            "`stop_strings` needs a tokenizer that can `detokenize_bytes`. "
+            f"Received: {type(tokenizer).__name__}."
+        )
+    ids = tf.expand_dims(tf.range(tokenizer.vocabulary_size), 1)
+    known = tokenizer.detokenize_bytes(ids).numpy().tolist()
+    return known + [b""] * (size - len(known))
+
+
+def find_text_start(tokenizer, size):
+    """What `detokenize` leaves out at the start of a text: TextStart, or None if that is nothing.
+
+    Args:
+        tokenizer, size: as for `find_token_bytes`.
+    """
+    ids = np.arange(tokenizer.vocabulary_size)
+    inside = tokenizer.detokenize_bytes(ids[:, None]).numpy()
+    alone = tokenizer.detokenize(ids[:, None]).numpy()
+    drops_space = inside == b" " + alone
+    words = np.flatnonzero(drops_space & (alone != b""))
+    if not len(words):
+        return None
+    # A text has begun with an id if a word behind it keeps its space.
+    texts = tokenizer.detokenize(np.stack([ids, np.full_like(ids, words[0])], axis=1)).numpy()
+    begins = np.array([text.endswith(inside[words[0]]) for text in texts])
+    return TextStart(*(np.pad(each, [0, size - len(ids)]) for each in (drops_space, begins)))
 
 
 def _fill_left(rows, width, dtype, filler=-1):

@@ -1,39 +1,111 @@
-"""Giving a text that grows piece by piece, no more of it than is certain."""
+"""Streaming: one text, given piece by piece as its tokens come."""
 
-__all__ = ["cut_pieces"]
+import tensorflow as tf
+
+from lmzoo.generation.generator import detokenize_new, trace_stream
+from lmzoo.generation.pipeline import (
+    encode_batch,
+    get_graph,
+    list_prompts,
+    make_graph_key,
+    make_parameters,
+)
+
+__all__ = ["StreamingDetokenizer", "stream_text"]
 
 
-def cut_pieces(texts, stops=()):
-    """Gives what each of the growing texts adds; no piece is taken back.
-
-    A piece ends between characters, and not inside what may become a stop string.
+def stream_text(task, prompt, options, return_prompt=False, allow_special=False):
+    """Generates one text and gives each piece as soon as it is certain.
 
     Args:
-        texts: iterator of (str, bool). All of the text so far, and whether it is the last.
-        stops: tuple of str. The text ends before the first of them.
-    Yields:
-        str, never empty.
+        task: GenerativeTask with a tokenizer.
+        prompt: str.
+        options: GenerationOptions, with neither beams nor several results.
+        return_prompt, allow_special: as for `TextGeneration.stream`.
+    Returns:
+        iterator of str, never empty.
+    Raises:
+        TypeError, ValueError: as `TextGeneration.stream`.
     """
-    given = 0
-    for text, is_last in texts:
+    if options.num_beams > 1 or options.num_return_sequences > 1:
+        raise ValueError(
+            "`stream` gives one text as it grows. Received: "
+            f"num_beams={options.num_beams}, "
+            f"num_return_sequences={options.num_return_sequences}. Use `generate`, or pass "
+            "num_beams=1, num_return_sequences=1 where they are defaults."
+        )
+    if not isinstance(prompt, str):
+        raise TypeError(f"`prompt` must be a string. Received: {type(prompt).__name__}.")
+    if task.tokenizer is None:
+        raise ValueError("`stream` needs a tokenizer. Received: tokenizer=None.")
+    list_prompts([prompt], task.backbone.vocabulary_size, is_text=True, name="prompt")
+    return _stream(task, prompt, options, return_prompt, allow_special)
+
+
+def _stream(task, prompt, options, return_prompt, allow_special):
+    if return_prompt and prompt and not task.is_encoder_decoder:
+        yield prompt
+    start, advance = get_graph(
+        task, ("stream", *make_graph_key(task, options)), lambda: trace_stream(task, options)
+    )
+    detokenizer = StreamingDetokenizer(
+        lambda ids: detokenize_new(task, ids).numpy().decode("utf-8"), options.stop_strings
+    )
+    token_ids, mask = encode_batch(task, [prompt], allow_special)
+    state, parameters = start(token_ids, mask, make_parameters(task, options, 1))
+    first = last = int(state.prompt_length)
+    while not detokenizer.finished:
+        count = int(state.slot)
+        new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
+        new = new[new < task.tokenizer.vocabulary_size]
+        piece = detokenizer.update(new, is_last=bool(state.finished[0]) or count == last)
+        if piece:
+            yield piece
+        last = count
+        if not detokenizer.finished:
+            state = advance(state, parameters, tf.constant(last + 1))
+
+
+class StreamingDetokenizer:
+    """Turns tokens that come one by one into pieces of text; no piece is taken back.
+
+    A piece ends between characters, and not inside what may become a stop string. All ids are
+    detokenized each time, because the text of a token depends on the tokens before it.
+
+    Args:
+        detokenize: callable. All new ids -> str.
+        stop_strings: tuple of str. The text ends before the first of them.
+    """
+
+    def __init__(self, detokenize, stop_strings=()):
+        self._detokenize = detokenize
+        self._stop_strings = stop_strings
+        self._length = 0  # of the text that has been given
+        self.finished = False
+
+    def update(self, token_ids, is_last):
+        """The text that is now certain and has not been given, possibly empty.
+
+        Args:
+            token_ids: int (T,). All new ids so far.
+            is_last: bool. Whether no more will come.
+        """
+        text, given = self._detokenize(token_ids), self._length
         # The end may be a character of which more bytes are to come.
         text = text if is_last else text.removesuffix("\ufffd")
-        ends = [text.find(stop, given) for stop in stops]
-        ended = min((end for end in ends if end >= 0), default=-1)
-        if ended >= 0:
-            text, is_last = text[:ended], True
-        ready = len(text) if is_last else len(text) - _count_held(text[given:], stops)
-        if ready > given:
-            yield text[given:ready]
-            given = ready
-        if is_last:
-            return
+        ends = [text.find(stop, given) for stop in self._stop_strings]
+        end = min((end for end in ends if end >= 0), default=-1)
+        if end >= 0:
+            text, is_last = text[:end], True
+        ready = len(text) if is_last else len(text) - self._count_held(text[given:])
+        self._length = max(ready, given)
+        self.finished = is_last
+        return text[given:ready]
 
-
-def _count_held(text, stops):
-    """How many last characters of `text` may be the beginning of a stop string."""
-    longest = max((len(stop) for stop in stops), default=1) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0
+    def _count_held(self, text):
+        """How many last characters of `text` may be the beginning of a stop string."""
+        longest = max((len(stop) for stop in self._stop_strings), default=1) - 1
+        for size in range(min(longest, len(text)), 0, -1):
+            if any(stop.startswith(text[-size:]) for stop in self._stop_strings):
+                return size
+        return 0

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation.generator import left_pad
+from lmzoo.generation.pipeline import check_tokenizer, left_pad, list_prompts
 from lmzoo.generation.text_generation import TextGeneration
-from lmzoo.generation.token_texts import need_tokenizer
 from lmzoo.metrics import Perplexity
 from lmzoo.tasks.task import Task
 
@@ -74,7 +73,7 @@ class CausalLM(TextGeneration, Task):
         del logs["perplexity"]
         return logs
 
-    # Generation, as `TextGeneration` asks for it.
+    # Generation: the protocol `lmzoo.generation.protocol.GenerativeTask`.
 
     @property
     def max_sequence_length(self):
@@ -87,6 +86,10 @@ class CausalLM(TextGeneration, Task):
         A prompt begins with a start token where the tokenizer says so, and where it is empty.
         """
         return left_pad(self.tokenizer.tokenize_prompts(texts, allow_special))
+
+    def make_prompt(self, token_ids, padding_mask):
+        """The tokens before the first new one, (B, P), and their mask: the prompt itself."""
+        return token_ids, padding_mask
 
     def prefill(self, token_ids, padding_mask, num_slots):
         """Reads the prompts: the logits (B, V) of what comes next, and a cache of `num_slots`."""
@@ -119,10 +122,10 @@ class CausalLM(TextGeneration, Task):
                 vocabulary, or the lists differ in length.
         """
         if allow_special:
-            need_tokenizer(self.tokenizer, "allow_special")
-        texts, is_single = self._as_batch(texts, "texts")
+            check_tokenizer(self.tokenizer, "allow_special")
+        texts, is_single = self._list_prompts(texts, "texts")
         if prompts is None:
-            prompts = [[self._start_token_id()]] * len(texts)
+            prompts = self._fill_empty([[]] * len(texts))
         else:
             prompts = self._to_prompt_ids(prompts, allow_special)
         if len(prompts) != len(texts):
@@ -130,7 +133,9 @@ class CausalLM(TextGeneration, Task):
                 "`prompts` must be as many as `texts`. Received: "
                 f"{len(prompts)} prompts, {len(texts)} texts."
             )
-        rows = list(zip(prompts, self._to_ids(texts, allow_special), strict=True))
+        if self.tokenizer is not None and texts:
+            texts = self.tokenizer.tokenize(tf.constant(texts), allow_special).to_list()
+        rows = list(zip(prompts, texts, strict=True))
         for index, (prompt, ids) in enumerate(rows):
             if len(prompt) + len(ids) > self.max_sequence_length:
                 raise ValueError(
@@ -144,10 +149,23 @@ class CausalLM(TextGeneration, Task):
 
     def _to_prompt_ids(self, prompts, allow_special):
         """Prompts as lists of ids, none of them empty."""
-        batch, _ = self._as_batch(prompts)
+        batch, _ = self._list_prompts(prompts, "prompts")
         if self.tokenizer is None or not batch:
-            return [ids or [self._start_token_id()] for ids in batch]
+            return self._fill_empty(batch)
         return self.tokenizer.tokenize_prompts(batch, allow_special).to_list()
+
+    def _list_prompts(self, prompts, name):
+        has_tokenizer = self.tokenizer is not None
+        return list_prompts(prompts, self.backbone.vocabulary_size, has_tokenizer, name)
+
+    def _fill_empty(self, rows):
+        """Lists of ids, those without any as the start of a document."""
+        if self.tokenizer is None and not all(rows):
+            raise ValueError(
+                "`prompts` must not be empty where the task has no tokenizer to say how a text "
+                "starts. Received: an empty prompt."
+            )
+        return [ids or [self.tokenizer.start_token_id] for ids in rows]
 
     def _score_batch(self, rows):
         prompts, texts = (tf.ragged.constant(ids, tf.int32) for ids in zip(*rows, strict=True))
@@ -175,11 +193,11 @@ class CausalLM(TextGeneration, Task):
         hidden = self.backbone(inputs, training=False)
         # The logits of the prompts, V numbers a token, are not asked for.
         targets = texts.to_tensor()
-        places = tf.expand_dims(prompts.row_lengths() - 1, 1) + tf.range(
+        positions = tf.expand_dims(prompts.row_lengths() - 1, 1) + tf.range(
             tf.shape(targets, tf.int64)[1]
         )
-        places = tf.minimum(places, tf.shape(whole.to_tensor(), tf.int64)[1] - 1)
+        positions = tf.minimum(positions, tf.shape(whole.to_tensor(), tf.int64)[1] - 1)
         # (B, T, D) -> (B, M, D) -> (B, M, V)
-        logits = self.backbone.compute_logits(tf.gather(hidden, places, batch_dims=1))
+        logits = self.backbone.compute_logits(tf.gather(hidden, positions, batch_dims=1))
         log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())

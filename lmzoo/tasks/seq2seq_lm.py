@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation.generator import left_pad
+from lmzoo.generation.pipeline import left_pad
 from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.metrics import Perplexity
 from lmzoo.tasks.discriminative.text_batches import check_strings
@@ -58,7 +58,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     """
 
     is_generative = True
-    prompt_is_text = False
+    is_encoder_decoder = True
     text_columns = ("source",)
     label_column = "target"
 
@@ -121,7 +121,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     def _get_graph(self, key, build):
         # A graph holds what may be assigned anew; the prefix only where it reads texts.
-        prefix = self.prefix if key[0] in ("encode", "score") else None
+        prefix = self.prefix if key[0] == "score" else None
         key = (*key, prefix, self.start_token_id, self.sequence_length)
         return super()._get_graph(key, build)
 
@@ -207,7 +207,15 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     def _add_prefix(self, texts):
         return tf.strings.join([self.prefix, texts]) if self.prefix else texts
 
-    # Generation, as `TextGeneration` asks for it.
+    # Generation: the protocol `lmzoo.generation.protocol.GenerativeTask`.
+
+    @property
+    def encode_settings(self):
+        return (self.prefix,)
+
+    @property
+    def decode_settings(self):
+        return (self.start_token_id, self.sequence_length)
 
     @property
     def max_sequence_length(self):
@@ -220,6 +228,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         return left_pad(self._add_end(ids))
 
     def make_prompt(self, token_ids, padding_mask):
+        """The tokens before the first new one, (B, 1): the decoder's start token."""
         shape = [tf.shape(token_ids)[0], 1]
         return tf.fill(shape, self.start_token_id), tf.ones(shape, tf.bool)
 

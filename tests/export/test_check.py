@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.export import check
+from lmzoo.generation import GenerationOptions
 from lmzoo.tasks import CausalLM
 
 
@@ -59,13 +60,13 @@ def test_beams_are_compared_by_their_texts(lm, export):
 def test_an_answer_without_a_prompt_in_it_is_compared_whole(monkeypatch, answer):
     # What stands behind as many characters as the prompt has is nothing here.
     class Task:
-        prompt_is_text = False
+        is_encoder_decoder = True
 
         def generate(self, texts, **options):
             return ["an answer"] * len(texts), None
 
-        def merge_options(self, options):
-            return options
+        def make_options(self, options):
+            return GenerationOptions(**options)
 
     def serve(text, **inputs):
         return {"text": tf.fill(tf.shape(text), answer), "log_prob": tf.zeros(tf.shape(text))}

@@ -2,6 +2,9 @@ import pytest
 import tensorflow as tf
 
 from tests.generation import tiny
+from tests.tasks.conftest import lm, make_lm, tokenizer
+
+__all__ = ["lm", "make_lm", "tokenizer"]
 
 
 @pytest.fixture(scope="session")

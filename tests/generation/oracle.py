@@ -13,7 +13,7 @@ def generate(compute_logits, prompt, max_new_tokens, ends=(), sample=None, **rul
     """New token ids of one prompt, and their summed log-probability.
 
     `compute_logits(ids)` gives the logits (V,) after `ids`. `sample` is None for greedy, or a dict
-    with `seed`, `stream` and, optionally, `temperature, top_k, top_p, min_p`.
+    with `seed`, `rng_stream` and, optionally, `temperature, top_k, top_p, min_p`.
     """
     new, log_prob = [], 0.0
     while len(new) < max_new_tokens and not (new and new[-1] in ends):
@@ -97,7 +97,7 @@ def apply_rules(
     return scores
 
 
-def draw(scores, step, seed, stream=0, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
+def draw(scores, step, seed, rng_stream=0, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
     scores = np.asarray(scores) / temperature
     if top_k:
         scores = keep_top_k(scores, top_k)
@@ -106,7 +106,7 @@ def draw(scores, step, seed, stream=0, temperature=1.0, top_k=0, top_p=1.0, min_
     if min_p:
         scores = keep_min_p(scores, min_p)
     cumulative = np.cumsum(np.exp(log_softmax(scores)))
-    return int(np.argmax(cumulative > uniform(seed, stream, step)))
+    return int(np.argmax(cumulative > uniform(seed, rng_stream, step)))
 
 
 def keep_top_k(scores, k):
@@ -134,10 +134,10 @@ def log_softmax(scores):
     return shifted - math.log(np.exp(shifted).sum())
 
 
-def uniform(seed, stream, step):
+def uniform(seed, rng_stream, step):
     """Three rounds of the 32-bit hash `lowbias32`, in whole numbers of Python."""
     state = mix(seed + 0x9E3779B9)
-    state = mix(state ^ (stream % 2**32))
+    state = mix(state ^ (rng_stream % 2**32))
     return (mix(state + step) >> 8) / 2**24
 
 

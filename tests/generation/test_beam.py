@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.generation import best_beams, init_beams, make_beam_chooser
+from lmzoo.generation.beam import make_beam_selector
+from lmzoo.generation.beam_state import best_beams, init_beams
 from lmzoo.models import GPTBackbone
 from tests.generation import oracle, tiny
 
@@ -79,17 +80,19 @@ def test_equals_transformers(golden_model, cases):
     }
     if "bad_words" in fixed:
         given["bad_words"] = fixed["bad_words"]
-    rules = tiny.make_rules(fixed["ends"], False, fixed.get("no_repeat_ngram_size", 0), given)
+    static = tiny.make_static_options(
+        fixed["ends"], False, fixed.get("no_repeat_ngram_size", 0), given
+    )
     parameters = tiny.make_parameters(len(prompts), **given)
     token_ids, mask = (tf.constant(x) for x in tiny.pad_left(prompts))
     expected = [row for case in cases for row in case["expected"]]
     if num_beams == 1:
-        state = tiny.run(golden_model, token_ids, mask, rules, parameters)
+        state = tiny.run(golden_model, token_ids, mask, static, parameters)
         assert tiny.new_tokens(state) == [row["token_ids"][0] for row in expected]
         return
     options = {"early_stopping": fixed.get("early_stopping", False)}
     _, results = tiny.run_beams(
-        golden_model, token_ids, mask, rules, parameters, num_beams, **options
+        golden_model, token_ids, mask, static, parameters, num_beams, **options
     )
     assert results_of(results, prompts) == [row["token_ids"] for row in expected]
     np.testing.assert_allclose(results.score, [row["scores"] for row in expected], rtol=1e-5)
@@ -111,9 +114,9 @@ ENDS = (14, 24)
 
 def search(model, prompts, num_beams, length=None, ends=(), ngrams=0, options=None, **parameters):
     token_ids, mask = (tf.constant(x) for x in tiny.pad_left(prompts, length))
-    rules = tiny.make_rules(ends, False, ngrams, parameters)
+    static = tiny.make_static_options(ends, False, ngrams, parameters)
     parameters = tiny.make_parameters(len(prompts), **parameters)
-    arguments = (token_ids, mask, rules, parameters, num_beams)
+    arguments = (token_ids, mask, static, parameters, num_beams)
     return tiny.run_beams(model, *arguments, **(options or {}))[1]
 
 
@@ -240,9 +243,9 @@ def test_a_stop_ends_a_beam_and_its_memory_follows_it():
     state, logits = chain.prefill(token_ids, mask, 13)
     state = state._replace(memory={"total": token_ids[:, 0]})
     chain.prefill = lambda *_: (state, logits)
-    rules = tiny.make_rules((), False, 0, {})._replace(stop=True)
+    static = tiny.make_static_options((), False, 0, {})._replace(stop=True)
     parameters = tiny.make_parameters(2, max_new_tokens=12)
-    arguments = (token_ids, mask, rules, parameters, 3)
+    arguments = (token_ids, mask, static, parameters, 3)
     _, results = tiny.run_beams(chain, *arguments, find_stop=find_stop, early_stopping="never")
     for prompt, texts in zip(([1], [5]), results_of(results, [[1], [5]]), strict=True):
         for new in texts:
@@ -253,14 +256,14 @@ def test_a_stop_ends_a_beam_and_its_memory_follows_it():
 
 @pytest.mark.parametrize("way", ["compiled", "saved"])
 def test_a_graph_gives_what_eager_gives(model, way, tmp_path):
-    rules = tiny.make_rules(ENDS, False, 2, {"repetition_penalty": 1.2})
+    static = tiny.make_static_options(ENDS, False, 2, {"repetition_penalty": 1.2})
     numbers = {"max_new_tokens": [9, 3, 9], "repetition_penalty": 1.2}
     parameters = tiny.make_parameters(3, **numbers)
     token_ids, mask = (tf.constant(x) for x in tiny.pad_left(PROMPTS))
-    eager = tiny.run_beams(model, token_ids, mask, rules, parameters, 3, num_slots=15)[1]
+    eager = tiny.run_beams(model, token_ids, mask, static, parameters, 3, num_slots=15)[1]
 
     def whole(token_ids, mask, parameters):
-        results = tiny.run_beams(model, token_ids, mask, rules, parameters, 3, num_slots=15)[1]
+        results = tiny.run_beams(model, token_ids, mask, static, parameters, 3, num_slots=15)[1]
         return results._asdict()
 
     if way == "compiled":
@@ -285,11 +288,11 @@ def test_wrong_numbers_are_refused():
     state, _ = chain.prefill(tf.constant([[1]]), tf.constant([[True]]), 3)
     with pytest.raises(ValueError, match="`num_beams` must be positive.*num_beams=0"):
         init_beams(state, 0)
-    rules, parameters = tiny.make_rules((), False, 0, {}), tiny.make_parameters(1)
+    static, parameters = tiny.make_static_options((), False, 0, {}), tiny.make_parameters(1)
     with pytest.raises(ValueError, match="`num_beams` must be positive.*num_beams=-1"):
-        make_beam_chooser(rules, parameters, -1)
+        make_beam_selector(static, parameters, -1)
     with pytest.raises(ValueError, match="`early_stopping` must be.*early_stopping='always'"):
-        make_beam_chooser(rules, parameters, 2, early_stopping="always")
+        make_beam_selector(static, parameters, 2, early_stopping="always")
     for num_results in (0, 3):
         with pytest.raises(ValueError, match=f"`num_results`.*num_results={num_results}"):
             best_beams(init_beams(state, 2), num_results)

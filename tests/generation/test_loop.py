@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.generation import Rules, append_tokens, init_state
+from lmzoo.generation.loop import append_tokens, init_state
+from lmzoo.generation.selection import StaticOptions
 from tests.generation import oracle, tiny
 
 V = 31
@@ -54,14 +55,16 @@ def test_sampling_by_all_rules_equals_the_oracle(model, uncached):
 
 def assert_equals_oracle(model, uncached, rules, sample):
     limits = [16, 1, 12, 5]
-    drawing = {} if sample is None else {**sample, "seed": [7, 8, 9, -3], "stream": [0, 1, 2, 3]}
+    drawing = (
+        {} if sample is None else {**sample, "seed": [7, 8, 9, -3], "rng_stream": [0, 1, 2, 3]}
+    )
     state = tiny.generate(
         model, PROMPTS, sampled=sample is not None, max_new_tokens=limits, **rules, **drawing
     )
     expected = []
     for row, (prompt, limit) in enumerate(zip(PROMPTS, limits, strict=True)):
         if sample is not None:
-            sample = {**sample, "seed": drawing["seed"][row], "stream": row}
+            sample = {**sample, "seed": drawing["seed"][row], "rng_stream": row}
         expected.append(oracle.generate(uncached, prompt, limit, sample=sample, **rules))
     assert tiny.new_tokens(state) == [new for new, _ in expected]
     np.testing.assert_allclose(state.log_prob, [total for _, total in expected], rtol=1e-5)
@@ -197,7 +200,7 @@ def test_a_stop_ends_its_row_and_keeps_its_own_memory():
     state = state._replace(memory={"total": tf.zeros([3], tf.int32)})
     script.prefill = lambda *_: (state, logits)
     parameters = tiny.make_parameters(3, max_new_tokens=4)
-    rules = Rules(sampled=False, stop=True)
+    rules = StaticOptions(sampled=False, stop=True)
     state = tiny.run(script, state.token_ids[:, :1], None, rules, parameters, find_stop=find_stop)
     assert tiny.new_tokens(state) == [[1, 2, 3], [6], [1, 1, 1, 1]]
 
@@ -221,7 +224,7 @@ def test_padding_of_a_prompt_leaves_no_id():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_graph_gives_what_eager_gives(model, compiled):
-    rules = tiny.make_rules((14, 24), True, 2, RULES["all"])
+    rules = tiny.make_static_options((14, 24), True, 2, RULES["all"])
     given = {k: v for k, v in RULES["all"].items() if k not in ("ends", "ngrams")}
     parameters = tiny.make_parameters(
         4, **given, **SAMPLES["all"], seed=[1, 2, 3, 4], max_new_tokens=[9, 3, 9, 9]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmzoo.generation import GenerationOptions
+from lmzoo.generation.options import merge_options
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,10 @@ def test_a_list_has_one_number_for_each_prompt():
 def test_one_seed_numbers_the_prompts_and_seeds_of_their_own_do_not():
     one = GenerationOptions(seed=7).make_parameters(3)
     assert one["seed"].numpy().tolist() == [7, 7, 7]
-    assert one["stream"].numpy().tolist() == [0, 1, 2]
+    assert one["rng_stream"].numpy().tolist() == [0, 1, 2]
     own = GenerationOptions(seed=[7, 8, 9]).make_parameters(3)
     assert own["seed"].numpy().tolist() == [7, 8, 9]
-    assert own["stream"].numpy().tolist() == [0, 0, 0]
+    assert own["rng_stream"].numpy().tolist() == [0, 0, 0]
 
 
 def test_any_integer_is_a_seed_and_no_seed_follows_pythons():
@@ -108,10 +109,28 @@ def test_the_signature_is_that_of_the_parameters():
     assert all(spec.dtype == parameters[name].dtype for name, spec in signature.items())
 
 
-def test_rules_are_on_only_where_a_number_says_so():
-    assert not any(GenerationOptions().make_rules(())[2:])
-    rules = GenerationOptions(
+def test_static_options_are_on_only_where_a_number_says_so():
+    assert not any(GenerationOptions().make_static_options(())[2:])
+    static = GenerationOptions(
         presence_penalty=[0.0, 0.5], min_new_tokens=1, stop_strings="x", bad_words=["y"]
-    ).make_rules([np.int64(3)])
-    assert rules.repetition and rules.min_new_tokens and rules.stop and rules.bad_words
-    assert rules.end_token_ids == (3,)
+    ).make_static_options([np.int64(3)])
+    assert static.repetition and static.min_new_tokens and static.stop and static.bad_words
+    assert static.end_token_ids == (3,)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "given", "merged"),
+    [
+        ({"max_new_tokens": 9}, {}, {"max_new_tokens": 9}),
+        ({"max_new_tokens": 9}, {"max_new_tokens": 2}, {"max_new_tokens": 2}),
+        ({"num_beams": 4}, {"num_beams": 1}, {"num_beams": 1}),
+        ({"num_beams": 4, "seed": 1}, {"temperature": 0.5}, {"seed": 1, "temperature": 0.5}),
+        ({"num_beams": 4}, {"temperature": 0}, {"num_beams": 4, "temperature": 0}),
+        ({"temperature": 0.7, "seed": 1}, {"num_beams": 2}, {"seed": 1, "num_beams": 2}),
+        ({"top_k": 5, "top_p": 0.9, "min_p": 0.1}, {"num_beams": 2}, {"num_beams": 2}),
+        ({"temperature": 0.7, "top_k": 5}, {"top_k": 3}, {"temperature": 0.7, "top_k": 3}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_given_wins_over_the_defaults_it_excludes(defaults, given, merged):
+    assert merge_options(defaults, given) == merged

@@ -3,15 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation import (
-    Rules,
-    best_beams,
-    decode,
-    init_beams,
-    init_state,
-    make_beam_chooser,
-    make_chooser,
-)
+from lmzoo.generation.beam import make_beam_selector
+from lmzoo.generation.beam_state import best_beams, init_beams
+from lmzoo.generation.loop import decode, init_state
+from lmzoo.generation.selection import StaticOptions, make_token_selector
 from lmzoo.models import GPTBackbone
 
 PARAMETERS = {
@@ -21,7 +16,7 @@ PARAMETERS = {
     "top_p": (1.0, "float32"),
     "min_p": (0.0, "float32"),
     "seed": (0, "int32"),
-    "stream": (0, "int32"),
+    "rng_stream": (0, "int32"),
     "repetition_penalty": (1.0, "float32"),
     "presence_penalty": (0.0, "float32"),
     "min_new_tokens": (0, "int32"),
@@ -127,38 +122,38 @@ class Chain:
         return tf.gather(self.table[slot], token_ids[:, 0]), cache
 
 
-def run(model, token_ids, mask, rules, parameters, num_slots=None, find_stop=None):
+def run(model, token_ids, mask, static, parameters, num_slots=None, find_stop=None):
     """Generates from tensors: int32 (R, P), bool (R, P) -> DecodeState."""
     last_slot = tf.shape(token_ids)[1] + tf.reduce_max(parameters["max_new_tokens"])
     num_slots = last_slot if num_slots is None else num_slots
     state, logits = model.prefill(token_ids, mask, num_slots)
-    choose = make_chooser(rules, parameters, find_stop)
-    return decode(model.step, choose, choose(state, logits), last_slot)
+    select = make_token_selector(static, parameters, find_stop)
+    return decode(model.step, select, select(state, logits), last_slot)
 
 
 def run_beams(
-    model, token_ids, mask, rules, parameters, num_beams, num_slots=None, find_stop=None, **options
+    model, token_ids, mask, static, parameters, num_beams, num_slots=None, find_stop=None, **options
 ):
     """As `run`, and the search's results: DecodeState, BeamResults."""
     last_slot = tf.shape(token_ids)[1] + tf.reduce_max(parameters["max_new_tokens"])
     num_slots = last_slot if num_slots is None else num_slots
     state, logits = model.prefill(token_ids, mask, num_slots)
     state, logits = init_beams(state, num_beams), tf.repeat(logits, num_beams, axis=0)
-    choose = make_beam_chooser(rules, parameters, num_beams, find_stop=find_stop, **options)
-    state = decode(model.step, choose, choose(state, logits), last_slot)
+    select = make_beam_selector(static, parameters, num_beams, find_stop=find_stop, **options)
+    state = decode(model.step, select, select(state, logits), last_slot)
     return state, best_beams(state, num_beams)
 
 
 def generate(model, prompts, length=None, ends=(), sampled=False, ngrams=0, **parameters):
-    """Lists of prompt ids -> DecodeState, with the rules on that `parameters` name."""
+    """Lists of prompt ids -> DecodeState, with the static on that `parameters` name."""
     token_ids, mask = pad_left(prompts, length)
-    rules = make_rules(ends, sampled, ngrams, parameters)
+    static = make_static_options(ends, sampled, ngrams, parameters)
     parameters = make_parameters(len(prompts), **parameters)
-    return run(model, tf.constant(token_ids), tf.constant(mask), rules, parameters)
+    return run(model, tf.constant(token_ids), tf.constant(mask), static, parameters)
 
 
-def make_rules(ends, sampled, ngrams, parameters):
-    return Rules(
+def make_static_options(ends, sampled, ngrams, parameters):
+    return StaticOptions(
         end_token_ids=tuple(ends),
         sampled=sampled,
         repetition=bool({"repetition_penalty", "presence_penalty"} & set(parameters)),

@@ -265,10 +265,16 @@ def test_what_is_written_is_read_back_as_the_same_bytes(tmp_path, tokenizer, def
     assert again.end_token_ids == (3, 4)
     assert make_generation_config(again) == make_generation_config(lm)
     # All the same to `generate`.
-    rules = [one.make_options({}).make_rules(()) for one in (lm, again)]
+    rules = [one.make_options({}).make_static_options(()) for one in (lm, again)]
     assert rules[0] == rules[1]
     options = [one.make_options({"seed": 1}) for one in (lm, again)]
-    for name in ("num_beams", "num_return_sequences", "early_stopping", "stops", "forbidden"):
+    for name in (
+        "num_beams",
+        "num_return_sequences",
+        "early_stopping",
+        "stop_strings",
+        "bad_words",
+    ):
         assert getattr(options[0], name) == getattr(options[1], name)
     parameters = [one.make_parameters(1) for one in options]
     for name, value in parameters[0].items():

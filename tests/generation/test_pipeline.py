@@ -1,12 +1,14 @@
-"""Prompts as texts or as ids: what is taken, and which is refused by its row."""
+"""One call of `generate`: prompts as texts or ids, special tokens, bad words."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.generation.prompts import list_prompts
+from lmzoo.generation.pipeline import encode_bad_words, encode_batch, list_prompts
+from lmzoo.tasks import Seq2SeqLM
+from lmzoo.tokenizers import SentencePieceTokenizer
+from tests.tasks.tiny_t5 import SOURCES, make_tokenizer
 from tests.tasks.tiny_t5 import make_lm as make_t5
-from tests.tasks.tiny_t5 import make_tokenizer
 
 # They share the code, so every run tries one of them.
 both = pytest.mark.parametrize("is_seq2seq", [pytest.param(False, marks=pytest.mark.slow), True])
@@ -18,6 +20,12 @@ def eagerly():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def t5():
+    """No test changes it."""
+    return make_t5(make_tokenizer())
 
 
 def test_one_prompt_is_a_list_of_one():
@@ -97,7 +105,7 @@ def test_a_special_token_is_text_unless_the_caller_says_otherwise(make_lm, eager
     special = tokenizer.tokenize(prompt, allow_special=True).numpy().tolist()
     assert special.count(0) == 1 > plain.count(0)
     for allowed, ids in ((False, plain), (True, special), (["<pad>"], special), (["</s>"], plain)):
-        assert find_real(*lm._encode_batch([prompt], allowed)) == [ids + end]
+        assert find_real(*encode_batch(lm, [prompt], allowed)) == [ids + end]
     options = {"max_new_tokens": 3, "return_prompt": False}
     wanted = type(lm)(lm.backbone, end_token_ids=[1]).generate([special + end], **options)[0]
     wanted = wanted[: wanted.index(1)] if 1 in wanted else wanted
@@ -114,3 +122,47 @@ def test_a_score_reads_special_tokens_where_the_caller_says_so(make_lm, eagerly,
     pair = ("a <pad> b", "<pad> a")
     spelled, read = lm.score(*pair), lm.score(*pair, allow_special=True)
     assert len(read) == len(spelled) - 4
+
+
+def test_a_bad_word_is_in_no_answer_and_read_once(t5, eagerly, monkeypatch):
+    tokenizer, bare = t5.tokenizer, Seq2SeqLM(t5.backbone, end_token_ids=[1])
+    sources = [[*row, 1] for row in tokenizer.tokenize(SOURCES).to_list()]
+    written = bare.generate(sources, max_new_tokens=5)
+    # Some ids are a part of a character: no word has them alone.
+    found = [
+        (source, token.decode())
+        for source, row in zip(SOURCES, written, strict=True)
+        for token_id in row
+        for token in tokenizer.detokenize([[token_id]]).numpy()
+        if tokenizer.tokenize(token).numpy().tolist() == [token_id]
+    ]
+    source, word = found[0]
+    answer = t5.generate(source, max_new_tokens=5, bad_words=[word])
+    assert word not in answer and len(answer) > 1
+    # A SentencePiece model is made anew to read them, a second's work where it is large.
+    monkeypatch.setattr(t5.tokenizer, "tokenize_continuation", None)
+    assert t5.generate(source, max_new_tokens=5, bad_words=[word]) == answer
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_bad_word_is_known_at_a_start_behind_a_space_and_inside_a_word(model_type):
+    texts = ["我喜欢猫吗", "猫 喜欢", "concat the cat", "cat cats"]
+    tokenizer = SentencePieceTokenizer.train(iter(texts * 9), 60, model_type, num_sentinels=0)
+
+    def holds(word, text):
+        """Whether a text has one of the rows of the word."""
+        ids = tokenizer.tokenize(text).numpy().tolist()
+        rows = encode_bad_words(tokenizer, (word,)).numpy().tolist()
+        rows = [[token for token in row if token >= 0] for row in rows]
+        return any(ids[k : k + len(row)] == row for row in rows for k in range(len(ids)))
+
+    for word, where in (("欢", ("欢", "吗 欢", "吗欢")), ("h", ("h t", "t h", "oh"))):
+        assert [text for text in where if holds(word, text)] == list(where)
+        assert not holds(word, "on")
+
+
+def test_without_a_tokenizer_neither_can_be_said(t5, eagerly):
+    bare = Seq2SeqLM(t5.backbone)
+    for name in ("bad_words", "stop_strings"):
+        with pytest.raises(ValueError, match=f"`{name}` needs .* Received: tokenizer=None"):
+            bare.generate([[5, 1]], **{name: ["a"]})

@@ -1,16 +1,24 @@
 """`generate` and `stream`: texts in, texts out."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from lmzoo.generation import GenerationOptions
+from lmzoo.generation.generator import Generator
+from lmzoo.generation.pipeline import encode_batch
+from lmzoo.generation.text_generation import check_defaults
+from lmzoo.tasks import CausalLM
+
 PROMPTS = ["def main(", "", "我喜欢编程。", "The quick brown"]
+BEAMS = {"num_beams": 3, "length_penalty": 0.0, "max_new_tokens": 8}
 
 
 def count_traces(lm):
     """How often anything of the task has been traced."""
     functions = []
-    for graph in lm._graphs.values():
+    for graph in lm.graphs.values():
         functions += graph if isinstance(graph, tuple) else [graph]
     return sum(function.experimental_get_tracing_count() for function in functions)
 
@@ -177,11 +185,11 @@ def test_lengths_batches_and_numbers_trace_nothing_new(make_lm):
 def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
     lm = make_lm(tokenizer=None)
     lm.generate([[1] * 3], max_new_tokens=2, jit_compile=True)
-    (graph,) = (graph for key, graph in lm._graphs.items() if key[0] == "generate")
+    (graph,) = (graph for key, graph in lm.graphs.items() if key[0] == "generate")
     seen = set()
     for length in range(1, 34):
         ids = [[1] * length]
-        tokens, mask = lm._encode_batch(ids)
+        tokens, mask = encode_batch(lm, ids)
         seen.add(padded_length(lm, tokens, mask))
         lm.generate(ids, max_new_tokens=2, jit_compile=True)
     assert seen == {16, 32, 64}
@@ -190,9 +198,6 @@ def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
 
 def padded_length(lm, token_ids, mask):
     """The width that a prompt has inside XLA."""
-    from lmzoo.generation import GenerationOptions
-    from lmzoo.generation.generator import Generator
-
     widths = []
     generator = Generator(lm, GenerationOptions(max_new_tokens=2), jit_compile=True)
     generator._core = lambda ids, mask, parameters, room: widths.append(ids.shape[1])
@@ -206,7 +211,7 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
     monkeypatch.setattr(lm.backbone, "count_params", lambda: 50_000_000)
     lm.generate("The", max_new_tokens=2)
     lm.generate("The", max_new_tokens=2, jit_compile=False)
-    compiled = [key[-1] for key in lm._graphs if key[0] == "generate"]
+    compiled = [key[-1] for key in lm.graphs if key[0] == "generate"]
     assert compiled == [False, True]
 
 
@@ -217,8 +222,6 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
 def test_a_step_that_xla_compiles_for_a_cpu_has_its_products_in_halves(
     lm, monkeypatch, jit_compile, devices, has_halves
 ):
-    from lmzoo.generation import GenerationOptions
-    from lmzoo.generation.generator import Generator
     from lmzoo.layers.dense import _in_halves
 
     step, seen = lm.step, []
@@ -284,3 +287,121 @@ def test_a_stream_traces_nothing_at_its_second_call(make_lm):
     before = count_traces(lm)
     list(lm.stream("The quick", max_new_tokens=5))
     assert count_traces(lm) == before
+
+
+def test_generate_begins_with_the_defaults(make_lm):
+    lm = make_lm()
+    # Graphs take longer to be traced than these few steps.
+    tf.config.run_functions_eagerly(True)
+    try:
+        check_that_generate_begins_with_the_defaults(lm)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def check_that_generate_begins_with_the_defaults(lm):
+    greedy = lm.generate(PROMPTS, max_new_tokens=8)
+    wanted = lm.generate(PROMPTS, **BEAMS)
+    assert wanted != greedy
+    lm.generation_defaults = BEAMS
+    assert lm.generate(PROMPTS) == wanted
+    assert lm.generate(PROMPTS, num_beams=1) == greedy
+    lm.generation_defaults = None
+    assert lm.generate(PROMPTS, max_new_tokens=8) == greedy
+
+
+def test_beams_do_not_stream_by_default_either(make_lm):
+    lm = make_lm()
+    lm.generation_defaults = BEAMS
+    with pytest.raises(ValueError, match="Received: num_beams=3, .*pass num_beams=1"):
+        lm.stream(PROMPTS[0])
+
+
+@pytest.mark.slow
+def test_stream_begins_with_the_defaults(make_lm):
+    lm = make_lm()
+    lm.generation_defaults = BEAMS
+    whole = "".join(lm.stream(PROMPTS[0], num_beams=1))
+    lm.generation_defaults = None
+    assert whole == "".join(lm.stream(PROMPTS[0], max_new_tokens=BEAMS["max_new_tokens"]))
+
+
+def test_every_end_token_ends_a_text(make_lm):
+    lm = make_lm(tokenizer=None)
+    ids = lm.generate([5, 7, 11], max_new_tokens=12, return_prompt=False)
+    assert lm.end_token_ids == ()
+    ends = {ids[3], ids[6]}
+    first = next(place for place, token in enumerate(ids) if token in ends)
+    # A graph that was traced for other ends is not used again.
+    lm.end_token_ids = ends
+    assert lm.generate([5, 7, 11], max_new_tokens=12, return_prompt=False) == ids[: first + 1]
+
+
+def test_the_tokenizer_says_what_ends_a_text_unless_it_is_set(make_lm, tokenizer):
+    lm = make_lm()
+    assert lm.end_token_ids == (tokenizer.end_token_id,)
+    lm.end_token_ids = [3, 5]
+    assert lm.end_token_ids == (3, 5)
+    lm.end_token_ids = None
+    assert lm.end_token_ids == (tokenizer.end_token_id,)
+
+
+def test_a_keras_file_keeps_them(make_lm, tmp_path):
+    lm = make_lm(tokenizer=None)
+    assert not {"generation_defaults", "end_token_ids"} & lm.get_config().keys()
+    lm.generation_defaults, lm.end_token_ids = {**BEAMS, "stop_strings": ("a",)}, [3, 5]
+    lm.save(tmp_path / "lm.keras")
+    again = keras.models.load_model(tmp_path / "lm.keras")
+    assert again.generation_defaults == {**BEAMS, "stop_strings": ["a"]}
+    assert again.end_token_ids == (3, 5)
+
+
+@pytest.mark.slow
+def test_an_export_has_them_baked_in(make_lm, tmp_path):
+    lm = make_lm()
+    lm.generation_defaults = BEAMS
+    lm.export(tmp_path / "1")
+    serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
+    texts = [text.decode("utf-8") for text in serve(text=tf.constant(PROMPTS))["text"].numpy()]
+    assert texts == lm.generate(PROMPTS)
+    assert texts != lm.generate(PROMPTS, num_beams=1)
+
+
+def test_defaults_cannot_be_changed_behind_the_task(make_lm):
+    lm = make_lm()
+    lm.generation_defaults = given = {"max_new_tokens": 3}
+    given["max_new_tokens"] = -1
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        lm.generation_defaults["max_new_tokens"] = -1
+    assert dict(lm.generation_defaults) == {"max_new_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("defaults", "error", "message"),
+    [
+        ([("num_beams", 2)], TypeError, r"generation_defaults=\[\('num_beams', 2\)\]"),
+        ({"beams": 2}, TypeError, "beams"),
+        ({"num_beams": 0}, ValueError, "Received: num_beams=0"),
+        ({"temperature": "hot"}, TypeError, "Received: temperature='hot'"),
+        ({"seed": [1, 2]}, ValueError, r"`seed` must be one number .*Received: seed=\[1, 2\]"),
+    ],
+)
+def test_defaults_that_cannot_be_are_refused(make_lm, defaults, error, message):
+    with pytest.raises(error, match=message):
+        check_defaults(defaults)
+    with pytest.raises(error, match=message):
+        CausalLM(make_lm().backbone, generation_defaults=defaults)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error"),
+    [([400], ValueError), ([-1], ValueError), (["2"], TypeError), ([True], TypeError)],
+)
+def test_end_tokens_are_of_the_vocabulary(make_lm, ids, error):
+    with pytest.raises(error, match=f"`end_token_ids` must .*Received: {ids[0]!r}"):
+        make_lm().end_token_ids = ids
+
+
+def test_one_end_token_comes_in_a_list(make_lm):
+    with pytest.raises(TypeError, match="`end_token_ids` must be a list .*Received: .*=5. Write"):
+        make_lm().end_token_ids = 5
