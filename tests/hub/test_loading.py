@@ -181,12 +181,25 @@ def test_the_policy_that_a_weight_fits_is_named(edit_golden, stored, value, dtyp
     lmzoo.load(folder, dtype=remedy.split("'")[1])
 
 
-def test_weights_that_are_not_numbers_are_kept_as_they_are(edit_golden):
+@pytest.mark.parametrize("dtype", ["float32", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_weights_that_are_not_finite_are_refused_when_loaded(edit_golden, bad, dtype):
     def spoil(tensors):
-        tensors["transformer.ln_f.bias"][:2] = np.inf, np.nan
+        tensors["transformer.ln_f.bias"][2] = bad
 
-    lm = lmzoo.load(edit_golden(spoil), dtype="float16")
-    np.testing.assert_array_equal(lm.backbone.final_norm.beta.numpy()[:2], [np.inf, np.nan])
+    message = "'transformer.ln_f.bias' in .* must hold finite values. .* an earlier checkpoint"
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(edit_golden(spoil), dtype=dtype)
+
+
+def test_weights_that_are_not_finite_are_refused_when_saved(golden, tmp_path):
+    lm = lmzoo.load(golden)
+    lm.backbone.final_norm.beta.assign(np.full(48, np.nan))
+    with pytest.raises(
+        ValueError, match="NaN or infinity in 'transformer.ln_f.bias'. Save an earl"
+    ):
+        lm.save_pretrained(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(

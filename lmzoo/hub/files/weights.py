@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.hub.files.safetensors import FLOATS, read_into, read_tensor, write_tensors
+from lmzoo.hub.files.safetensors import FLOATS, is_finite, read_into, read_tensor, write_tensors
 from lmzoo.hub.files.shards import INDEX, make_index, plan_shards
 from lmzoo.hub.tensor_mapping import join_tensors, split_variable, tensor_shapes
 from lmzoo.json_files import write_json
@@ -153,14 +153,14 @@ def _read_as(header, name, part):
     """Reads a tensor into a part of a variable's values, in their dtype."""
     info, dtype = header[name], part.dtype
     if part.flags.c_contiguous and dtype == FLOATS[info.dtype]:
-        read_into(info, part)
+        read_into(info, part, name)
         return
-    array = read_tensor(info)
+    array = read_tensor(info, name)
     with np.errstate(over="ignore"):
         part[...] = array
     # float16 is as wide as bfloat16 and ends sooner.
-    if dtype.itemsize <= array.dtype.itemsize and _has_overflown(array, part):
-        largest = np.max(np.abs(array[np.isfinite(array)]))
+    if dtype.itemsize <= array.dtype.itemsize and not is_finite(part):
+        largest = np.max(np.abs(array))
         remedy = f"'mixed_{dtype}', which keeps float32 weights"
         if largest > np.finfo(np.float32).max:
             remedy = "'float64'"
@@ -168,10 +168,6 @@ def _read_as(header, name, part):
             f"{name!r} in {str(info.path)!r} must fit `dtype`. Received: {largest:.4g} for "
             f"{dtype}. Load it as {remedy}."
         )
-
-
-def _has_overflown(array, values):
-    return not np.array_equal(np.isfinite(array), np.isfinite(values))
 
 
 def write_weights(folder, recipes, values, shard_size):

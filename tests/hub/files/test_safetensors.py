@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from lmzoo.hub.files.safetensors import read_header, read_tensor, write_tensors
+from lmzoo.hub.files.safetensors import is_finite, read_header, read_tensor, write_tensors
 from tests.hub.hostile_safetensors import LIES, entry, make_file
 
 BFLOAT16 = tf.bfloat16.as_numpy_dtype
@@ -157,6 +157,36 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_an_error(tmp_path, golden):
     os.truncate(path, info.start + 3)
     with pytest.raises(ValueError, match="truncated while it was read"):
         read_tensor(info)
+
+
+BAD = {"nan": np.nan, "negative nan": -np.nan, "infinity": np.inf, "negative infinity": -np.inf}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def test_finite_values_are_told_from_the_others(dtype):
+    largest = float(np.finfo(dtype).max) if dtype is not BFLOAT16 else 3.3895e38
+    good = np.array([0.0, -0.0, 1.5, largest, -largest, -1.5]).astype(dtype)
+    for values in (good, good[:1], np.abs(good), -np.abs(good), good[::2], good[:0]):
+        assert is_finite(values)
+        for index in range(values.size):
+            for bad in BAD.values():
+                changed = values.copy()
+                changed[index] = bad
+                assert not is_finite(changed)
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_weights_that_are_not_finite_are_neither_read_nor_written(tmp_path, bad):
+    values = np.zeros((3, 2**17), np.float32)
+    values[2, -1] = bad
+    safetensors.numpy.save_file({"h.0.kernel": values}, tmp_path / "a")
+    info = read_header(tmp_path / "a")["h.0.kernel"]
+    with pytest.raises(ValueError, match="'h.0.kernel' in '.*a' must hold finite values. Received"):
+        read_tensor(info, "h.0.kernel")
+    # Without a name they are looked at by the caller.
+    assert not np.isfinite(read_tensor(info)).all()
+    with pytest.raises(ValueError, match="must be finite. Received: NaN or infinity in 'h.0.kern"):
+        write_tensors(tmp_path / "b", {"h.0.kernel": values})
 
 
 def write_sparse(path, data_bytes, hole_bytes):
