@@ -1,4 +1,4 @@
-"""Attention: over itself (with a cache or without) and over a context.
+"""Multi-head attention layers: self-attention, with a cache or without, and cross-attention.
 
 Shapes: B batch, T query length, S key length, D hidden, N heads, K key-value heads, H head size.
 """
@@ -12,6 +12,7 @@ from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
+from lmzoo.layers.masks import combine_masks, make_causal_mask
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.rotary_scaling import check_rotary_scaling
@@ -27,7 +28,7 @@ __all__ = ["CrossAttention", "SelfAttention"]
 
 
 class _Attention(keras.layers.Layer):
-    """What both kinds share: the arguments, their checks and the two outer projections."""
+    """What both kinds share: the arguments, their checks and their projections."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class _Attention(keras.layers.Layer):
                 "`num_key_value_heads` must divide `num_heads`. Received: "
                 f"num_key_value_heads={num_key_value_heads}, num_heads={num_heads}."
             )
+        self.supports_masking = True
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.num_key_value_heads = num_key_value_heads
@@ -93,8 +95,8 @@ class _Attention(keras.layers.Layer):
         dense.build((None, input_dim))
         return dense
 
-    def _mix(self, query, key, value, attention_mask, bias, training):
-        """The mixed values, (B, N, T, H), and the weights."""
+    def _attend(self, query, key, value, attention_mask, bias, training):
+        """The weighted values, (B, N, T, H), and the weights."""
         dropout = functools.partial(self.dropout_layer, training=training)
         return attend(query, key, value, attention_mask, bias, self.scale, dropout, True)
 
@@ -115,42 +117,47 @@ class _Attention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class SelfAttention(_Attention):
-    """Lets each position gather from the positions of the same sequence that it may look at.
+    """Multi-head self-attention with grouped queries, rotary positions and a key-value cache.
 
-    Query, key and value come out of one projection, in that order, because one wide matrix product
-    is faster than three and GPT-2 stores it so.
+    One projection computes query, key and value, in that order: one large matrix product is faster
+    than three, and GPT-2 stores it so. Keras masks, such as that of `Embedding(mask_zero=True)`,
+    hide padding from every query and are passed on.
 
     Args:
         num_heads: int. N.
         head_dim: int or None. H; None for D / N.
-        num_key_value_heads: int or None. K, shared by groups of N / K queries; None for N.
+        num_key_value_heads: int or None. K. Groups of N / K query heads share a key-value head;
+            None for N.
         use_bias: bool. Whether query, key and value have biases.
         use_output_bias: bool or None. Whether the output has one; None as `use_bias`.
         scale: float or None. Multiplies the scores; None for H ** -0.5.
-        rotary: bool. If True, queries and keys are turned by their position.
+        causal: bool. If True, each position attends to itself and to those before it.
+        rotary: bool. If True, queries and keys are rotated by their position.
         max_wavelength: float. The base of the rotary angles.
         rotary_scaling: dict or None, as `check_rotary_scaling` explains it.
         query_key_norm: bool. If True, each head of query and key goes through an RMS norm before
-            it is turned. All heads of the queries share one scale (H,), all of the keys another.
+            it is rotated. All heads of the queries share one scale (H,), all of the keys another.
         norm_epsilon: float. Of these norms.
         dropout: float in [0, 1). Applied to the attention weights.
         initializer: Keras initializer of the projections.
         output_initializer: the output kernel's; None for `initializer`.
     Call arguments:
         hidden: float (B, T, D).
-        attention_mask: bool (B or 1, T or 1, S) or None.
+        attention_mask: bool (B or 1, T or 1, S), True where a query may attend to a key, or None.
         bias: float (B or 1, N, T, S) added to the scores, or None.
         positions: int (B or 1, T), for rotary; None counts from `position`.
-        cache: dict as `make_cache` gives it, or None.
+        cache: dict as `make_cache` returns it, or None.
         position: int or scalar tensor. The cache slot of the first of the T positions.
-        return_weights: bool. Whether to hand out the attention weights, (B, N, T, S).
+        return_weights: bool. Whether to return the attention weights, (B, N, T, S).
+        mask: bool (B, T), True for real tokens, or None. Keras passes the mask of `hidden` here,
+            or as `hidden_mask` in a call with several tensors.
     Returns:
         float (B, T, D); or a tuple of it, the updated cache where there is one (S being its slots),
         and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
-        ValueError: if the head counts do not divide, H is odd with `rotary`, or a number is out of
-            its range.
+        ValueError: if the head counts do not divide, H is odd with `rotary`, a number is out of its
+            range, or a Keras mask comes with a cache.
     Reference: as `attend` and `rotate_by_position`; Henry et al. 2020,
         https://arxiv.org/abs/2010.04245 (norms of query and key), in the form of Qwen3.
     Example:
@@ -171,11 +178,13 @@ class SelfAttention(_Attention):
         rotary_scaling=None,
         query_key_norm=False,
         norm_epsilon=1e-6,
+        causal=False,
         **kwargs,
     ):
         super().__init__(num_heads, **kwargs)
         check_positive(max_wavelength=max_wavelength)
         check_rotary_scaling(rotary_scaling)
+        self.causal = causal
         self.rotary = rotary
         self.max_wavelength = max_wavelength
         self.rotary_scaling = rotary_scaling
@@ -209,8 +218,12 @@ class SelfAttention(_Attention):
         cache=None,
         position=0,
         return_weights=False,
+        mask=None,
+        hidden_mask=None,
         training=None,
     ):
+        _check_no_keras_mask(cache, mask, hidden_mask)
+        attention_mask = combine_masks(attention_mask, mask, hidden_mask)
         projected = self.query_key_value(flatten_positions(hidden))
         num_projected = self.num_heads + 2 * self.num_key_value_heads
         # (B * T, (N + 2 K) H) -> (B, N + 2 K, T, H) -> (B, N + K, T, H), (B, K, T, H)
@@ -234,8 +247,15 @@ class SelfAttention(_Attention):
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]
-        mixed, weights = self._mix(query, key, value, attention_mask, bias, training)
-        output = restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
+        if self.causal:
+            causal_mask = make_causal_mask(hidden, ops.shape(key)[2], position)
+            attention_mask = (
+                causal_mask
+                if attention_mask is None
+                else ops.logical_and(attention_mask, causal_mask)
+            )
+        attended, weights = self._attend(query, key, value, attention_mask, bias, training)
+        output = restore_positions(self.output_dense(merge_heads(attended)), like=hidden)
         outputs = (output, *([] if cache is None else [cache]), *([weights] * return_weights))
         return output if len(outputs) == 1 else outputs
 
@@ -251,6 +271,7 @@ class SelfAttention(_Attention):
     def get_config(self):
         return {
             **super().get_config(),
+            "causal": self.causal,
             "rotary": self.rotary,
             "max_wavelength": self.max_wavelength,
             "rotary_scaling": self.rotary_scaling,
@@ -261,18 +282,21 @@ class SelfAttention(_Attention):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class CrossAttention(_Attention):
-    """Lets each position gather from another sequence, the context.
+    """Multi-head attention over another sequence, the context.
+
+    A Keras mask of the context hides its padding; that of `hidden` is passed on.
 
     Args:
         num_heads, head_dim, num_key_value_heads, use_bias, use_output_bias, scale, dropout,
             initializer, output_initializer: as for `SelfAttention`.
     Call arguments:
         hidden: float (B, T, D).
-        context: float (B, S, C), or None where a cache stands for it.
-        attention_mask: bool (B or 1, T or 1, S) or None.
+        context: float (B, S, C), or None where `cache` holds its keys and values.
+        attention_mask: bool (B or 1, T or 1, S), True where a query may attend to a key, or None.
         bias: float (B or 1, N, T, S) added to the scores, or None.
-        cache: dict as `make_cache` gives it for this context, or None. The context's keys and
-            values are then not computed again.
+        cache: dict as `make_cache` returns it for this context, or None.
+        context_mask: bool (B, S), True for real tokens, or None. Keras passes the mask of `context`
+            here.
     Returns:
         float (B, T, D).
     Raises:
@@ -295,14 +319,25 @@ class CrossAttention(_Attention):
         )
         self._build_output(hidden_shape[-1])
 
-    def call(self, hidden, context=None, attention_mask=None, bias=None, cache=None, training=None):
+    def call(
+        self,
+        hidden,
+        context=None,
+        attention_mask=None,
+        bias=None,
+        cache=None,
+        context_mask=None,
+        training=None,
+    ):
         if cache is None and context is None:
             raise ValueError("`context` must be given where there is no `cache`. Received: None.")
         if cache is None:
             cache = self.make_cache(context)
+        attention_mask = combine_masks(attention_mask, context_mask)
         query = split_heads(self.query(flatten_positions(hidden)), hidden, self.num_heads)
-        mixed, _ = self._mix(query, cache["key"], cache["value"], attention_mask, bias, training)
-        return restore_positions(self.output_dense(merge_heads(mixed)), like=hidden)
+        key, value = cache["key"], cache["value"]
+        attended, _ = self._attend(query, key, value, attention_mask, bias, training)
+        return restore_positions(self.output_dense(merge_heads(attended)), like=hidden)
 
     def make_cache(self, context):
         """The keys and values of `context` (B, S, C), computed once for all steps."""
@@ -313,3 +348,14 @@ class CrossAttention(_Attention):
 
     def compute_output_shape(self, hidden_shape):
         return hidden_shape
+
+
+def _check_no_keras_mask(cache, *masks):
+    """Raises ValueError if a Keras mask, which knows the new positions alone, meets a cache."""
+    for mask in masks if cache is not None else ():
+        if mask is not None:
+            raise ValueError(
+                "`mask` must be None where there is a `cache`: it says nothing of earlier "
+                f"positions. Received: mask of shape {tuple(mask.shape)}. Give an "
+                "`attention_mask` over all slots of the cache."
+            )

@@ -1,4 +1,4 @@
-"""A transformer block: attention, then feed-forward, each beside a residual path."""
+"""A transformer block: attention, then feed-forward, each with a residual connection."""
 
 import keras
 from keras import ops
@@ -13,16 +13,17 @@ __all__ = ["TransformerBlock"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TransformerBlock(keras.layers.Layer):
-    """One layer of an encoder or a decoder.
+    """One layer of a transformer encoder or decoder.
 
-    Pre-norm (`norm_first`) normalises what enters each sub-layer and leaves the residual path
-    alone; post-norm normalises the sum, as the original transformer and BERT do.
+    Pre-norm (`norm_first`) normalizes the input of each sub-layer and leaves the residual path
+    alone. Post-norm normalizes the sum, as the original transformer and BERT do. Keras masks, such
+    as that of `Embedding(mask_zero=True)`, hide padding from attention and are passed on.
 
     Args:
         num_heads: int. N.
         intermediate_dim: int. F, the feed-forward width.
         head_dim, num_key_value_heads, rotary, max_wavelength, rotary_scaling, query_key_norm,
-            scale: as for `SelfAttention`.
+            scale, causal: as for `SelfAttention`.
         norm: "layer_norm" or "rms_norm".
         norm_epsilon: float. Of all norms, those of query and key included.
         norm_first: bool. Pre-norm if True, post-norm if False.
@@ -37,32 +38,34 @@ class TransformerBlock(keras.layers.Layer):
         dropout: float in [0, 1). Applied to attention weights and to the result of each sub-layer.
         feed_forward_dropout: float in [0, 1). Applied in the middle of the feed-forward.
         initializer: Keras initializer of the kernels.
-        output_initializer: that of kernels which write to the residual path; None for the same.
-        float32_residual: bool. If True, the residual path, its norms and what the feed-forward adds
-            to it are float32 at least.
+        output_initializer: that of the kernels that write to the residual path; None for the same.
+        float32_residual: bool. If True, the residual path, its norms and the output of the
+            feed-forward are float32 at least.
     Call arguments:
         hidden: float (B, T, D).
-        attention_mask: bool (B or 1, T or 1, S) or None.
+        attention_mask: bool (B or 1, T or 1, S), True where a query may attend to a key, or None.
         bias: float (B or 1, N, T, S) added to the attention scores, or None.
         positions: int (B, T) or None, for rotary attention.
-        cache: dict as `make_cache` gives it, or None.
+        cache: dict as `make_cache` returns it, or None.
         position: int or scalar tensor. The cache slot of the first of the T positions.
         context: float (B, S', C) or None, for cross-attention.
-        context_mask: bool (B or 1, T or 1, S') or None.
-        return_weights: bool. Whether to hand out the weights of the self-attention, (B, N, T, S).
+        context_mask: bool (B, S'), True for real tokens, or bool (B or 1, T or 1, S'), or None.
+            Keras passes the mask of `context` here.
+        return_weights: bool. Whether to return the weights of the self-attention, (B, N, T, S).
+        mask: bool (B, T), True for real tokens, or None. Keras passes the mask of `hidden` here,
+            or as `hidden_mask` in a call with several tensors.
     Returns:
         float (B, T, D) in the dtype of the residual path; or a tuple of it, the updated cache where
         there is one, and the weights where they are asked for.
     Raises:
         TypeError: if a size is not an int.
-        ValueError: if sizes do not fit, an option is unknown or out of its range, or `context` is
-            given to a block without cross-attention.
+        ValueError: if sizes do not fit, an option is unknown or out of its range, `context` is
+            given to a block without cross-attention, or a Keras mask comes with a cache.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020,
         https://arxiv.org/abs/2002.04745 (pre-norm).
     Example:
-        >>> from lmzoo.layers import make_causal_mask
-        >>> block = TransformerBlock(num_heads=4, intermediate_dim=64, dropout=0.1)
-        >>> tuple(block(keras.ops.ones((2, 5, 16)), attention_mask=make_causal_mask(5, 5)).shape)
+        >>> block = TransformerBlock(num_heads=4, intermediate_dim=64, causal=True, dropout=0.1)
+        >>> tuple(block(keras.ops.ones((2, 5, 16))).shape)
         (2, 5, 16)
     """
 
@@ -93,6 +96,7 @@ class TransformerBlock(keras.layers.Layer):
         initializer="glorot_uniform",
         output_initializer=None,
         float32_residual=False,
+        causal=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -101,6 +105,7 @@ class TransformerBlock(keras.layers.Layer):
                 "`use_attention_norm` must be True in a post-norm block. Received: "
                 f"use_attention_norm={use_attention_norm}, norm_first={norm_first}."
             )
+        self.supports_masking = True
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
         self.head_dim = head_dim
@@ -123,6 +128,7 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout = dropout
         self.feed_forward_dropout = feed_forward_dropout
         self.float32_residual = float32_residual
+        self.causal = causal
         self._residual_policy = self.dtype_policy
         if float32_residual:
             self._residual_policy = widen_policy(self.dtype_policy)
@@ -152,6 +158,7 @@ class TransformerBlock(keras.layers.Layer):
             rotary_scaling=rotary_scaling,
             query_key_norm=query_key_norm,
             norm_epsilon=norm_epsilon,
+            causal=causal,
             name="self_attention",
         )
         self.self_attention_norm = None
@@ -202,13 +209,15 @@ class TransformerBlock(keras.layers.Layer):
         context=None,
         context_mask=None,
         return_weights=False,
+        mask=None,
+        hidden_mask=None,
         training=None,
     ):
         self._check_context(context)
         hidden = ops.cast(hidden, self._residual_policy.compute_dtype)
         is_normed = self.norm_first and self.self_attention_norm is not None
         entering = self.self_attention_norm(hidden) if is_normed else hidden
-        mixed, *own_cache, weights = self.self_attention(
+        attended, *own_cache, weights = self.self_attention(
             entering,
             attention_mask=attention_mask,
             bias=bias,
@@ -216,35 +225,40 @@ class TransformerBlock(keras.layers.Layer):
             cache=None if cache is None else cache["self"],
             position=position,
             return_weights=True,
+            mask=mask,
+            hidden_mask=hidden_mask,
             training=training,
         )
         if cache is not None:
             cache = {**cache, "self": own_cache[0]}
-        hidden = self._add(hidden, mixed, self.self_attention_norm, training)
+        hidden = self._add(hidden, attended, self.self_attention_norm, training)
 
         if self.cross_attention is not None:
+            # Keras's mask of the context is (B, S'), one for attention (B, T, S').
+            is_padding_mask = context_mask is not None and len(context_mask.shape) == 2
+            masks = {("context_mask" if is_padding_mask else "attention_mask"): context_mask}
             entering = self.cross_attention_norm(hidden) if self.norm_first else hidden
-            mixed = self.cross_attention(
+            attended = self.cross_attention(
                 entering,
                 context=context,
-                attention_mask=context_mask,
+                **masks,
                 cache=None if cache is None else cache.get("context"),
                 training=training,
             )
-            hidden = self._add(hidden, mixed, self.cross_attention_norm, training)
+            hidden = self._add(hidden, attended, self.cross_attention_norm, training)
 
         entering = self.feed_forward_norm(hidden) if self.norm_first else hidden
-        mixed = self.feed_forward(entering, training=training)
-        hidden = self._add(hidden, mixed, self.feed_forward_norm, training)
+        transformed = self.feed_forward(entering, training=training)
+        hidden = self._add(hidden, transformed, self.feed_forward_norm, training)
         outputs = (hidden, *([] if cache is None else [cache]), *([weights] * return_weights))
         return hidden if len(outputs) == 1 else outputs
 
-    def _add(self, hidden, mixed, norm, training):
-        hidden = hidden + self.dropout_layer(mixed, training=training)
+    def _add(self, hidden, update, norm, training):
+        hidden = hidden + self.dropout_layer(update, training=training)
         return hidden if self.norm_first else norm(hidden)
 
     def make_cache(self, batch_size, num_slots, context=None):
-        """An empty self-attention cache, with the keys and values of `context` where there is one.
+        """Makes an empty self-attention cache, with the keys and values of `context` if given.
 
         Args:
             batch_size: int or scalar tensor. B.
@@ -278,7 +292,7 @@ class TransformerBlock(keras.layers.Layer):
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
             "rotary_scaling query_key_norm scale norm norm_epsilon norm_first activation gated "
             "use_bias use_attention_bias use_output_bias use_norm_bias use_attention_norm dropout "
-            "feed_forward_dropout float32_residual"
+            "feed_forward_dropout float32_residual causal"
         )
         return {
             **super().get_config(),

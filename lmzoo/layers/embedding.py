@@ -43,6 +43,7 @@ class TokenEmbedding(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_size(vocabulary_size=vocabulary_size, hidden_dim=hidden_dim)
+        self.supports_masking = True
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.tied = tied

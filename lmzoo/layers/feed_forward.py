@@ -1,4 +1,4 @@
-"""The position-wise half of a transformer block."""
+"""The position-wise feed-forward network of a transformer block, and its activations."""
 
 import math
 
@@ -15,17 +15,18 @@ __all__ = ["FeedForward", "find_activation"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class FeedForward(keras.layers.Layer):
-    """Widens each position, bends it, and narrows it back.
+    """Position-wise feed-forward network, optionally gated (GLU).
 
     Args:
-        intermediate_dim: int. F, the width in the middle.
-        activation: str. Applied in the middle: the name of a Keras activation ("gelu" is the exact
-            one) or "gelu_tanh", the approximation that GPT-2 was trained with.
+        intermediate_dim: int. F, the size of the intermediate layer.
+        activation: str. The name of a Keras activation, where "gelu" is the exact one, or
+            "gelu_tanh", the approximation that GPT-2 was trained with. It is applied to the first
+            projection, or to the gate.
         gated: bool. If True, a second projection multiplies the activated one (GLU).
         use_bias: bool. Whether the projections have biases.
-        dropout: float in [0, 1). Applied in the middle, after the gate.
+        dropout: float in [0, 1). Applied to the intermediate activations, after the gate.
         initializer: Keras initializer of the first kernels.
-        output_initializer: the last kernel's; None for `initializer`.
+        output_initializer: that of the last kernel; None for `initializer`.
         float32_output: bool. If True, the gate's product and the last projection are computed in
             float32 at least: published T5s exceed what float16 holds there.
     Call arguments:
@@ -106,16 +107,16 @@ class FeedForward(keras.layers.Layer):
     def call(self, hidden, training=None):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
         flat = flatten_positions(hidden)
-        wide = self.intermediate(flat)
+        intermediate = self.intermediate(flat)
         if self.gated:
             gate = self._activation_function(self.gate(flat))
             dtype = self._output_policy.compute_dtype
-            wide = ops.cast(gate, dtype) * ops.cast(wide, dtype)
+            intermediate = ops.cast(gate, dtype) * ops.cast(intermediate, dtype)
         else:
-            wide = self._activation_function(wide)
-        wide = self.dropout_layer(wide, training=training)
+            intermediate = self._activation_function(intermediate)
+        intermediate = self.dropout_layer(intermediate, training=training)
         # (B * T, F) -> (B, T, D)
-        return restore_positions(self.output_dense(wide), like=hidden)
+        return restore_positions(self.output_dense(intermediate), like=hidden)
 
     def compute_output_spec(self, hidden, training=None):
         # Not `compute_output_shape`, for which Keras takes the compute dtype.
@@ -148,8 +149,8 @@ def find_activation(name):
     )
 
 
-# TensorFlow's own gelus take their constants from float32 and are off by 1e-8 in float64; these are
-# as fast (measured on (1024, 3072); a power in place of x * x * x costs a third more in bfloat16).
+# TensorFlow's own gelus have float32 constants and are off by 1e-8 in float64. These are as fast
+# (measured on (1024, 3072); a power in place of x * x * x costs a third more in bfloat16).
 
 
 def _gelu(x):
@@ -157,8 +158,8 @@ def _gelu(x):
 
 
 def _gelu_tanh(x):
-    bent = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
-    return 0.5 * x * (1.0 + ops.tanh(bent))
+    inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
+    return 0.5 * x * (1.0 + ops.tanh(inner))
 
 
 _GELUS = {"gelu": _gelu, "gelu_tanh": _gelu_tanh}

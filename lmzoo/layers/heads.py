@@ -61,6 +61,7 @@ class ClassificationHead(keras.layers.Layer):
                 "`hidden_norm_epsilon` must be None where there is no `hidden_activation`. "
                 f"Received: hidden_norm_epsilon={hidden_norm_epsilon!r}."
             )
+        self.supports_masking = True
         self.num_classes = num_classes
         self.hidden_activation = hidden_activation
         self.use_hidden_bias = use_hidden_bias
@@ -157,6 +158,7 @@ class MaskedLMHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_size(vocabulary_size=vocabulary_size)
+        self.supports_masking = True
         self.vocabulary_size = vocabulary_size
         self.activation = activation
         self.norm_epsilon = norm_epsilon

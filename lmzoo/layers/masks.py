@@ -1,13 +1,18 @@
-"""Boolean masks: True = may look. They are made once a forward pass and shared by all layers.
+"""Boolean attention masks: True = may be attended to.
+
+Models make a mask once in a forward pass and share it among all layers.
 
 Shapes: B batch, T query length, S key length.
 """
 
+import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
+from lmzoo.layers.shapes import find_size
 
 __all__ = [
+    "combine_masks",
     "make_causal_mask",
     "make_document_mask",
     "make_padding_mask",
@@ -16,13 +21,13 @@ __all__ = [
 
 
 def make_causal_mask(query_length, key_length, position=0, window=None):
-    """Lets each query look at the keys up to its own slot.
+    """Lets each query attend to the keys up to its own position.
 
     Args:
-        query_length: int or scalar tensor. T.
-        key_length: int or scalar tensor. S.
-        position: int or scalar int tensor. The key slot of the first query.
-        window: int or None. How many keys a query sees, itself included; None for all.
+        query_length: int or scalar tensor, T; or a tensor (B, T, ...), which may be symbolic.
+        key_length: int or scalar tensor, S; or a tensor (B, S, ...), which may be symbolic.
+        position: int or scalar int tensor. The index of the key at the first query.
+        window: int or None. How many keys a query attends to, itself included; None for all.
     Returns:
         bool (1, T, S).
     Raises:
@@ -31,33 +36,24 @@ def make_causal_mask(query_length, key_length, position=0, window=None):
     Example:
         >>> ops.cast(make_causal_mask(2, 4, position=1, window=2), "int32").numpy().tolist()
         [[[1, 1, 0, 0], [0, 1, 1, 0]]]
+        >>> make_causal_mask(keras.Input((None,)), key_length=4).shape
+        (1, None, 4)
     """
     check_size(window=window)
-    query_slots = ops.arange(query_length, dtype="int32") + ops.cast(position, "int32")
-    query_slots = ops.expand_dims(query_slots, -1)
-    key_slots = ops.expand_dims(ops.arange(key_length, dtype="int32"), 0)
-    mask = key_slots <= query_slots
+    query_index = _make_range(query_length) + ops.cast(position, "int32")
+    query_index = ops.expand_dims(query_index, -1)
+    key_index = ops.expand_dims(_make_range(key_length), 0)
+    mask = key_index <= query_index
     if window is not None:
-        mask = ops.logical_and(mask, key_slots > query_slots - window)
+        mask = ops.logical_and(mask, key_index > query_index - window)
     return ops.expand_dims(mask, 0)
-
-
-def make_padding_mask(padding_mask):
-    """Hides padding from every query.
-
-    Args:
-        padding_mask: bool (B, S). True where a token is real.
-    Returns:
-        bool (B, 1, S).
-    """
-    return ops.expand_dims(ops.cast(padding_mask, "bool"), 1)
 
 
 def make_window_mask(length, distance):
     """Lets each token attend to the tokens near it, on both sides.
 
     Args:
-        length: int or scalar tensor. T.
+        length: int or scalar tensor, T; or a tensor (B, T, ...), which may be symbolic.
         distance: int. The largest number of positions between a token and one that it attends to.
     Returns:
         bool (1, T, T).
@@ -70,13 +66,24 @@ def make_window_mask(length, distance):
         [[[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]]
     """
     check_size(distance=distance)
-    positions = ops.arange(length, dtype="int32")
-    distances = ops.abs(ops.expand_dims(positions, 0) - ops.expand_dims(positions, 1))
+    index = _make_range(length)
+    distances = ops.abs(ops.expand_dims(index, 0) - ops.expand_dims(index, 1))
     return ops.expand_dims(distances <= distance, 0)
 
 
+def make_padding_mask(padding_mask):
+    """Hides padding from every query.
+
+    Args:
+        padding_mask: bool (B, S). True for real tokens.
+    Returns:
+        bool (B, 1, S).
+    """
+    return ops.expand_dims(ops.cast(padding_mask, "bool"), 1)
+
+
 def make_document_mask(document_ids):
-    """Lets each token look inside its own document only.
+    """Lets each token attend to its own document only.
 
     Args:
         document_ids: int (B, T). Equal numbers belong to one document.
@@ -84,3 +91,42 @@ def make_document_mask(document_ids):
         bool (B, T, T).
     """
     return ops.equal(ops.expand_dims(document_ids, 2), ops.expand_dims(document_ids, 1))
+
+
+def combine_masks(attention_mask, *padding_masks):
+    """An attention mask with the padding of the keys hidden too.
+
+    Args:
+        attention_mask: bool (B or 1, T or 1, S) or None.
+        *padding_masks: bool (B, S), True for real tokens, or None.
+    Returns:
+        bool (B or 1, T or 1, S), or None if all are None.
+    """
+    for mask in padding_masks:
+        if mask is not None:
+            mask = make_padding_mask(mask)
+            attention_mask = (
+                mask if attention_mask is None else ops.logical_and(attention_mask, mask)
+            )
+    return attention_mask
+
+
+def _make_range(length):
+    """0 to a length, int32 (length,)."""
+    if isinstance(length, keras.KerasTensor):
+        return _Range()(length)
+    if len(getattr(length, "shape", ())) > 1:
+        length = find_size(length, axis=1)
+    return ops.arange(length, dtype="int32")
+
+
+@keras.saving.register_keras_serializable(package="lmzoo")
+class _Range(keras.Operation):
+    """`_make_range` in a functional model, where the length is known when data comes."""
+
+    def call(self, like):
+        return _make_range(like)
+
+    def compute_output_spec(self, like):
+        length = like.shape[1] if len(like.shape) > 1 else None
+        return keras.KerasTensor((length,), "int32")

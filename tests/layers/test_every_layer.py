@@ -81,6 +81,7 @@ CASES = {
             "max_wavelength": 99.0,
             "query_key_norm": True,
             "norm_epsilon": 1e-4,
+            "causal": True,
             "dropout": 0.1,
             "initializer": "he_normal",
             "output_initializer": "lecun_normal",
@@ -129,6 +130,7 @@ CASES = {
             "cross_attention": True,
             "dropout": 0.1,
             "feed_forward_dropout": 0.1,
+            "causal": True,
             "initializer": "he_normal",
             "output_initializer": "lecun_normal",
         },
@@ -319,21 +321,15 @@ def test_variables_keep_the_precision_of_the_policy(case):
     assert {w.dtype for w in make_layer(case, "float64").weights} <= {"float64"}
 
 
-@pytest.mark.parametrize(
-    "case", ["feed-forward", "learned positions from 0", "sinusoidal positions"]
-)
-def test_a_layer_of_single_positions_hands_the_keras_mask_on(case):
-    layer = make_layer(case)
+@every_case
+def test_the_keras_mask_of_the_first_input_is_handed_on(case):
+    layer, names = make_layer(case), CASES[case][2]
+    arguments = call_arguments(layer, names)
+    first = next(iter(arguments))
     embedded = keras.layers.Embedding(11, 8, mask_zero=True)(INPUTS["token_ids"])
-    np.testing.assert_array_equal(layer(embedded)._keras_mask, INPUTS["token_ids"] != 0)
-
-
-@pytest.mark.parametrize("case", ["self-attention", "block"])
-def test_attention_says_that_it_takes_no_keras_mask(case):
-    layer = make_layer(case)
-    embedded = keras.layers.Embedding(11, 8, mask_zero=True)(INPUTS["token_ids"])
-    with pytest.warns(UserWarning, match="does not support masking"):
-        layer(embedded)
+    if first != "inputs":
+        output = layer(**{**arguments, first: embedded})
+        np.testing.assert_array_equal(output._keras_mask, INPUTS["token_ids"] != 0)
 
 
 def test_layers_stack_in_a_sequential_model():
