@@ -1,4 +1,4 @@
-"""Writing files and folders so that a reader sees either the old one or the new one, whole."""
+"""Atomic writing of folders: a reader sees the old folder or the new one."""
 
 import contextlib
 import ctypes

@@ -1,7 +1,8 @@
-"""What exists: the published models by name, and fresh backbones of their sizes.
+"""The published models by name, and fresh backbones of their sizes.
 
-`lmzoo.load("gpt2")` opens the published weights; `make_backbone("gpt2")` has the size and none of
-them. The table itself is in `lmzoo/hub/published.py`. Nothing here needs TensorFlow but a backbone.
+`lmzoo.load("gpt2")` opens the published weights; `make_backbone("gpt2")` makes a backbone of the
+same size with fresh weights. The table itself is in `lmzoo/hub/published.py`. Only making a
+backbone needs TensorFlow.
 """
 
 import difflib
@@ -26,7 +27,7 @@ def names():
 
 
 def find_entry(name):
-    """What is known of a published model.
+    """Describes a published model.
 
     Args:
         name: str. One of `names()`.
@@ -48,12 +49,12 @@ def find_entry(name):
 
 
 def make_backbone(name, **overrides):
-    """A backbone of a published size with fresh weights, to be trained from the beginning.
+    """Makes a backbone of a published size with fresh weights.
 
     Args:
         name: str. One of `names()`.
-        overrides: arguments of the backbone that shall be others, such as `vocabulary_size` for a
-            tokenizer of one's own, or `dtype`.
+        overrides: arguments of the backbone to replace, such as `vocabulary_size` for another
+            tokenizer, or `dtype`.
     Returns:
         A `BertBackbone`, `GPTBackbone` or `T5Backbone` of `lmzoo.models`.
     Raises:

@@ -22,8 +22,8 @@ def main(arguments=None):
     Args:
         arguments: list of str or None. What follows the program's name; None for `sys.argv`.
     Returns:
-        int, the exit code: 0; 1 if a check failed or the program is at fault; 2 if it was used
-        wrongly; 130 after Ctrl-C.
+        int, the exit code: 0; 1 if a check failed or the program has a defect; 2 for wrong use; 130
+        after Ctrl-C.
     """
     options = make_parser().parse_args(arguments)
     # TensorFlow reads it once, when it is imported.
@@ -33,11 +33,11 @@ def main(arguments=None):
     except KeyboardInterrupt as interrupt:
         return _fail(options, _EXIT_INTERRUPTED, str(interrupt) or "interrupted")
     except BrokenPipeError:
-        # Whoever read our output has enough; Python must not try to flush it once more.
+        # The reader of our output is gone; Python must not try to flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except FileExistsError as error:
-        # The library's remedy in the words of this place.
+        # The library's remedy in the words of the command line.
         words = str(error).replace("overwrite=True", "--overwrite")
         return _fail(options, EXIT_USAGE, f"error: {words}")
     except (ValueError, TypeError, OSError, ImportError) as error:

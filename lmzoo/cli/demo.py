@@ -35,7 +35,7 @@ _LEFT_OUT = {
 }  # fmt: skip
 _HELD_OUT_SHARE = 40
 
-# To this process it looks as if Keras, tensorflow-text and lmzoo were not installed.
+# In this process importing Keras, tensorflow-text or lmzoo fails as if they were not installed.
 _BARE_PROCESS = """
 import importlib.util, json, sys
 
@@ -61,17 +61,17 @@ print(json.dumps({"texts": [text.decode("utf-8") for text in texts.numpy()], "is
 
 
 def run(arguments):
-    """Trains, measures, completes, exports and compares, and says so on the way.
+    """Trains a model, evaluates it, completes prompts, exports it and compares the results.
 
     Args:
         arguments: argparse.Namespace of `lmzoo demo`.
     Returns:
-        int. 0; 1 if the exported model gave another text.
+        int. 0, or 1 if the exported model gave another text.
     Raises:
         FileExistsError: if the output folder has files and `--overwrite` is not given.
-        FileNotFoundError: if this Python carries too little source code.
+        FileNotFoundError: if this Python has too little source code.
         ValueError: if `--steps` is not positive.
-        KeyboardInterrupt: with a message that says what lies on the disk.
+        KeyboardInterrupt: with a message that says what is on the disk.
     """
     steps = _STEPS if arguments.steps is None else arguments.steps
     if steps < 1:
@@ -92,7 +92,7 @@ def run(arguments):
 
 @contextlib.contextmanager
 def _explained_interrupt(output):
-    """Says on Ctrl-C what became of the output folder."""
+    """Says on Ctrl-C whether the output folder was written."""
     existed = _stamp(output)
     try:
         yield
@@ -147,7 +147,7 @@ def _train(workspace, steps, seed):
 
 
 def _make_optimizer(lm, steps):
-    """AdamW whose learning rate rises over a tenth of the steps and then falls along a cosine."""
+    """AdamW with linear warm-up over a tenth of the steps, then cosine decay."""
     import keras
 
     warmup = max(1, steps // 10)
@@ -165,7 +165,7 @@ def _make_optimizer(lm, steps):
 
 
 def _evaluate(lm, validation, num_bytes):
-    """Perplexity a token and bits a byte on the held-out files, in words."""
+    """str. Perplexity per token and bits per byte on the held-out files."""
     num_tokens = sum(int(labels.shape[0] * labels.shape[1]) for _, labels in validation)
     perplexity = lm.evaluate(validation, verbose=0, return_dict=True)["perplexity"]
     bits = num_tokens * math.log2(perplexity) / num_bytes
@@ -173,7 +173,7 @@ def _evaluate(lm, validation, num_bytes):
 
 
 def _count_label_bytes(validation, lm):
-    """How many bytes of text the labels stand for; an end token stands for none."""
+    """int. The bytes of text of all labels; an end token has none."""
     import numpy as np
 
     from lmzoo.generation.stop_strings import find_token_bytes
@@ -203,7 +203,7 @@ def _write(lm, folder, seed):
 
 
 def _compare(output, expected):
-    """Asks the SavedModel in a process of its own; True if it gives the same texts."""
+    """Runs the SavedModel in a process of its own; True if it gives the same texts."""
     request = {"folder": str((output / "1").resolve()), "texts": list(_PROMPTS)}
     bare = subprocess.run(
         [sys.executable, "-P", "-c", _BARE_PROCESS],
@@ -242,7 +242,7 @@ def _say_what_next(output, seconds):
 def collect_corpus(workspace):
     """Finds the standard library's source, and writes its manual beside it as plain text.
 
-    Which files are held out is up to their names alone, so that it stays the same.
+    Only the names decide which files are held out, so every run holds out the same.
 
     Args:
         workspace: pathlib.Path of an empty folder.

@@ -222,12 +222,12 @@ def _check(arguments, lm, options):
 
 
 def _print_check(found, generates):
-    answers, number, unit = "answers", "score", ""
+    outputs, number, unit = "predictions", "score", ""
     if generates:
-        answers, number, unit = "texts", "log-probability", " nats"
+        outputs, number, unit = "texts", "log-probability", " nats"
     if found["passed"]:
-        print(f"check: the SavedModel gives the same {answers} as the model")
+        print(f"check: the SavedModel gives the same {outputs} as the model")
     else:
-        print(f"check: failed, other {answers} for {found['different_texts']}")
+        print(f"check: failed, other {outputs} for {found['different_texts']}")
     if found["largest_difference"] is not None:
         print(f"largest difference of a {number}: {found['largest_difference']:.2g}{unit}")

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without what it says to a terminal while it starts."""
+"""Importing TensorFlow without its start-up messages."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Does an artefact say what its model says?"""
+"""Compares an exported SavedModel with the task it came from."""
 
 import pathlib
 
@@ -13,27 +13,27 @@ _TEXTS = ("", "The", "def main(", "import os\n\n\nclass", "我喜欢编程。", 
 def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbose=True, **options):
     """Compares an exported SavedModel with the task it came from.
 
-    A task that generates is compared on greedy completions; any other on what its signature
-    `serving_default` gives, of which words and whole numbers must be equal.
+    A generative task is compared on greedy completions. A discriminative task is compared on the
+    outputs of the signature `serving_default`, of which strings and integers must be equal.
 
     Args:
         folder: str or path, as `export_saved_model` wrote it.
         task: the task, with its tokenizer.
-        texts: list of str, at least one. What a signature takes beside them, such as contexts, are
-            the same texts from the last to the first.
-        max_new_tokens: int or None. For a task that generates; None for 16.
-        tolerance: float. The largest difference of a float that is accepted; for a task that
-            generates of a `log_prob`, in nats.
+        texts: list of str, at least one. A second input of a signature, such as contexts, gets the
+            same texts in reverse order.
+        max_new_tokens: int or None. For a generative task; None for 16.
+        tolerance: float. The largest accepted difference of a float output; for a generative task
+            that of a `log_prob`, in nats.
         verbose: bool. Whether to print the largest difference.
-        **options: for a task that generates, those that the artefact was exported with and that a
-            request cannot choose: beams, penalties, stop strings, bad words.
+        **options: for a generative task, the options it was exported with that a request cannot
+            choose: beams, penalties, stop strings, bad words.
     Returns:
-        dict with `largest_difference` (float; None under beam search, whose scores are weighed by
-        length), `different_texts` (list of the texts whose answers differ) and `passed`.
+        dict with `largest_difference` (float; None under beam search, whose scores are normalized
+        by length), `different_texts` (list of the texts whose outputs differ) and `passed` (bool).
     Raises:
-        FileNotFoundError: if `folder` is no SavedModel.
-        TypeError: if a task that does not generate gets an option of generation.
-        ValueError: if the artefact has no signature for text, or `texts` are empty.
+        FileNotFoundError: if `folder` is not a SavedModel.
+        TypeError: if a discriminative task gets an option of generation.
+        ValueError: if the SavedModel has no signature for text, or `texts` is empty.
     """
     texts = list(texts)
     if not texts:
@@ -48,7 +48,7 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
                 f"{type(task).__name__} does not generate, so it is checked without options. "
                 f"Received: {', '.join(options)}."
             )
-        compared = _compare_answers(folder, task, texts)
+        compared = _compare_predictions(folder, task, texts)
     different, difference = compared
     passed = not different and (difference is None or difference <= tolerance)
     if verbose:
@@ -80,7 +80,7 @@ def _compare_completions(folder, task, texts, max_new_tokens, options):
     wanted, log_probs = task.generate(
         texts, max_new_tokens=max_new_tokens, temperature=0.0, return_scores=True, **options
     )
-    # The artefact may have been exported to leave the prompt out, where there is one.
+    # The SavedModel may have been exported with `return_prompt=False`.
     lengths = [0 if task.is_encoder_decoder else len(prompt) for prompt in texts]
     different = [
         prompt
@@ -105,11 +105,11 @@ def _complete(generate, texts, max_new_tokens):
     return texts, outputs["log_prob"].numpy()
 
 
-def _compare_answers(folder, task, texts):
+def _compare_predictions(folder, task, texts):
     """(texts that differ, largest difference of a float), each text in a batch with the others."""
     serve = _open(folder, "serving_default")
     if mask := getattr(task.tokenizer, "mask_token", None):
-        # To a task that fills no masks it is text like any other.
+        # Only a task that fills masks needs it; to the others it is plain text.
         given = [f"{text} {mask}" for text in texts]
     else:
         given = texts

@@ -1,4 +1,4 @@
-"""Training: what a run shows and keeps."""
+"""Training: a progress bar for `fit`. Public is `RichProgress`."""
 
 from lmzoo.training.progress import RichProgress
 

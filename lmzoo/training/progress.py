@@ -1,4 +1,4 @@
-"""A progress bar for `fit` that says what one watches a language model for."""
+"""A progress bar for `fit` with loss, tokens a second and time left."""
 
 import sys
 import time
@@ -12,15 +12,15 @@ _DECAY = 0.9
 
 
 class RichProgress(keras.callbacks.Callback):
-    """Shows step, loss, speed and time left; without a terminal, a plain line now and then.
+    """A callback that shows step, loss, speed and time left on stderr.
 
-    The loss is a moving average over about ten steps, where Keras shows the mean since the epoch
-    began. Everything goes to stderr. As a context manager the bar is also taken down if `fit`
-    raises; it never hides the cursor.
+    The loss is a moving average over about ten steps, whereas Keras shows the mean since the start
+    of the epoch. Without a terminal it prints a plain line every 15 seconds. Used as a context
+    manager, the bar is also removed if `fit` raises. It never hides the cursor.
 
     Args:
-        tokens_per_step: int or None. B times T, for tokens a second; None for steps a second.
-        label: str. What stands before the bar.
+        tokens_per_step: int or None. B times T, to show tokens a second; None for steps a second.
+        label: str. The text before the bar.
     Example:
         with lmzoo.training.RichProgress(tokens_per_step=16 * 256) as progress:
             lm.fit(data, verbose=0, callbacks=[progress])
@@ -39,7 +39,7 @@ class RichProgress(keras.callbacks.Callback):
         self.close()
 
     def close(self):
-        """Takes the bar down; a second call does nothing."""
+        """Removes the bar; a second call does nothing."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -60,7 +60,7 @@ class RichProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
         self._step += 1
-        # The first step is mostly tracing and says nothing about speed.
+        # The first step is mostly tracing, so it is left out of the speed.
         self._begun = self._begun or now
         if logs and "loss" in logs:
             self._add_loss(float(logs["loss"]))
@@ -77,7 +77,7 @@ class RichProgress(keras.callbacks.Callback):
         self.close()
 
     def _add_loss(self, mean):
-        """Takes one step's loss out of the mean over the epoch that Keras keeps."""
+        """Updates the moving average with the step's loss, computed from Keras's mean so far."""
         self._seen += 1
         loss = mean * self._seen - self._mean * (self._seen - 1)
         self._mean = mean

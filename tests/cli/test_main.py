@@ -329,8 +329,8 @@ def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, mon
 
 
 @pytest.fixture
-def reader(monkeypatch):
-    """A task that does not generate, which the commands find open."""
+def classifier(monkeypatch):
+    """A discriminative task, which the commands find open."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat"]
     tokenizer = lmzoo.tokenizers.WordPieceTokenizer(words)
     backbone = lmzoo.models.BertBackbone(7, 1, 1, 4, max_sequence_length=16)
@@ -339,16 +339,18 @@ def reader(monkeypatch):
     return task
 
 
-def test_a_task_that_reads_is_exported_and_checked(reader, model, tmp_path, capsys):
+def test_a_discriminative_task_is_exported_and_checked(classifier, model, tmp_path, capsys):
     folder = str(tmp_path / "1")
     assert main(["export", model, folder, "--check"]) == 0
     printed = capsys.readouterr().out
     assert "signatures: tokens, serving_default, pairs" in printed
-    assert "check: the SavedModel gives the same answers as the model" in printed
+    assert "check: the SavedModel gives the same predictions as the model" in printed
     assert "largest difference of a score: " in printed and "nats" not in printed
 
 
-def test_a_task_that_reads_has_no_options_and_no_completions(reader, model, tmp_path, capsys):
+def test_a_discriminative_task_has_no_options_and_no_completions(
+    classifier, model, tmp_path, capsys
+):
     folder = str(tmp_path / "1")
     message = fails(capsys, "export", model, folder, "--num-beams", "2")
     assert "TextClassifier does not generate" in message and "num_beams" in message
