@@ -9,7 +9,7 @@ import zlib
 from typing import NamedTuple
 
 import lmzoo
-from lmzoo.cli.quiet import import_tensorflow
+from lmzoo.cli.opening import import_tensorflow
 
 # Tests, what others installed, and files that are tables or text inside of quotes.
 LEFT_OUT = {
@@ -159,9 +159,6 @@ def open_or_make(arguments, make):
 def open_model(folder):
     """The task in a folder, with its tokenizer and its optimizer."""
     import keras
-
-    # lmzoo imports its rooms when they are asked for, and Keras must have met the classes.
-    from lmzoo import models, tasks  # noqa: F401
 
     return keras.saving.load_model(folder / "model.keras")
 

@@ -1,10 +1,13 @@
 """Language models for Keras: from text files to one file that takes text and gives text.
 
 The names below stand in the order of the flow. Each is imported at its first use, so that
-`import lmzoo` and `lmzoo --help` do not wait for TensorFlow.
+`import lmzoo` and `lmzoo --help` do not wait for TensorFlow. Once Keras is imported, it can open
+.keras files of lmzoo's classes: see `lmzoo/startup.py`.
 """
 
 import importlib
+
+from lmzoo.startup import watch_imports
 
 __version__ = "0.1.0"
 
@@ -26,6 +29,9 @@ __all__ = [
 ]
 
 _FUNCTIONS = dict.fromkeys(("load", "from_keras_hub", "to_keras_hub"), "lmzoo.hub")
+
+
+watch_imports()
 
 
 def __getattr__(name):

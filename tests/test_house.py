@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "export": {"tasks", "generation"},
 }
 # The front, which imports whatever it wants and which no room imports.
-FRONT = ("__init__", "cli", "zoo")
+FRONT = ("__init__", "cli", "startup", "zoo")
 # Beside the standard library; a room that is not named takes what setup.cfg declares.
 THIRD_PARTY = {
     "files": set(),

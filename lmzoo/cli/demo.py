@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 import time
 
-from lmzoo.cli.quiet import import_tensorflow
+from lmzoo.cli.opening import import_tensorflow
 from lmzoo.files import atomic_folder, check_new_folder
 
 __all__ = ["collect_corpus", "run"]

@@ -3,9 +3,8 @@
 import collections
 import pathlib
 
-from lmzoo.cli.opening import list_generation_options, open_task
+from lmzoo.cli.opening import import_tensorflow, list_generation_options, open_task
 from lmzoo.cli.printing import format_bytes, print_json, print_rows
-from lmzoo.cli.quiet import import_tensorflow
 
 __all__ = ["convert", "export", "info", "list_models"]
 

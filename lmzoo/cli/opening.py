@@ -1,13 +1,31 @@
-"""How a command opens its SOURCE: without TensorFlow first, then in silence."""
+"""How a command opens its SOURCE: checks without TensorFlow first, then a quiet import of it."""
 
-from lmzoo.cli.quiet import import_tensorflow
+import os
 
-__all__ = ["list_generation_options", "open_task"]
+from lmzoo.startup import silent_stderr
+
+__all__ = ["import_tensorflow", "list_generation_options", "open_task"]
 
 _OPTIONS = (
     "max_new_tokens temperature top_k top_p min_p repetition_penalty num_beams seed "
     "num_return_sequences"
 ).split()
+
+
+def import_tensorflow():
+    """Imports TensorFlow and lets it look for devices, without the messages of its C++ code.
+
+    Returns:
+        The module `tensorflow`.
+    """
+    # TensorFlow reads it once, when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silent_stderr():
+        import tensorflow as tf
+
+        # Where a driver is installed without a device, the first operation complains.
+        tf.constant(0)
+    return tf
 
 
 def list_generation_options(arguments):
