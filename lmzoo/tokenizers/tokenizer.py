@@ -6,6 +6,8 @@ import threading
 
 import tensorflow as tf
 
+from lmzoo.json_files import write_text
+from lmzoo.tokenizers.files.common import CHAT_TEMPLATE, read_chat_template
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
 __all__ = ["Tokenizer", "read_text"]
@@ -54,6 +56,9 @@ class Tokenizer(tf.Module):
             `special_tokens` (tuple of str).
         roles: dict of str to str or None. The special token of each role, such as `end_token`; it
             becomes an attribute of that name.
+    Attributes:
+        chat_template: str or None. The Jinja template for conversations of the folder that the
+            tokenizer was loaded from. It is saved with the tokenizer and never run.
     """
 
     # The role that stands in for another one to which no token is given.
@@ -65,6 +70,7 @@ class Tokenizer(tf.Module):
     add_start_token = False
     # Whether the post-processor in its files adds the start and the end token to a text.
     add_bos_and_eos = False
+    chat_template = None
 
     def __init__(self, name, vocabulary, roles):
         super().__init__(name=name)
@@ -95,12 +101,14 @@ class Tokenizer(tf.Module):
             )
         arguments = cls._read_files(folder)
         try:
-            return cls(**arguments)
+            tokenizer = cls(**arguments)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"The tokenizer files of `folder` must fit together. Received: {str(folder)!r}, "
                 f"where this does not hold: {error}"
             ) from error
+        tokenizer.chat_template = read_chat_template(folder)
+        return tokenizer
 
     @classmethod
     def from_pretrained(cls, folder):
@@ -121,6 +129,8 @@ class Tokenizer(tf.Module):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._write_files(folder)
+        if self.chat_template is not None:
+            write_text(folder / CHAT_TEMPLATE, self.chat_template)
 
     def __getattr__(self, name):
         # Called for names that do not exist.

@@ -206,7 +206,7 @@ def test_convert_refuses_before_it_writes(model, tmp_path, capsys):
 
     change(model, make_infinite)
     message = fails(capsys, "convert", model, out, "--overwrite")
-    assert f"'{model}', where 'transformer.ln_f.bias' has 1 values that are not finite" in message
+    assert f"'transformer.ln_f.bias' in '{model / 'model.safetensors'}' must hold finite" in message
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     assert not (tmp_path / "a").exists()
 

@@ -10,7 +10,14 @@ __all__ = ["FILES", "check_file", "check_folder"]
 FILES = (
     *("config.json", "generation_config.json", *model_card.FILES),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model"),
+    *(
+        "chat_template.jinja",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "spiece.model",
+        "tokenizer.model",
+    ),
     *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
     "config_sentence_transformers.json",
 )

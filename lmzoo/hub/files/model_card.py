@@ -1,14 +1,11 @@
-"""The model card, license and chat template of a model's folder: read as text, never run."""
+"""The model card and license of a model's folder."""
 
 import re
 import shutil
 
-from lmzoo.json_files import read_json, write_text
-
 __all__ = ["FILES", "copy_documents", "read_license"]
 
-_TEMPLATE = "chat_template.jinja"
-FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt", _TEMPLATE)
+FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt")
 _MAX_BYTES = 16 << 20
 # The metadata stands at the top. That of the largest published cards is some kilobytes.
 _MAX_METADATA_BYTES = 64 << 10
@@ -54,16 +51,13 @@ def read_license(folder):
 
 
 def copy_documents(folder, new):
-    """Copies the model card, the license and the chat template unchanged.
-
-    A chat template in tokenizer_config.json, as in older folders, gets a file of its own, where
-    transformers looks for it. No template is run.
+    """Copies the model card and the license unchanged, as most licenses ask for.
 
     Args:
         folder: pathlib.Path. A model's folder, whose files have been checked.
         new: pathlib.Path. The folder to copy into.
     Raises:
-        ValueError: if one has more than 16 MiB, or tokenizer_config.json is broken.
+        ValueError: if one has more than 16 MiB.
     """
     for name in FILES:
         path = folder / name
@@ -76,13 +70,6 @@ def copy_documents(folder, new):
                 f"has {size}."
             )
         shutil.copyfile(path, new / name)
-    if not (new / _TEMPLATE).exists() and (folder / "tokenizer_config.json").is_file():
-        template = read_json(folder / "tokenizer_config.json").get("chat_template")
-        if isinstance(template, list):
-            named = [entry for entry in template if isinstance(entry, dict)]
-            template = {entry.get("name"): entry.get("template") for entry in named}.get("default")
-        if isinstance(template, str):
-            write_text(new / _TEMPLATE, template)
 
 
 def _read_names(value, following):

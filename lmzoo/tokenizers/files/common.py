@@ -3,18 +3,21 @@
 import dataclasses
 import pathlib
 
-from lmzoo.json_files import read_json
+from lmzoo.json_files import read_json, read_text
 
 __all__ = [
+    "CHAT_TEMPLATE",
     "FileCheck",
     "describe_special",
     "find_special",
     "get_content",
     "read_additional",
+    "read_chat_template",
     "read_more_added",
     "read_named",
 ]
 
+CHAT_TEMPLATE = "chat_template.jinja"
 # Of a token id that is a key of a JSON object.
 _MAX_DIGITS = 9
 
@@ -119,6 +122,27 @@ def read_named(folder):
         if (folder / name).is_file():
             named.update(read_json(folder / name))
     return named
+
+
+def read_chat_template(folder):
+    """Reads the chat template of a folder, from its file or, in older folders, its config.
+
+    Args:
+        folder: pathlib.Path.
+    Returns:
+        str, or None if there is no template, or none named "default".
+    Raises:
+        ValueError: if a file is too large or broken.
+    """
+    if (folder / CHAT_TEMPLATE).is_file():
+        return read_text(folder / CHAT_TEMPLATE)
+    if not (folder / "tokenizer_config.json").is_file():
+        return None
+    template = read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(template, list):
+        named = [entry for entry in template if isinstance(entry, dict)]
+        template = {entry.get("name"): entry.get("template") for entry in named}.get("default")
+    return template if isinstance(template, str) else None
 
 
 def read_more_added(folder, named, kind, roles):

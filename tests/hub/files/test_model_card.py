@@ -1,12 +1,8 @@
 """The license of model cards as people write them, and the files that go with a model."""
 
-import json
-
 import pytest
 
 from lmzoo.hub.files.model_card import copy_documents, read_license
-
-TEMPLATE = "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}é"
 
 
 @pytest.mark.parametrize(
@@ -47,28 +43,20 @@ def test_without_a_readable_card_there_is_none(tmp_path):
     assert read_license(tmp_path) is None
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        TEMPLATE,
-        [{"name": "rag", "template": "x"}, {"name": "default", "template": TEMPLATE}, 3],
-    ],
-)
-def test_a_chat_template_of_an_older_folder_gets_a_file_of_its_own(tmp_path, field):
-    old, new = tmp_path / "old", tmp_path / "new"
-    old.mkdir()
-    new.mkdir()
-    (old / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
-    copy_documents(old, new)
-    assert (new / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE
-    # One that has a file already is the one that transformers takes.
-    (old / "chat_template.jinja").write_text("newer")
-    copy_documents(old, new)
-    assert (new / "chat_template.jinja").read_text() == "newer"
+def test_card_and_license_are_copied_as_they_are(tmp_path):
+    (tmp_path / "new").mkdir()
+    for name in ("README.md", "LICENSE", "NOTICE.txt"):
+        (tmp_path / name).write_bytes(f"{name}\r\n\xff".encode("latin-1"))
+    (tmp_path / "notes.txt").write_text("x")
+    copy_documents(tmp_path, tmp_path / "new")
+    copied = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
+    assert copied.keys() == {"README.md", "LICENSE", "NOTICE.txt"}
+    assert all(data == (tmp_path / name).read_bytes() for name, data in copied.items())
 
 
-@pytest.mark.parametrize("field", [None, 3, [], [{"name": "rag", "template": "x"}], {"a": "b"}])
-def test_without_a_default_chat_template_no_file_is_written(tmp_path, field):
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": field}))
-    copy_documents(tmp_path, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer_config.json"]
+def test_a_huge_card_is_refused_before_it_is_copied(tmp_path):
+    (tmp_path / "new").mkdir()
+    with open(tmp_path / "README.md", "wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(ValueError, match="at most 16777216 bytes. Received: .*16777217"):
+        copy_documents(tmp_path, tmp_path / "new")
