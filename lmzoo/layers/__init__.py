@@ -15,7 +15,7 @@ from lmzoo.layers.masks import (
 )
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.pooling import find_first, pool
-from lmzoo.layers.positions import LearnedPositions, SinusoidalPositions, rotate_by_position
+from lmzoo.layers.positions import PositionEmbedding, SinePositionEncoding, rotate_by_position
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.relative_positions import RelativePositionBias
 from lmzoo.layers.rotary_scaling import check_rotary_scaling, scale_frequencies
@@ -32,8 +32,8 @@ __all__ = [
     "update_cache",
     "write_mask",
     "TokenEmbedding",
-    "LearnedPositions",
-    "SinusoidalPositions",
+    "PositionEmbedding",
+    "SinePositionEncoding",
     "rotate_by_position",
     "check_rotary_scaling",
     "scale_frequencies",

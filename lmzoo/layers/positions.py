@@ -1,4 +1,4 @@
-"""Telling a model where a token stands: learned, sinusoidal and rotary positions."""
+"""Position information: learned embeddings, sinusoidal encodings, rotary embeddings."""
 
 import keras
 import numpy as np
@@ -8,28 +8,32 @@ from lmzoo.layers.checks import check_even, check_length, check_positive, check_
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.rotary_scaling import scale_frequencies
 
-__all__ = ["LearnedPositions", "SinusoidalPositions", "rotate_by_position"]
+__all__ = ["PositionEmbedding", "SinePositionEncoding", "rotate_by_position"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class LearnedPositions(keras.layers.Layer):
-    """Adds a learned vector for each position.
+class PositionEmbedding(keras.layers.Layer):
+    """Learned position embeddings, to be added to token embeddings.
+
+    Like KerasHub's layer of this name, it returns the embeddings alone. In a functional model, add
+    them with `keras.layers.Add()`, which keeps the Keras mask of the tokens.
 
     Args:
         max_sequence_length: int. How many positions there are.
         initializer: Keras initializer of the table.
     Call arguments:
-        hidden: float (B, T, D).
-        positions: int (B, T) or (T,), each below `max_sequence_length` (TensorFlow refuses others
-            when it runs on a CPU, and not inside XLA); None counts from 0.
+        hidden: float (B, T, D). Only its shape counts.
+        positions: int (B, T) or (T,), each below `max_sequence_length`; None counts from 0.
+            TensorFlow refuses larger ones on a CPU, but not inside XLA.
     Returns:
-        float (B, T, D) in the compute dtype.
+        float (B, T, D) in the compute dtype; with `positions` of the shape (*positions.shape, D).
     Raises:
         ValueError: if `max_sequence_length` is not positive, or T is known and exceeds it.
     Reference: Gehring et al. 2017, https://arxiv.org/abs/1705.03122; Radford et al. 2019 (GPT-2).
     Example:
-        >>> layer = LearnedPositions(max_sequence_length=16)
-        >>> tuple(layer(keras.ops.ones((2, 5, 8))).shape)
+        >>> hidden = keras.ops.ones((2, 5, 8))
+        >>> hidden = hidden + PositionEmbedding(max_sequence_length=16)(hidden)
+        >>> tuple(hidden.shape)
         (2, 5, 8)
     """
 
@@ -50,14 +54,17 @@ class LearnedPositions(keras.layers.Layer):
         )
 
     def call(self, hidden, positions=None):
-        if positions is None:
-            check_length(hidden.shape[1], self.max_sequence_length)
-            positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
-        table = ops.take(self.embeddings, positions, axis=0)
-        return hidden + ops.cast(table, hidden.dtype)
+        if positions is not None:
+            rows = ops.take(self.embeddings, positions, axis=0)
+            return ops.cast(rows, self.compute_dtype)
+        check_length(hidden.shape[1], self.max_sequence_length)
+        rows = ops.take(self.embeddings, ops.arange(ops.shape(hidden)[1], dtype="int32"), axis=0)
+        return ops.broadcast_to(ops.cast(rows, self.compute_dtype), ops.shape(hidden))
 
-    def compute_output_shape(self, hidden_shape):
-        return hidden_shape
+    def compute_output_shape(self, hidden_shape, positions_shape=None):
+        if positions_shape is None:
+            return hidden_shape
+        return (*positions_shape, hidden_shape[-1])
 
     def get_config(self):
         return {
@@ -68,23 +75,25 @@ class LearnedPositions(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class SinusoidalPositions(keras.layers.Layer):
-    """Adds sines and cosines of geometrically spaced wavelengths; nothing is learned.
+class SinePositionEncoding(keras.layers.Layer):
+    """Sines and cosines of geometrically spaced wavelengths, to be added to token embeddings.
+
+    Like KerasHub's layer of this name, it returns the encoding alone and has no weights.
 
     Args:
         max_wavelength: float. The longest wavelength, in positions over 2 pi.
     Call arguments:
-        hidden: float (B, T, D), D even.
+        hidden: float (B, T, D), D even. Only its shape counts.
         positions: int (B, T) or (T,); None counts from 0.
     Returns:
-        float (B, T, D) in the compute dtype.
+        float (B, T, D) in the compute dtype; with `positions` of the shape (*positions.shape, D).
     Raises:
         ValueError: if D is odd or `max_wavelength` is not positive.
-    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5: sine at the even
-        places of D, cosine at the odd ones.
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5: sines at the even
+        indices of D, cosines at the odd ones.
     Example:
-        >>> moved = SinusoidalPositions()(keras.ops.zeros((1, 2, 4)))
-        >>> np.asarray(moved[0, 0]).tolist()
+        >>> encoding = SinePositionEncoding()(keras.ops.zeros((1, 2, 4)))
+        >>> np.asarray(encoding[0, 0]).tolist()
         [0.0, 1.0, 0.0, 1.0]
     """
 
@@ -98,25 +107,29 @@ class SinusoidalPositions(keras.layers.Layer):
         check_even(hidden_dim=hidden_shape[-1])
 
     def call(self, hidden, positions=None):
+        rows = positions
         if positions is None:
-            positions = ops.arange(ops.shape(hidden)[1], dtype="int32")
+            rows = ops.arange(ops.shape(hidden)[1], dtype="int32")
         hidden_dim = hidden.shape[-1]
         dtype = at_least_float32(hidden).dtype
-        angles = _compute_angles(positions, hidden_dim, self.max_wavelength, dtype)
+        angles = _compute_angles(rows, hidden_dim, self.max_wavelength, dtype)
         # (..., T, D/2, 2) -> (..., T, D): sine and cosine alternate
         table = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
         table = ops.reshape(table, (*ops.shape(angles)[:-1], hidden_dim))
-        return hidden + ops.cast(table, hidden.dtype)
+        table = ops.cast(table, self.compute_dtype)
+        return table if positions is not None else ops.broadcast_to(table, ops.shape(hidden))
 
-    def compute_output_shape(self, hidden_shape):
-        return hidden_shape
+    def compute_output_shape(self, hidden_shape, positions_shape=None):
+        if positions_shape is None:
+            return hidden_shape
+        return (*positions_shape, hidden_shape[-1])
 
     def get_config(self):
         return {**super().get_config(), "max_wavelength": self.max_wavelength}
 
 
 def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):
-    """Turns each pair of features by an angle that grows with the position (rotary positions).
+    """Rotary position embedding: rotates each pair of features by an angle for each position.
 
     Feature i is paired with feature i + H/2, as GPT-NeoX and Llama checkpoints have it; the paper
     pairs neighbours, which is the same up to a permutation of the weights.
@@ -140,8 +153,8 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):
     # (B, T, H/2) -> (B, 1, T, H)
     angles = ops.expand_dims(ops.concatenate([angles, angles], axis=-1), 1)
     low, high = ops.split(precise, 2, axis=-1)
-    turned = ops.concatenate([-high, low], axis=-1)
-    return ops.cast(precise * ops.cos(angles) + turned * ops.sin(angles), heads.dtype)
+    rotated = ops.concatenate([-high, low], axis=-1)
+    return ops.cast(precise * ops.cos(angles) + rotated * ops.sin(angles), heads.dtype)
 
 
 def _compute_angles(positions, features, max_wavelength, dtype, scaling=None):

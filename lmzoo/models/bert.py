@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers import (
-    LearnedPositions,
+    PositionEmbedding,
     RelativePositionBias,
     TokenEmbedding,
     TransformerBlock,
@@ -139,7 +139,7 @@ class BertBackbone(Backbone):
             dtype=policy,
             name="token_embedding",
         )
-        self.position_embedding = LearnedPositions(
+        self.position_embedding = PositionEmbedding(
             max_sequence_length + position_offset,
             normal.clone(),
             dtype=policy,
@@ -244,7 +244,7 @@ class BertBackbone(Backbone):
                 segment_ids = ops.zeros_like(token_ids)
             hidden = hidden + self.segment_embedding(segment_ids)
         positions = self._find_positions(token_ids, inputs.get("padding_mask"))
-        hidden = self.position_embedding(hidden, positions)
+        hidden = hidden + self.position_embedding(hidden, positions)
         hidden = self.dropout_layer(self.embedding_norm(hidden), training=training)
         if self.embedding_projection is None:
             return hidden

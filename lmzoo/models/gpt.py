@@ -4,13 +4,14 @@ import keras
 from keras import ops
 
 from lmzoo.layers import (
-    LearnedPositions,
+    PositionEmbedding,
     TokenEmbedding,
     TransformerBlock,
     make_causal_mask,
     make_document_mask,
     make_norm,
 )
+from lmzoo.layers.checks import check_length
 from lmzoo.models.backbone import Backbone, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 
@@ -159,7 +160,7 @@ class GPTBackbone(Backbone):
         )
         self.position_embedding = None
         if positions == "learned":
-            self.position_embedding = LearnedPositions(
+            self.position_embedding = PositionEmbedding(
                 max_sequence_length, normal.clone(), dtype=policy, name="position_embedding"
             )
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
@@ -205,7 +206,7 @@ class GPTBackbone(Backbone):
         attention_mask, positions, slots = self._make_mask(inputs, cache, position)
         hidden = self.token_embedding(inputs["token_ids"])
         if self.position_embedding is not None:
-            hidden = self.position_embedding(hidden, positions)
+            hidden = hidden + self._embed_positions(hidden, positions)
         hidden, caches = run_decoder_blocks(
             self.blocks,
             self.dropout_layer(hidden, training=training),
@@ -217,6 +218,12 @@ class GPTBackbone(Backbone):
         )
         hidden = self.final_norm(hidden)
         return hidden if cache is None else (hidden, {"padding_mask": slots, "blocks": caches})
+
+    def _embed_positions(self, hidden, positions):
+        if positions is None:
+            check_length(hidden.shape[1], self.max_sequence_length)
+            positions = ops.expand_dims(ops.arange(ops.shape(hidden)[1], dtype="int32"), 0)
+        return self.position_embedding(hidden, positions)
 
     def _make_mask(self, inputs, cache, position):
         """What each token attends to, and its position.

@@ -12,10 +12,10 @@ from lmzoo.layers import (
     ClassificationHead,
     CrossAttention,
     FeedForward,
-    LearnedPositions,
     MaskedLMHead,
+    PositionEmbedding,
     SelfAttention,
-    SinusoidalPositions,
+    SinePositionEncoding,
     TokenEmbedding,
     TransformerBlock,
 )
@@ -39,13 +39,13 @@ CASES = {
         ["token_ids"],
     ),
     "learned positions": (
-        LearnedPositions,
+        PositionEmbedding,
         {"max_sequence_length": 9, "initializer": "he_normal"},
         ["hidden", "positions"],
     ),
-    "learned positions from 0": (LearnedPositions, {"max_sequence_length": 9}, ["hidden"]),
+    "learned positions from 0": (PositionEmbedding, {"max_sequence_length": 9}, ["hidden"]),
     "sinusoidal positions": (
-        SinusoidalPositions,
+        SinePositionEncoding,
         {"max_wavelength": 99.0},
         ["hidden", "positions"],
     ),
@@ -337,7 +337,6 @@ def test_layers_stack_in_a_sequential_model():
         [
             keras.Input((None,), dtype="int32"),
             TokenEmbedding(11, 8),
-            LearnedPositions(9),
             TransformerBlock(2, 16),
             keras.layers.GlobalAveragePooling1D(),
             keras.layers.Dense(1),

@@ -1,56 +1,74 @@
 """Learned, sinusoidal and rotary positions against their papers."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers import LearnedPositions, SinusoidalPositions, rotate_by_position
+from lmzoo.layers import PositionEmbedding, SinePositionEncoding, rotate_by_position
 from tests.layers import reference
 
 RANDOM = np.random.default_rng(4)
 
 
-def test_learned_positions_add_the_rows_of_the_table():
-    layer = LearnedPositions(9, dtype="float64")
+def test_position_embeddings_are_the_rows_of_the_table():
+    layer = PositionEmbedding(9, dtype="float64")
     hidden = RANDOM.normal(size=(2, 5, 4))
     layer.build(hidden.shape)
     table = reference.weights_of(reference.randomise(layer))["embeddings"]
-    np.testing.assert_allclose(layer(hidden), hidden + table[:5], atol=1e-15)
+    np.testing.assert_array_equal(layer(hidden), [table[:5]] * 2)
     positions = np.array([[8, 0, 0, 1, 2], [3, 3, 4, 5, 6]])
-    np.testing.assert_allclose(layer(hidden, positions), hidden + table[positions], atol=1e-15)
+    np.testing.assert_array_equal(layer(hidden, positions), table[positions])
+    np.testing.assert_array_equal(layer(hidden, positions[0]), table[positions[0]])
+
+
+def test_position_embeddings_are_as_in_keras_hub():
+    keras_hub = pytest.importorskip("keras_hub", reason="KerasHub is not installed")
+    ours, theirs = PositionEmbedding(9), keras_hub.layers.PositionEmbedding(9)
+    hidden = RANDOM.normal(size=(2, 5, 4)).astype("float32")
+    ours.build(hidden.shape)
+    theirs.build(hidden.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_array_equal(ours(hidden), theirs(hidden))
     np.testing.assert_allclose(
-        layer(hidden, positions[0]), hidden + table[positions[0]], atol=1e-15
+        SinePositionEncoding()(hidden),
+        keras_hub.layers.SinePositionEncoding()(hidden),
+        atol=1e-6,
     )
 
 
+def test_position_embeddings_are_added_under_a_keras_mask():
+    token_ids = np.array([[5, 7, 0]])
+    embedded = keras.layers.Embedding(9, 4, mask_zero=True)(token_ids)
+    added = keras.layers.Add()([embedded, PositionEmbedding(9)(embedded)])
+    np.testing.assert_array_equal(added._keras_mask, token_ids != 0)
+
+
 def test_a_sequence_longer_than_the_table_is_refused():
-    layer = LearnedPositions(4)
+    layer = PositionEmbedding(4)
     with pytest.raises(ValueError, match="length=5, max_sequence_length=4"):
         layer(np.zeros((1, 5, 2), "float32"))
 
 
 def test_a_longer_sequence_may_name_positions_that_exist():
-    layer = LearnedPositions(2)
-    assert layer(np.zeros((1, 5, 2), "float32"), np.array([0, 1, 0, 1, 0])).shape == (1, 5, 2)
+    layer = PositionEmbedding(2)
+    assert layer(np.zeros((1, 5, 2), "float32"), np.array([0, 1, 0, 1, 0])).shape == (5, 2)
 
 
 def test_a_position_beyond_the_table_is_refused():
-    layer = LearnedPositions(4)
+    layer = PositionEmbedding(4)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"= 4 is not in \[0, 4\)"):
         layer(np.zeros((1, 2, 2), "float32"), np.array([0, 4]))
 
 
 @pytest.mark.parametrize("max_wavelength", [10000.0, 100.0])
 def test_sinusoids_are_those_of_the_paper(max_wavelength):
-    layer = SinusoidalPositions(max_wavelength, dtype="float64")
+    layer = SinePositionEncoding(max_wavelength, dtype="float64")
     hidden = RANDOM.normal(size=(2, 50, 8))
-    expected = hidden + reference.sinusoids(range(50), 8, max_wavelength)
-    np.testing.assert_allclose(layer(hidden), expected, rtol=0, atol=1e-13)
+    expected = reference.sinusoids(range(50), 8, max_wavelength)
+    np.testing.assert_allclose(layer(hidden), [expected] * 2, rtol=0, atol=1e-13)
     positions = RANDOM.integers(0, 500, size=(2, 50))
-    expected = [
-        x + reference.sinusoids(p, 8, max_wavelength)
-        for x, p in zip(hidden, positions, strict=True)
-    ]
+    expected = [reference.sinusoids(row, 8, max_wavelength) for row in positions]
     np.testing.assert_allclose(layer(hidden, positions), expected, rtol=0, atol=1e-13)
 
 
@@ -89,17 +107,17 @@ def test_bfloat16_tells_neighbouring_positions_apart():
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (2.5, TypeError)])
 def test_a_table_without_rows_is_refused(size, error):
     with pytest.raises(error, match=f"max_sequence_length={size}"):
-        LearnedPositions(size)
+        PositionEmbedding(size)
 
 
 @pytest.mark.parametrize("wavelength", [0, -1.0])
 def test_a_wavelength_that_is_not_positive_is_refused(wavelength):
     with pytest.raises(ValueError, match=f"max_wavelength={wavelength}"):
-        SinusoidalPositions(wavelength)
+        SinePositionEncoding(wavelength)
 
 
 def test_an_odd_width_is_refused():
     with pytest.raises(ValueError, match="hidden_dim=5"):
-        SinusoidalPositions().build((None, None, 5))
+        SinePositionEncoding().build((None, None, 5))
     with pytest.raises(ValueError, match="head_dim=5"):
         rotate_by_position(tf.zeros((1, 1, 1, 5)), [[0]])
