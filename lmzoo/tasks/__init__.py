@@ -1,4 +1,8 @@
-"""Backbone, head and tokenizer together: something to fit, save and export."""
+"""Tasks: a backbone, a head and a tokenizer in one Keras model to fit, save and export.
+
+Public: the task classes, their losses and `EmbeddingIndex`. `discriminative/` holds what the
+tasks that do not generate share; nothing in it is public.
+"""
 
 from lmzoo.tasks.causal_lm import CausalLM
 from lmzoo.tasks.embedding_index import EmbeddingIndex

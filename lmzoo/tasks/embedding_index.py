@@ -1,4 +1,4 @@
-"""Finding the texts that are nearest to a question."""
+"""Exact nearest-neighbour search over the embeddings of texts."""
 
 import numpy as np
 
@@ -11,19 +11,20 @@ _BLOCK = 1 << 22
 
 
 class EmbeddingIndex:
-    """Searches texts by meaning, exactly: every text is compared with the query.
+    """Semantic search: finds the texts whose embeddings are nearest to that of a query.
 
-    The score is the product of two vectors, which is their cosine where the embedder normalises.
-    A million texts of 384 numbers take 1.5 GB.
+    The search is exact: each query is compared with all texts. The score is the dot product, which
+    is the cosine if the embedder has `normalize=True`. A million embeddings with D = 384 take
+    1.5 GB.
 
     Args:
-        embedder: `TextEmbedder`, or whatever has its `embed`.
-        texts: list of str. What is searched.
-        embeddings: float (n, D) or None. The vectors of the texts, if they are already known. The
-            first text is embedded all the same, to see that D is the embedder's.
+        embedder: `TextEmbedder`, or any object with the same `embed`.
+        texts: list of str. The texts to search.
+        embeddings: float (n, D) or None. The embeddings of `texts`, if they are already computed.
+            The first text is embedded in any case, to compare D with the embedder's.
     Raises:
         TypeError: if a text is not a str.
-        ValueError: if there are no texts, or not one vector of finite numbers for each.
+        ValueError: if `texts` is empty, or `embeddings` is not (n, D) or not finite.
 
     Example:
         index = lmzoo.tasks.EmbeddingIndex(embedder, texts)
@@ -37,7 +38,7 @@ class EmbeddingIndex:
         self.texts = list_texts(texts)
         if not self.texts:
             raise ValueError("`texts` must hold a text. Received: texts=[].")
-        # That of the first text tells D.
+        # The first one is enough to learn D.
         found = embedder.embed(self.texts if embeddings is None else self.texts[:1])
         self.embeddings = np.asarray(found if embeddings is None else embeddings, np.float32)
         _check_embeddings(self.embeddings, (len(self.texts), np.shape(found)[-1]))
@@ -50,10 +51,10 @@ class EmbeddingIndex:
 
         Args:
             query: str or list of str.
-            k: int. How many texts to give, at most all.
+            k: int. The number of texts to return, at most n.
         Returns:
-            list of dicts with `text` str, `index` int and `score` float, the best first and of
-            equal ones the one with the lower index; for a list of queries, a list of these.
+            list of dicts with `text` str, `index` int and `score` float, the best first. Ties are
+            broken by the lower index. For a list of queries, a list of these.
         Raises:
             TypeError: if a query is not a str.
             ValueError: if `k` is below 1.
@@ -63,14 +64,14 @@ class EmbeddingIndex:
         queries = [query] if isinstance(query, str) else list_texts(query, "query")
         vectors = self.embedder.embed(queries)
         size = max(1, _BLOCK // len(self))
-        answers = []
+        results = []
         for start in range(0, len(queries), size):
             # (Q, D), (n, D) -> (Q, n)
             block = vectors[start : start + size] @ self.embeddings.T
-            answers += [self._to_answer(scores, k) for scores in block]
-        return answers[0] if isinstance(query, str) else answers
+            results += [self._to_result(scores, k) for scores in block]
+        return results[0] if isinstance(query, str) else results
 
-    def _to_answer(self, scores, k):
+    def _to_result(self, scores, k):
         return [
             {"text": self.texts[index], "index": index, "score": float(scores[index])}
             for index in find_highest(scores, min(k, len(self))).tolist()
@@ -93,10 +94,10 @@ def _check_embeddings(embeddings, shape):
 
 
 def find_highest(scores, k):
-    """The places of the k highest of scores (n,), the best first, of equal ones the lowest."""
+    """The indices of the k highest of scores (n,), best first; ties by the lower index."""
     lowest = scores[np.argpartition(scores, -k)[-k]]
     better = np.flatnonzero(scores > lowest)
-    # Of those that are as good as the last one, a partition would take any.
+    # argpartition breaks ties at the last rank arbitrarily.
     equal = np.flatnonzero(scores == lowest)[: k - len(better)]
-    places = np.concatenate([better, equal])
-    return places[np.argsort(-scores[places], kind="stable")]
+    found = np.concatenate([better, equal])
+    return found[np.argsort(-scores[found], kind="stable")]

@@ -27,8 +27,8 @@ class TokenCrossentropy(keras.losses.Loss):
             keeps logits from drifting away; T5 was trained with 1e-4.
         name: str.
     Raises:
-        TypeError: if a number is none.
-        ValueError: if one is out of its range.
+        TypeError: if an argument is not a number.
+        ValueError: if an argument is out of its range.
     Reference: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7 (smoothing); de
         Brebisson and Vincent 2016, https://arxiv.org/abs/1604.08859 (z-loss).
     """
@@ -53,7 +53,7 @@ class TokenCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Labels int (B, T) and logits float (B, T, V) to losses (B, T)."""
-        # Refuses labels that are none; a gather would count -100 from the end of the vocabulary.
+        # It refuses labels outside the vocabulary. A gather would read -100 from the end.
         loss = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         if not self.label_smoothing and not self.z_loss:
             return loss
@@ -73,9 +73,9 @@ class TokenCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class AnswerLoss(keras.losses.Loss):
-    """The mean of two cross-entropies over the tokens: of an answer's first and of its last one.
+    """Cross-entropy of the start and the end of an answer, averaged over the two.
 
-    Labels are int (B, 2), predictions float (B, T, 2).
+    Labels are token indices int (B, 2), predictions are logits float (B, T, 2).
 
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.2.
     """
@@ -89,11 +89,10 @@ class AnswerLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class SimilarityLoss(keras.losses.Loss):
-    """How far similarities are from the right ones.
+    """In-batch contrastive cross-entropy, or squared error on cosine similarity.
 
-    Predictions are logits float (B, M), one for each candidate, and labels the number of the right
-    one, int (B,): then it is the cross-entropy. Or predictions are cosines float (B,), and labels
-    the wanted ones, float (B,): then it is the squared error.
+    Cross-entropy for logits float (B, M) over M candidates, with labels int (B,), the index of the
+    right candidate. Squared error for cosines float (B,), with labels float (B,).
 
     Reference: Henderson et al. 2017, https://arxiv.org/abs/1705.00652, section 4.4, for the first;
         Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084, section 3, for the second.
@@ -107,19 +106,19 @@ class SimilarityLoss(keras.losses.Loss):
         if len(y_pred.shape) == 1:
             return ops.square(ops.reshape(y_true, (-1,)) - y_pred)
         labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
-        # A replica may get no row at all of a last batch, for which Keras's own function raises.
+        # Keras's own function raises for a replica that gets no row of the last batch.
         right = tf.gather(y_pred, labels, batch_dims=1)
         return ops.logsumexp(y_pred, axis=-1) - right
 
 
 def rank_candidates(embeddings, scale):
-    """Scores all other texts of a batch for each anchor.
+    """Scores each anchor against all positives and negatives of the batch.
 
     Args:
-        embeddings: float (B, G, D). Anchor, positive and perhaps negatives of each example.
-        scale: float. What a cosine is multiplied by.
+        embeddings: float (B, G, D). Anchor, positive and, optionally, negatives of each example.
+        scale: float. The factor on cosines.
     Returns:
-        labels: int32 (B,). The candidate that is the anchor's own positive.
+        labels: int32 (B,). The index of the anchor's own positive.
         logits: float (B, B * (G - 1)). All positives of the batch, then all negatives.
     """
     unit = tf.math.l2_normalize(embeddings, axis=-1)

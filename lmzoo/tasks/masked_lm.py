@@ -1,4 +1,4 @@
-"""Guessing hidden words: what an encoder is pretrained with."""
+"""Masked language modelling: the pretraining task of encoders."""
 
 import keras
 import tensorflow as tf
@@ -15,22 +15,31 @@ __all__ = ["MaskedLM"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class MaskedLM(TextInput, Task):
-    """Predicts tokens that are hidden from it.
+    """Predicts masked tokens (BERT's masked language model).
 
-    Trained on `fit(texts)`: in each batch other tokens are hidden. For files that are too long for
-    memory there is `lmzoo.data.masked_lm`, whose batches go into `fit` as they are.
+    Trains on raw text: `fit(texts)`. Each epoch masks other tokens. `lmzoo.data.masked_lm` makes
+    the same token batches of files that are too large for memory; they go into `fit` as they are.
+
+    Exported signatures:
+        serving_default: `text` string (B,) with mask tokens -> `tokens` string (B, M, 5), the most
+            probable tokens for each of at most M masks, and `scores` float32 (B, M, 5). A text with
+            fewer masks is filled with empty tokens of score 0.
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, T, V).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers` with a mask token, or None to work on ids.
         mask_rate: float in (0, 1). The share of tokens to predict.
-        whole_word: bool. Whether all pieces of a word are hidden together.
-        sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
+        whole_word: bool. If True, all tokens of a word are masked together.
+        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
+            texts are truncated, with one warning that counts them. None for the backbone's
+            `max_sequence_length`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
             `segment_ids` int (B, T) and `mask_positions` int (B, P).
     Returns:
-        Logits, float (B, T, V); with `mask_positions` at these places alone, (B, P, V).
+        Logits, float (B, T, V); with `mask_positions` those of these positions alone, (B, P, V).
     Raises:
         ValueError: if a number is out of its range, or the tokenizer does not fit the backbone or
             has no mask token.
@@ -58,7 +67,7 @@ class MaskedLM(TextInput, Task):
         self.whole_word = whole_word
         self.sequence_length = sequence_length
         if tokenizer is not None:
-            # What cannot be masked is refused here and not in the first `fit`.
+            # A tokenizer without a mask token is refused here and not in the first `fit`.
             Masking(tokenizer, mask_rate, whole_word)
         self.head = MaskedLMHead(
             backbone.vocabulary_size,
@@ -75,7 +84,7 @@ class MaskedLM(TextInput, Task):
         hidden = self.backbone(inputs, training=training)["sequence_output"]
         positions = inputs.get("mask_positions")
         if positions is not None:
-            # (B, T, D) -> (B, P, D): six of seven rows of logits would be thrown away
+            # (B, T, D) -> (B, P, D). Logits of other tokens would be computed for nothing.
             hidden = tf.gather(hidden, positions, batch_dims=1)
         return self.head(hidden, embeddings=self.backbone.token_embedding.embeddings)
 
@@ -96,7 +105,7 @@ class MaskedLM(TextInput, Task):
     def to_columns(self, x, y=None, sample_weight=None):
         if y is not None:
             raise ValueError(
-                "`y` must be None: the words that are hidden are the labels. Received: a "
+                "`y` must be None: the masked tokens are the labels. Received: a "
                 f"{type(y).__name__}. A pair of texts goes in as `(texts, pairs)`."
             )
         return super().to_columns(x, y, sample_weight)
@@ -109,23 +118,22 @@ class MaskedLM(TextInput, Task):
             weights *= tf.cast(columns["weight"], tf.float32)[:, None]
         return Example(inputs, labels, weights, is_truncated)
 
-    # Answers
+    # Prediction
 
     def fill(self, texts, top_k=5, batch_size=None):
-        """Gives the best words for each mask in some texts.
+        """Predicts the most probable tokens for each mask in some texts.
 
         Args:
-            texts: str or list of str, each with the mask token in it, such as "[MASK]". No other
-                special token is read.
-            top_k: int. How many words a mask gets.
-            batch_size: int or None. Texts that are computed together; None for 32.
+            texts: str or list of str, each with at least one mask token, such as "[MASK]".
+            top_k: int. The number of tokens to return for a mask.
+            batch_size: int or None. Texts in one forward pass; None for 32.
         Returns:
             list of `top_k` dicts with `token` str and `score` float, the probability, the best
-            first; for a text with several masks a list of such lists; for a list of texts, a list
-            of these. Special tokens are no words.
+            first. Special tokens are never among them. For a text with several masks, a list of
+            such lists. For a list of texts, a list of these.
         Raises:
             TypeError: if a text is not a str.
-            ValueError: if a text has no mask, a mask was cut off, `top_k` is out of its range or
+            ValueError: if a text has no mask, a mask was truncated, `top_k` is out of its range or
                 there is no tokenizer.
         """
         texts, is_single = self.read_texts(texts)
@@ -136,7 +144,7 @@ class MaskedLM(TextInput, Task):
                     f"{text!r:.80} at index {index}."
                 )
         results = self.run_graph(self._get_fill(top_k), [texts], batch_size)
-        answers = []
+        predictions = []
         for index, result in enumerate(results):
             tokens = [row for row in result["tokens"].tolist() if row[0]]
             if len(tokens) < texts[index].count(self.tokenizer.mask_token):
@@ -152,14 +160,14 @@ class MaskedLM(TextInput, Task):
                 ]
                 for both in zip(tokens, scores, strict=True)
             ]
-            answers.append(masks[0] if len(masks) == 1 else masks)
-        return answers[0] if is_single else answers
+            predictions.append(masks[0] if len(masks) == 1 else masks)
+        return predictions[0] if is_single else predictions
 
     def _get_fill(self, top_k, served=False):
-        num_words = self.tokenizer.vocabulary_size - len(self.tokenizer.special_tokens)
-        if type(top_k) is not int or not 0 < top_k <= num_words:
+        num_choices = self.tokenizer.vocabulary_size - len(self.tokenizer.special_tokens)
+        if type(top_k) is not int or not 0 < top_k <= num_choices:
             raise ValueError(
-                f"`top_k` must be an int from 1 to {num_words}. Received: top_k={top_k!r}."
+                f"`top_k` must be an int from 1 to {num_choices}. Received: top_k={top_k!r}."
             )
         return self.get_text_function(
             f"fill {top_k}", lambda text: self._fill(text, top_k), served=served
@@ -171,9 +179,9 @@ class MaskedLM(TextInput, Task):
         token_ids = inputs["token_ids"]
         # (B, T) -> (B, M), the masks of each row
         is_mask = token_ids == self.tokenizer.mask_token_id
-        all_places = tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids))
-        places = tf.ragged.boolean_mask(all_places, is_mask)
-        positions = places.to_tensor()
+        all_positions = tf.broadcast_to(tf.range(tf.shape(token_ids)[1]), tf.shape(token_ids))
+        found = tf.ragged.boolean_mask(all_positions, is_mask)
+        positions = found.to_tensor()
         logits = self({**inputs, "mask_positions": positions}, training=False)
         logits = tf.cast(logits[..., : self.tokenizer.vocabulary_size], tf.float32)
         special = [self.tokenizer.token_to_id(token) for token in self.tokenizer.special_tokens]
@@ -182,7 +190,7 @@ class MaskedLM(TextInput, Task):
         # (B, M, V) -> (B, M, top_k)
         scores, ids = tf.math.top_k(scores, top_k)
         tokens = self.tokenizer.detokenize(tf.reshape(ids, [-1, 1]))
-        is_real = tf.sequence_mask(places.row_lengths(), tf.shape(positions)[1])[..., None]
+        is_real = tf.sequence_mask(found.row_lengths(), tf.shape(positions)[1])[..., None]
         return {
             "tokens": tf.where(is_real, tf.reshape(tokens, tf.shape(ids)), ""),
             "scores": tf.where(is_real, scores, 0.0),
@@ -190,14 +198,7 @@ class MaskedLM(TextInput, Task):
         }
 
     def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) with masks in it -> `tokens` string (B, M, 5), the best
-            words for each of at most M masks, and `scores` float32 (B, M, 5). Where a text has
-            fewer masks, tokens are empty and scores 0.
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `logits` float32 (B, T, V).
-        """
+        """dict of signature to tf.function: what is exported; see the class."""
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
             functions["serving_default"] = self._get_fill(5, served=True)

@@ -1,4 +1,4 @@
-"""Finding the answer to a question in a text."""
+"""Extractive question answering: the span of a context that answers a question."""
 
 import collections
 import math
@@ -31,38 +31,46 @@ _WINDOWS_AT_ONCE = 32
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class QuestionAnswerer(TextInput, Task):
-    """Finds the words of a context that answer a question.
+    """Finds the span of a context that answers a question (SQuAD).
 
-    Trained on `fit((questions, contexts), answers)`: an answer is its text (the first place where
-    the context has it counts), a pair `(text, start)` with the start in characters, or None where
-    there is none; or on rows as `lmzoo.data.read_squad` gives them. A dataset of the caller's own
-    has these columns too, or `answer` and `start`. A context that is too long for one input is read
-    in windows that overlap, each an example of its own; one that lacks a token of the answer learns
-    that there is none.
+    Trains on raw text: `fit((questions, contexts), answers)`. An answer is its text (the first
+    occurrence in the context counts), a pair `(text, start)` with the start in characters, or None
+    for a question without an answer. Or on rows with the columns `question`, `context`, `answers`
+    and `answer_starts`, as `lmzoo.data.read_squad` returns them. A tf.data.Dataset may have the
+    columns `answer` and `start` in place of the last two.
+
+    A context that is too long for one input is split into overlapping windows, each an example of
+    its own. A window that does not contain the whole answer is trained on "no answer".
+
+    Exported signatures:
+        serving_default: `question` and `context`, string (B,) -> `answer` string (B,), `start` and
+            `end` int32 (B,) in characters, `score` and `no_answer_score` float32 (B,); see
+            `answer`.
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, T, 2).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        no_answer: bool. Whether a question may have no answer, as in SQuAD 2.0. If False, answers
-            are scored as SQuAD 1.1 does.
-        no_answer_threshold: finite float. By how much the score of no answer must exceed that of
-            the best answer, in logits.
-        stride: int or None. How many tokens two windows share; None for 128, or a fourth of
-            `sequence_length` where that is less.
-        max_question_tokens: int or None. Longer questions are cut, and a warning says how many;
-            None for 64, or a fourth of `sequence_length` where that is less.
-        max_answer_tokens: int. The longest answer.
-        sequence_length: int or None. Tokens of question, window and special tokens together; None
-            for 384, or what the backbone takes where that is less.
+        no_answer: bool. If True, a question may have no answer, as in SQuAD 2.0. If False, metrics
+            are those of SQuAD 1.1.
+        no_answer_threshold: finite float. "No answer" is predicted if its logit exceeds that of
+            the best answer by more than this.
+        stride: int or None. The number of tokens that two neighbouring windows share; None for 128,
+            or a fourth of `sequence_length` where that is less.
+        max_question_tokens: int or None. Longer questions are truncated, with one warning that
+            counts them; None for 64, or a fourth of `sequence_length` where that is less.
+        max_answer_tokens: int. The longest answer in tokens.
+        sequence_length: int or None. The length of a window in tokens, with question and special
+            tokens; None for 384, or the backbone's `max_sequence_length` where that is less.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
     Returns:
-        Logits, float (B, T, 2): how well an answer begins, and ends, at each token; -65504 at
-        padding.
+        Logits, float (B, T, 2), of an answer's start and end at each token; -65504 at padding.
     Raises:
-        ValueError: if a number is out of its range, the window has no room, or the tokenizer does
-            not fit the backbone.
+        ValueError: if a number is out of its range, the window has no room for context, or the
+            tokenizer has more tokens than the backbone.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, sections 4.2 and 4.3.
 
     Example:
@@ -145,11 +153,11 @@ class QuestionAnswerer(TextInput, Task):
         return check_answers(rows, self.no_answer)
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """Trains as `TextInput.fit`, and scores the answers to validation questions.
+        """Trains as `TextInput.fit`, and measures exact match and F1 on raw validation data.
 
-        With raw validation data, not of a dataset, or `validation_split`, each validation also
-        answers all these questions: the history and callbacks get `val_exact_match` and `val_f1`,
-        as `evaluate` has them. Keras asks for `mode="max"` in callbacks that monitor one.
+        With raw validation data that is not a tf.data.Dataset, or with `validation_split`, each
+        validation also predicts the answers. History and callbacks then have `val_exact_match` and
+        `val_f1`. Callbacks that monitor one of them need `mode="max"`.
         """
         try:
             return super().fit(x, y, batch_size, **kwargs)
@@ -159,7 +167,7 @@ class QuestionAnswerer(TextInput, Task):
     def _to_batches(self, rows, batch_size, *args, **kwargs):
         if not isinstance(rows, Rows):
             return super()._to_batches(rows, batch_size, *args, **kwargs)
-        # Here and not before, so that `validation_split` parts questions and not windows.
+        # Only here, so that `validation_split` splits questions and not windows.
         windows = window_rows(rows, self._make_windows())
         batches = super()._to_batches(windows, batch_size, *args, **kwargs)
         if kwargs.get("part") == "validation":
@@ -167,48 +175,48 @@ class QuestionAnswerer(TextInput, Task):
         return batches
 
     def make_report(self):
-        # Windows lose nothing of a context.
+        # Contexts are not truncated: windows cover all of them.
         return TruncationReport(self.max_question_tokens, "questions")
 
     def encode_inputs(self, columns):
-        inputs, _, _, is_truncated = self._cut(columns)
+        inputs, _, _, is_truncated = self._make_windows_of(columns)
         return inputs, is_truncated
 
     def encode(self, columns, seed):
-        inputs, places, rows, is_truncated = self._cut(columns)
+        inputs, offsets, rows, is_truncated = self._make_windows_of(columns)
         starts, ends = first_answers(columns, self.no_answer)
-        labels = label_windows(places, tf.gather(starts, rows), tf.gather(ends, rows))
+        labels = label_windows(offsets, tf.gather(starts, rows), tf.gather(ends, rows))
         weights = columns.get("weight")
         if weights is not None:
             weights = tf.gather(weights, rows)
         return Example(inputs, labels, weights, is_truncated)
 
-    def _cut(self, columns):
+    def _make_windows_of(self, columns):
         check_strings(columns, self.text_columns)
         windows, pair = self._make_windows(), (columns["question"], columns["context"])
         is_truncated = windows.is_truncated(columns["question"])
         if "window" not in columns:
             return *windows.make(*pair), is_truncated
-        # A question of several windows counts where its first one is.
+        # A question of several windows is counted with the first one.
         is_truncated = tf.boolean_mask(is_truncated, columns["window"] == 0)
-        inputs, places = windows.make_one(*pair, columns["window"])
-        return inputs, places, tf.range(tf.shape(places)[0]), is_truncated
+        inputs, offsets = windows.make_one(*pair, columns["window"])
+        return inputs, offsets, tf.range(tf.shape(offsets)[0]), is_truncated
 
-    # Answers
+    # Prediction
 
     def answer(self, questions, contexts, batch_size=None):
-        """Answers questions out of contexts.
+        """Finds the answers to questions in contexts.
 
         Args:
             questions: str or list of str.
-            contexts: str or list of str, as many as there are questions. They may be longer than a
-                window.
-            batch_size: int or None. Pairs that are computed together; None for 32.
+            contexts: str or list of str, one for each question, of any length.
+            batch_size: int or None. Pairs in one forward pass; None for 32.
         Returns:
-            dict of `answer` str, `start` and `end` int (characters of the context), `score` float,
-            the probability among all answers (and none, with `no_answer`), and `no_answer_score`
-            float, the probability of no answer beside all answers. Where there is none the answer
-            is "" and both places are -1. For a list, a list of these.
+            dict of `answer` str, `start` and `end` int (characters of the context), `score` float
+            (the probability of the answer among all answers, and with `no_answer` also among "no
+            answer") and `no_answer_score` float (the probability of "no answer"). Where "no
+            answer" is predicted, `answer` is "" and `start` and `end` are -1. For a list, a list of
+            these.
         Raises:
             TypeError: if a text is not a str.
             ValueError: if the lists differ in length or there is no tokenizer.
@@ -230,9 +238,9 @@ class QuestionAnswerer(TextInput, Task):
         return answers[0] if is_single else answers
 
     def evaluate(self, x=None, y=None, batch_size=None, *, return_dict=False, **kwargs):
-        """Evaluates as `TextInput.evaluate`, on raw text by SQuAD's two measures as well.
+        """Evaluates as `TextInput.evaluate`; on raw text also SQuAD's exact match and F1.
 
-        These are of version 2.0 with `no_answer`, else of 1.1, and count each question once
+        They are those of SQuAD 2.0 with `no_answer`, else of 1.1. Each question counts once,
         whatever its weight.
 
         Returns:
@@ -241,7 +249,7 @@ class QuestionAnswerer(TextInput, Task):
         results = super().evaluate(x, y, batch_size, return_dict=True, **kwargs)
         validation = self._validation
         if validation is not None and x is validation.batches:
-            # Keras validates by this method, with the batches that `fit` made.
+            # Keras calls this method to validate, with the batches that `fit` made.
             results |= self._score_rows(validation.rows, validation.batch_size)
         elif is_raw(x) and not isinstance(x, tf.data.Dataset):
             results |= self._score_rows(self._to_rows(x, y), batch_size)
@@ -253,7 +261,7 @@ class QuestionAnswerer(TextInput, Task):
             questions.append(row["question"])
             contexts.append(row["context"])
             gold.append(row["answers"])
-        # Not by `answer`, which would report once more what was cut.
+        # Not by `answer`, which would warn of truncation a second time.
         size = batch_size or self.batch_size
         results = run_in_batches(self._get_answer(), [questions, contexts], size)
         found = [result["answer"].decode("utf-8") for result in results]
@@ -262,17 +270,17 @@ class QuestionAnswerer(TextInput, Task):
 
     def _answer(self, question, context):
         context = tf.strings.unicode_transcode(context, "UTF-8", "UTF-8", errors="replace")
-        inputs, places, rows = self._make_windows().make(question, context)
-        found = self._search.choose(*self._search_in_parts(inputs, places), rows)
+        inputs, offsets, rows = self._make_windows().make(question, context)
+        found = self._search.choose(*self._search_in_parts(inputs, offsets), rows)
         start, end, logit = found["start"], found["end"], found["logit"]
-        nothing = found["no_answer_logit"]
-        both = tf.reduce_logsumexp(tf.stack([found["total"], nothing]), axis=0)
+        no_answer = found["no_answer_logit"]
+        both = tf.reduce_logsumexp(tf.stack([found["total"], no_answer]), axis=0)
         if self.no_answer:
-            is_none = nothing - logit > self.no_answer_threshold
+            is_none = no_answer - logit > self.no_answer_threshold
             start, end = tf.where(is_none, -1, start), tf.where(is_none, -1, end)
         is_none = start < 0
         score = tf.exp(logit - (both if self.no_answer else found["total"]))
-        no_answer_score = tf.exp(nothing - both)
+        no_answer_score = tf.exp(no_answer - both)
         length = tf.where(is_none, 0, end - start)
         return {
             "answer": tf.strings.substr(context, tf.maximum(start, 0), length, unit="UTF8_CHAR"),
@@ -283,9 +291,9 @@ class QuestionAnswerer(TextInput, Task):
             "is_truncated": self._make_windows().is_truncated(question),
         }
 
-    def _search_in_parts(self, inputs, places):
-        """`AnswerSearch.search` of any number of windows; a few of them at once are computed."""
-        num_parts = -(-tf.shape(places)[0] // _WINDOWS_AT_ONCE)
+    def _search_in_parts(self, inputs, offsets):
+        """`AnswerSearch.search` over any number of windows, a few in one forward pass."""
+        num_parts = -(-tf.shape(offsets)[0] // _WINDOWS_AT_ONCE)
         bounds = tf.TensorArray(tf.int32, num_parts, infer_shape=False, element_shape=[None, 2])
         scores = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=[None, 3])
 
@@ -293,10 +301,10 @@ class QuestionAnswerer(TextInput, Task):
             chosen = slice(part * _WINDOWS_AT_ONCE, (part + 1) * _WINDOWS_AT_ONCE)
             windows = {name: values[chosen] for name, values in inputs.items()}
             logits = tf.cast(self(windows, training=False), tf.float32)
-            found = self._search.search(logits, places[chosen])
+            found = self._search.search(logits, offsets[chosen])
             return part + 1, bounds.write(part, found[0]), scores.write(part, found[1])
 
-        # One after the other: parallel ones would need the memory of all.
+        # Not in parallel, which would need the memory of all.
         _, bounds, scores = tf.while_loop(
             lambda part, *_: part < num_parts,
             search_part,
@@ -309,14 +317,7 @@ class QuestionAnswerer(TextInput, Task):
         return self.get_text_function("answer", self._answer, 2, served)
 
     def serving_functions(self):
-        """What is exported.
-
-        serving_default: `question` and `context`, string (B,) -> `answer` string (B,), `start` and
-            `end` int32 (B,) in characters, `score` and `no_answer_score` float32 (B,); see
-            `answer`.
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `logits` float32 (B, T, 2).
-        """
+        """dict of signature to tf.function: what is exported; see the class."""
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
             functions["serving_default"] = self._get_answer(served=True)

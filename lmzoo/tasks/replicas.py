@@ -1,7 +1,7 @@
-"""One mean over all replicas and batches: each counts by what it averages over.
+"""One mean of the loss over all replicas and batches, weighted by the number of terms.
 
-Keras takes the mean of the replicas' means, and of the batches' weighed by their rows. A token then
-counts for more beside few others.
+Keras averages the means of the replicas, and the means of batches weighted by rows. Tokens of a
+replica or batch with few tokens would then weigh more than others.
 """
 
 import keras
@@ -11,15 +11,15 @@ __all__ = ["LossTracker", "count_terms", "sum_over_replicas"]
 
 
 def count_terms(loss, y, sample_weight):
-    """What a loss averages over in the batch of one replica.
+    """The number of terms that a loss averages over in the batch of one replica.
 
     Args:
-        loss: what a model was compiled with.
+        loss: the loss that the model was compiled with.
         y: labels of this replica, tensor or structure, with B rows.
         sample_weight: weights of this replica, tensor or structure, or None.
     Returns:
-        float32 scalar tensor, the sum of all weights, or B for a loss that averages over rows; None
-        for one that is no mean.
+        float32 scalar tensor: the sum of all weights, or B for a loss that averages over rows. None
+        for a loss that is not a mean.
     """
     reduction = getattr(loss, "reduction", "sum_over_batch_size")
     if loss is None or reduction in ("sum", "none", None):
@@ -62,6 +62,6 @@ class LossTracker(keras.metrics.Mean):
 
     def update_state(self, values, sample_weight=None):
         if self._next_weight is not None:
-            # Used once: in a graph it is a tensor of this very step.
+            # Used once: in a graph it is a tensor of this step alone.
             sample_weight, self._next_weight = self._next_weight, None
         super().update_state(values, sample_weight)

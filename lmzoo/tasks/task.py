@@ -1,4 +1,4 @@
-"""What every task has: a backbone, a tokenizer, and the methods a Keras user looks for."""
+"""The base class of tasks: a backbone with a tokenizer, and the methods a Keras user looks for."""
 
 import keras
 import tensorflow as tf
@@ -38,7 +38,7 @@ class Task(TrainerSeams, keras.Model):
     multi_label = None
     start_token_id = None
 
-    # What suits pretraining; tasks that are fine-tuned have others.
+    # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
     _uses_pooler = True
 
@@ -60,11 +60,11 @@ class Task(TrainerSeams, keras.Model):
 
     @property
     def trainable_weights(self):
-        """list. What training changes: not a pooler that the task does not use."""
+        """list. Without the weights of a pooler that the task does not use."""
         weights = super().trainable_weights
         if self._uses_pooler or getattr(self.backbone, "pooler_dense", None) is None:
             return weights
-        # No gradient reaches them, of which Keras would warn.
+        # Keras would warn that they have no gradients.
         unused = {id(weight) for weight in self.backbone.pooler_dense.weights}
         return [weight for weight in weights if id(weight) not in unused]
 
@@ -73,15 +73,14 @@ class Task(TrainerSeams, keras.Model):
         return self.trainable_weights
 
     def compile(self, optimizer="auto", loss="auto", *, weighted_metrics="auto", **kwargs):
-        """Configures training; without arguments with what suits the task.
+        """Configures training as `keras.Model.compile`, with defaults for the task.
 
         Args:
-            optimizer: a Keras optimizer or its name; "auto" is AdamW with weight decay (not on
-                biases and norms), gradients clipped to a global norm of 1, and a learning rate
-                that suits the task: 3e-4 for one that is pretrained, 5e-5 for one that is
-                fine-tuned.
-            loss: a Keras loss or its name; "auto" is the task's own.
-            weighted_metrics: list of metrics that respect sample weights; "auto" is the task's own.
+            optimizer: a Keras optimizer or its name. "auto" is AdamW with weight decay (not on
+                biases and norms), gradients clipped to a global norm of 1, and a learning rate of
+                3e-4 for tasks of pretraining and of 5e-5 for tasks of fine-tuning.
+            loss: a Keras loss or its name. "auto" is the task's own.
+            weighted_metrics: list of metrics that take sample weights. "auto" is the task's own.
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         """
@@ -100,7 +99,7 @@ class Task(TrainerSeams, keras.Model):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        # Keras forgets which variables an optimizer does not decay; ours is made anew.
+        # Keras does not save which variables have no weight decay, so it is made anew.
         return {**config, "optimizer": "auto"} if config and self._optimizer_is_auto else config
 
     def compile_from_config(self, config):
@@ -109,7 +108,7 @@ class Task(TrainerSeams, keras.Model):
 
     def _make_optimizer(self):
         optimizer = keras.optimizers.AdamW(**self._optimizer_arguments, global_clipnorm=1.0)
-        # Vectors are not decayed: biases and the scales and shifts of norms.
+        # Biases and the scales and shifts of norms are not decayed.
         vectors = [variable for variable in self.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=vectors)
         return optimizer
@@ -126,15 +125,15 @@ class Task(TrainerSeams, keras.Model):
             self.compile()
         self._build_optimizer()
         if isinstance(x, tf.data.Dataset):
-            # A dataset has its own order; Keras warns unless it is told so.
+            # Keras warns of `shuffle=True`, its default, beside a dataset.
             kwargs.setdefault("shuffle", False)
-            # Keras calls it an error when an epoch of its own length meets the end of the data.
+            # Keras warns if the data ends within `steps_per_epoch`.
             if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
                 x = x.repeat()
         return super().fit(x, *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss as `keras.Model.compute_loss`; over replicas, a mean of all that they count."""
+        """The loss as in `keras.Model`; over replicas, one mean weighted by their terms."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
         own = count_terms(self.loss, y, sample_weight)
         if own is None:
@@ -153,7 +152,7 @@ class Task(TrainerSeams, keras.Model):
                 f"Received: global_clipnorm={self.optimizer.global_clipnorm}, weights of "
                 f"{', '.join(sorted(dtypes))}. Make the model with dtype='mixed_float16'."
             )
-        # Left to the first step, the new variables would make TensorFlow trace it a second time.
+        # Variables made in the first step would make TensorFlow trace it a second time.
         with self.distribute_strategy.scope():
             if not self.optimizer.built:
                 self.optimizer.build(self.trainable_variables)
@@ -165,7 +164,7 @@ class Task(TrainerSeams, keras.Model):
         return super().evaluate(*args, **kwargs)
 
     def _get_graph(self, key, build):
-        """A traced function of this task, built at its first use."""
+        """A traced function of this task, built at first use."""
         if key not in self._graphs:
             self._graphs[key] = build()
         return self._graphs[key]
@@ -188,7 +187,7 @@ class Task(TrainerSeams, keras.Model):
         save_pretrained(self, folder, overwrite=overwrite, shard_size=shard_size)
 
     def export(self, folder, format="tf_saved_model", **kwargs):
-        """Writes one artefact that takes text and gives text, without any Python of ours.
+        """Writes a model that takes text and needs no Python of lmzoo to run.
 
         Args:
             folder: str or path. New or empty, unless `overwrite=True`.
@@ -204,7 +203,7 @@ class Task(TrainerSeams, keras.Model):
             raise ValueError(f"`format` must be 'tf_saved_model'. Received: format={format!r}.")
         return export_saved_model(self, folder, **kwargs)
 
-    # Keras's own .keras file: the tokenizer's files lie in it as assets.
+    # The tokenizer's files are assets of a .keras file.
 
     def save_assets(self, folder):
         if self.tokenizer is not None:

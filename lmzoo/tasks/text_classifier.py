@@ -1,4 +1,4 @@
-"""Sorting texts, or pairs of texts, into classes."""
+"""Text classification: one label, or several, for a text or a pair of texts."""
 
 import keras
 import tensorflow as tf
@@ -19,23 +19,37 @@ __all__ = ["TextClassifier"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextClassifier(PooledHead, Task):
-    """Says which class a text belongs to, or which several.
+    """Classifies texts, or pairs of texts, with one label each or with several.
 
-    Trained on `fit(texts, labels)`, where `texts` is a list of str or a pair of lists, and a label
-    is a name or a number; with `multi_label` it is a list of names, or C zeros and ones. Rows of
-    `lmzoo.data` have columns `text`, `pair` (optional), `label` and `weight` (optional).
+    Trains on raw text: `fit(texts, labels)`. `texts` is a list of str, or a tuple of two lists for
+    pairs. A label is the name or the id of a class. With `multi_label` it is a list of names, or C
+    zeros and ones. `lmzoo.data.Rows` need the columns `text` and `label`, and may have `pair` and
+    `weight`.
+
+    Exported signatures:
+        serving_default: `text` string (B,) -> `labels` string (B, C), the best first, and `scores`
+            float32 (B, C).
+        pairs: the same for `text` and `pair`, string (B,).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, C).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        num_classes: int or None. C, at least 2; None to count `labels`.
-        labels: list of str or None. The names of the classes; None for "0", "1" and so on.
-        multi_label: bool. Whether a text may have several labels, or none.
-        head_activation: str or None. The activation of a dense layer before the scores; "auto" has
-            none on a backbone with a pooler and "tanh" elsewhere.
-        dropout: float in [0, 1) or None. Before the scores; None for the backbone's.
-        sequence_length: int or None. The longest text in tokens, special ones included; longer ones
-            are cut, and a warning says how many. None for what the backbone takes.
+        num_classes: int or None. C, the number of classes, at least 2; None for the length of
+            `labels`.
+        labels: list of str or None. The names of the classes, by id; None for "0", "1" and so on.
+        multi_label: bool. If True, each class is a decision of its own (sigmoid and binary
+            cross-entropy), and a text may have any number of labels. If False, it has one (softmax
+            and categorical cross-entropy).
+        head_activation: str or None. The activation of a dense layer between the pooled hidden
+            state and the logits; None for no such layer. "auto" is None on a backbone with a
+            pooler and "tanh" elsewhere.
+        dropout: float in [0, 1) or None. The dropout rate before the logits; None for the
+            backbone's.
+        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
+            texts are truncated, with one warning that counts them. None for the backbone's
+            `max_sequence_length`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
@@ -43,8 +57,8 @@ class TextClassifier(PooledHead, Task):
         Logits, float (B, C).
     Raises:
         TypeError: if `num_classes` is not an int, or `labels` are not str.
-        ValueError: if there are less than two classes, names do not fit, a number is out of its
-            range, or the tokenizer does not fit the backbone.
+        ValueError: if there are fewer than two classes, `labels` and `num_classes` disagree, a
+            number is out of its range, or the tokenizer has more tokens than the backbone.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.1.
 
     Example:
@@ -81,7 +95,7 @@ class TextClassifier(PooledHead, Task):
 
     @property
     def has_classes(self):
-        """bool. Whether a text has one label."""
+        """bool. Whether each text has exactly one class."""
         return not self.multi_label
 
     # Training
@@ -97,12 +111,12 @@ class TextClassifier(PooledHead, Task):
         return [Accuracy()]
 
     def fit(self, x=None, y=None, batch_size=None, *, class_weight=None, **kwargs):
-        """Trains as `TextInput.fit`; `class_weight` may name the classes it weighs."""
+        """Trains as `TextInput.fit`; the keys of `class_weight` may be names of classes."""
         if class_weight is not None:
             if self.multi_label:
                 raise ValueError(
-                    "`class_weight` must be None with `multi_label`, where Keras would take each "
-                    f"text for one of its first label alone. Received: {class_weight!r:.80}. Pass "
+                    "`class_weight` must be None with `multi_label`: Keras would read only the "
+                    f"first label of each text. Received: {class_weight!r:.80}. Pass "
                     "`sample_weight`."
                 )
             class_weight = {self.labels.to_id(name): class_weight[name] for name in class_weight}
@@ -142,7 +156,7 @@ class TextClassifier(PooledHead, Task):
         return self.labels.to_ids(labels)
 
     def _to_multi_hot(self, labels):
-        """Zeros and ones, float32 (B, C): Rows have them, a caller's dataset may have names."""
+        """Zeros and ones, float32 (B, C). A dataset may hold names instead, string (B, None)."""
         if labels.dtype != tf.string:
             labels = to_float_rows(labels, len(self.labels))
             message = "The labels of a text must be names, or zeros and ones. Received:"
@@ -154,24 +168,25 @@ class TextClassifier(PooledHead, Task):
             found = ids.with_flat_values(tf.one_hot(ids.flat_values, len(self.labels)))
         else:
             found = tf.one_hot(ids, len(self.labels))
-        # (B, None, C) -> (B, C). The largest of a row without labels would be minus infinity.
+        # (B, None, C) -> (B, C). Not a maximum, which is minus infinity for a row without labels.
         return tf.minimum(tf.reduce_sum(found, axis=1), 1.0)
 
     # Prediction
 
     def classify(self, texts, pairs=None, *, top_k=None, threshold=0.5, batch_size=None):
-        """Gives labels and scores.
+        """Predicts labels and their probabilities.
 
         Args:
             texts: str or list of str.
-            pairs: what each text is compared with, in the same form, or None.
-            top_k: int or None. How many labels of a text to give, C at most, the best first; None
-                for the best one, or with `multi_label` for all from `threshold` on.
-            threshold: float. The lowest score of a label with `multi_label`.
-            batch_size: int or None. Texts that are computed together; None for 32.
+            pairs: str or list of str, the second text of each pair; or None.
+            top_k: int or None. The number of labels to return for a text, at most C, the best
+                first. None returns the best one, or with `multi_label` all whose score is at least
+                `threshold`.
+            threshold: float in [0, 1]. With `multi_label`, the lowest score to return.
+            batch_size: int or None. Texts in one forward pass; None for 32.
         Returns:
-            dict with `label` str and `score` float in [0, 1]; a list of them with `top_k` or
-            `multi_label`; for a list of texts, a list of these.
+            dict with `label` str and `score` float in [0, 1]. A list of such dicts with `top_k` or
+            `multi_label`. For a list of texts, a list of these.
         Raises:
             TypeError: if a text is not a str.
             ValueError: if the lists differ in length, a number is out of its range or there is no

@@ -1,4 +1,4 @@
-"""Turning texts into vectors that are near where the texts mean the same."""
+"""Text embeddings: vectors whose cosine is the similarity of two texts."""
 
 import keras
 import numpy as np
@@ -21,40 +21,46 @@ _RANGE_REMEDY = "Divide the labels by the highest one."
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextEmbedder(TextInput, Task):
-    """Gives each text a vector, for search, comparison and clustering.
+    """Embeds texts as vectors, for search, comparison and clustering.
 
-    Trained on pairs that belong together, `fit((anchors, positives))`: each anchor learns to find
-    its own positive among all positives of its batch, so larger batches teach more. With
-    `fit((anchors, positives, negatives))` the negatives of the batch are candidates too. No text
-    should be another anchor's positive in the same batch. Under a tf.distribute strategy the batch
-    is that of one replica.
+    Trains in one of two ways, depending on the data:
+    - In-batch contrastive cross-entropy, `fit((anchors, positives))`. Each anchor is to pick its
+      own positive among all positives of the batch. With `fit((anchors, positives, negatives))`
+      the negatives of the batch are candidates too. Larger batches are harder and teach more. No
+      text should be another anchor's positive in the same batch. Under a tf.distribute strategy
+      the candidates are those of one replica. The metric is `accuracy`.
+    - Squared error on cosine similarity, `fit((first, second), similarities)`, with similarities
+      from -1 to 1. The metric is `pearson`, Pearson's correlation with the labels; `evaluate` and
+      validation also have `spearman`, over up to 16384 pairs a replica.
 
-    Or trained on how alike texts are, `fit((first, second), similarities)`, with numbers from -1
-    to 1 that the cosine learns to be. Rows of `lmzoo.data` have columns `text`, `pair` and either
-    `negative` (optional) or `label` and `weight` (optional).
+    `lmzoo.data.Rows` have the columns `text`, `pair` and, optionally, either `negative` or `label`
+    and `weight`.
 
-    Measured is `accuracy`, the share of anchors that find their own positive; or `pearson`, how
-    nearly the cosines lie on a line over the labels, and, by `evaluate` and on validation data of
-    up to 16384 pairs a replica, `spearman`, how nearly they have the labels' order.
+    Exported signatures:
+        serving_default: `text` string (B,) -> `embedding` float32 (B, D).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `embedding` float32 (B, D).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`. A pooler is not used.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        pooling: "mean", "cls" or "max". How the vectors of the tokens, the special ones among
-            them, become one; see `lmzoo.layers.pool`.
-        normalize: bool. Whether vectors have length 1, so that their product is their cosine.
-        scale: float. What cosines are multiplied by where texts are to find each other.
-        sequence_length: int or None. The longest text in tokens, special ones included; longer ones
-            are cut, and a warning says how many. None for what the backbone takes.
+        pooling: "mean", "cls" or "max". How the hidden states of all tokens, special ones too,
+            become one vector; see `lmzoo.layers.pool`.
+        normalize: bool. If True, vectors have length 1, so that their dot product is their cosine.
+        scale: float. The factor on cosines before the softmax of the contrastive loss, which is the
+            inverse of its temperature.
+        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
+            texts are truncated, with one warning that counts them. None for the backbone's
+            `max_sequence_length`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
-            `segment_ids` int (B, T); or all of them (B, G, T), the G texts of an example together:
-            anchor, positive, negatives.
+            `segment_ids` int (B, T). Or all of them (B, G, T), with the G texts of an example side
+            by side: anchor, positive, negatives.
     Returns:
         float (B, D) or (B, G, D), at least float32.
     Raises:
-        ValueError: if `pooling` is unknown, a number is out of its range, or the tokenizer does not
-            fit the backbone.
+        ValueError: if `pooling` is unknown, a number is out of its range, or the tokenizer has
+            more tokens than the backbone.
     Reference: Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084; Henderson et al. 2017,
         https://arxiv.org/abs/1705.00652, section 4.4.
 
@@ -104,7 +110,7 @@ class TextEmbedder(TextInput, Task):
     def compute_output_shape(self, input_shape):
         return (*input_shape["token_ids"][:-1], self.backbone.hidden_dim)
 
-    # Training. What is learnt depends on the data: with labels, similarities; without, ranks.
+    # Training: with labels on similarities, without labels contrastively.
 
     def _make_loss(self):
         return SimilarityLoss()
@@ -112,20 +118,19 @@ class TextEmbedder(TextInput, Task):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         labels, scores = self._compare(y, y_pred)
         if y is not None and not training:
-            # Ranks are made of all pairs so far, which is too much work for each training step.
+            # It sorts all pairs so far, which costs too much in each training step.
             self.spearman.update_state(labels, scores, sample_weight)
         return super().compute_loss(x, labels, scores, sample_weight, training=training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, scores = self._compare(y, y_pred)
         if y is None:
-            # One more candidate that is never the best: a replica may have no row, hence no other.
+            # One candidate more that never wins: a replica without rows has no other.
             scores_of_all = tf.pad(scores, [[0, 0], [0, 1]], constant_values=scores.dtype.min)
             self.accuracy.update_state(labels, scores_of_all, sample_weight)
         else:
             self.pearson.update_state(labels, scores, sample_weight)
         logs = super().compute_metrics(x, labels, scores, sample_weight)
-        # Data of the other kind has other metrics.
         others = ("pearson", "spearman") if y is None else ("accuracy",)
         return {name: logs[name] for name in logs if name not in others}
 
@@ -187,14 +192,14 @@ class TextEmbedder(TextInput, Task):
         inputs, is_truncated = self.encode_inputs(columns)
         return Example(inputs, labels, columns.get("weight"), is_truncated)
 
-    # Answers
+    # Prediction
 
     def embed(self, texts, batch_size=None):
-        """Gives the vectors of texts.
+        """Embeds texts.
 
         Args:
-            texts: str or list of str. The empty text has a vector too.
-            batch_size: int or None. Texts that are computed together; None for 32.
+            texts: str or list of str. They may be empty.
+            batch_size: int or None. Texts in one forward pass; None for 32.
         Returns:
             float32 array (n, D); for one text (D,).
         Raises:
@@ -217,12 +222,7 @@ class TextEmbedder(TextInput, Task):
         }
 
     def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) -> `embedding` float32 (B, D).
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `embedding` float32 (B, D).
-        """
+        """dict of signature to tf.function: what is exported; see the class."""
         functions = {"tokens": self.get_tokens_function("embedding")}
         if self.tokenizer is not None:
             functions["serving_default"] = self.get_text_function("embed", self._embed, served=True)
@@ -239,14 +239,14 @@ class TextEmbedder(TextInput, Task):
 
 
 def _check_columns(columns):
-    """Whether an embedder can learn from columns of these names."""
+    """Refuses columns that an embedder cannot train on."""
     rule = None
     if "text" not in columns or "pair" not in columns:
         rule = "An embedder must have a pair for each text, `fit((texts, pairs))`."
     elif "label" in columns and "negative" in columns:
         rule = "Pairs must have labels or negatives, not both."
     elif "weight" in columns and "label" not in columns:
-        rule = "Weights must come with labels: pairs without are ranked among each other."
+        rule = "Weights must come with labels: the contrastive loss has none."
     if rule is not None:
         raise ValueError(f"{rule} Received: columns {', '.join(columns)}.")
 

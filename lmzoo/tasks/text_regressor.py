@@ -1,4 +1,4 @@
-"""Giving texts, or pairs of texts, a number or several."""
+"""Text regression: one number, or several, for a text or a pair of texts."""
 
 import math
 
@@ -18,30 +18,40 @@ __all__ = ["TextRegressor"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextRegressor(PooledHead, Task):
-    """Gives a text a number, such as how alike two sentences are.
+    """Predicts numbers for texts, such as the similarity of two sentences.
 
-    Trained on `fit(texts, numbers)`, where `texts` is a list of str or a pair of lists, and each of
-    `numbers` is a number, or with several targets a list of them. Rows of `lmzoo.data` have columns
-    `text`, `pair` (optional), `label` and `weight` (optional). The loss is the mean squared error;
-    the metric is Pearson's correlation, with several targets the mean absolute error.
+    Trains on raw text: `fit(texts, targets)`. `texts` is a list of str, or a tuple of two lists for
+    pairs. A target is a number, or a list of `num_targets` numbers. `lmzoo.data.Rows` need the
+    columns `text` and `label`, and may have `pair` and `weight`. The loss is the mean squared
+    error. The metric is Pearson's correlation, or with several targets the mean absolute error.
+
+    Exported signatures:
+        serving_default: `text` string (B,) -> `scores` float32 (B, num_targets).
+        pairs: the same for `text` and `pair`, string (B,).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `scores` float32 (B, num_targets).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        num_targets: int. How many numbers a text gets.
-        head_activation: str or None. The activation of a dense layer before the numbers; "auto" has
-            none on a backbone with a pooler and "tanh" elsewhere.
-        dropout: float in [0, 1) or None. Before the numbers; None for the backbone's.
-        sequence_length: int or None. The longest text in tokens, special ones included; longer ones
-            are cut, and a warning says how many. None for what the backbone takes.
+        num_targets: int. The number of values to predict for each text.
+        head_activation: str or None. The activation of a dense layer between the pooled hidden
+            state and the output; None for no such layer. "auto" is None on a backbone with a
+            pooler and "tanh" elsewhere.
+        dropout: float in [0, 1) or None. The dropout rate before the output; None for the
+            backbone's.
+        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
+            texts are truncated, with one warning that counts them. None for the backbone's
+            `max_sequence_length`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
     Returns:
-        Numbers, float (B, num_targets).
+        float (B, num_targets).
     Raises:
         TypeError: if `num_targets` is not an int.
-        ValueError: if a number is out of its range, or the tokenizer does not fit the backbone.
+        ValueError: if a number is out of its range, or the tokenizer has more tokens than the
+            backbone.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 4.1, on STS-B.
 
     Example:
@@ -86,7 +96,7 @@ class TextRegressor(PooledHead, Task):
         return [keras.metrics.MeanAbsoluteError()]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        # Keras may hand out the arrays of a caller without telling their shape.
+        # In Keras's graph, arrays of a caller may have no static shape.
         y = tf.reshape(y, tf.shape(y_pred))
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
@@ -120,12 +130,12 @@ class TextRegressor(PooledHead, Task):
     # Prediction
 
     def score(self, texts, pairs=None, batch_size=None):
-        """Gives the numbers of texts.
+        """Predicts the numbers of texts.
 
         Args:
             texts: str or list of str.
-            pairs: what each text is compared with, in the same form, or None.
-            batch_size: int or None. Texts that are computed together; None for 32.
+            pairs: str or list of str, the second text of each pair; or None.
+            batch_size: int or None. Texts in one forward pass; None for 32.
         Returns:
             float32 array (B,), or (B, num_targets) with several targets; for one text a float, or
             an array (num_targets,).

@@ -1,4 +1,4 @@
-"""Tagging words, and so finding names and other spans in a text."""
+"""Token classification: tags for words, and the named entities or other spans they make."""
 
 import keras
 import tensorflow as tf
@@ -25,35 +25,47 @@ __all__ = ["TokenClassifier"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TokenClassifier(TextInput, Task):
-    """Gives each word a tag, and each text the spans that the tags make.
+    """Tags words, such as named entities or parts of speech, and finds the spans the tags make.
 
-    Trained on `fit(words, tags)`, both lists of lists of str (tags may be numbers), or on rows with
-    columns `words` and `tags`, as `lmzoo.data.read_conll` gives them. Each piece of a word learns
-    the word's tag, those behind the first one with `I-` for `B-`. A weight is that of a row, or a
-    list of a weight for each word. Accuracy and span F1, of `fit` as of `evaluate`, count every
-    word that was given, as `tag` tags it: also one that was cut off or has no piece. Of token
-    batches without `word_positions` they count each token of a weight.
+    Trains on lists of words: `fit(words, tags)`, both lists of lists of str (tags may be ids), or
+    on rows with the columns `words` and `tags`, as `lmzoo.data.read_conll` returns them. Every
+    token of a word is trained on the word's tag; tokens after the first have `I-` in place of
+    `B-`. A weight belongs to a row, or is a list with a weight for each word.
+
+    The metrics are the accuracy and the span F1 over words. They count every word of the data as
+    `tag` tags it, also words that were truncated or that have no token. For token batches without
+    `word_positions` they count tokens.
+
+    Exported signatures:
+        serving_default: `text` string (B,) -> `spans` int32 (B, S, 2), start and end in characters,
+            padded with -1; `labels` string (B, S), padded with ""; `scores` float32 (B, S).
+        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
+            `logits` float32 (B, T, C).
 
     Args:
         backbone: `lmzoo.models.BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        labels: list of str. The tags in IOB2 form, such as "O", "B-PER", "I-PER", or plain ones,
-            such as parts of speech. For other forms there is `lmzoo.data.to_iob2`.
-        dropout: float in [0, 1) or None. Before the scores; None for the backbone's.
-        sequence_length: int or None. The longest text in tokens; None for what the backbone takes.
+        labels: list of str. The tags, by id: in IOB2 form, such as "O", "B-PER", "I-PER", or plain,
+            such as parts of speech. `lmzoo.data.to_iob2` converts other schemes.
+        dropout: float in [0, 1) or None. The dropout rate before the logits; None for the
+            backbone's.
+        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
+            texts are truncated, with one warning that counts them. None for the backbone's
+            `max_sequence_length`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
-            `segment_ids` int (B, T). For the metrics also, of W words, `word_positions` int (B, W),
-            the token that decides, or -1 for none; `word_tags` int (B, W), the true ones; and
-            `word_weights` float (B, W), 0 where there is no word.
+            `segment_ids` int (B, T). For metrics over W words also `word_positions` int (B, W),
+            the index of each word's first token, or -1 for none; `word_tags` int (B, W), the
+            labels; and `word_weights` float (B, W), 0 at padding.
     Returns:
         Logits, float (B, T, C).
     Raises:
         TypeError: if `labels` are not str.
-        ValueError: if there are less than two labels, one stands twice, a number is out of its
-            range, or the tokenizer does not fit the backbone.
-    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 5.3, where the first
-        piece alone is trained; here all are, so that text is tagged as well as words.
+        ValueError: if there are fewer than two labels, one is repeated, a number is out of its
+            range, or the tokenizer has more tokens than the backbone.
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 5.3. They train the
+        first token of a word alone; here all are trained, so that running text is tagged as well
+        as lists of words.
 
     Example:
         tagger = lmzoo.tasks.TokenClassifier(backbone, tokenizer, ["O", "B-PER", "I-PER"])
@@ -73,7 +85,7 @@ class TokenClassifier(TextInput, Task):
         self.dropout = dropout
         self.sequence_length = sequence_length
         self._scheme = TagScheme(self.labels.names)
-        # The tag of a word that no piece stands for.
+        # The tag of a word without a token.
         self._outside_id = self.labels.names.index("O") if "O" in self.labels.names else 0
         self.head = ClassificationHead(
             len(self.labels),
@@ -109,9 +121,9 @@ class TokenClassifier(TextInput, Task):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if "word_positions" in x:
             y, sample_weight = x["word_tags"], x["word_weights"]
-            # One more token before the others, for words that have none: it is what `tag` says.
-            nothing = tf.one_hot([[self._outside_id]], len(self.labels), dtype=y_pred.dtype)
-            y_pred = tf.concat([tf.tile(nothing, [tf.shape(y_pred)[0], 1, 1]), y_pred], axis=1)
+            # A row in front of the tokens for words without one, which `tag` tags as outside.
+            outside = tf.one_hot([[self._outside_id]], len(self.labels), dtype=y_pred.dtype)
+            y_pred = tf.concat([tf.tile(outside, [tf.shape(y_pred)[0], 1, 1]), y_pred], axis=1)
             # (B, 1 + T, C) -> (B, W, C)
             y_pred = tf.gather(y_pred, x["word_positions"] + 1, batch_dims=1)
         return super().compute_metrics(x, y, y_pred, sample_weight)
@@ -156,9 +168,9 @@ class TokenClassifier(TextInput, Task):
                 )
         packed = self._pack_words(columns["words"])
         tags = self.labels.to_ids(as_ragged(columns["tags"]))
-        labels = packed.spread("tags", tags, filler=0)
+        labels = packed.to_tokens("tags", tags, filler=0)
         labels = tf.where(packed.is_first, labels, tf.gather(self._scheme.continuation_ids, labels))
-        weights = tf.cast(packed.numbers >= 0, tf.float32)
+        weights = tf.cast(packed.word_ids >= 0, tf.float32)
         word_weights = tf.ones_like(tags, tf.float32)
         if "weight" in columns:
             given = columns["weight"]
@@ -167,9 +179,9 @@ class TokenClassifier(TextInput, Task):
             else:
                 given = as_ragged(given).flat_values
             word_weights = tags.with_flat_values(tf.cast(given, tf.float32))
-            weights *= packed.spread("weight", word_weights, filler=0.0)
+            weights *= packed.to_tokens("weight", word_weights, filler=0.0)
         words = {
-            "word_positions": packed.places,
+            "word_positions": packed.positions,
             "word_tags": tags.to_tensor(0),
             "word_weights": word_weights.to_tensor(0.0),
         }
@@ -179,20 +191,20 @@ class TokenClassifier(TextInput, Task):
         check_strings({"words": words}, ["words"], rank=2)
         return pack_words(words, self.tokenizer, self.sequence_length)
 
-    # Answers
+    # Prediction
 
     def tag(self, texts, batch_size=None):
-        """Finds the spans of texts, or tags words.
+        """Finds the spans of texts, or tags lists of words.
 
         Args:
             texts: str or list of str; or a list of lists of words.
-            batch_size: int or None. Texts that are computed together; None for 32.
+            batch_size: int or None. Texts in one forward pass; None for 32.
         Returns:
-            For a text a list of spans, each a dict of `text`, `label` (the type, such as "PER"),
-            `start` and `end` (characters) and `score` (the mean probability of its words' tags).
-            For a list of words the list of their tags; words beyond `sequence_length` have "O", or
-            the first label where there is no "O". For several texts, a list of these. A warning
-            says how many texts were longer.
+            For a text, a list of spans, each a dict of `text` str, `label` str (the type, such as
+            "PER"), `start` and `end` int (in characters) and `score` float (the mean probability
+            of its words' tags). For a list of words, the list of their tags. Words beyond
+            `sequence_length` have "O", or the first label where there is no "O". For several texts,
+            a list of these. One warning counts the truncated texts.
         Raises:
             TypeError: if a text is neither a str nor a list of str.
             ValueError: if there is no tokenizer.
@@ -203,8 +215,8 @@ class TokenClassifier(TextInput, Task):
         texts, is_single = self.read_texts(texts)
         graph = self.get_text_function("tag", self._tag)
         results = self.run_graph(graph, [texts], batch_size)
-        answers = [_to_answer(text, result) for text, result in zip(texts, results, strict=True)]
-        return answers[0] if is_single else answers
+        spans = [_to_spans(text, result) for text, result in zip(texts, results, strict=True)]
+        return spans[0] if is_single else spans
 
     def _tag_words(self, rows, batch_size):
         for index, words in enumerate(rows):
@@ -216,28 +228,28 @@ class TokenClassifier(TextInput, Task):
         rows = [self.read_texts(words, "words")[0] for words in rows]
         graph = self.get_text_function("tag_tokens", self._tag_tokens)
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
-        nothing = self.labels.names[self._outside_id]
-        answers = []
+        outside = self.labels.names[self._outside_id]
+        rows_of_tags = []
         for words, result in zip(rows, results, strict=True):
             tags, start = [], 0
             for word in words:
-                # The first piece that begins in the word decides.
+                # The first token that begins in the word decides.
                 inside = (result["starts"] >= start) & (result["starts"] < start + len(word))
                 found = result["tags"][inside]
-                tags.append(self.labels.names[found[0]] if found.size else nothing)
+                tags.append(self.labels.names[found[0]] if found.size else outside)
                 start += len(word) + 1
-            answers.append(tags)
-        return answers
+            rows_of_tags.append(tags)
+        return rows_of_tags
 
     def _tag_tokens(self, text):
-        """Of each piece its tag, probability, id and place (-1 where it is no text), all (B, T);
-        and `is_truncated` (B,).
+        """In the graph: tag, probability, id, start and end of each token, all (B, T).
+
+        Special tokens and white space have the start and end -1. Also `is_truncated` (B,).
         """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
-        # White space alone is no text, like special tokens.
         is_visible = find_visible_tokens(text, starts, ends)
-        places = [tf.where(is_visible, places.flat_values, -1) for places in (starts, ends)]
-        columns = [ids.flat_values, *places]
+        offsets = [tf.where(is_visible, offsets.flat_values, -1) for offsets in (starts, ends)]
+        columns = [ids.flat_values, *offsets]
         inputs, features, is_truncated = pack(
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
@@ -254,21 +266,21 @@ class TokenClassifier(TextInput, Task):
         }
 
     def _tag(self, text):
-        pieces = self._tag_tokens(text)
-        is_truncated = pieces.pop("is_truncated")
-        is_text = pieces["starts"] >= 0
-        pieces = {name: tf.ragged.boolean_mask(pieces[name], is_text) for name in pieces}
-        ids = pieces["token_ids"]
+        tokens = self._tag_tokens(text)
+        is_truncated = tokens.pop("is_truncated")
+        is_text = tokens["starts"] >= 0
+        tokens = {name: tf.ragged.boolean_mask(tokens[name], is_text) for name in tokens}
+        ids = tokens["token_ids"]
         begins = find_word_starts(
-            text, ids, pieces["starts"], pieces["ends"], self.tokenizer.continues_word
+            text, ids, tokens["starts"], tokens["ends"], self.tokenizer.continues_word
         )
-        # A word has the tag of its first piece and reaches to the end of its last.
+        # A word has the tag of its first token and reaches to the end of its last.
         last = tf.concat([begins, [True]], 0)[1:]
         kept = {
-            name: tf.ragged.boolean_mask(pieces[name], ids.with_flat_values(begins))
+            name: tf.ragged.boolean_mask(tokens[name], ids.with_flat_values(begins))
             for name in ("tags", "scores", "starts")
         }
-        kept["ends"] = tf.ragged.boolean_mask(pieces["ends"], ids.with_flat_values(last))
+        kept["ends"] = tf.ragged.boolean_mask(tokens["ends"], ids.with_flat_values(last))
         found = decode_spans(self._scheme, **kept)
         names = tf.constant([*self._scheme.types, ""])
         return {
@@ -279,13 +291,7 @@ class TokenClassifier(TextInput, Task):
         }
 
     def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) -> `spans` int32 (B, S, 2), start and end in characters,
-            filled up with -1; `labels` string (B, S), filled up with ""; `scores` float32 (B, S).
-        tokens: `token_ids`, `padding_mask` and, for a backbone with segments, `segment_ids` ->
-            `logits` float32 (B, T, C).
-        """
+        """dict of signature to tf.function: what is exported; see the class."""
         functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
             functions["serving_default"] = self.get_text_function("tag", self._tag, served=True)
@@ -300,20 +306,20 @@ class TokenClassifier(TextInput, Task):
         }
 
 
-def _to_answer(text, result):
-    answer = []
+def _to_spans(text, result):
+    spans = []
     for (start, end), label, score in zip(
         result["spans"].tolist(), result["labels"].tolist(), result["scores"].tolist(), strict=True
     ):
         if start >= 0:
             label = label.decode("utf-8")
             span = {"text": text[start:end], "label": label, "start": start, "end": end}
-            answer.append({**span, "score": score})
-    return answer
+            spans.append({**span, "score": score})
+    return spans
 
 
 def _name_of(x):
-    """The column of what `fit` or `predict` got: lists of words, or texts as they run."""
+    """The column of an argument of `fit` or `predict`: "words" for lists of words, or "text"."""
     if hasattr(x, "shape"):
         return "text" if len(x.shape) == 1 and not hasattr(x, "row_splits") else "words"
     return "text" if len(x) and isinstance(x[0], str) else "words"

@@ -1,4 +1,4 @@
-"""Sorting texts into classes that are named only when it is asked."""
+"""Zero-shot classification: classes that are named at prediction and never trained."""
 
 import tensorflow as tf
 
@@ -17,31 +17,36 @@ _BATCH_SIZE = 32
 
 
 class ZeroShotClassifier:
-    """Says which of some labels fit a text, without having learnt them.
+    """Classifies texts with labels that the model was not trained on.
 
-    A `TextClassifier` that was trained on entailment is asked whether the text entails a sentence
-    with the label in it. A `CausalLM` is asked how likely the label is behind the text and the
-    beginning of a sentence, a `Seq2SeqLM` how likely it is as the answer to them. Nothing is
-    trained here, and the model stays as it is.
+    With a `TextClassifier` trained on natural language inference, a label's score is the
+    probability that the text entails a sentence with the label in it. With a language model it is
+    the likelihood of the label after the text and the template: as the continuation for a
+    `CausalLM`, as the target for a `Seq2SeqLM`. Nothing is trained, and the model is not changed.
+
+    Exported signatures:
+        serving_default: `text` string (B,) and `labels` string (L,) -> `labels` string (B, L), the
+            best first, and `scores` float32 (B, L).
+        multi_label: the same with each label scored alone; for an entailment model.
 
     Args:
         model: `TextClassifier` of pairs with a label that means entailment, `CausalLM` or
             `Seq2SeqLM`; with a tokenizer.
         template: str with one `{}`, which the label replaces. None for "This example is {}." with a
-            classifier; for "\\nThis is about {}", which follows the text and must end with the
-            label, with a language model.
-        entailment_label: str or None. Which label of the classifier means it; None for the one that
-            is called "entailment", in whatever case.
-        contradiction_label: str or None. As `entailment_label`, for "contradiction"; None also for
-            the other one of two. Needed to judge labels one by one.
-        normalize: bool. For a language model. Whether the mean of the log-probabilities of a
-            label's tokens counts, instead of their sum, which favours short labels.
-        calibrate: bool. For a language model. Whether a label's log-probability without a text is
+            classifier, and for "\\nThis is about {}" with a language model, whose template follows
+            the text and must end with the label.
+        entailment_label: str or None. The classifier's label for entailment; None for the one named
+            "entailment" in any case.
+        contradiction_label: str or None. The classifier's label for contradiction; None for the one
+            named "contradiction" in any case, or the other one of two. Needed for `multi_label`.
+        normalize: bool. For a language model. If True, a label's score is the mean of its tokens'
+            log-probabilities; if False their sum, which favours short labels.
+        calibrate: bool. For a language model. If True, a label's log-probability without a text is
             subtracted, so that frequent words are not favoured.
     Raises:
-        TypeError: if `model` can do neither, or `template` is not a str.
-        ValueError: if there is no tokenizer, the template has not one `{}`, the model lacks a
-            label, or an option is not for this kind of model.
+        TypeError: if `model` is none of these, or `template` is not a str.
+        ValueError: if there is no tokenizer, the template does not have exactly one `{}`, the model
+            lacks a label, or an option is not for this kind of model.
     Reference: Yin et al. 2019, https://arxiv.org/abs/1909.00161, for entailment; Brown et al. 2020,
         https://arxiv.org/abs/2005.14165, section 2.4, for likelihood and its calibration. Numbers
         of entailment are those of transformers' zero-shot pipeline.
@@ -169,12 +174,7 @@ class ZeroShotClassifier:
         return self._graphs[multi_label, served]
 
     def serving_functions(self):
-        """What is exported.
-
-        serving_default: `text` string (B,) and `labels` string (L,) -> `labels` string (B, L), the
-            best first, and `scores` float32 (B, L).
-        multi_label: the same with each label judged alone; for an entailment model.
-        """
+        """dict of signature to tf.function: what is exported; see the class."""
         functions = {"serving_default": self._get_classify(False, served=True)}
         if self._scorer.supports_multi_label:
             functions["multi_label"] = self._get_classify(True, served=True)

@@ -17,7 +17,7 @@ from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
 from tests.export.serving_process import ServingError
 
 # One of the texts is too long on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore:.*were cut to that")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were truncated")
 LONGEST = 24
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TASKS = {

@@ -30,7 +30,7 @@ SOME = [None if index % 3 == 0 else answer for index, answer in enumerate(PLACED
 SHORT = {"sequence_length": 24, "stride": 5, "max_question_tokens": 6, "max_answer_tokens": 4}
 
 # Some questions here are longer than what is kept of them.
-pytestmark = pytest.mark.filterwarnings("ignore:.*were cut to that")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were truncated")
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +312,7 @@ ONE = (["who?"], ["Ada wrote"])
             ONE,
             [("Ada", 2)],
             ValueError,
-            "index 0: .*Received: 'Ada' at 2, where there is 'a wrote'",
+            "index 0: .*Received: 'Ada' at 2, where the context has 'a wrote'",
         ),
         (ONE, [""], ValueError, "index 0: .*Received: '' at 0"),
         (ONE, [None], ValueError, "index 0: .*`no_answer` is False. Received: 'who\\?' without"),
@@ -348,10 +348,10 @@ def test_batches_of_a_dataset_that_do_not_fit_are_refused(text_tokenizer, answer
         task.evaluate(data, verbose=0)
 
     for text, start in (("Bob", 0), ("wrote", 99), ("", 0), ("Ada", -1)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="must stand in its context"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be in its context"):
             evaluate(([text], [start]))
     sure = QuestionAnswerer(answerer.backbone, text_tokenizer, **SHORT)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must stand in its context"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be in its context"):
         evaluate(([""], [-1]), sure)
     with pytest.raises(TypeError, match="pairs of texts and starts. Received: string"):
         evaluate(["Ada"])

@@ -102,7 +102,7 @@ def test_spans_of_words_and_of_text_agree_without_training(any_tagger):
     assert num_spans > 20
 
 
-@pytest.mark.filterwarnings("ignore:.*were cut to that")
+@pytest.mark.filterwarnings("ignore:.*were truncated")
 def test_places_are_characters_of_the_text_as_it_was_given(any_tagger):
     texts = [
         "🙂 EU 👩‍👩‍👧 e\u0301te\u0301 Paris",
@@ -154,7 +154,7 @@ AWKWARD = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*were cut to that")
+@pytest.mark.filterwarnings("ignore:.*were truncated")
 def test_each_given_word_has_the_tag_of_its_first_piece(any_tagger):
     for words, tags in zip(AWKWARD, any_tagger.tag(AWKWARD), strict=True):
         assert len(tags) == len(words)
@@ -219,7 +219,7 @@ def test_metrics_count_words_and_the_loss_all_pieces(tagger):
     assert weights.sum() > words
 
 
-@pytest.mark.filterwarnings("ignore:.* were cut to that:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* were truncated:UserWarning")
 def test_words_that_were_lost_count_as_tag_gives_them(tagger):
     generator = random.Random(3)
     # The last batch has no word.
@@ -362,7 +362,7 @@ def test_what_is_no_text_is_refused(tagger):
     assert tagger.tag([]) == []
 
 
-@pytest.mark.filterwarnings("ignore:.*were cut to that")
+@pytest.mark.filterwarnings("ignore:.*were truncated")
 def test_plain_tags_are_words_of_their_own_and_have_no_span_score(text_tokenizer, tagger):
     plain = TokenClassifier(tagger.backbone, text_tokenizer, ["NN", "VB", "."])
     plain.set_weights(plain.get_weights())

@@ -1,6 +1,6 @@
-"""What the discriminative tasks share: text columns, labels, spans, traced functions.
+"""What the discriminative tasks share: raw text to token batches, labels, spans, prediction.
 
-Nothing here is public.
+`text_input` is the way in: arguments of `fit` to rows to batches. Nothing here is public.
 """
 
 __all__ = []

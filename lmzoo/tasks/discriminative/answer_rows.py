@@ -1,4 +1,4 @@
-"""Answers as `fit` gets them, and where they stand in their contexts."""
+"""Answers as `fit` takes them, and their offsets in their contexts."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ __all__ = ["check_answers", "first_answers", "read_answers"]
 
 
 def read_answers(answers, contexts):
-    """Columns of one answer a question, or of none.
+    """Answers of `fit` to columns, with at most one answer for each question.
 
     Args:
         answers: list of str, of pairs `(text, start)` and of None; or of a dataset's batch string
@@ -15,7 +15,7 @@ def read_answers(answers, contexts):
     Returns:
         dict of `answers` and `answer_starts`, lists of lists; for tensors of `answer` and `start`.
     Raises:
-        TypeError: if `answers` are no list, or one of them is none of these.
+        TypeError: if `answers` is not a list, or an answer has none of these forms.
     """
     if isinstance(answers, tf.Tensor):
         raise TypeError(
@@ -28,7 +28,7 @@ def read_answers(answers, contexts):
         raise TypeError(f"`y` must be a list of answers. Received: y={answers!r:.60}.")
     texts, starts = [], []
     for index, answer in enumerate(answers):
-        # Too many answers are for the rows to refuse, with all lengths.
+        # Rows refuse lists of different lengths, with all lengths in the message.
         context = contexts[index] if index < len(contexts) else ""
         pair = _to_pair(answer, context, index)
         texts.append(list(pair[:1]))
@@ -37,7 +37,7 @@ def read_answers(answers, contexts):
 
 
 def _to_pair(answer, context, index):
-    """A text and its start, or nothing."""
+    """(text, start) of an answer, or () for None."""
     if answer is None:
         return ()
     if isinstance(answer, str):
@@ -51,15 +51,16 @@ def _to_pair(answer, context, index):
 
 
 def check_answers(rows, no_answer):
-    """Rows whose first answers are known to stand in their contexts.
+    """Rows whose first answers were found in their contexts.
 
     Args:
         rows: Rows with `question`, `context`, `answers` and `answer_starts`.
-        no_answer: bool. Whether a question may have none.
+        no_answer: bool. Whether a question may have no answer.
     Returns:
-        Rows with two columns more: `answer`, "" where there is none, and `start`, then -1.
+        Rows with the additional columns `answer`, the first one or "", and `start`, in characters
+        or -1.
     Raises:
-        ValueError: if a column is missing or an answer does not stand there; it names the row.
+        ValueError: if a column is missing, or an answer is not at its start; it names the row.
     """
     for name in ("question", "context", "answers", "answer_starts"):
         if name not in rows.columns:
@@ -69,14 +70,14 @@ def check_answers(rows, no_answer):
             )
     rows = rows.with_column("start", lambda row: _find_start(row, no_answer))
     rows = rows.with_column("answer", lambda row: row["answers"][0] if row["answers"] else "")
-    # Each answer is looked at once before training begins, not when its batch comes.
+    # Each answer is checked once before training begins, not when its batch comes.
     for _ in rows:
         pass
     return rows
 
 
 def _find_start(row, no_answer):
-    """The place of the first answer, -1 where there is none."""
+    """The start of the first answer in characters, -1 for no answer."""
     answers, starts = row["answers"], row["answer_starts"]
     if len(answers) != len(starts):
         raise ValueError(
@@ -92,11 +93,11 @@ def _find_start(row, no_answer):
         return -1
     answer, start, context = answers[0], starts[0], row["context"]
     if not answer or start < 0 or not context.startswith(answer, start):
-        there = f"at {start}, where there is {context[start : start + 20]!r}"
+        there = f"at {start}, where the context has {context[start : start + 20]!r}"
         if start < 0:
             there = f"which is not in {context!r:.60}"
         raise ValueError(
-            f"An answer must stand in its context at its start. Received: {answer!r:.60} {there}."
+            f"An answer must be in its context at its start. Received: {answer!r:.60} {there}."
         )
     return start
 
@@ -107,12 +108,12 @@ def first_answers(columns, no_answer):
     Args:
         columns: dict of tensors: `context` and either `answer` and `start`, (B,), or `answers` and
             `answer_starts`, (B, None), of which the first count.
-        no_answer: bool. Whether a question may have none.
+        no_answer: bool. Whether a question may have no answer.
     Returns:
-        starts, ends: int32 (B,). In characters; -1 and -1 where there is none.
+        starts, ends: int32 (B,). In characters; -1 and -1 for no answer.
     Raises:
         ValueError: if there are no such columns.
-        tf.errors.InvalidArgumentError: at run time, if an answer does not stand there.
+        tf.errors.InvalidArgumentError: at run time, if an answer is not at its start.
     """
     if "answers" in columns and "start" not in columns:
         answer = columns["answers"][:, :1].to_tensor(shape=[None, 1])[:, 0]
@@ -128,11 +129,11 @@ def first_answers(columns, no_answer):
     is_none = start < 0
     length = tf.strings.length(answer, unit="UTF8_CHAR")
     context = columns["context"]
-    # A start beyond the context would be an error without the answer in it.
-    place = tf.minimum(start, tf.strings.length(context, unit="UTF8_CHAR"))
-    there = tf.strings.substr(context, tf.maximum(place, 0), length, unit="UTF8_CHAR")
+    # substr raises its own error for a start beyond the context, without the answer in it.
+    position = tf.minimum(start, tf.strings.length(context, unit="UTF8_CHAR"))
+    there = tf.strings.substr(context, tf.maximum(position, 0), length, unit="UTF8_CHAR")
     is_right = tf.where(is_none, no_answer & (length == 0), (there == answer) & (length > 0))
     wrong = tf.boolean_mask(answer, ~is_right)
-    message = "An answer must stand in its context at its start. Received:"
+    message = "An answer must be in its context at its start. Received:"
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_right), [message, wrong])]):
         return tf.identity(start), tf.where(is_none, -1, start + length)

@@ -1,4 +1,4 @@
-"""The best answer among all places where it may begin and end, in the graph.
+"""The search for the best answer over all pairs of start and end tokens, in the graph.
 
 Shapes: B batch, W windows of a batch, T tokens of a window, A longest answer in tokens.
 """
@@ -11,7 +11,7 @@ _LOWEST = -65504.0
 
 
 class AnswerSearch:
-    """Looks through the scores of windows, and then through the windows of a context.
+    """Finds the best answer of each window, and then the best window of each context.
 
     Args:
         max_answer_tokens: int. A.
@@ -27,19 +27,20 @@ class AnswerSearch:
             )
         self._longest = max_answer_tokens
 
-    def search(self, logits, places):
+    def search(self, logits, offsets):
         """Finds the best answer of each window.
 
         Args:
-            logits: float32 (W, T, 2), of starts and ends. The first token stands for no answer.
-            places: int32 (W, T, 4). Where each token lies in its context, as `Windows` makes them.
+            logits: float32 (W, T, 2), of starts and ends. The first token stands for "no answer".
+            offsets: int32 (W, T, 4). The start and end of each token in its context and whether
+                context lies before or after it, as `Windows` makes them.
         Returns:
-            bounds: int32 (W, 2). Start and end in characters, -1 where the window has no token.
-            scores: float32 (W, 3). The logit of the best answer, the log of the sum of the
-                exponentials of all answers' logits, and the logit of no answer.
+            bounds: int32 (W, 2). Start and end in characters, -1 for a window without context.
+            scores: float32 (W, 3). The logit of the best answer, the log-sum-exp of the logits of
+                all answers, and the logit of "no answer".
         """
-        # A token of white space alone stands for no character, and is no end of an answer.
-        is_context = places[..., 1] > places[..., 0]
+        # A token without characters (white space alone) is not the start or end of an answer.
+        is_context = offsets[..., 1] > offsets[..., 0]
         starts = tf.where(is_context, logits[..., 0], _LOWEST)
         ends = tf.where(is_context, logits[..., 1], _LOWEST)
         length = tf.shape(starts)[1]
@@ -50,15 +51,15 @@ class AnswerSearch:
         best = tf.argmax(scores, axis=1, output_type=tf.int32)
         first, last = best // self._longest, best // self._longest + best % self._longest
         logit = tf.reduce_max(scores, axis=1)
-        # Half of the lowest is far below any score and above those of no token.
+        # Half of the lowest is far below any real score and above the sum of two masked ones.
         is_found = logit > _LOWEST / 2
         bounds = [
-            tf.where(is_found, tf.gather(places[..., side], token, batch_dims=1), -1)
+            tf.where(is_found, tf.gather(offsets[..., side], token, batch_dims=1), -1)
             for side, token in ((0, first), (1, last))
         ]
         total = tf.reduce_logsumexp(scores, axis=1)
-        nothing = logits[:, 0, 0] + logits[:, 0, 1]
-        return tf.stack(bounds, axis=-1), tf.stack([logit, total, nothing], axis=-1)
+        no_answer = logits[:, 0, 0] + logits[:, 0, 1]
+        return tf.stack(bounds, axis=-1), tf.stack([logit, total, no_answer], axis=-1)
 
     def choose(self, bounds, scores, rows):
         """Finds the best answer of each row among those of its windows.
@@ -67,12 +68,12 @@ class AnswerSearch:
             bounds, scores: of `search`.
             rows: int64 (W,), ascending from 0. The row of each window; each row has one.
         Returns:
-            dict of float32 and int32 (B,): `start` and `end` in characters, -1 where the context
-            has no token; `logit` of the best answer, of the first window where several have it;
-            `total`, the log of the sum of the exponentials of all answers' logits; and
-            `no_answer_logit`, the lowest of the row's windows.
+            dict of float32 and int32 (B,): `start` and `end` in characters, -1 for a context
+            without tokens; `logit` of the best answer (ties go to the first window); `total`, the
+            log-sum-exp of the logits of all answers; and `no_answer_logit`, the lowest of the
+            row's windows.
         """
-        logits, totals, nothing = tf.unstack(scores, axis=-1)
+        logits, totals, no_answer = tf.unstack(scores, axis=-1)
         logit = tf.math.segment_max(logits, rows)
         numbers, size = tf.range(tf.size(logits)), tf.size(logits)
         is_best = logits >= tf.gather(logit, rows)
@@ -85,5 +86,5 @@ class AnswerSearch:
             "end": found[:, 1],
             "logit": logit,
             "total": highest + tf.math.log(shares),
-            "no_answer_logit": tf.math.segment_min(nothing, rows),
+            "no_answer_logit": tf.math.segment_min(no_answer, rows),
         }

@@ -10,8 +10,8 @@ def make_text_function(function, names, served):
 
     Args:
         function: callable. Takes as many string tensors, returns a dict of tensors.
-        names: tuple of str. What the texts are called.
-        served: bool. Whether it is for export; then the result's `is_truncated` is left out.
+        names: tuple of str. The names of the inputs.
+        served: bool. Whether it is for export, without the result's `is_truncated`.
     Returns:
         tf.function.
     """
@@ -25,7 +25,7 @@ def make_text_function(function, names, served):
 
 
 def make_tokens_function(task, output):
-    """A tf.function of token batches, which refuses ids that the task does not know.
+    """A tf.function of token batches, which refuses ids outside the vocabulary.
 
     Its inputs are `token_ids` int32 (B, T), `padding_mask` bool (B, T) and, for a backbone with
     segments, `segment_ids` int32 (B, T).
@@ -44,7 +44,7 @@ def make_tokens_function(task, output):
 
     def tokens(*values):
         ids = values[0]
-        # Left alone, a negative id would be counted from the end of the vocabulary.
+        # A gather would read a negative id from the end of the vocabulary.
         known = tf.reduce_all((ids >= 0) & (ids < task.backbone.vocabulary_size))
         message = f"`token_ids` must be from 0 to {task.backbone.vocabulary_size - 1}."
         with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
@@ -55,7 +55,7 @@ def make_tokens_function(task, output):
 
 
 def run_in_batches(function, columns, batch_size):
-    """Runs a tf.function over lists of strings, texts of about one length together.
+    """Runs a tf.function over lists of strings in batches of texts of similar length.
 
     Args:
         function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
@@ -64,8 +64,8 @@ def run_in_batches(function, columns, batch_size):
     Returns:
         list of dict of arrays, one for each text, in the order of the texts.
     """
-    # Texts of about one length need little padding. The longest come first: what does not fit
-    # into the memory fails at once.
+    # Texts of similar length need little padding. The longest come first, so that a batch that
+    # exceeds the memory fails at once.
     lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     results = [None] * len(order)
@@ -73,6 +73,6 @@ def run_in_batches(function, columns, batch_size):
         chosen = order[start : start + batch_size]
         batch = [tf.constant([column[index] for index in chosen]) for column in columns]
         outputs = {name: value.numpy() for name, value in function(*batch).items()}
-        for place, index in enumerate(chosen):
-            results[index] = {name: value[place] for name, value in outputs.items()}
+        for row, index in enumerate(chosen):
+            results[index] = {name: value[row] for name, value in outputs.items()}
     return results

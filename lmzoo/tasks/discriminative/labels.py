@@ -1,4 +1,4 @@
-"""The names of a task's labels, and the way from a label to its number."""
+"""The labels of a task: names and ids, and which of them a prediction returns."""
 
 import numbers
 
@@ -8,19 +8,19 @@ __all__ = ["LabelSet", "check_label_choice", "choose_labels", "to_float_rows"]
 
 
 class LabelSet:
-    """Labels that go by names or by numbers.
+    """The classes of a task, by name and by id.
 
     Args:
-        num_classes: int or None. C, at least 2; None to count `labels`.
-        labels: list of str or None. A name for each number; None for "0", "1" and so on.
+        num_classes: int or None. C, at least 2; None for the length of `labels`.
+        labels: list of str or None. The names, by id; None for "0", "1" and so on.
     Raises:
         TypeError: if `num_classes` is not an int, `labels` is not a list or a label not a str.
-        ValueError: if there are less than two, `num_classes` is not the number of `labels`, or a
-            name stands twice.
+        ValueError: if there are fewer than two, `num_classes` is not the number of `labels`, or a
+            name is repeated.
     """
 
     def __init__(self, num_classes=None, labels=None):
-        # The order is the numbers: a set has none, and a dict may say another one.
+        # The ids are the order, which a set does not have and a dict may contradict.
         if isinstance(labels, str | dict | set | frozenset):
             raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r:.80}.")
         if num_classes is not None:
@@ -51,11 +51,11 @@ class LabelSet:
         return len(self.names)
 
     def to_id(self, label):
-        """The number of a label given as name or number.
+        """The id of a label given by name or id.
 
         Raises:
             TypeError: if it is neither a str nor a whole number.
-            ValueError: if it is none of the labels.
+            ValueError: if there is no such label.
         """
         if isinstance(label, float) and label.is_integer():
             label = int(label)
@@ -72,15 +72,15 @@ class LabelSet:
         )
 
     def to_ids(self, labels):
-        """In the graph: the numbers of labels.
+        """In the graph: the ids of labels.
 
         Args:
             labels: string, int or whole float of any shape, ragged or not.
         Returns:
             int32 of that shape.
         Raises:
-            TypeError: if they are neither.
-            tf.errors.InvalidArgumentError: at run time, if one is none of the labels.
+            TypeError: if they are of another dtype.
+            tf.errors.InvalidArgumentError: at run time, if there is no such label.
         """
         if labels.dtype != tf.string and not (labels.dtype.is_integer or labels.dtype.is_floating):
             raise TypeError(
@@ -135,13 +135,13 @@ def check_label_choice(top_k, threshold):
 
 
 def choose_labels(result, top_k, threshold=None):
-    """The labels to give of those of a text.
+    """Selects the labels of a text that a prediction returns.
 
     Args:
         result: dict of arrays: `labels` bytes (C,), the best first, and `scores` float (C,).
-        top_k: int or None. How many to give.
-        threshold: float or None. Without `top_k`, the lowest score to give; None to give the best
-            label alone.
+        top_k: int or None. The number of labels to return.
+        threshold: float or None. Without `top_k`, the lowest score to return; None to return the
+            best label alone.
     Returns:
         dict of `label` str and `score` float, or a list of them where there may be several.
     """

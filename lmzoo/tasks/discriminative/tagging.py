@@ -1,6 +1,6 @@
-"""From words to pieces and from the pieces' scores back to spans, in the graph.
+"""Words to tokens, and tags of tokens back to words and spans, in the graph.
 
-Shapes: B batch, W words of a row, T pieces of a row, S spans of a row, C tags.
+Shapes: B batch, W words of a row, T tokens of a row, S spans of a row, C tags.
 """
 
 import numpy as np
@@ -19,15 +19,15 @@ __all__ = [
 
 _PREFIXES = ("B-", "I-", "E-", "S-")
 _WHITE_SPACE = r"[\pZ\s\v\x{85}]"
-# What stands between two words or is one: white space, and marks as BERT splits at them.
+# Word boundaries as in BERT's pre-tokenizer: white space and punctuation.
 _BORDER = r"[\pP\pZ\s\v\x{85}[:punct:]]"
 
 
 class TagScheme:
-    """What the names of tags say: `B-` begins a span of a type, `I-` goes on with it, `O` is none.
+    """IOB2 and its relatives: `B-` begins a span of a type, `I-` continues it, `O` is outside.
 
-    A tag in no such form, such as a part of speech, is a type whose spans are single words. Where
-    spans begin and end follows `lmzoo.metrics.find_spans`.
+    A tag of another form, such as a part of speech, is a type whose spans are single words. Spans
+    begin and end as in `lmzoo.metrics.find_spans`.
 
     Args:
         tags: tuple of str.
@@ -36,14 +36,13 @@ class TagScheme:
     def __init__(self, tags):
         ids = {tag: index for index, tag in enumerate(tags)}
         is_plain = not any(tag.startswith(_PREFIXES) for tag in tags)
-        # One more tag, outside, stands before each row.
+        # One tag more, outside, is the tag before the first word of a row.
         parsed = [_read_tag(tag, is_plain) for tag in [*tags, "O"]]
         self.has_spans = not is_plain and not any(kind is None for kind in map(_try_parse, tags))
         self.types = tuple(dict.fromkeys(kind for _, kind in parsed if kind is not None))
         self.outside = len(tags)
         numbers = {kind: number for number, kind in enumerate(self.types)}
-        # By the number of a tag: its type (-1 for none), and the tag of the pieces of a word
-        # behind the first one.
+        # By tag id: its type (-1 for outside), and the tag of a word's tokens after the first.
         self.type_ids = np.array([numbers.get(kind, -1) for _, kind in parsed], np.int32)
         self.continuation_ids = np.array(
             [
@@ -52,7 +51,7 @@ class TagScheme:
             ],
             np.int32,
         )
-        # By the numbers of two neighbours: whether a span begins at the second one.
+        # By the ids of two neighbours: whether a span begins at the second one.
         self.begins = np.array(
             [[is_boundary(a, b) and is_inside(b) for b in parsed] for a in parsed]
         )
@@ -66,20 +65,20 @@ def _try_parse(tag):
 
 
 def _read_tag(tag, is_plain):
-    """(prefix, type) of a tag; a plain one is a type whose every word is a span."""
+    """(prefix, type) of a tag; each word with a plain tag is a span."""
     if tag == "O":
         return parse_tag(tag)
     return (None if is_plain else _try_parse(tag)) or ("S", tag)
 
 
 def join_words(words):
-    """Puts words together with spaces.
+    """Joins words with spaces.
 
     Args:
-        words: string (B, W), ragged or dense. Invalid UTF-8 is read with replacements.
+        words: string (B, W), ragged or dense. Invalid UTF-8 becomes U+FFFD.
     Returns:
         texts: string (B,).
-        starts: int32 ragged (B, W). Where each word begins in its text, in characters.
+        starts: int32 ragged (B, W). The start of each word in its text, in characters.
     """
     if not isinstance(words, tf.RaggedTensor):
         words = tf.RaggedTensor.from_tensor(words)
@@ -88,28 +87,28 @@ def join_words(words):
     # Counted from the beginning of the row.
     before = tf.concat([[0], tf.cumsum(lengths)], 0)
     starts = before[:-1] - tf.gather(before, tf.gather(words.row_splits, words.value_rowids()))
-    # A separator would be left out behind empty words at the beginning of a row.
+    # reduce_join with a separator leaves it out after empty words at the start of a row.
     spaced = tf.strings.join([tf.where(starts > 0, " ", ""), flat])
     texts = tf.strings.reduce_join(words.with_flat_values(spaced), axis=1)
     return texts, words.with_flat_values(starts)
 
 
 def find_visible_tokens(text, starts, ends):
-    """Finds the pieces that stand for more than white space.
+    """Finds the tokens that are not white space alone.
 
     Args:
         text: string (B,).
-        starts, ends: int32 ragged (B, T). Where each piece lies in its text.
+        starts, ends: int32 ragged (B, T). The offsets of each token in its text, in characters.
     Returns:
-        bool (pieces,).
+        bool, flat: one element for each token of all rows.
     """
     characters = _split_characters(text)
     is_visible = ~tf.strings.regex_full_match(characters.flat_values, _WHITE_SPACE)
     before = tf.concat([[0], tf.cumsum(tf.cast(is_visible, tf.int32))], 0)
     row_starts = tf.gather(characters.row_splits, starts.value_rowids())
     first, last = (
-        tf.gather(before, row_starts + tf.cast(places.flat_values, tf.int64))
-        for places in (starts, ends)
+        tf.gather(before, row_starts + tf.cast(offsets.flat_values, tf.int64))
+        for offsets in (starts, ends)
     )
     return last > first
 
@@ -120,54 +119,53 @@ def _split_characters(text):
 
 
 def split_words(starts, is_visible, word_starts):
-    """Finds the word of each piece.
+    """Finds the word of each token.
 
     Args:
-        starts: int32 ragged (B, T). Where each piece begins in its text.
-        is_visible: bool (pieces,), of `find_visible_tokens`.
-        word_starts: int32 ragged (B, W). Where each word begins, as `join_words` gives it.
+        starts: int32 ragged (B, T). The start of each token in its text.
+        is_visible: bool, flat, of `find_visible_tokens`.
+        word_starts: int32 ragged (B, W). The start of each word, of `join_words`.
     Returns:
-        numbers: int32 (pieces,). Words are numbered through all rows, as the flat values of
-            `word_starts` are.
-        is_first: bool (pieces,). Whether the piece is the first solid one of its word.
+        word_ids: int32, flat. The index of each token's word in the flat values of `word_starts`.
+        is_first: bool, flat. Whether a token is the first visible one of its word.
     """
-    # One number line for all rows: a row's places follow those of the row before.
+    # One number line for all rows: the offsets of a row follow those of the row before.
     longest = tf.reduce_max(tf.concat([starts.flat_values, word_starts.flat_values, [0]], 0))
     width = tf.cast(longest, tf.int64) + 1
 
-    def unroll(places):
-        return places.value_rowids() * width + tf.cast(places.flat_values, tf.int64)
+    def unroll(offsets):
+        return offsets.value_rowids() * width + tf.cast(offsets.flat_values, tf.int64)
 
-    numbers = tf.searchsorted(unroll(word_starts), unroll(starts), side="right") - 1
-    solid = tf.where(is_visible)
-    words = tf.gather(numbers, solid[:, 0])
+    word_ids = tf.searchsorted(unroll(word_starts), unroll(starts), side="right") - 1
+    visible = tf.where(is_visible)
+    words = tf.gather(word_ids, visible[:, 0])
     is_first = words != tf.concat([[-1], words], 0)[:-1]
-    return numbers, tf.scatter_nd(solid, is_first, tf.shape(numbers, tf.int64))
+    return word_ids, tf.scatter_nd(visible, is_first, tf.shape(word_ids, tf.int64))
 
 
 def find_word_starts(text, ids, starts, ends, continues_word):
-    """Finds the pieces that begin a word of running text.
+    """Finds the tokens that begin a word of running text.
 
-    Words end at white space and at marks, and a mark is a word. Where the tokenizer's own words are
-    shorter, as with Chinese characters, these count.
+    Words are separated by white space and punctuation, and a punctuation mark is a word. Where the
+    tokenizer splits further, as between Chinese characters, its words count.
 
     Args:
         text: string (B,).
-        ids, starts, ends: int32 ragged (B, T), the solid pieces.
-        continues_word: bool array (V,). The ids that go on with a word, as tokenizers have it.
+        ids, starts, ends: int32 ragged (B, T). The visible tokens.
+        continues_word: bool array (V,). The ids that continue a word; see the tokenizers.
     Returns:
-        bool (pieces,).
+        bool, flat: one element for each token of all rows.
     """
     characters = _split_characters(text)
     is_border = tf.strings.regex_full_match(characters.flat_values, _BORDER)
-    # One more in front, which is before the first character.
+    # One element in front, for the position before the first character.
     is_border = tf.concat([[True], is_border], 0)
     rows = ids.value_rowids()
-    places = tf.gather(characters.row_splits, rows) + tf.cast(starts.flat_values, tf.int64)
-    is_mark, is_behind_border = tf.gather(is_border, places + 1), tf.gather(is_border, places)
+    offsets = tf.gather(characters.row_splits, rows) + tf.cast(starts.flat_values, tf.int64)
+    is_mark, is_behind_border = tf.gather(is_border, offsets + 1), tf.gather(is_border, offsets)
     is_new_row = tf.concat([[-1], rows], 0)[:-1] != rows
     previous_ends = tf.concat([[0], ends.flat_values], 0)[:-1]
-    # A character may be several pieces.
+    # A character may be several tokens.
     is_apart = starts.flat_values >= previous_ends
     begins = is_mark | is_behind_border | ~tf.gather(continues_word, ids.flat_values)
     return is_new_row | (is_apart & begins)
@@ -180,11 +178,11 @@ def decode_spans(scheme, tags, scores, starts, ends):
         scheme: TagScheme.
         tags: int32 ragged (B, W).
         scores: float32 ragged (B, W).
-        starts, ends: int32 ragged (B, W). Where each word lies in its text.
+        starts, ends: int32 ragged (B, W). The offsets of each word in its text.
     Returns:
-        dict of `spans` int32 (B, S, 2), start and end in characters, filled up with -1; `types`
-        int32 (B, S), numbers of `scheme.types`, filled up with -1; and `scores` float32 (B, S), the
-        mean over the words, filled up with 0.
+        dict of `spans` int32 (B, S, 2), start and end in characters, padded with -1; `types` int32
+        (B, S), indices into `scheme.types`, padded with -1; and `scores` float32 (B, S), the mean
+        over the words, padded with 0.
     """
     rows, flat = tags.value_rowids(), tags.flat_values
     types = tf.gather(scheme.type_ids, flat)
@@ -192,14 +190,14 @@ def decode_spans(scheme, tags, scores, starts, ends):
     previous = tf.where(is_new_row, scheme.outside, tf.concat([[scheme.outside], flat], 0)[:-1])
     begins = tf.gather_nd(scheme.begins, tf.stack([previous, flat], axis=-1))
     inside = types >= 0
-    # The number of each word's span, through all rows.
-    numbers = tf.boolean_mask(tf.cumsum(tf.cast(begins, tf.int32)) - 1, inside)
+    # The index of each word's span, counted through all rows.
+    span_ids = tf.boolean_mask(tf.cumsum(tf.cast(begins, tf.int32)) - 1, inside)
 
     def pick(values, where):
         return tf.boolean_mask(values.flat_values, where)
 
-    span_ends = tf.math.segment_max(pick(ends, inside), numbers)
-    span_scores = tf.math.segment_mean(pick(scores, inside), numbers)
+    span_ends = tf.math.segment_max(pick(ends, inside), span_ids)
+    span_scores = tf.math.segment_mean(pick(scores, inside), span_ids)
     bounds = tf.stack([pick(starts, begins), span_ends], axis=-1)
     row_of_span, num_rows = tf.boolean_mask(rows, begins), tags.nrows()
 

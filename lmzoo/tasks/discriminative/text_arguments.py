@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` are handed: whether it is text, and in which form."""
+"""The arguments of `fit`, `evaluate` and `predict`: whether they are raw text, and its form."""
 
 import math
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def holds_text(x):
-    """Whether Rows, datasets, lists, arrays, tensors or specs are of text and not of tokens."""
+    """Whether Rows, datasets, lists, arrays, tensors or specs hold text and not token ids."""
     if isinstance(x, Rows):
         return True
     if isinstance(x, tf.data.Dataset):
@@ -32,7 +32,7 @@ def holds_text(x):
     if hasattr(x, "dtype"):
         return x.dtype == tf.string or getattr(x.dtype, "kind", "") in tuple("OUST")
     if isinstance(x, list | tuple):
-        # The first rows may be without a word.
+        # The first rows may be empty lists of words.
         return holds_text(next((part for part in x if not _is_empty(part)), None))
     return isinstance(x, str | bytes)
 
@@ -42,10 +42,10 @@ def _is_empty(part):
 
 
 def is_raw(x):
-    """Whether `x` of a method of Keras's is text, so that it is read here.
+    """Whether the argument `x` of `fit` and its like is raw text, which must be encoded.
 
     Raises:
-        TypeError: if it is one text alone.
+        TypeError: if it is a single str.
         ValueError: if it is an empty list.
     """
     if isinstance(x, str):
@@ -56,10 +56,10 @@ def is_raw(x):
 
 
 def raw_parts(data):
-    """The texts, labels and weights of `validation_data`, a tuple; None where it is no text.
+    """The texts, labels and weights of `validation_data`, a tuple; None if it is not raw text.
 
-    Keras takes `[x, y]` for `(x, y)`. A list whose first element is a text, or a tuple of texts, is
-    texts alone.
+    As in Keras, `[x, y]` means `(x, y)`. A list whose first element is a str, or a tuple of str, is
+    `x` alone.
     """
     if isinstance(data, list) and len(data) in (2, 3):
         first = data[0] if isinstance(data[0], tuple) else ()
@@ -70,12 +70,12 @@ def raw_parts(data):
 
 
 def check_alone(data, label_column, y, sample_weight):
-    """Refuses labels or weights beside rows or a dataset, which hold their own.
+    """Refuses `y` and `sample_weight` beside Rows or a dataset, which hold their own.
 
     Args:
         data: Rows or tf.data.Dataset.
-        label_column: str. What the rows' labels are called.
-        y, sample_weight: None, or what is refused.
+        label_column: str. The column of labels in Rows.
+        y, sample_weight: arguments of `fit`.
     Raises:
         ValueError: if one is not None.
     """
@@ -94,15 +94,15 @@ def check_alone(data, label_column, y, sample_weight):
 
 
 def name_columns(x, names, num_needed=1):
-    """dict of column to values: lists as `fit` gets them, or tensors of a dataset.
+    """dict of column to values: lists of `fit`, or tensors of a dataset.
 
     Args:
         x: a dict of columns, a tuple of them, or the first one alone.
-        names: tuple of str. The columns of texts that there may be.
-        num_needed: int. How many of them there must be.
+        names: tuple of str. The columns of texts.
+        num_needed: int. The number of columns that are required.
     Raises:
-        TypeError: if pairs come in a list, or the first column alone where more are needed.
-        ValueError: if the tuple is longer or shorter.
+        TypeError: if pairs come as a list, or the first column comes alone where more are needed.
+        ValueError: if the tuple has another length.
     """
     if isinstance(x, dict):
         return dict(x)
@@ -122,7 +122,7 @@ def name_columns(x, names, num_needed=1):
 
 
 def unwrap_label(label):
-    """The label in a list of one: so come labels of shape (n, 1)."""
+    """The label itself from a list of one, the form of labels of shape (n, 1)."""
     return label[0] if isinstance(label, list) and len(label) == 1 else label
 
 
@@ -130,7 +130,7 @@ def read_weight(weight):
     """A weight as a float.
 
     Raises:
-        TypeError: if it is no number.
+        TypeError: if it is not a number.
         ValueError: if it is not finite.
     """
     if not isinstance(weight, int | float):
@@ -142,20 +142,20 @@ def read_weight(weight):
 
 
 def ints_to_floats(values):
-    """Integers in lists become floats, so that both may stand in one column; the rest stays."""
+    """Converts ints in nested lists to floats, so that a column may hold both; others stay."""
     if isinstance(values, list | tuple):
         return [ints_to_floats(value) for value in values]
     return float(values) if type(values) is int else values
 
 
 def check_pairs(texts, pairs, is_single, is_single_pair):
-    """Refuses pairs that are not as many as the texts, or one alone beside a list.
+    """Refuses pairs that do not match the texts in number or form.
 
     Args:
         texts, pairs: list of str.
-        is_single, is_single_pair: bool. Whether one alone was given.
+        is_single, is_single_pair: bool. Whether the argument was a single str.
     Raises:
-        ValueError: if they do not fit.
+        ValueError: if they do not match.
     """
     if len(pairs) != len(texts) or is_single != is_single_pair:
         raise ValueError(

@@ -28,27 +28,27 @@ class Example(typing.NamedTuple):
 
 
 class TruncationReport:
-    """Counts texts on their way through a dataset, each batch of an epoch once.
+    """Counts the truncated texts of a dataset, each batch of an epoch once.
 
     Args:
-        sequence_length: int. What they were cut to, in tokens.
-        name: str. What a message calls them.
+        sequence_length: int. The length they were truncated to, in tokens.
+        name: str. The word for them in the warning.
     """
 
     def __init__(self, sequence_length, name="texts"):
         self._sequence_length = sequence_length
         self._name = name
-        # By batch, because Keras reads some twice, and so does each epoch.
+        # By batch, because Keras reads some twice, and each epoch reads all again.
         self._counts = {}
         self._lock = threading.Lock()
 
     def count(self, example, number, part="training"):
-        """In a dataset's graph: notes how many texts were cut, gives what Keras takes.
+        """In a dataset's graph: counts the truncated texts of a batch.
 
         Args:
             example: Example.
-            number: int64 (). Which batch of an epoch it is.
-            part: str. Batches of another part are other ones.
+            number: int64 (). The index of the batch in its epoch.
+            part: str, such as "validation". Batches are numbered within a part.
         Returns:
             tuple `(inputs,)`, `(inputs, labels)` or `(inputs, labels, weights)`.
         """
@@ -63,20 +63,20 @@ class TruncationReport:
         return inputs, example.labels, example.weights
 
     def add(self, part, number, is_truncated):
-        """Notes a batch: its part and number, and for each text whether it was cut."""
+        """Counts a batch of a part: for each text, whether it was truncated."""
         with self._lock:
             self._counts[part, int(number)] = (np.size(is_truncated), int(np.sum(is_truncated)))
         return np.int64(number)
 
     def warn(self):
-        """Warns if texts were cut, once, with their number."""
+        """Warns once, with their number, if texts were truncated."""
         num_texts = sum(size for size, _ in self._counts.values())
         num_truncated = sum(cut for _, cut in self._counts.values())
         if num_truncated:
             warnings.warn(
                 f"{num_truncated} of {num_texts} {self._name} "
                 f"({num_truncated / num_texts:.1%}) were longer than {self._sequence_length} "
-                "tokens and were cut to that.",
+                "tokens and were truncated.",
                 stacklevel=3,
             )
 
@@ -87,9 +87,9 @@ def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, ini
     Args:
         rows: Rows, or a tf.data.Dataset of batches.
         encode: callable. Takes in the graph a batch, its number in the epoch, int64 (), and a
-            seed, int64 (), and returns what Keras takes.
+            seed, int64 (), and returns `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         batch_size: int. B, for Rows.
-        training: bool. If True, a batch has another seed in each epoch; if False, the same one.
+        training: bool. If True, the seed of a batch differs from epoch to epoch.
         shuffle: bool. For Rows.
         initial_epoch: int. For Rows.
     Returns:
@@ -119,15 +119,15 @@ def make_batches(rows, encode, batch_size, *, training=False, shuffle=False, ini
 
 
 def check_strings(columns, names, rank=1):
-    """Refuses columns of a batch that are not of strings, one for each row, or lists of them.
+    """Refuses columns of a batch that do not hold a string, or a list of strings, for each row.
 
     Args:
         columns: dict of column to tensor.
-        names: list of str. Those to look at.
+        names: list of str. The columns to check.
         rank: int. 1 for a string in each row, 2 for a list of strings.
     Raises:
         ValueError: if there is no such column.
-        TypeError: if one is of something else, or the rows are not in batches.
+        TypeError: if a column is not of strings, or the rows are not batched.
     """
     value = "a string" if rank == 1 else "a list of strings"
     for name in names:

@@ -1,4 +1,4 @@
-"""The reading half of a task: raw text goes into `fit`, `evaluate`, `predict` and the answers."""
+"""Raw text for a task's `fit`, `evaluate`, `predict` and its own prediction methods."""
 
 import tensorflow as tf
 
@@ -32,18 +32,18 @@ __all__ = ["Example", "TextInput"]
 
 
 class TextInput:
-    """Lets a task read text.
+    """A mixin before `Task`: methods of Keras take raw text as well as token batches.
 
     The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
-    batches. A task may name its columns, override `to_columns` (which argument is which column) and
-    `label_rows` (labels to numbers, with errors that name the row); it defines `encode` (in the
-    graph) and `serving_functions`.
+    batches. A task defines `encode` (in the graph) and `serving_functions`. It may name its columns
+    and override `to_columns` (arguments to columns) and `label_rows` (labels to ids, with errors
+    that name the row).
     """
 
     batch_size = 32
     text_columns = ("text", "pair")
     label_column = "label"
-    # Whether a row is of one class, which Keras can weigh.
+    # Whether each row has exactly one class, so that Keras's `class_weight` applies.
     has_classes = False
 
     # Keras's three methods
@@ -62,28 +62,29 @@ class TextInput:
         initial_epoch=0,
         **kwargs,
     ):
-        """Trains as `keras.Model.fit`, on raw text as well.
+        """Trains as `keras.Model.fit`, on raw text as well as on token batches.
 
         Args:
             x: list of str, a tuple of two such lists for pairs, `lmzoo.data.Rows`, or a
-                tf.data.Dataset of string batches; also token batches, as the task is called with.
-                Eager tensors and arrays of strings are taken for lists.
-            y: what the task learns of each text, see its class; None where `x` holds it, as Rows
-                and datasets do.
-            batch_size: int or None. 32 for raw text.
-            sample_weight: list of float or None; None where `x` holds it.
+                tf.data.Dataset of string batches. Eager tensors and arrays of strings are read as
+                lists. Or token batches in the form of the task's call arguments.
+            y: list of labels in the form that the task's class describes; None where `x` holds
+                them, as Rows and datasets do.
+            batch_size: int or None. None for 32 with raw text.
+            sample_weight: list of float or None. None where `x` holds the weights.
             validation_data: as `x`, or `(x, y)` or `(x, y, sample_weight)`.
-            validation_split: float. The share of raw texts to set aside for validation, where
-                there is no `validation_data`.
-            validation_batch_size: int or None. As `batch_size` unless given.
+            validation_split: float in [0, 1). The share of raw texts to hold out for validation,
+                if there is no `validation_data`.
+            validation_batch_size: int or None. None for `batch_size`.
             shuffle: bool.
-            initial_epoch: int. The order of an epoch of raw text depends on its number.
+            initial_epoch: int. It also selects the order of the texts, which differs from epoch to
+                epoch.
             **kwargs: as for `keras.Model.fit`.
         Returns:
             keras.callbacks.History.
         Raises:
-            ValueError, TypeError: if the texts and labels do not fit together, in a message that
-                names the row, or labels or weights come beside Rows or a dataset.
+            ValueError, TypeError: if texts and labels do not match, in a message that names the
+                row; or if labels or weights come beside Rows or a dataset.
         """
         if kwargs.get("class_weight") is not None and not self.has_classes:
             raise ValueError(
@@ -142,8 +143,8 @@ class TextInput:
         """Predicts as `keras.Model.predict`, on raw text as well; see `fit`.
 
         Returns:
-            What the task returns when it is called, as a NumPy array; where batches differ in
-            their length T, a tf.RaggedTensor of which each row has that of its batch.
+            The outputs of the task as a NumPy array. Where batches differ in their length T, a
+            tf.RaggedTensor in which each row has the length of its batch.
         """
         report = self.make_report()
         if is_raw(x):
@@ -157,7 +158,7 @@ class TextInput:
     # What a task may override
 
     def make_report(self):
-        """A `TruncationReport`, which counts the texts that are longer than what the task reads."""
+        """A `TruncationReport` for the texts of one call."""
         return TruncationReport(self.sequence_length)
 
     @property
@@ -183,11 +184,11 @@ class TextInput:
         return {**columns, **{name: given[name] for name in given if given[name] is not None}}
 
     def label_rows(self, rows):
-        """Rows whose labels are numbers; raises for a label that is none of the task's."""
+        """Rows with labels as ids or numbers; raises for a label that the task does not have."""
         return rows
 
     def read_weight(self, weight):
-        """The weight of a row as a float; raises TypeError or ValueError for one that is none."""
+        """The weight of a row as a float; raises TypeError or ValueError if it is not a number."""
         return read_weight(unwrap_label(weight))
 
     def encode_inputs(self, columns):
@@ -201,7 +202,7 @@ class TextInput:
 
         Args:
             columns: dict of column to tensor (B,) or ragged (B, None).
-            seed: int64 (). Another one for each batch.
+            seed: int64 (). It differs from batch to batch.
         """
         raise NotImplementedError
 
@@ -215,7 +216,7 @@ class TextInput:
         """In the graph: one batch of texts or two, string (B,), to token batches.
 
         Returns:
-            inputs: dict as the backbone takes it.
+            inputs: dict of tensors, the inputs of the backbone.
             is_truncated: bool (B,).
         """
         inputs, _, is_truncated = pack(
@@ -224,13 +225,13 @@ class TextInput:
         return inputs, is_truncated
 
     def read_texts(self, texts, name="texts"):
-        """A list of texts, and whether one alone was given."""
+        """A list of texts, and whether the argument was a single str."""
         self._need_tokenizer()
         is_single = isinstance(texts, str)
         return list_texts([texts] if is_single else texts, name), is_single
 
     def read_columns(self, texts, pairs=None):
-        """Lists of texts and, where there are `pairs`, of these; and whether one alone was given.
+        """[texts] or [texts, pairs] as lists, and whether the arguments were single str.
 
         Raises:
             TypeError: if a text is not a str.
@@ -244,11 +245,11 @@ class TextInput:
         return [texts, pairs], is_single
 
     def run_graph(self, function, columns, batch_size=None):
-        """Runs a tf.function over lists of strings, batch by batch, texts of one length together.
+        """Runs a tf.function over lists of strings in batches of texts of similar length.
 
         Args:
             function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
-                `is_truncated` bool (B,), if it has one, is counted for a warning.
+                If it has an `is_truncated` bool (B,), one warning counts the True ones.
             columns: list of lists of str of one length.
             batch_size: int or None. None for the task's own.
         Returns:
@@ -264,13 +265,13 @@ class TextInput:
         return results
 
     def get_text_function(self, name, function, num_texts=1, served=False):
-        """A traced function of `text`, or of two texts as `text_columns` calls them.
+        """A traced function of one text or two, with the names in `text_columns`.
 
         Args:
-            name: str. Another one for each function of the task.
+            name: str. Unique among the functions of the task.
             function: callable. Takes string tensors (B,), returns a dict of tensors.
             num_texts: int.
-            served: bool. Whether it is for export; then `is_truncated` is left out.
+            served: bool. Whether it is for export, without `is_truncated`.
         """
         names = self.text_columns[:num_texts]
         return self._get_graph(
@@ -284,14 +285,14 @@ class TextInput:
     def _need_tokenizer(self):
         if self.tokenizer is None:
             raise ValueError(
-                "Text can be read only by a task with a tokenizer. Received: tokenizer=None. "
+                "A task must have a tokenizer to take texts. Received: tokenizer=None. "
                 "Pass token batches, or make the task with a tokenizer."
             )
 
     # From arguments to batches
 
     def _to_rows(self, x, y=None, sample_weight=None, labelled=True):
-        """Rows, or a dataset of string batches as it came."""
+        """Rows, or a dataset of string batches unchanged."""
         self._need_tokenizer()
         if isinstance(x, Rows | tf.data.Dataset):
             check_alone(x, self.label_column, y, sample_weight)

@@ -1,4 +1,4 @@
-"""Words to token batches, and from what belongs to each word to what belongs to each token.
+"""Lists of words to token batches, and values of words (tags, weights) to values of tokens.
 
 Shapes: B batch, W words of a row, T tokens of a row.
 """
@@ -14,12 +14,12 @@ __all__ = ["PackedWords", "as_ragged", "check_lengths", "pack_words"]
 
 
 def check_lengths(row):
-    """Refuses a row that has not a tag, or not a weight, for each of its words.
+    """Refuses a row without exactly one tag, or one weight, for each of its words.
 
     Args:
-        row: dict with `words`, `tags` and, perhaps, `weight`, which may also be that of the row.
+        row: dict with `words`, `tags` and, optionally, `weight`, a list or the row's number.
     Raises:
-        ValueError: if one is longer or shorter, or no list.
+        ValueError: if lengths differ, or `words` or `tags` is not a list.
     """
     words, tags, weight = row["words"], row["tags"], row.get("weight")
     if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
@@ -35,43 +35,44 @@ def check_lengths(row):
 
 
 class PackedWords(NamedTuple):
-    """Token batches of words, and where the words are in them.
+    """Token batches of words, and the positions of the words in them.
 
-    inputs: dict as the backbone takes it.
-    numbers: int32 (B, T). Which word a token belongs to, through all rows; -1 where it is of none,
-        as special tokens and white space between two words are.
-    is_first: bool (B, T). Whether it is the first one of its word.
-    places: int32 (B, W). The first token of each word; -1 where it was cut off, has none, or there
-        is no word.
-    lengths: int64 (B,). How many words each row has.
+    inputs: dict of tensors, the inputs of the backbone.
+    word_ids: int32 (B, T). The index of the token's word, counted through all rows; -1 for special
+        tokens and white space between two words.
+    is_first: bool (B, T). Whether a token is the first one of its word.
+    positions: int32 (B, W). The index of each word's first token; -1 for a word that was truncated
+        or has no token, and at padding.
+    lengths: int64 (B,). The number of words of each row.
     is_truncated: bool (B,).
     """
 
     inputs: Any
-    numbers: Any
+    word_ids: Any
     is_first: Any
-    places: Any
+    positions: Any
     lengths: Any
     is_truncated: Any
 
-    def spread(self, name, values, filler):
-        """In the graph: gives each token what its word has.
+    def to_tokens(self, name, values, filler):
+        """In the graph: gives each token the value of its word.
 
         Args:
-            name: str. What a message calls the values.
+            name: str. The name of the values in an error.
             values: tf.RaggedTensor (B, W).
-            filler: number. What tokens of no word have.
+            filler: number. The value of tokens without a word.
         Returns:
             tensor (B, T).
         Raises:
-            tf.errors.InvalidArgumentError: at run time, if a row has not one value for each word.
+            tf.errors.InvalidArgumentError: at run time, if a row does not have one value for each
+                word.
         """
         message = f"`words` and `{name}` must be lists of one length."
-        # Of other numbers of rows there are no equal lengths either.
+        # Different numbers of rows fail here too.
         same = tf.debugging.assert_equal(values.row_lengths(), self.lengths, message)
         with tf.control_dependencies([] if same is None else [same]):
             flat = tf.concat([values.flat_values, tf.constant([filler], values.dtype)], 0)
-        return tf.gather(flat, tf.where(self.numbers >= 0, self.numbers, tf.size(flat) - 1))
+        return tf.gather(flat, tf.where(self.word_ids >= 0, self.word_ids, tf.size(flat) - 1))
 
 
 def pack_words(words, tokenizer, sequence_length):
@@ -87,24 +88,25 @@ def pack_words(words, tokenizer, sequence_length):
     texts, word_starts = join_words(words)
     ids, starts, ends = tokenizer.tokenize_with_offsets(texts)
     is_visible = find_visible_tokens(texts, starts, ends)
-    numbers, is_first = split_words(starts, is_visible, word_starts)
-    numbers = tf.where(is_visible, numbers, -1)
-    features = tf.stack([ids.flat_values, numbers, tf.cast(is_first, tf.int32)], axis=-1)
+    word_ids, is_first = split_words(starts, is_visible, word_starts)
+    word_ids = tf.where(is_visible, word_ids, -1)
+    features = tf.stack([ids.flat_values, word_ids, tf.cast(is_first, tf.int32)], axis=-1)
     inputs, features, is_truncated = pack(
         [ids.with_flat_values(features)], tokenizer, sequence_length
     )
-    numbers, is_first = features[..., 0], features[..., 1] > 0
-    # The first token of a word tells the word where it is.
+    word_ids, is_first = features[..., 0], features[..., 1] > 0
     found = tf.where(is_first)
-    places = tf.tensor_scatter_nd_update(
+    positions = tf.tensor_scatter_nd_update(
         tf.fill(tf.shape(word_starts.flat_values), -1),
-        tf.gather_nd(numbers, found)[:, None],
+        tf.gather_nd(word_ids, found)[:, None],
         tf.cast(found[:, 1], tf.int32),
     )
-    places = word_starts.with_flat_values(places).to_tensor(-1)
-    return PackedWords(inputs, numbers, is_first, places, word_starts.row_lengths(), is_truncated)
+    positions = word_starts.with_flat_values(positions).to_tensor(-1)
+    return PackedWords(
+        inputs, word_ids, is_first, positions, word_starts.row_lengths(), is_truncated
+    )
 
 
 def as_ragged(values):
-    """A batch of rows as tf.RaggedTensor, whichever it is."""
+    """Converts a dense batch of rows to a tf.RaggedTensor."""
     return values if isinstance(values, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(values)

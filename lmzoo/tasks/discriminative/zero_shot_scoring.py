@@ -1,4 +1,4 @@
-"""How well labels that nobody trained on fit texts: by entailment, or by likelihood.
+"""Scores of zero-shot labels: by entailment, or by the likelihood of a language model.
 
 Shapes: B texts, L labels, R = B * L pairs of both, C classes of an entailment model.
 """
@@ -11,16 +11,16 @@ __all__ = ["EntailmentScorer", "LikelihoodScorer"]
 
 
 class EntailmentScorer:
-    """Asks a classifier of pairs whether a text entails that it has a label.
+    """Scores a label by the probability that the text entails the template with the label.
 
     Args:
-        model: classifier with `labels`, `sequence_length` and logits (R, C), of which one is right.
-        template: str with one `{}`, which the label replaces. The second text of a pair.
-        entailment_label: str or None. None for the one that is called so.
-        contradiction_label: str or None. None for the one that is called so, or the other one of
-            two.
+        model: `TextClassifier` trained on pairs of premise and hypothesis, not `multi_label`.
+        template: str with one `{}`, which the label replaces. The hypothesis.
+        entailment_label: str or None. None for the label named "entailment".
+        contradiction_label: str or None. None for the label named "contradiction", or the other one
+            of two.
     Raises:
-        ValueError: if the model has no such label, or judges each label alone.
+        ValueError: if the model has no such label, or is `multi_label`.
     """
 
     default_template = "This example is {}."
@@ -28,7 +28,7 @@ class EntailmentScorer:
     def __init__(self, model, template, entailment_label=None, contradiction_label=None):
         if model.multi_label:
             raise ValueError(
-                "`model` must weigh its labels against each other, as a model of entailment does. "
+                "`model` must have one label for each text, as a model of entailment does. "
                 f"Received: multi_label={model.multi_label!r}. Train one with multi_label=False."
             )
         self.model = model
@@ -37,7 +37,7 @@ class EntailmentScorer:
         if self.entailment is None:
             raise ValueError(
                 "`model` must have a label 'entailment'. Received: a model with the labels "
-                f"{', '.join(model.labels.names)}. Name the one that means it as "
+                f"{', '.join(model.labels.names)}. Name its label for it as "
                 "`entailment_label`."
             )
         self.contradiction = _find_label(model, "contradiction", contradiction_label)
@@ -46,19 +46,19 @@ class EntailmentScorer:
 
     @property
     def sequence_length(self):
-        """int. How many tokens a text and a label may have, with the template."""
+        """int. The longest pair of text and hypothesis in tokens."""
         return self.model.sequence_length
 
     @property
     def supports_multi_label(self):
-        """bool. Whether a label can be judged without the others."""
+        """bool. Whether a label can be scored without the others."""
         return self.contradiction is not None
 
     def compute_scores(self, texts, labels, multi_label=False):
         """In the graph: string (B,), string (L,) -> probabilities float32 (B, L), bool (B,).
 
-        With `multi_label`, and where there is one label only, each is weighed against its
-        contradiction; else the labels against each other. The second tells which texts were cut.
+        With `multi_label`, or with a single label, the softmax is over a label's entailment and
+        contradiction; otherwise over the labels. The second result is `is_truncated`.
         """
         num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels)[0]
         hypotheses = tf.strings.join([self.before, labels, self.behind])
@@ -77,7 +77,7 @@ class EntailmentScorer:
     def _pack(self, texts, hypotheses):
         """Token batches of R pairs, the labels of a text side by side, and is_truncated bool (B,).
 
-        The text alone is cut: two labels without their ends could be the same.
+        Only the text is truncated: truncated labels could become equal.
         """
         tokenizer, length = self.model.tokenizer, self.sequence_length
         texts, hypotheses = tokenizer.tokenize(texts), tokenizer.tokenize(hypotheses)
@@ -91,23 +91,23 @@ class EntailmentScorer:
             rows = tf.range(texts.nrows() * hypotheses.nrows())
         text_rows, label_rows = rows // hypotheses.nrows(), rows % hypotheses.nrows()
         kept = tf.gather(texts, text_rows)
-        places = tf.ragged.range(kept.row_lengths())
-        kept = tf.ragged.boolean_mask(kept, places < tf.gather(room[0], label_rows)[:, None])
+        positions = tf.ragged.range(kept.row_lengths())
+        kept = tf.ragged.boolean_mask(kept, positions < tf.gather(room[0], label_rows)[:, None])
         inputs, _, _ = pack([kept, tf.gather(hypotheses, label_rows)], tokenizer, length)
         return inputs, is_truncated
 
 
 class LikelihoodScorer:
-    """Asks a language model how likely a label is to follow a text and a question.
+    """Scores a label by its log-probability after the text and the template.
 
     Args:
         model: language model with `compute_log_probs` and `max_sequence_length`.
-        template: str that ends in `{}`, where the label stands. It follows the text; spaces before
-            the label belong to the label, as byte-level tokenizers have them.
-        normalize: bool. Whether the mean over a label's tokens counts instead of the sum.
-        calibrate: bool. Whether the label's log-probability without a text is subtracted.
+        template: str that ends in `{}`, which the label replaces. It follows the text. Spaces
+            before the label are tokenized with the label, as byte-level tokenizers do.
+        normalize: bool. If True, the score is the mean over the label's tokens, else the sum.
+        calibrate: bool. If True, the label's log-probability without a text is subtracted.
     Raises:
-        ValueError: if the label does not end the template.
+        ValueError: if the template does not end with the label.
     """
 
     default_template = "\nThis is about {}"
@@ -128,13 +128,13 @@ class LikelihoodScorer:
 
     @property
     def sequence_length(self):
-        """int. How many tokens a text and a label may have, with the question."""
+        """int. The longest text in tokens, with template and label."""
         return self.model.max_sequence_length
 
     def compute_scores(self, texts, labels, multi_label=False):
         """In the graph: string (B,), string (L,) -> probabilities float32 (B, L), bool (B,).
 
-        The second tells which texts were cut.
+        The second result is `is_truncated`.
         """
         labels = self.model.tokenizer.tokenize(tf.strings.join([self.spaces, labels]))
         log_probs, is_truncated = self._compute_log_probs(texts, labels)
@@ -143,7 +143,7 @@ class LikelihoodScorer:
         return tf.nn.softmax(log_probs), is_truncated
 
     def _compute_log_probs(self, texts, labels):
-        """Of each label (L, None) behind each text (B,): float32 (B, L); is_truncated bool (B,)."""
+        """Of labels (L, None) after texts (B,): float32 (B, L); and is_truncated bool (B,)."""
         num_texts, num_labels = tf.shape(texts)[0], tf.shape(labels.row_lengths())[0]
         prompts, is_truncated = self._encode_prompts(texts, tf.reduce_max(labels.row_lengths()))
         rows = tf.range(num_texts * num_labels)
@@ -154,24 +154,24 @@ class LikelihoodScorer:
         return tf.reshape(reduce(log_probs, axis=1), [num_texts, num_labels]), is_truncated
 
     def _encode_prompts(self, texts, label_length):
-        """Texts with the question, truncated at their ends: ragged (B, None); is_truncated (B,)."""
+        """Texts with the template, ragged (B, None), the text truncated; and is_truncated."""
         tokenizer = self.model.tokenizer
         prompts = tokenizer.tokenize_prompts(tf.strings.join([texts, self.question]))
 
-        # The question is kept, and so are the first tokens of the text.
+        # The template is kept, and so are the first tokens of the text.
         question = tf.shape(tokenizer.tokenize(tf.constant([self.question])).values, tf.int64)[0]
         room = self.sequence_length - label_length - question
         message = f"`labels` must fit {self.sequence_length} tokens with the question."
         check = tf.debugging.Assert(room > 0, [message, "Received tokens:", label_length, question])
         with tf.control_dependencies([check]):
-            places = tf.ragged.range(prompts.row_lengths())
-        from_end = tf.expand_dims(prompts.row_lengths(), 1) - places
-        is_kept = (places < room) | (from_end <= question)
+            positions = tf.ragged.range(prompts.row_lengths())
+        from_end = tf.expand_dims(prompts.row_lengths(), 1) - positions
+        is_kept = (positions < room) | (from_end <= question)
         return tf.ragged.boolean_mask(prompts, is_kept), prompts.row_lengths() > room + question
 
 
 def _find_label(model, meaning, name):
-    """The number of the label that is called `name`, or as it means; None if none is."""
+    """The id of the label `name`, or of the one named by its meaning; None if there is none."""
     if name is not None:
         if name not in model.labels.names:
             raise ValueError(

@@ -216,7 +216,7 @@ def test_what_is_saved_is_read_and_saved_the_same(pooling, normalize, tmp_path):
     assert "modules.json" in read_files(tmp_path / "a")
 
 
-@pytest.mark.filterwarnings("ignore:.* were cut to that:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* were truncated:UserWarning")
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_sentence_transformers_opens_what_is_saved(pooling, normalize, tmp_path):

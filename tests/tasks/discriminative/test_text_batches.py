@@ -50,7 +50,7 @@ def test_a_batch_counts_once_however_often_it_is_read():
         report.add("training", 1, [True])
         report.add("validation", 0, [False])
     assert messages_of(report.warn) == [
-        "3 of 5 rows (60.0%) were longer than 8 tokens and were cut to that."
+        "3 of 5 rows (60.0%) were longer than 8 tokens and were truncated."
     ]
     assert messages_of(TruncationReport(8).warn) == []
 
@@ -67,14 +67,14 @@ def test_a_batch_counts_once_however_often_it_is_read():
 def test_answers_say_once_what_they_cut(eagerly, task, arguments, method, texts):
     model = make(task, *arguments)
     answer = getattr(model, method)
-    wanted = ["2 of 3 texts (66.7%) were longer than 32 tokens and were cut to that."]
+    wanted = ["2 of 3 texts (66.7%) were longer than 32 tokens and were truncated."]
     assert messages_of(answer, texts, batch_size=2) == wanted
     assert messages_of(answer, texts[1:2]) == []
 
 
 def test_questions_that_are_cut_are_counted_in_answers(eagerly, answerer):
     contexts = [CONTEXT, "a cat", CONTEXT]
-    wanted = ["2 of 3 questions (66.7%) were longer than 3 tokens and were cut to that."]
+    wanted = ["2 of 3 questions (66.7%) were longer than 3 tokens and were truncated."]
     assert messages_of(answerer.answer, QUESTIONS, contexts, batch_size=2) == wanted
     assert messages_of(answerer.answer, "dog cat mat", CONTEXT) == []
 
@@ -100,7 +100,7 @@ def test_a_question_counts_once_in_all_its_windows(answerer):
 @pytest.mark.slow
 def test_fit_and_evaluate_say_once_which_questions_they_cut(answerer):
     texts, answers = (QUESTIONS, [CONTEXT, "a cat", CONTEXT]), ["cat", "cat", "dog"]
-    wanted = ["2 of 3 questions (66.7%) were longer than 3 tokens and were cut to that."]
+    wanted = ["2 of 3 questions (66.7%) were longer than 3 tokens and were truncated."]
     fit = {"epochs": 2, "batch_size": 4, "verbose": 0}
     assert messages_of(answerer.fit, texts, answers, **fit) == wanted
     assert messages_of(answerer.evaluate, texts, answers, verbose=0) == wanted

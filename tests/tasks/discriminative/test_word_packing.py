@@ -28,19 +28,19 @@ def fill(rows, filler):
 
 
 def test_each_token_knows_its_word(packed):
-    np.testing.assert_array_equal(packed.numbers, fill(NUMBERS, -1))
+    np.testing.assert_array_equal(packed.word_ids, fill(NUMBERS, -1))
     starts = [[n >= 0 and row.index(n) == place for place, n in enumerate(row)] for row in NUMBERS]
     np.testing.assert_array_equal(packed.is_first, fill(starts, False))
     assert packed.lengths.numpy().tolist() == [3, 0, 3] and not packed.is_truncated.numpy().any()
 
 
 def test_each_word_knows_its_first_token(packed):
-    np.testing.assert_array_equal(packed.places, [[1, 2, 4], [-1, -1, -1], [-1, 1, 2]])
+    np.testing.assert_array_equal(packed.positions, [[1, 2, 4], [-1, -1, -1], [-1, 1, 2]])
 
 
 def test_a_word_that_was_cut_off_has_no_token():
     packed = pack_words(tf.ragged.constant(WORDS), word_pieces(), 4)
-    np.testing.assert_array_equal(packed.places, [[1, 2, -1], [-1, -1, -1], [-1, 1, 2]])
+    np.testing.assert_array_equal(packed.positions, [[1, 2, -1], [-1, -1, -1], [-1, 1, 2]])
     assert packed.is_truncated.numpy().tolist() == [True, False, True]
 
 
@@ -53,10 +53,10 @@ def test_each_token_has_what_its_word_has(packed):
     values = [[0.5, 2.0, 3.0], [], [4.0, 5.0, 6.0]]
     flat = sum(values, [])
     wanted = [[flat[n] if n >= 0 else -7.0 for n in row] for row in NUMBERS]
-    found = packed.spread("x", tf.ragged.constant(values), -7.0)
+    found = packed.to_tokens("x", tf.ragged.constant(values), -7.0)
     np.testing.assert_array_equal(found, fill(wanted, -7.0))
     with pytest.raises(tf.errors.InvalidArgumentError, match="`words` and `x` must be lists of"):
-        packed.spread("x", tf.ragged.constant([[1.0], [], [2.0]]), 0.0)
+        packed.to_tokens("x", tf.ragged.constant([[1.0], [], [2.0]]), 0.0)
 
 
 def test_the_tokens_of_a_word_have_its_weight(tagger):
