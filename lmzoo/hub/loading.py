@@ -81,7 +81,21 @@ def load(source, dtype=None, task=None, revision=None, **options):
         _check_head(folder, plan, variables)
         set_variables(values, variables)
     _draw_fresh(folder, plan, backbone, variables)
+    _warn_of_special_tokens(folder, opened)
     return opened
+
+
+def _warn_of_special_tokens(folder, task):
+    """A model may have been trained with marker tokens, which its task reads as plain text."""
+    found = list(task.unread_special_tokens)
+    if found:
+        shown = ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        warnings.warn(
+            f"The tokenizer of {str(folder)!r} has the special tokens {shown}, which "
+            f"{type(task).__name__} reads as plain text. If texts contain them, load it with "
+            f"`allow_special={found[:4]!r}`.",
+            stacklevel=3,
+        )
 
 
 def _make_policy(dtype):

@@ -35,6 +35,8 @@ class MaskedLM(TextInput, Task):
         sequence_length: int or None. The longest input in tokens, special tokens included. Longer
             texts are truncated, with one warning that counts them. None for the backbone's
             `max_sequence_length`.
+        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
+            entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
             `segment_ids` int (B, T) and `mask_positions` int (B, P).
@@ -174,7 +176,7 @@ class MaskedLM(TextInput, Task):
         )
 
     def _fill(self, text, top_k):
-        ids = self.tokenizer.tokenize(text, allow_special=[self.tokenizer.mask_token])
+        ids = self.tokenizer.tokenize(text, [self.tokenizer.mask_token, *self.allow_special])
         inputs, _, is_truncated = pack([ids], self.tokenizer, self.sequence_length)
         token_ids = inputs["token_ids"]
         # (B, T) -> (B, M), the masks of each row

@@ -63,6 +63,8 @@ class QuestionAnswerer(TextInput, Task):
         max_answer_tokens: int. The longest answer in tokens.
         sequence_length: int or None. The length of a window in tokens, with question and special
             tokens; None for 384, or the backbone's `max_sequence_length` where that is less.
+        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
+            entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
@@ -123,7 +125,13 @@ class QuestionAnswerer(TextInput, Task):
         self.head.build((None, None, backbone.hidden_dim))
 
     def _make_windows(self):
-        return Windows(self.tokenizer, self.sequence_length, self.stride, self.max_question_tokens)
+        return Windows(
+            self.tokenizer,
+            self.sequence_length,
+            self.stride,
+            self.max_question_tokens,
+            self.allow_special,
+        )
 
     def call(self, inputs, training=None):
         hidden = self.backbone(inputs, training=training)["sequence_output"]

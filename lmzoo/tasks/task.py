@@ -27,6 +27,8 @@ class Task(TrainerSeams, keras.Model):
             does not sort texts into classes.
         start_token_id: int or None. The first token of the decoder; None without a decoder of its
             own.
+        unread_special_tokens: list of str. Special tokens of the tokenizer, other than padding and
+            its like, that the task reads as plain text where they occur in texts.
     Raises:
         ValueError: if the tokenizer has more tokens than the backbone has embeddings.
     """
@@ -37,6 +39,7 @@ class Task(TrainerSeams, keras.Model):
     num_targets = None
     multi_label = None
     start_token_id = None
+    unread_special_tokens = ()
 
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}

@@ -43,6 +43,8 @@ class TextRegressor(PooledHead, Task):
         sequence_length: int or None. The longest input in tokens, special tokens included. Longer
             texts are truncated, with one warning that counts them. None for the backbone's
             `max_sequence_length`.
+        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
+            entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).

@@ -52,6 +52,8 @@ class TokenClassifier(TextInput, Task):
         sequence_length: int or None. The longest input in tokens, special tokens included. Longer
             texts are truncated, with one warning that counts them. None for the backbone's
             `max_sequence_length`.
+        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
+            entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
             `segment_ids` int (B, T). For metrics over W words also `word_positions` int (B, W),
@@ -189,7 +191,7 @@ class TokenClassifier(TextInput, Task):
 
     def _pack_words(self, words):
         check_strings({"words": words}, ["words"], rank=2)
-        return pack_words(words, self.tokenizer, self.sequence_length)
+        return pack_words(words, self.tokenizer, self.sequence_length, self.allow_special)
 
     # Prediction
 
@@ -246,7 +248,7 @@ class TokenClassifier(TextInput, Task):
 
         Special tokens and white space have the start and end -1. Also `is_truncated` (B,).
         """
-        ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
+        ids, starts, ends = self.tokenizer.tokenize_with_offsets(text, self.allow_special)
         is_visible = find_visible_tokens(text, starts, ends)
         offsets = [tf.where(is_visible, offsets.flat_values, -1) for offsets in (starts, ends)]
         columns = [ids.flat_values, *offsets]

@@ -30,6 +30,7 @@ class SpecialTokenFinder(tf.Module):
         self._pattern = _match_any(by_length)
         border = "".join(f"\\x{{{byte}}}" for byte in _BORDER)
         self._strip = f"{_WHITE_SPACE}{border}{_match_any(lstrip)}" if lstrip else None
+        self._lstrip_ids = [special_tokens[token] for token in lstrip]
         with tf.init_scope():
             self._ids = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(
@@ -48,11 +49,14 @@ class SpecialTokenFinder(tf.Module):
             pieces: string (B, None) ragged. Text and special tokens in turn, text at both ends.
             ids: int32 (pieces,). The id of each piece that is a special token, elsewhere -1.
         """
+        return self._split(text, self._strip)
+
+    def _split(self, text, strip):
         text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
         text = tf.strings.regex_replace(text, r"\x{0}", _ESCAPED_NUL)
         text = tf.strings.regex_replace(text, self._pattern, _BORDER + rb"\1" + _BORDER)
-        if self._strip:
-            text = tf.strings.regex_replace(text, self._strip, _BORDER + rb"\1")
+        if strip:
+            text = tf.strings.regex_replace(text, strip, _BORDER + rb"\1")
         pieces = tf.strings.split(text, _BORDER)
         flat = tf.strings.regex_replace(pieces.flat_values, r"\x{0}\x{1}", b"\x00")
         rows = find_segments(pieces.row_splits)
@@ -74,17 +78,50 @@ class SpecialTokenFinder(tf.Module):
         ids = encode(tf.where(special_ids < 0, pieces.values, b""))
         return self.join(pieces.row_splits, special_ids, ids)
 
+    def encode_with_offsets(self, text, encode):
+        """Encodes each row, and says which characters each token stands for.
+
+        Args:
+            text: string (B,).
+            encode: function from string (P,) to ids, starts and ends, tf.RaggedTensor int32
+                (P, None). Encodes the text between special tokens.
+        Returns:
+            ids, starts, ends: tf.RaggedTensor int32 (B, None), with offsets in characters.
+        """
+        # White space before a token stays here, because it counts for the offsets behind it.
+        pieces, special_ids = self._split(text, strip=None)
+        lengths = tf.strings.length(pieces.flat_values, unit="UTF8_CHAR")
+        before = tf.concat([[0], tf.cumsum(lengths)], 0)
+        starts = before[:-1] - tf.gather(
+            before, tf.gather(pieces.row_splits, find_segments(pieces.row_splits))
+        )
+        flat = tf.where(special_ids < 0, pieces.flat_values, b"")
+        if self._lstrip_ids:
+            following = tf.concat([special_ids[1:], [-1]], 0)
+            is_stripped = tf.reduce_any(following[:, None] == self._lstrip_ids, axis=1)
+            stripped = tf.strings.regex_replace(flat, f"{_WHITE_SPACE}$", "")
+            flat = tf.where(is_stripped, stripped, flat)
+        ids, token_starts, token_ends = encode(flat)
+        shift = tf.gather(starts, find_segments(ids.row_splits))
+        # (tokens, 3) and (P, 3): id, start and end
+        columns = (ids.values, token_starts.values + shift, token_ends.values + shift)
+        features = ids.with_values(tf.stack(columns, axis=-1))
+        special = tf.stack([special_ids, starts, starts + lengths], axis=-1)
+        rows = self.join(pieces.row_splits, special, features)
+        return tuple(rows.with_values(column) for column in tf.unstack(rows.values, axis=-1))
+
     def join(self, row_splits, special_ids, ids):
         """Puts the ids of pieces together to those of rows.
 
         Args:
             row_splits: int64 (B + 1,). At which piece each row begins.
-            special_ids: int32 (P,). As `split` gives them.
-            ids: tf.RaggedTensor int32 (P, None). Those of a special token do not count.
+            special_ids: int32 (P,). As `split` gives them. Or (P, C), whose first feature they are.
+            ids: tf.RaggedTensor int32 (P, None), or (P, None, C). Those of a special token do not
+                count.
         Returns:
-            tf.RaggedTensor int32 (B, None).
+            tf.RaggedTensor int32 (B, None), or (B, None, C).
         """
-        is_special = special_ids >= 0
+        is_special = (special_ids if special_ids.shape.rank == 1 else special_ids[:, 0]) >= 0
         kept = tf.boolean_mask(ids.values, ~tf.gather(is_special, find_segments(ids.row_splits)))
         lengths = tf.where(is_special, tf.constant(0, tf.int64), ids.row_lengths())
         kept = tf.RaggedTensor.from_row_lengths(kept, lengths, validate=False)

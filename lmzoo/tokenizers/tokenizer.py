@@ -235,11 +235,7 @@ class Tokenizer(tf.Module):
                 special.
         """
         text = read_text(text)
-        if not isinstance(allow_special, bool | list | tuple):
-            raise TypeError(
-                "`allow_special` must be True, False or a list of str. Received: "
-                f"allow_special={allow_special!r:.80}."
-            )
+        _check_allow_special(allow_special)
         encode = self._encoder.encode
         if allow_special is True:
             if self.special_tokens:
@@ -259,11 +255,12 @@ class Tokenizer(tf.Module):
             )
         return self.tokenize(text, allow_special)
 
-    def tokenize_with_offsets(self, text):
+    def tokenize_with_offsets(self, text, allow_special=False):
         """Turns text into ids and says which characters each of them stands for.
 
         Args:
             text: str, list of str, or string tensor () or (B,).
+            allow_special: bool or list of str, as for `tokenize`.
         Returns:
             ids, starts, ends: three tf.RaggedTensor int32 (B, None), or three tf.Tensor int32
             (None,) for one text. A token stands for the characters (code points) of its text from
@@ -274,9 +271,15 @@ class Tokenizer(tf.Module):
             As `tokenize`.
         """
         text = read_text(text)
+        _check_allow_special(allow_special)
+        encode = self._encoder.encode_with_offsets
+        allowed = self.special_tokens if allow_special is True else allow_special
+        if allowed:
+            finder = self._get_finder(tuple(allowed))
+            encode = functools.partial(finder.encode_with_offsets, encode=encode)
         if text.shape.rank:
-            return self._encoder.encode_with_offsets(text)
-        return tuple(rows.values for rows in self._encoder.encode_with_offsets(text[None]))
+            return encode(text)
+        return tuple(rows.values for rows in encode(text[None]))
 
     def tokenize_prompts(self, text, allow_special=False):
         """Turns prompts of a causal language model into token ids.
@@ -402,6 +405,14 @@ class Tokenizer(tf.Module):
                 "add_bos_and_eos=True."
             )
         return add_bos_and_eos
+
+
+def _check_allow_special(allow_special):
+    if not isinstance(allow_special, bool | list | tuple):
+        raise TypeError(
+            "`allow_special` must be True, False or a list of str. Received: "
+            f"allow_special={allow_special!r:.80}."
+        )
 
 
 def read_text(text):

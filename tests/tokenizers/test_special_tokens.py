@@ -48,6 +48,14 @@ def test_allowed_ones_are_found_as_the_reference_finds_them(tokenizer, tmp_path)
     ]
     ours = tokenizer.tokenize(texts, allow_special=True)
     assert ours.to_list() == [encoding.ids for encoding in reference.encode_batch(texts)]
+    ids, starts, ends = tokenizer.tokenize_with_offsets(texts, allow_special=True)
+    assert ids.to_list() == ours.to_list()
+    for text, row, *offsets in zip(
+        texts, ids.to_list(), starts.to_list(), ends.to_list(), strict=True
+    ):
+        for token_id, start, end in zip(row, *offsets, strict=True):
+            token = tokenizer.id_to_token(token_id)
+            assert token not in SPECIAL or text[start:end] == token
     alone = [tokenizer.tokenize(text, allow_special=True).numpy().tolist() for text in texts[:64]]
     assert alone == ours[:64].to_list()
 

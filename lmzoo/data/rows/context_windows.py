@@ -23,6 +23,7 @@ class Windows:
         sequence_length: int. T, for question, window and special tokens.
         stride: int. How many tokens of the context two neighbours share.
         max_question_tokens: int. Longer questions are cut.
+        allow_special: tuple of str. The special tokens that texts may contain.
     Raises:
         TypeError: if a number is not an int.
         ValueError: if `max_question_tokens` is not positive, or the numbers leave no room for a
@@ -31,7 +32,7 @@ class Windows:
         with it, whose "doc stride" is the distance of two windows and not their overlap.
     """
 
-    def __init__(self, tokenizer, sequence_length, stride, max_question_tokens):
+    def __init__(self, tokenizer, sequence_length, stride, max_question_tokens, allow_special=()):
         numbers = {"stride": stride, "max_question_tokens": max_question_tokens}
         for name, number in numbers.items():
             if type(number) is not int:
@@ -45,6 +46,7 @@ class Windows:
         self._sequence_length = sequence_length
         self._stride = stride
         self._max_question_tokens = max_question_tokens
+        self._allow_special = allow_special
         room = sequence_length - count_special_tokens(tokenizer, 2) - max_question_tokens
         if not 0 <= stride < room:
             raise ValueError(
@@ -60,7 +62,8 @@ class Windows:
 
     def is_truncated(self, question):
         """In the graph: which questions, string (B,), are cut, bool (B,)."""
-        return self._tokenizer.tokenize(question).row_lengths() > self._max_question_tokens
+        ids = self._tokenizer.tokenize(question, self._allow_special)
+        return ids.row_lengths() > self._max_question_tokens
 
     def make(self, question, context):
         """In the graph: all windows of a batch.
@@ -92,8 +95,9 @@ class Windows:
         return self._pack(question_ids, features, rows, tf.cast(number, tf.int64))
 
     def _read(self, question, context):
-        question_ids = self._tokenizer.tokenize(question)[:, : self._max_question_tokens]
-        ids, starts, ends = self._tokenizer.tokenize_with_offsets(context)
+        question_ids = self._tokenizer.tokenize(question, self._allow_special)
+        question_ids = question_ids[:, : self._max_question_tokens]
+        ids, starts, ends = self._tokenizer.tokenize_with_offsets(context, self._allow_special)
         rows = ids.value_rowids()
         changes = rows[1:] != rows[:-1]
         before = tf.where(changes, 0, ends.flat_values[:-1])

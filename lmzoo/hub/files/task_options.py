@@ -46,6 +46,9 @@ _OPTIONS = {
     },
 }
 
+for _options in _OPTIONS.values():
+    _options["allow_special"] = ("tokens",)
+
 
 def read_task_options(config, task, max_sequence_length):
     """The arguments of a task that config.json keeps for it.
@@ -73,6 +76,8 @@ def read_task_options(config, task, max_sequence_length):
 def _read_option(found, name, kind, default=None, *limits, longest):
     if kind == "choice":
         return read_choice(found, name, default, *limits)
+    if kind == "tokens":
+        return _read_tokens(found, name)
     if kind == "flag":
         return read_flag(found, name, default)
     if kind == "number":
@@ -82,6 +87,15 @@ def _read_option(found, name, kind, default=None, *limits, longest):
     if kind == "length":
         return read_size(found, name, default, longest, optional=True)
     return read_size(found, name, default, _MOST_TOKENS, default is None, *limits)
+
+
+def _read_tokens(found, name):
+    tokens = found[name]
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise ValueError(
+            f"`{name}` must be a list of special tokens. Received: {name}={tokens!r:.80}."
+        )
+    return tokens
 
 
 def name_task(task):
@@ -104,4 +118,7 @@ def make_task_options(task):
     """What `read_task_options` reads, as a part of config.json."""
     config = task.get_config()
     names = _OPTIONS.get(name_task(task), {})
-    return {_KEY: {name: config[name] for name in names}} if names else {}
+    found = {name: config[name] for name in names}
+    if not found.get("allow_special"):
+        found.pop("allow_special", None)
+    return {_KEY: found} if names else {}

@@ -1,5 +1,7 @@
 """Raw text for a task's `fit`, `evaluate`, `predict` and its own prediction methods."""
 
+import re
+
 import tensorflow as tf
 
 from lmzoo.data import Rows, make_rows
@@ -30,6 +32,9 @@ from lmzoo.tasks.discriminative.text_batches import (
 
 __all__ = ["Example", "TextInput"]
 
+# Tokens that a vocabulary holds in reserve, which nobody misses in a text.
+_RESERVED = re.compile(r"extra_id_|unused|reserved", re.IGNORECASE)
+
 
 class TextInput:
     """A mixin before `Task`: methods of Keras take raw text as well as token batches.
@@ -45,6 +50,43 @@ class TextInput:
     label_column = "label"
     # Whether each row has exactly one class, so that Keras's `class_weight` applies.
     has_classes = False
+
+    def __init__(self, backbone, tokenizer=None, *, allow_special=(), **kwargs):
+        super().__init__(backbone, tokenizer, **kwargs)
+        self.allow_special = allow_special
+
+    @property
+    def allow_special(self):
+        """tuple of str. The special tokens that texts may contain; in all other text is text."""
+        return self._allow_special
+
+    @allow_special.setter
+    def allow_special(self, tokens):
+        if isinstance(tokens, str | bool) or not all(isinstance(token, str) for token in tokens):
+            raise TypeError(
+                "`allow_special` must be a list of special tokens. Received: "
+                f"allow_special={tokens!r:.80}."
+            )
+        unknown = set(tokens) - set(self.tokenizer.special_tokens) if self.tokenizer else ()
+        if unknown:
+            raise ValueError(
+                "`allow_special` must name special tokens of the tokenizer. Received: "
+                f"{', '.join(sorted(unknown))!s:.80}, which it does not have as special tokens."
+            )
+        self._allow_special = tuple(tokens)
+        # A traced function holds the choice.
+        self._graphs.clear()
+
+    @property
+    def unread_special_tokens(self):
+        roles = ("pad", "unknown", "start", "end", "mask")
+        used = {getattr(self.tokenizer, f"{role}_token", None) for role in roles}
+        found = getattr(self.tokenizer, "special_tokens", ())
+        return [
+            token
+            for token in found
+            if token not in used | set(self.allow_special) and not _RESERVED.search(token)
+        ]
 
     # Keras's three methods
 
@@ -220,9 +262,13 @@ class TextInput:
             is_truncated: bool (B,).
         """
         inputs, _, is_truncated = pack(
-            [self.tokenizer.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
+            [self.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
         )
         return inputs, is_truncated
+
+    def tokenize(self, texts):
+        """In the graph: string (B,) to ids, tf.RaggedTensor int32 (B, None)."""
+        return self.tokenizer.tokenize(texts, self.allow_special)
 
     def read_texts(self, texts, name="texts"):
         """A list of texts, and whether the argument was a single str."""
@@ -288,6 +334,9 @@ class TextInput:
                 "A task must have a tokenizer to take texts. Received: tokenizer=None. "
                 "Pass token batches, or make the task with a tokenizer."
             )
+
+    def get_config(self):
+        return {**super().get_config(), "allow_special": list(self.allow_special)}
 
     # From arguments to batches
 

@@ -75,18 +75,19 @@ class PackedWords(NamedTuple):
         return tf.gather(flat, tf.where(self.word_ids >= 0, self.word_ids, tf.size(flat) - 1))
 
 
-def pack_words(words, tokenizer, sequence_length):
+def pack_words(words, tokenizer, sequence_length, allow_special=()):
     """In the graph: token batches of words.
 
     Args:
         words: string (B, W), ragged or dense.
         tokenizer: tokenizer with `tokenize_with_offsets`.
         sequence_length: int. The largest T.
+        allow_special: tuple of str. The special tokens that words may contain.
     Returns:
         PackedWords.
     """
     texts, word_starts = join_words(words)
-    ids, starts, ends = tokenizer.tokenize_with_offsets(texts)
+    ids, starts, ends = tokenizer.tokenize_with_offsets(texts, allow_special)
     is_visible = find_visible_tokens(texts, starts, ends)
     word_ids, is_first = split_words(starts, is_visible, word_starts)
     word_ids = tf.where(is_visible, word_ids, -1)

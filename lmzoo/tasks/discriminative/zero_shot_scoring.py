@@ -80,7 +80,7 @@ class EntailmentScorer:
         Only the text is truncated: truncated labels could become equal.
         """
         tokenizer, length = self.model.tokenizer, self.sequence_length
-        texts, hypotheses = tokenizer.tokenize(texts), tokenizer.tokenize(hypotheses)
+        texts, hypotheses = self.model.tokenize(texts), self.model.tokenize(hypotheses)
         # (1, L), (B, 1) -> (B, L)
         room = count_text_tokens(tokenizer, length, 2) - hypotheses.row_lengths()[None]
         is_truncated = tf.reduce_any(texts.row_lengths()[:, None] > room, axis=1)
