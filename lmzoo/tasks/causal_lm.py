@@ -6,14 +6,14 @@ import tensorflow as tf
 
 from lmzoo.generation.pipeline import check_tokenizer, left_pad, list_prompts
 from lmzoo.generation.text_generation import TextGeneration
-from lmzoo.metrics import Perplexity
+from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.task import Task
 
 __all__ = ["CausalLM"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class CausalLM(TextGeneration, Task):
+class CausalLM(LanguageModel, TextGeneration, Task):
     """Predicts each next token of a text, and so completes it.
 
     Args:
@@ -39,15 +39,12 @@ class CausalLM(TextGeneration, Task):
         TensorShape([1, 3, 100])
     """
 
-    is_generative = True
-
     def __init__(
         self, backbone, tokenizer=None, generation_defaults=None, end_token_ids=None, **kwargs
     ):
         super().__init__(backbone, tokenizer, **kwargs)
         self.generation_defaults = generation_defaults
         self.end_token_ids = end_token_ids
-        self.perplexity = Perplexity(name="perplexity")
 
     def call(self, inputs, training=None):
         return self.backbone.compute_logits(self.backbone(inputs, training=training))
@@ -55,23 +52,12 @@ class CausalLM(TextGeneration, Task):
     def compute_output_shape(self, input_shape):
         return (*input_shape["token_ids"], self.backbone.vocabulary_size)
 
-    # Training. Perplexity is measured by `evaluate` and on validation data alone: over a training
-    # step it would read all the logits once more to say what the loss says.
+    # Training
 
     def _make_loss(self):
         return keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         )
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if not training:
-            self.perplexity.update_state(y, y_pred, sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
-
-    def train_step(self, data):
-        logs = super().train_step(data)
-        del logs["perplexity"]
-        return logs
 
     # Generation: the protocol `lmzoo.generation.protocol.GenerativeTask`.
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from lmzoo.generation.pipeline import left_pad
 from lmzoo.generation.text_generation import TextGeneration
-from lmzoo.metrics import Perplexity
 from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tasks.task import Task
 
@@ -19,7 +19,7 @@ __all__ = ["Seq2SeqLM"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class Seq2SeqLM(TextInput, TextGeneration, Task):
+class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
     """Writes a text that answers another one: translates, summarises, answers questions.
 
     Trained on `fit(sources, targets)`, both lists of str, on rows with columns `source` and
@@ -42,6 +42,8 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         generation_defaults: dict of options of `lmzoo.generation.GenerationOptions`, or None. What
             `generate`, `stream` and `export` begin with where they are not given an option.
         end_token_ids: ints, or None for the tokenizer's. The tokens that end a generated text.
+        allow_special: list of str, by keyword. Special tokens that texts may contain, in training,
+            prompts and exports. All others are read as plain text.
     Call arguments:
         inputs: dict as `T5Backbone` takes it.
     Returns:
@@ -57,7 +59,6 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         lm.generate(["twenty-two"], num_beams=4)
     """
 
-    is_generative = True
     is_encoder_decoder = True
     text_columns = ("source",)
     label_column = "target"
@@ -87,7 +88,6 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         self.start_token_id = start_token_id
         self.generation_defaults = generation_defaults
         self.end_token_ids = end_token_ids
-        self.perplexity = Perplexity(name="perplexity")
         self._make_loss()
 
     @property
@@ -132,20 +132,10 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
     def compute_output_shape(self, input_shape):
         return (*input_shape["decoder_token_ids"], self.backbone.vocabulary_size)
 
-    # Training. Perplexity is measured by `evaluate` and on validation data alone, as in `CausalLM`.
+    # Training
 
     def _make_loss(self):
         return TokenCrossentropy(self.label_smoothing, self.z_loss)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if not training:
-            self.perplexity.update_state(y, y_pred, sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
-
-    def train_step(self, data):
-        logs = super().train_step(data)
-        del logs["perplexity"]
-        return logs
 
     def label_rows(self, rows):
         _check_columns(rows.columns)
@@ -158,6 +148,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
         _check_columns(columns)
         check_strings(columns, ["source", "target"])
         texts = {"source": self._add_prefix(columns["source"]), "target": columns["target"]}
+        allow_special = allow_special or self.allow_special
         ids = {side: self.tokenizer.tokenize(texts[side], allow_special) for side in texts}
         for side in ids:
             more = columns.get(f"{side}_token_ids")
@@ -209,9 +200,12 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     # Generation: the protocol `lmzoo.generation.protocol.GenerativeTask`.
 
+    # Any text of its training may hold the sentinels.
+    unread_special_tokens = ()
+
     @property
     def encode_settings(self):
-        return (self.prefix,)
+        return (self.prefix, self.allow_special)
 
     @property
     def decode_settings(self):
@@ -224,6 +218,7 @@ class Seq2SeqLM(TextInput, TextGeneration, Task):
 
     def encode_prompts(self, texts, allow_special=False):
         """Texts, string (B,), to left-padded ids with prefix and end token, and their mask."""
+        allow_special = allow_special or self.allow_special
         ids = self.tokenizer.tokenize(self._add_prefix(texts), allow_special)
         return left_pad(self._add_end(ids))
 

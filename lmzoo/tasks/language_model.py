@@ -1,0 +1,28 @@
+"""What the generative tasks share in training: perplexity as a metric of validation."""
+
+from lmzoo.metrics import Perplexity
+
+__all__ = ["LanguageModel"]
+
+
+class LanguageModel:
+    """A mixin before `Task`: `evaluate` and validation report the perplexity.
+
+    Training steps do not. They would read all the logits a second time, and the loss says the same.
+    """
+
+    is_generative = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.perplexity = Perplexity(name="perplexity")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not training:
+            self.perplexity.update_state(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        del logs["perplexity"]
+        return logs
