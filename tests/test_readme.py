@@ -43,9 +43,11 @@ def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
     assert "def main(" in run(refuse + serving, tmp_path, "-I")
 
 
-def test_the_classifier_runs_and_is_exported(tmp_path):
+def test_the_classifier_learns_what_it_is_shown_and_is_exported(tmp_path):
     _, _, reading, _ = find_python_blocks()
-    assert "'label'" in run(reading, tmp_path)
+    found = ast.literal_eval(run(reading, tmp_path).splitlines()[-1])
+    assert [one["label"] for one in found] == ["good", "bad"]
+    assert all(one["score"] > 0.9 for one in found)
     assert (tmp_path / "saved_models" / "films" / "1" / "saved_model.pb").is_file()
 
 
