@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.layers import at_least_float32, pool
-from lmzoo.layers.checks import check_positive
+from lmzoo.layers.checks import check_positive, check_size
 from lmzoo.layers.pooling import check_pooling
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
@@ -15,6 +15,7 @@ from lmzoo.tasks.task import Task
 
 __all__ = ["TextEmbedder"]
 
+_ACTIVATIONS = ("linear", "tanh", "relu", "gelu", "silu", "sigmoid")
 _RANGE_RULE = "A similarity must be a cosine, from -1 to 1."
 _RANGE_REMEDY = "Divide the labels by the highest one."
 
@@ -52,6 +53,11 @@ class TextEmbedder(TextInput, Task):
         sequence_length: int or None. The longest input in tokens, special tokens included. Longer
             texts are truncated, with one warning that counts them. None for the backbone's
             `max_sequence_length`.
+        projection_dim: int or None. If given, a dense layer of this width follows the pooling, as
+            the Dense module of sentence-transformers does. None for vectors of the hidden size.
+        projection_activation: "linear", "tanh", "relu", "gelu", "silu" or "sigmoid". The dense
+            layer's.
+        projection_bias: bool. Whether the dense layer has a bias.
         allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
             entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
@@ -84,15 +90,36 @@ class TextEmbedder(TextInput, Task):
         normalize=True,
         scale=20.0,
         sequence_length=None,
+        projection_dim=None,
+        projection_activation="tanh",
+        projection_bias=True,
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
         check_pooling(pooling)
         check_positive(scale=scale)
+        check_size(projection_dim=projection_dim)
+        if projection_activation not in _ACTIVATIONS:
+            raise ValueError(
+                f"`projection_activation` must be one of {', '.join(_ACTIVATIONS)}. Received: "
+                f"projection_activation={projection_activation!r:.80}."
+            )
         self.pooling = pooling
         self.normalize = normalize
         self.scale = scale
         self.sequence_length = sequence_length
+        self.projection_dim = projection_dim
+        self.projection_activation = projection_activation
+        self.projection_bias = projection_bias
+        if projection_dim is not None:
+            self.head = keras.layers.Dense(
+                projection_dim,
+                projection_activation,
+                use_bias=projection_bias,
+                dtype=backbone.dtype_policy,
+                name="head",
+            )
+            self.head.build((None, backbone.hidden_dim))
         self.accuracy = Accuracy()
         self.pearson = PearsonCorrelation(name="pearson")
         self.spearman = SpearmanCorrelation(name="spearman")
@@ -105,12 +132,19 @@ class TextEmbedder(TextInput, Task):
         hidden = self.backbone(inputs, training=training)["sequence_output"]
         padding_mask = inputs.get("padding_mask")
         embeddings = pool(at_least_float32(hidden), padding_mask, self.pooling)
+        if self.head is not None:
+            embeddings = at_least_float32(self.head(embeddings))
         if self.normalize:
             embeddings = tf.math.l2_normalize(embeddings, axis=-1)
-        return tf.reshape(embeddings, tf.concat([shape[:-1], [self.backbone.hidden_dim]], 0))
+        return tf.reshape(embeddings, tf.concat([shape[:-1], [self.embedding_dim]], 0))
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape["token_ids"][:-1], self.backbone.hidden_dim)
+        return (*input_shape["token_ids"][:-1], self.embedding_dim)
+
+    @property
+    def embedding_dim(self):
+        """int. D, the width of the vectors."""
+        return self.projection_dim or self.backbone.hidden_dim
 
     # Training: with labels on similarities, without labels contrastively.
 
@@ -210,7 +244,7 @@ class TextEmbedder(TextInput, Task):
         """
         texts, is_single = self.read_texts(texts)
         if not texts:
-            return np.zeros([0, self.backbone.hidden_dim], np.float32)
+            return np.zeros([0, self.embedding_dim], np.float32)
         graph = self.get_text_function("embed", self._embed)
         results = self.run_graph(graph, [texts], batch_size)
         embeddings = np.stack([result["embedding"] for result in results])
@@ -237,6 +271,9 @@ class TextEmbedder(TextInput, Task):
             "normalize": self.normalize,
             "scale": self.scale,
             "sequence_length": self._sequence_length,
+            "projection_dim": self.projection_dim,
+            "projection_activation": self.projection_activation,
+            "projection_bias": self.projection_bias,
         }
 
 

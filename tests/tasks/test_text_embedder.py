@@ -1,5 +1,7 @@
 """TextEmbedder as a Keras model: its vectors, what it learns, and what it keeps."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -61,6 +63,54 @@ def test_a_vector_is_pooled_from_the_tokens(tokenizer, pooling, normalize):
         wanted /= np.sqrt((wanted**2).sum(-1, keepdims=True))
     np.testing.assert_allclose(embedder(inputs), wanted, atol=1e-6)
     np.testing.assert_allclose(embedder.embed(TEXTS), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("linear", lambda x: x),
+        ("tanh", np.tanh),
+        ("relu", lambda x: np.maximum(x, 0)),
+        ("gelu", lambda x: x * (1 + np.vectorize(math.erf)(x / 2**0.5)) / 2),
+        ("silu", lambda x: x / (1 + np.exp(-x))),
+        ("sigmoid", lambda x: 1 / (1 + np.exp(-x))),
+    ],
+)
+def test_a_projection_stands_between_pooling_and_normalization(embedder, activation, function):
+    inputs, _ = embedder.pack_texts(tf.constant(TEXTS))
+    pooled = TextEmbedder(embedder.backbone, normalize=False)(inputs).numpy().astype(np.float64)
+    options = {"projection_dim": 5, "projection_activation": activation}
+    embedder = TextEmbedder(embedder.backbone, **options)
+    embedder.head.bias.assign([0.1, -0.2, 0.3, -0.4, 0.5])
+    kernel, bias = (np.array(weight, np.float64) for weight in embedder.head.weights)
+    wanted = function(pooled @ kernel + bias)
+    wanted /= np.sqrt((wanted**2).sum(-1, keepdims=True))
+    np.testing.assert_allclose(embedder(inputs), wanted, atol=1e-5)
+    again = TextEmbedder.from_config(embedder.get_config())
+    assert (again.projection_dim, again.projection_activation) == (5, activation)
+    assert again.compute_output_shape({"token_ids": (None, 3, 7)}) == (None, 3, 5)
+
+
+def test_a_projection_learns_with_the_backbone(tokenizer):
+    embedder = TextEmbedder(make_encoder(), tokenizer, projection_dim=4, projection_bias=False)
+    before = [np.array(weight) for weight in embedder.head.weights]
+    embedder.compile(run_eagerly=True)
+    embedder.train_on_batch(to_tokens(embedder, ANCHORS, POSITIVES))
+    assert len(before) == 1 and not np.array_equal(before[0], embedder.head.kernel)
+    assert embedder.embed([]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"projection_dim": 0}, ValueError, "`projection_dim` must be positive. Received: .*=0"),
+        ({"projection_dim": 2.5}, TypeError, "`projection_dim` must be an int. Received: .*=2.5"),
+        ({"projection_activation": "swish2"}, ValueError, "one of linear, .*activation='swish2'"),
+    ],
+)
+def test_a_projection_that_cannot_be_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        TextEmbedder(make_encoder(), **options)
 
 
 def test_neighbours_and_batches_change_no_vector(embedder):
