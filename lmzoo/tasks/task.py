@@ -1,5 +1,7 @@
 """The base class of tasks: a backbone with a tokenizer, and the methods a Keras user looks for."""
 
+import importlib.util
+
 import keras
 import tensorflow as tf
 
@@ -124,6 +126,7 @@ class Task(TrainerSeams, keras.Model):
 
     def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
+        _check_callbacks(kwargs.get("callbacks"))
         if not self.compiled:
             self.compile()
         self._build_optimizer()
@@ -239,3 +242,19 @@ class Task(TrainerSeams, keras.Model):
         task = cls(backbone, **config)
         task._tokenizer_class = tokenizer_class
         return task
+
+
+def _check_callbacks(callbacks):
+    """Refuses a TensorBoard callback without TensorBoard, which would fail after an epoch."""
+    listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    if not any(isinstance(callback, keras.callbacks.TensorBoard) for callback in listed):
+        return
+    try:
+        found = importlib.util.find_spec("tensorboard")
+    except ValueError:
+        found = None
+    if found is None:
+        raise ImportError(
+            "`callbacks` must not hold keras.callbacks.TensorBoard where tensorboard is not "
+            "installed. Run `pip install lmzoo[tune]`, which brings it."
+        )

@@ -1,5 +1,8 @@
 """What every task does with Keras's own methods."""
 
+import sys
+
+import keras
 import pytest
 import tensorflow as tf
 
@@ -42,3 +45,11 @@ def test_every_task_says_what_kind_it_is():
     assert (classifier.multi_label, regressor.multi_label) == (True, None)
     assert classifier.head in classifier._layers and regressor.head in regressor._layers
     assert Task(classifier.backbone).head is None
+
+
+def test_a_tensorboard_callback_without_tensorboard_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    classifier = TextClassifier(make_encoder(), word_pieces(), labels=["bad", "good"])
+    callback = keras.callbacks.TensorBoard(tmp_path)
+    with pytest.raises(ImportError, match=r"pip install lmzoo\[tune\]"):
+        classifier.fit(TEXTS, NAMES, callbacks=[callback], verbose=0)

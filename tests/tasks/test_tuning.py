@@ -1,5 +1,8 @@
 """A search with keras-tuner over a function that builds and compiles a task."""
 
+import configparser
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -35,3 +38,25 @@ def test_a_random_search_runs_through_fit_and_loads_its_best_model(tmp_path, bat
     )
     logits = best({"token_ids": np.zeros((1, 4), "int32")})
     assert logits.shape == (1, 4, 400)
+
+
+# Three losses are too few for the Gaussian process to find its own width.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_bayesian_search_has_all_that_the_extra_brings(tmp_path):
+    oracle = keras_tuner.BayesianOptimization(
+        lambda hyperparameters: hyperparameters.Float("rate", 1e-4, 1e-2) and None,
+        objective=keras_tuner.Objective("loss", "min"),
+        max_trials=4,
+        num_initial_points=2,
+        directory=tmp_path,
+    ).oracle
+    for loss in (1.0, 0.5, 0.7):
+        trial = oracle.create_trial("worker")
+        oracle.update_trial(trial.trial_id, {"loss": loss})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    # The third one comes from a Gaussian process, which scikit-learn and SciPy fit.
+    assert len(oracle.trials) == 3
+    setup = configparser.ConfigParser()
+    setup.read(pathlib.Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
+    assert "keras-tuner[bayesian]" in setup.get("options.extras_require", "tune", raw=True)
