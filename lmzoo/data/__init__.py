@@ -6,6 +6,7 @@ All public names are listed here: readers (`read_table`, `read_squad`, ...) and 
 `Rows`; `causal_lm`, `masked_lm`, `span_corruption` and `prefix_lm` return `tf.data.Dataset`s.
 """
 
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.documents import Corpus, documents
 from lmzoo.data.corpus.packing import pack
@@ -42,6 +43,7 @@ __all__ = [
     "read_glue",
     "read_squad",
     "read_table",
+    "ReadLimits",
     "Rows",
     "span_corruption",
     "SpanCorruptionExamples",

@@ -1,34 +1,34 @@
-"""Refusing numbers that cannot work, in the same words for every dataset."""
+"""Refusing arguments that cannot work, in the same words for every dataset."""
 
 import numbers
 
-__all__ = ["check_seed", "check_sizes", "check_initial_step"]
+__all__ = ["check_at_least", "check_initial_step", "check_seed", "check_sizes", "describe_value"]
+
+_LONGEST = 80
+
+
+def check_at_least(least, **numbers_by_name):
+    """Refuses numbers that are not integers of at least `least`.
+
+    Raises:
+        ValueError: if one is not. The message has its name.
+    """
+    for name, number in numbers_by_name.items():
+        if not isinstance(number, numbers.Integral) or number < least:
+            raise ValueError(
+                f"`{name}` must be an integer of at least {least}. Received: "
+                f"{name}={describe_value(number)}."
+            )
 
 
 def check_sizes(sequence_length, batch_size):
-    """Refuses sizes that are not positive integers.
-
-    Raises:
-        ValueError: if one is not.
-    """
-    for name, size in (("sequence_length", sequence_length), ("batch_size", batch_size)):
-        if not isinstance(size, numbers.Integral) or size < 1:
-            raise ValueError(
-                f"`{name}` must be an integer of at least 1. Received: {name}={size!r}."
-            )
+    """Refuses sizes that are not positive integers: ValueError."""
+    check_at_least(1, sequence_length=sequence_length, batch_size=batch_size)
 
 
 def check_initial_step(initial_epoch, initial_step):
-    """Refuses a place to begin that is not a pair of integers from 0 on.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    for name, start in (("initial_epoch", initial_epoch), ("initial_step", initial_step)):
-        if not isinstance(start, numbers.Integral) or start < 0:
-            raise ValueError(
-                f"`{name}` must be an integer of at least 0. Received: {name}={start!r}."
-            )
+    """Refuses a step that is not a pair of integers of at least 0: ValueError."""
+    check_at_least(0, initial_epoch=initial_epoch, initial_step=initial_step)
 
 
 def check_seed(seed):
@@ -39,3 +39,39 @@ def check_seed(seed):
     """
     if not isinstance(seed, numbers.Integral):
         raise TypeError(f"`seed` must be an integer. Received: seed={seed!r}.")
+
+
+def describe_value(value):
+    """Returns the first 80 characters of a value's repr, for an error message.
+
+    The repr is not computed beyond them: the value may come from a file and be very large.
+    """
+    text = ""
+    for part in _parts_of_repr(value):
+        text += part
+        if len(text) > _LONGEST:
+            return f"{text[: _LONGEST - 3]}..."
+    return text
+
+
+def _parts_of_repr(value):
+    if type(value) in (list, tuple):
+        yield "[" if type(value) is list else "("
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from _parts_of_repr(item)
+        yield "]" if type(value) is list else ",)" if len(value) == 1 else ")"
+    elif type(value) is dict:
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield ", " if number else ""
+            yield from _parts_of_repr(key)
+            yield ": "
+            yield from _parts_of_repr(item)
+        yield "}"
+    elif isinstance(value, str | bytes):
+        yield repr(value[: _LONGEST + 1])
+    elif type(value) is int and value.bit_length() > 1000:
+        yield f"an integer of {value.bit_length()} bits"
+    else:
+        yield repr(value)

@@ -1,4 +1,4 @@
-"""From numbered batches to a `tf.data.Dataset` that fits Keras and `tf.distribute`."""
+"""A `tf.data.Dataset` over a function of the step, for Keras and `tf.distribute`."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,30 +7,30 @@ __all__ = ["step_dataset"]
 
 
 def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, encode=None):
-    """Turns a function of the step number into a dataset of `num_steps` batches.
+    """Makes a dataset of `num_steps` batches from a function of the step.
 
-    The dataset is a window on an endless sequence of steps. Its first iteration gives the steps
-    from `initial_step` on, and each iteration that was read to its end moves the window on by
-    `num_steps`. An iteration that was broken off moves nothing: looking at a first batch, as
-    Keras does under a strategy, changes no later one. (What a strategy has prefetched counts
-    as read, so a dataset of two or three steps can move on early there.)
+    The dataset is a window on an infinite sequence of steps. Its first iteration has the steps
+    from `initial_step` on, and each iteration that is read to its end moves the window by
+    `num_steps`. An iteration that is not read to its end does not move it: reading a first batch,
+    as Keras does under a strategy, changes no later one. (A strategy prefetches, so a dataset of
+    two or three steps may move early there.)
 
     Args:
         fetch: callable. Takes a step (int), returns arrays in the order of `signature`
             flattened. Must be a pure function.
-        signature: nested structure of tf.TensorSpec. What a batch is.
-        num_steps: int. How many batches an iteration has; the cardinality of the dataset.
+        signature: nested structure of tf.TensorSpec. The structure of a batch.
+        num_steps: int. The batches of an iteration, the cardinality of the dataset.
         initial_step: int.
-        advances: bool. If False, every iteration gives the same steps.
+        advances: bool. If False, every iteration has the same steps.
         encode: callable or None. Takes a batch and its step, int64 (), both as tensors in a graph,
-            and returns the batch that is handed out. Several may be at work at once.
+            and returns the batch that the dataset yields. Several calls may run in parallel.
     Returns:
         tf.data.Dataset.
     """
     specs = tf.nest.flatten(signature)
     window = _Window(initial_step)
 
-    # Nothing here needs AutoGraph, which would read and rewrite all that `encode` calls.
+    # Nothing here needs AutoGraph, which would rewrite everything that `encode` calls.
     @tf.autograph.experimental.do_not_convert
     def steps_from(first):
         steps = tf.data.Dataset.range(first, first + num_steps)
@@ -45,28 +45,28 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
         return step, is_last, batch if encode is None else encode(batch, step)
 
     @tf.autograph.experimental.do_not_convert
-    def hand_out(step, is_last, batch):
+    def finish(step, is_last, batch):
         if not advances:
             return batch
         moved = tf.cond(is_last, lambda: window.move_to(step + 1), lambda: step)
         with tf.control_dependencies([moved]):
             return tf.nest.map_structure(tf.identity, batch)
 
-    # The window is asked when the first batch is, not when an iterator is made, because Keras
-    # makes iterators that it never uses; and it moves behind the prefetching.
+    # The window is read with the first batch, not when an iterator is made, because Keras makes
+    # iterators that it never uses. It moves after the prefetching.
     dataset = tf.data.Dataset.from_tensors(0).map(lambda _: window.first()).flat_map(steps_from)
     threads = None if encode is None else tf.data.AUTOTUNE
-    dataset = dataset.map(read, threads).prefetch(tf.data.AUTOTUNE).map(hand_out)
+    dataset = dataset.map(read, threads).prefetch(tf.data.AUTOTUNE).map(finish)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_steps))
     options = tf.data.Options()
     options.deterministic = True
-    # Every worker computes all batches and keeps its share: there is no file to share out.
+    # Every worker computes all batches and keeps its share: there are no files to shard.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
 
 
 class _Window:
-    """The step that the next iteration begins with, as operations that a dataset may hold."""
+    """The first step of the next iteration, as operations in a dataset."""
 
     def __init__(self, step):
         self._step = step

@@ -1,4 +1,4 @@
-"""A progress bar that shows itself only where somebody waits for it."""
+"""A progress bar for work that takes longer than a second, in a terminal only."""
 
 import contextlib
 import sys
@@ -6,25 +6,25 @@ import time
 
 __all__ = ["byte_progress", "progress_bar"]
 
-_PATIENCE = 1.0
+_DELAY = 1.0
 
 
 def byte_progress(label, num_bytes, verbose=True):
-    """Shows bytes done and their speed as well; otherwise as `progress_bar`."""
+    """As `progress_bar`, for a number of bytes; also shows their rate."""
     return progress_bar(label, num_bytes, verbose, in_bytes=True)
 
 
 @contextlib.contextmanager
 def progress_bar(label, total, verbose=True, in_bytes=False):
-    """Shows what is done and the time left on stderr once the work takes longer than a second.
+    """Shows progress and remaining time on stderr once the work takes longer than a second.
 
     Args:
-        label: str. What is going on.
-        total: int. All there is to do.
-        verbose: bool. If False, or if stderr is no terminal, nothing is ever shown.
-        in_bytes: bool. Whether bytes are counted, and not rows.
+        label: str. The name of the work.
+        total: int. The number of units of work.
+        verbose: bool. If False, or if stderr is no terminal, nothing is shown.
+        in_bytes: bool. Whether the units are bytes.
     Yields:
-        callable, to be called with the number done since the last call.
+        callable. Call it with the number of units done since the last call.
     """
     bar = _Bar(label, total, in_bytes)
     try:
@@ -48,7 +48,7 @@ class _Bar:
 
     def advance(self, number):
         self._done += number
-        if self._progress is None and time.monotonic() - self._begun > _PATIENCE:
+        if self._progress is None and time.monotonic() - self._begun > _DELAY:
             self._start()
         if self._progress is not None:
             self._progress.update(self._task, completed=self._done)

@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_a_bar_is_shown_to_who_waits_at_a_terminal(monkeypatch, patience, verbose, stream, shown):
-    monkeypatch.setattr(progress, "_PATIENCE", patience)
+    monkeypatch.setattr(progress, "_DELAY", patience)
     monkeypatch.setattr(sys, "stderr", stream())
     monkeypatch.setenv("TERM", "xterm")
     with progress.byte_progress("Tokenizing", 2_000_000, verbose) as advance:
@@ -33,7 +33,7 @@ def test_a_bar_is_shown_to_who_waits_at_a_terminal(monkeypatch, patience, verbos
 
 
 def test_rows_are_counted_one_by_one(monkeypatch):
-    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
     with progress.progress_bar("Cutting", 20) as advance:

@@ -9,6 +9,7 @@ import pathlib
 import sqlite3
 import tempfile
 
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.files import check_files, fingerprint
 from lmzoo.data.corpus.reading import read_documents
@@ -24,21 +25,22 @@ class Corpus:
     """Text files as one sequence of cleaned documents.
 
     Args:
-        files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
-            in `.jsonl`; both may be gzipped (`.gz`).
+        files: str, path, or list of these. Text in UTF-8, or JSON lines: `.jsonl`, or `.json` whose
+            first line is an object with `field`. Both may be gzipped (`.gz`).
         field: str. The key of the text in a JSON line.
         document_separator: str or None. The text between two documents of a text file, such as
             two newlines. None takes each text file as one document.
         clean: Cleaning or None. None leaves the documents as they are.
+        limits: ReadLimits or None. The size of a JSON line and of a `.gz` file after decompression.
     Raises:
         TypeError: if `files` holds something that is not a path, or `clean` is not a Cleaning.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
         ValueError: if there is no file, or one is empty or not text, if the first line of a
-            JSON lines file has no string under `field`, or if `document_separator` is empty.
+            `.jsonl` file has no string under `field`, or if `document_separator` is empty.
     """
 
-    def __init__(self, files, field="text", document_separator=None, clean=None):
+    def __init__(self, files, field="text", document_separator=None, clean=None, limits=None):
         if document_separator == "":
             raise ValueError(
                 "`document_separator` must not be empty. Received: document_separator=''. "
@@ -46,13 +48,25 @@ class Corpus:
             )
         if clean is not None and not isinstance(clean, Cleaning):
             raise TypeError(f"`clean` must be a Cleaning or None. Received: clean={clean!r}.")
-        self.sources = check_files(files)
+        if limits is not None and not isinstance(limits, ReadLimits):
+            raise TypeError(f"`limits` must be a ReadLimits or None. Received: limits={limits!r}.")
         self.field = field
         self.document_separator = document_separator
         self.clean = clean or Cleaning()
-        for source in self.sources:
-            if source.jsonl:  # A wrong `field` shows in the first line, not after hours.
-                next(read_documents(source, field), None)
+        self.limits = limits or ReadLimits()
+        self.sources = [self._check_field(source) for source in check_files(files)]
+
+    def _check_field(self, source):
+        """Reads the first JSON line, so that a wrong `field` is an error at once."""
+        if source.jsonl:
+            try:
+                next(read_documents(source, self.field, limits=self.limits), None)
+            except ValueError:
+                # A `.json` file is JSON lines only if it has the field. Otherwise it is text.
+                if ".json" not in [suffix.lower() for suffix in source.path.suffixes[-2:]]:
+                    raise
+                return dataclasses.replace(source, jsonl=False)
+        return source
 
     @property
     def num_bytes(self):
@@ -89,13 +103,16 @@ class Corpus:
                 if number > 0:
                     replaced[path] += number
 
-            for raw in read_documents(source, self.field, self.document_separator, advance, count):
+            found = read_documents(
+                source, self.field, self.document_separator, advance, count, self.limits
+            )
+            for raw in found:
                 document = _unless_blank(self.clean.apply(raw))
                 if document is not None:
                     yield document
 
 
-def documents(files, field="text", document_separator=None, clean=None):
+def documents(files, field="text", document_separator=None, clean=None, limits=None):
     """Reads the documents of text files, for instance to train a tokenizer on them.
 
     Args:
@@ -103,6 +120,7 @@ def documents(files, field="text", document_separator=None, clean=None):
         field: see `Corpus`.
         document_separator: see `Corpus`.
         clean: see `Corpus`.
+        limits: see `Corpus`.
     Yields:
         str, one whole document; `Corpus.documents` gives documents in parts.
     Raises:
@@ -113,7 +131,7 @@ def documents(files, field="text", document_separator=None, clean=None):
     >>> list(lmzoo.data.documents("two.jsonl"))
     ['one', 'two']
     """
-    corpus = Corpus(files, field, document_separator, clean)
+    corpus = Corpus(files, field, document_separator, clean, limits)
     with tempfile.TemporaryDirectory() as folder:
         for document in corpus.documents(folder):
             yield "".join(document)

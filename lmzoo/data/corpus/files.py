@@ -1,15 +1,16 @@
-"""Checking text files before any work, and reading their bytes."""
+"""Checking text files before any work."""
 
 import dataclasses
-import gzip
 import hashlib
+import json
 import os
 import pathlib
-import zlib
+import stat
 
-__all__ = ["Source", "check_files", "fingerprint", "read_blocks"]
+from lmzoo.data.corpus.bounded_reading import read_blocks
 
-BLOCK = 1 << 20
+__all__ = ["Source", "check_files", "fingerprint"]
+
 # A file of up to `_SAMPLES` blocks is fingerprinted by its whole content.
 _SAMPLES, _SAMPLE = 16, 1 << 16
 _INVALID_SHARE = 0.1
@@ -33,8 +34,8 @@ class Source:
 def check_files(files):
     """Refuses files that are not text, and finds the format of the others by their suffixes.
 
-    `.jsonl` is JSON lines, anything else is text; `.gz` behind either is decompressed while
-    reading.
+    `.jsonl` is JSON lines, and so is `.json` whose first line is a whole JSON object. Anything else
+    is text. `.gz` behind either is decompressed while reading.
 
     Args:
         files: str, path, or iterable of these.
@@ -44,7 +45,8 @@ def check_files(files):
         TypeError: if `files` holds something that is not a path.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
-        ValueError: if there is no file, or one is empty, binary, or a broken gzip file.
+        ValueError: if there is no file, or one is empty, binary, a broken gzip file, or no regular
+            file (a pipe or a device).
     """
     files = [files] if isinstance(files, (str, os.PathLike)) else files
     if not hasattr(files, "__iter__") or isinstance(files, bytes):
@@ -56,39 +58,7 @@ def check_files(files):
     if not files:
         raise ValueError("`files` must hold at least one path. Received: files=[].")
     sources = [_describe(pathlib.Path(file)) for file in files]
-    for source in sources:
-        _check_content(source)
-    return sources
-
-
-def read_blocks(source, advance=None):
-    """Reads a file's bytes, decompressed, in blocks of 1 MiB.
-
-    Args:
-        source: Source.
-        advance: callable or None. Called with the number of bytes read from the disk.
-    Yields:
-        bytes.
-    Raises:
-        ValueError: if a `.gz` file is damaged or incomplete.
-    """
-    with open(source.path, "rb") as raw:
-        stream = gzip.GzipFile(fileobj=raw) if source.gzipped else raw
-        position = 0
-        while True:
-            try:
-                block = stream.read(BLOCK)
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise ValueError(
-                    f"`files` must hold whole gzip files where they end in .gz. Received: "
-                    f"{str(source.path)!r}, which gives: {error}"
-                ) from error
-            if not block:
-                return
-            yield block
-            if advance is not None:
-                advance(raw.tell() - position)
-                position = raw.tell()
+    return [_check_content(source) for source in sources]
 
 
 def fingerprint(source):
@@ -123,6 +93,12 @@ def _describe(path):
         )
     if not path.exists():
         raise FileNotFoundError(f"`files` must exist. Received: {str(path)!r}.")
+    # A pipe can be read once only, and reading it may wait for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(
+            f"`files` must be regular files. Received: {str(path)!r}, which is a pipe, a socket or "
+            "a device. Write its content to a file."
+        )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     gzipped = suffixes[-1:] == [".gz"]
     inner = suffixes[:-1] if gzipped else suffixes
@@ -130,20 +106,31 @@ def _describe(path):
 
 
 def _check_content(source):
-    """Refuses a file that does not begin like text in UTF-8."""
-    first = next(read_blocks(source), b"")[: 1 << 16]
+    """Refuses a file that does not begin like text in UTF-8; returns the Source with its format."""
+    first = next(read_blocks(source), b"")
     if not first:
         raise ValueError(f"`files` must not be empty. Received: {str(source.path)!r}.")
-    if b"\0" in first:
-        raise ValueError(
-            f"`files` must be text in UTF-8. Received: {str(source.path)!r}, which has a zero "
-            "byte and so is binary or UTF-16. Convert it, or leave it out."
-        )
-    text = first.decode("utf-8", errors="replace")
-    invalid = text.count("\ufffd") - first.count(b"\xef\xbf\xbd")
+    sample = first[:_SAMPLE]
+    text = sample.decode("utf-8", errors="replace")
+    invalid = text.count("\ufffd") - sample.count(b"\xef\xbf\xbd")
     if invalid > max(1, _INVALID_SHARE * len(text)):
         raise ValueError(
             f"`files` must be text in UTF-8. Received: {str(source.path)!r}, where "
             f"{invalid / len(text):.0%} of the first characters are not. Convert it (for "
             "example with iconv), or leave it out."
         )
+    suffix = source.path.with_suffix("").suffix if source.gzipped else source.path.suffix
+    if suffix.lower() == ".json" and _begins_with_json_line(first):
+        return dataclasses.replace(source, jsonl=True)
+    return source
+
+
+def _begins_with_json_line(first):
+    """Whether the first line that is not empty is a whole JSON object."""
+    line = first.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0]
+    if not line.startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,17 +1,19 @@
 """Reading the documents of a file as streams of text, none of them in memory as a whole."""
 
 import codecs
-import json
 import re
 
-from lmzoo.data.corpus.files import read_blocks
+from lmzoo.data.checks import describe_value
+from lmzoo.data.corpus.bounded_reading import parse_json, read_blocks, split_lines
 
 __all__ = ["read_documents"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_documents(source, field="text", document_separator=None, advance=None, replaced=None):
+def read_documents(
+    source, field="text", document_separator=None, advance=None, replaced=None, limits=None
+):
     """Reads one file document by document.
 
     A document comes as an iterator over its text in parts, to be used up before the next one is
@@ -26,15 +28,17 @@ def read_documents(source, field="text", document_separator=None, advance=None, 
             example two newlines. It belongs to neither of them.
         advance: callable or None. Called with the number of bytes read from the disk.
         replaced: callable or None. Called with the number of characters that became U+FFFD.
+        limits: ReadLimits or None.
     Yields:
         iterator of str.
     Raises:
-        ValueError: if a line is not a JSON object with a string under `field`.
+        ValueError: if a line is not a JSON object with a string under `field`, or if the file
+            exceeds the limits.
     """
     replaced = replaced or (lambda count: None)
-    blocks = read_blocks(source, advance)
+    blocks = read_blocks(source, limits, advance)
     if source.jsonl:
-        yield from _json_documents(source, blocks, field, replaced)
+        yield from _json_documents(source, blocks, field, replaced, limits)
     elif document_separator is None:
         yield _decode(blocks, replaced)
     else:
@@ -87,38 +91,27 @@ def _grouped(events):
             pass
 
 
-def _json_documents(source, blocks, field, replaced):
-    for number, line in enumerate(_lines(blocks), start=1):
+def _json_documents(source, blocks, field, replaced, limits):
+    for number, line in enumerate(split_lines(blocks, source.path, limits), start=1):
         text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace")
         replaced(text.count("\ufffd") - line.count(b"\xef\xbf\xbd"))
         if text.strip():
-            yield iter([_field_of(text, field, f"{source.path}:{number}", replaced)])
+            yield iter([_field_of(text, field, f"{source.path}:{number}", replaced, limits)])
 
 
-def _lines(blocks):
-    parts = []
-    for block in blocks:
-        first, *lines = block.split(b"\n")
-        parts.append(first)
-        for line in lines:
-            yield b"".join(parts)
-            parts = [line]
-    yield b"".join(parts)
-
-
-def _field_of(line, field, place, replaced):
+def _field_of(line, field, where, replaced, limits):
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(line, limits)
+    except ValueError as error:
         raise ValueError(
             f"`files` must hold one JSON object a line where they end in .jsonl. Received: "
-            f"{place}: {line.strip()[:60]!r}, which gives: {error}"
+            f"{where}: {line.strip()[:60]!r}, which gives: {error}"
         ) from error
     if not isinstance(value, dict) or not isinstance(value.get(field), str):
-        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        found = describe_value(sorted(value)) if isinstance(value, dict) else type(value).__name__
         raise ValueError(
             f"`field` must name a string in every JSON line. Received: field={field!r}, "
-            f"but {place} has {found}."
+            f"but {where} has {found}."
         )
     text = value[field]
     if _SURROGATE.search(text):

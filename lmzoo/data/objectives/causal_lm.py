@@ -29,6 +29,7 @@ def causal_lm(
     initial_step=0,
     cache_dir=None,
     verbose=True,
+    limits=None,
 ):
     """Makes packed batches for a causal language model from text files of any size.
 
@@ -45,8 +46,8 @@ def causal_lm(
     the next one starts where it started.
 
     Args:
-        files: str, path, or list of these. Text in UTF-8, or JSON lines where the name ends
-            in `.jsonl`; both may be gzipped (`.gz`).
+        files: str, path, or list of these. Text in UTF-8, or JSON lines: `.jsonl`, or `.json` whose
+            first line is an object with `field`. Both may be gzipped (`.gz`).
         tokenizer: tokenizer with an end token.
         sequence_length: int. T, the positions of an example.
         batch_size: int. B, the examples of a batch, over all replicas of a strategy. Training
@@ -69,6 +70,7 @@ def causal_lm(
         cache_dir: str, path or None. The folder of the cache. None takes `$LMZOO_CACHE`, then
             `lmzoo` in `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
         verbose: bool. If False, no progress bar is shown. It is shown in a terminal only.
+        limits: ReadLimits or None. The size of a JSON line and of a `.gz` file after decompression.
     Returns:
         tf.data.Dataset of `(inputs, labels)`, or a pair (training, validation) of them. Inputs
         are a dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T), all True, and with
@@ -88,7 +90,7 @@ def causal_lm(
     >>> inputs["token_ids"].shape, labels.dtype
     (TensorShape([2, 8]), tf.int32)
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
     batching = BatchOptions(
         sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )

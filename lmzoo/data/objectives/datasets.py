@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.documents import Corpus
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
@@ -21,10 +22,11 @@ class ReadOptions:
     clean: Cleaning | None = None
     cache_dir: str | os.PathLike | None = None
     verbose: bool = True
+    limits: ReadLimits | None = None
 
     def open_stream(self, files, tokenizer):
         """Returns the TokenStream of text files, tokenized now or by an earlier run."""
-        corpus = Corpus(files, self.field, self.document_separator, self.clean)
+        corpus = Corpus(files, self.field, self.document_separator, self.clean, self.limits)
         return stream_tokens(corpus, tokenizer, self.cache_dir, self.verbose)
 
 

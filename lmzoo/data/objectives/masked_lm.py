@@ -33,6 +33,7 @@ def masked_lm(
     initial_step=0,
     cache_dir=None,
     verbose=True,
+    limits=None,
 ):
     """Makes batches for a masked language model from text files of any size.
 
@@ -47,7 +48,7 @@ def masked_lm(
 
     Args:
         files, batch_size, shuffle, field, document_separator, clean, initial_epoch, initial_step,
-            cache_dir, verbose: as for `causal_lm`.
+            cache_dir, verbose, limits: as for `causal_lm`.
         tokenizer: tokenizer with start, end and mask tokens.
         sequence_length: int. T, the positions of an example, at least 3.
         mask_rate: float in (0, 1). The share of an example's ordinary tokens to predict. Of them
@@ -75,7 +76,7 @@ def masked_lm(
     >>> inputs["token_ids"].shape, labels.shape
     (TensorShape([2, 16]), TensorShape([2, 2]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
     batching = BatchOptions(
         sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )

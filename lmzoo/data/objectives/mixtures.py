@@ -1,9 +1,8 @@
 """Mixtures of tasks at chosen rates, whose rows are computed from their index."""
 
 import dataclasses
-import numbers
 
-from lmzoo.data.checks import check_seed
+from lmzoo.data.checks import check_at_least, check_seed
 from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.objectives.mixing_rates import compute_rates, normalise, share_out
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples
@@ -92,10 +91,7 @@ def mix(
     used = {name: rate for name, rate in rates.items() if rate > 0}
     if num_rows is None:
         num_rows = sum(sizes[name] for name in used)
-    if not isinstance(num_rows, numbers.Integral) or num_rows < 1:
-        raise ValueError(
-            f"`num_rows` must be an integer of at least 1. Received: num_rows={num_rows!r}."
-        )
+    check_at_least(1, num_rows=num_rows)
     return Rows(
         _Mixture([parts[name] for name in used], list(used.values()), int(seed), int(num_rows))
     )

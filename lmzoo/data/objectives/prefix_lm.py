@@ -27,6 +27,7 @@ def prefix_lm(
     cache_dir=None,
     verbose=True,
     start_token_id=None,
+    limits=None,
 ):
     """Makes batches for prefix language modelling with an encoder and a decoder.
 
@@ -37,7 +38,7 @@ def prefix_lm(
 
     Args:
         files, tokenizer, batch_size, seed, shuffle, validation_split, field, document_separator,
-            clean, initial_epoch, initial_step, cache_dir, verbose, start_token_id: as for
+            clean, initial_epoch, initial_step, cache_dir, verbose, limits, start_token_id: as for
             `span_corruption`; the tokenizer needs no sentinels.
         sequence_length: int. T, the positions of an input and of a target, at least 2.
     Returns:
@@ -55,7 +56,7 @@ def prefix_lm(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 32]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
     batching = BatchOptions(
         sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )

@@ -30,6 +30,7 @@ def span_corruption(
     cache_dir=None,
     verbose=True,
     start_token_id=None,
+    limits=None,
 ):
     """Makes batches for T5's pretraining objective (span corruption) from text files.
 
@@ -46,7 +47,7 @@ def span_corruption(
 
     Args:
         files, batch_size, shuffle, field, document_separator, clean, initial_epoch, initial_step,
-            cache_dir, verbose: as for `causal_lm`.
+            cache_dir, verbose, limits: as for `causal_lm`.
         tokenizer: tokenizer with padding and end tokens and `sentinel_ids`, those of <extra_id_0>,
             <extra_id_1> and so on, at least as many as an example has spans.
         sequence_length: int. T, the positions of an input, at least 3. An example with one span
@@ -76,7 +77,7 @@ def span_corruption(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 8]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose)
+    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
     batching = BatchOptions(
         sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )

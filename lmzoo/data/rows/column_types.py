@@ -1,11 +1,13 @@
-"""What a column of labelled text may hold: strings, numbers, and lists of either."""
+"""Column types of labelled text: strings, numbers, and lists of either."""
 
 import dataclasses
 import re
 
 import numpy as np
 
-__all__ = ["ColumnType", "describe_value", "column_type_of", "plain_value"]
+from lmzoo.data.checks import describe_value
+
+__all__ = ["ColumnType", "column_type_of", "plain_value"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST = 1 << 63
@@ -13,10 +15,10 @@ _LARGEST = 1 << 63
 
 @dataclasses.dataclass(frozen=True)
 class ColumnType:
-    """What the values of one column have in common.
+    """The type of the values of one column.
 
     Args:
-        item: type or None. str, int or float; None is what an empty list holds.
+        item: type or None. str, int or float; None for an empty list.
         is_list: bool. True if a value is a list of such items.
     """
 
@@ -29,14 +31,14 @@ class ColumnType:
         return f"{'an' if self.item is int else 'a'} {self.item.__name__}"
 
     def join(self, other):
-        """Returns the ColumnType of a column that has values of both kinds, or None if none may."""
+        """Returns the type of a column with values of both types, or None if they do not mix."""
         if self.is_list and other.is_list and None in (self.item, other.item):
             return ColumnType(self.item or other.item, is_list=True)
         return self if self == other else None
 
 
 def plain_value(value):
-    """Turns a value into the Python object that a row holds.
+    """Converts a value to the plain Python object that a row has.
 
     NumPy scalars and arrays of one axis become Python numbers and lists, tuples become lists.
 
@@ -45,7 +47,7 @@ def plain_value(value):
     Returns:
         str, int, float or bool, or a list of these.
     Raises:
-        TypeError: if it is something else, or a list of unlike things.
+        TypeError: if it is something else, or a list of different types.
         ValueError: if an integer does not fit into 64 bits, or if a string is not valid Unicode.
     """
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 1):
@@ -56,35 +58,29 @@ def plain_value(value):
 
 
 def column_type_of(value):
-    """Returns the kind of a plain value.
+    """Returns the type of a plain value.
 
     Args:
         value: as `plain_value` returns it.
     Returns:
         ColumnType.
     Raises:
-        TypeError: if a list holds unlike things.
+        TypeError: if the items of a list have different types.
     """
     if not isinstance(value, list):
         return ColumnType(_item_type(value), is_list=False)
     found = {_item_type(item) for item in value}
     if len(found) > 1:
         raise TypeError(
-            "A list in a row must hold one kind of value: strings, integers or floats. "
+            "A list in a row must have items of one type: strings, integers or floats. "
             f"Received: {describe_value(value)}."
         )
     return ColumnType(found.pop() if found else None, is_list=True)
 
 
-def describe_value(value):
-    """Returns the beginning of a value as Python writes it, for a message."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def _item_type(item):
-    # A truth value is a number to TensorFlow, 0 or 1.
-    return next(kind for kind in (str, int, float) if isinstance(item, kind))
+    # A bool is an int, 0 or 1.
+    return next(item_type for item_type in (str, int, float) if isinstance(item, item_type))
 
 
 def _plain_item(item):

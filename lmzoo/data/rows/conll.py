@@ -1,11 +1,12 @@
-"""Sentences with a tag for each word, in the columns of CoNLL."""
+"""Tagged sentences in the column format of CoNLL."""
 
-import functools
 import numbers
 import re
 
+from lmzoo.data.checks import describe_value
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.files import check_files
-from lmzoo.data.rows.column_types import describe_value
+from lmzoo.data.rows.bad_rows import BadRowError, SkippedRows, check_bad_rows
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
 
@@ -17,34 +18,48 @@ _DOCUMENT = b"-DOCSTART-"
 _TAG = re.compile("[BIESLU]-.+|O", re.DOTALL)
 
 
-def read_conll(files, word=0, tag=-1, *, separator=None, comment=None, iob2=False):
-    """Reads sentences of which each word stands on a line of its own, with its tag.
+def read_conll(
+    files,
+    word=0,
+    tag=-1,
+    *,
+    separator=None,
+    comment=None,
+    iob2=False,
+    bad_rows="error",
+    limits=None,
+):
+    """Reads sentences with one word and its tag on each line.
 
-    Sentences end with a blank line. Lines that begin with `-DOCSTART-` are passed over and end
-    one too. CoNLL-2003 needs no options but `iob2=True` (its original files are in IOB1), WNUT
-    `separator="\\t"`, and CoNLL-U `word=1, tag=3, separator="\\t", comment="#"`, of which lines for
-    a range such as `1-2` are words like others.
+    A blank line ends a sentence. A line that begins with `-DOCSTART-` ends one too and is ignored.
+    CoNLL-2003 needs no options but `iob2=True` (its original files are in IOB1), WNUT
+    `separator="\\t"`, and CoNLL-U `word=1, tag=3, separator="\\t", comment="#"`, where lines for a
+    range such as `1-2` count as words.
 
-    Opening reads and checks each file once and keeps 8 bytes for each sentence.
+    Opening reads and checks each file once and keeps 8 bytes for each sentence in memory.
 
     Args:
         files: str, path, or list of these. Several are read one after the other.
-        word: int. The column of the words, from 0 on; negative ones count from the last.
+        word: int. The column of the words, from 0; negative ones count from the end.
         tag: int. The column of the tags.
-        separator: str or None. What stands between columns; None is any number of spaces and
-            tabs. With a separator a column may be empty.
-        comment: str or None. Lines that begin so are passed over. None has no comments, since in
-            CoNLL-2003 a line may begin with the word `#`.
-        iob2: bool. If True, tags come as `to_iob2` gives them.
+        separator: str or None. The text between columns; None is any number of spaces and tabs.
+            With a separator a column may be empty.
+        comment: str or None. Lines that begin with it are ignored. The default is None because
+            in CoNLL-2003 a line may begin with the word `#`.
+        iob2: bool. If True, tags are converted by `to_iob2`, and a tag that is no IOB tag is an
+            error.
+        bad_rows: "error" or "skip". How a sentence is treated that has a line with more or fewer
+            columns than the first, or with `iob2` a tag that is no IOB tag. "skip" skips the
+            sentence and warns how many there are. Text that is not UTF-8 is always an error.
+        limits: ReadLimits or None. The size of a sentence and of an unpacked file.
     Returns:
-        Rows with the columns `words` and `tags`, lists of str of one length.
+        Rows with the columns `words` and `tags`, lists of str of equal length.
     Raises:
-        TypeError: if a column is not an integer, or a mark is not a string.
+        TypeError: if a column is not an integer, or `separator` or `comment` is not a string.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
-        ValueError: if a file is empty, binary, not UTF-8 or without a sentence, or if a line has
-            not as many columns as the file's first, or not those asked for. The message has the
-            file and the line.
+        ValueError: if a file is empty, binary, not UTF-8 or without a sentence, or if a
+            sentence is bad. The message has the file and the line.
         RuntimeError: if a file changes while it is read, also later.
     Example:
     >>> from pathlib import Path
@@ -60,17 +75,25 @@ def read_conll(files, word=0, tag=-1, *, separator=None, comment=None, iob2=Fals
     for name, mark in (("separator", separator), ("comment", comment)):
         if mark is not None and (not isinstance(mark, str) or not mark):
             raise TypeError(f"`{name}` must be None or a string. Received: {name}={mark!r}.")
-    form = functools.partial(_Form, word, tag, separator, comment, iob2)
-    return Rows(
-        ConcatenatedRecords([_open(TextFile(source), form()) for source in check_files(files)])
-    )
+    check_bad_rows(bad_rows)
+    limits = limits or ReadLimits()
+    skipped = SkippedRows()
+    skip = skipped.add if bad_rows == "skip" else None
+    records = []
+    for source in check_files(files):
+        parser = _SentenceParser(word, tag, separator, comment, iob2)
+        file = TextFile(source, limits)
+        found = parser.sentences(file.lines(), file.path, limits)
+        records.append(Records(file, ("words", "tags"), found, parser.parse, skip))
+    skipped.warn(stacklevel=3)
+    return Rows(ConcatenatedRecords(records))
 
 
 def to_iob2(tags):
-    """Turns the tags of a sentence into IOB2, where every entity begins with `B-`.
+    """Converts the tags of a sentence to IOB2, where every entity begins with `B-`.
 
-    IOB1 (`B-` only between two entities of one type that touch), IOBES and BILOU become IOB2, and
-    IOB2 stays as it is. An entity that ends or goes on without having begun begins there.
+    IOB1 (`B-` only between adjacent entities of one type), IOBES, BILOU and IOB2 become IOB2. An
+    entity that ends or continues without a beginning begins there.
 
     Args:
         tags: list of str, each "O" or "B-", "I-", "E-", "L-", "S-" or "U-" and a type.
@@ -86,7 +109,8 @@ def to_iob2(tags):
     for tag in tags:
         if not isinstance(tag, str) or not _TAG.fullmatch(tag):
             raise ValueError(
-                f"`tags` must be O or begin with B-, I-, E-, L-, S- or U-. Received: {tag!r}."
+                "`tags` must be O or begin with B-, I-, E-, L-, S- or U-. Received: "
+                f"{describe_value(tag)}."
             )
         prefix, _, entity = tag.partition("-")
         if prefix == "O":
@@ -99,12 +123,8 @@ def to_iob2(tags):
     return converted
 
 
-def _open(file, form):
-    return Records(file, ("words", "tags"), form.sentences(file.lines()), form.parse)
-
-
-class _Form:
-    """How the lines of one file are read; the first of them says how many columns all have."""
+class _SentenceParser:
+    """Reads the lines of one file; the first line fixes the number of columns."""
 
     def __init__(self, word, tag, separator, comment, iob2):
         self._word, self._tag = word, tag
@@ -113,25 +133,27 @@ class _Form:
         self._iob2 = iob2
         self._width = None
 
-    def sentences(self, lines):
-        """Yields of each sentence its first line, where it begins in bytes, and its content."""
-        parts, first = [], None
+    def sentences(self, lines, path, limits):
+        """Yields of each sentence the number of its first line, its first byte, its content."""
+        parts, first, size = [], None, 0
         for number, offset, line in lines:
             if self._is_comment(line):
-                # Kept in a sentence, so that the lines below it are counted as they stand.
+                # Kept inside a sentence, so that line numbers stay right.
                 parts += [line] if parts else []
             elif self._is_break(line):
                 if parts:
                     yield *first, b"".join(parts)
-                parts = []
+                parts, size = [], 0
             else:
                 first = first if parts else (number, offset)
                 parts.append(line)
+                size += len(line)
+                limits.check_record(size, f"{path}:{first[0]}")
         if parts:
             yield *first, b"".join(parts)
 
     def parse(self, content):
-        decode(content)  # Says in which line text is not UTF-8.
+        decode(content)  # Refuses text that is not UTF-8, with its line.
         words, tags = [], []
         for number, line in enumerate(content.split(b"\n")):
             if self._is_comment(line) or self._is_break(line):
@@ -160,13 +182,16 @@ class _Form:
             self._check_columns(len(fields), fields)
             self._width = len(fields)
         if len(fields) != self._width:
-            raise ValueError(
+            raise BadRowError(
                 f"A line must have {self._width} columns, as the first has. Received: "
                 f"{len(fields)} in {describe_value(line)}."
             )
         word, tag = fields[self._word], fields[self._tag]
         if self._iob2:
-            to_iob2([tag])  # Refuses a bad one in its own line.
+            try:
+                to_iob2([tag])
+            except ValueError as error:
+                raise BadRowError(str(error)) from error
         return word, tag
 
     def _check_columns(self, width, fields):

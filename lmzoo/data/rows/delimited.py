@@ -1,47 +1,53 @@
-"""Rows of fields in one line of text: with tabs and no quoting, or with quotes as RFC 4180 has."""
+"""Splitting delimited text into records and fields, without quoting or with RFC 4180's."""
 
 import re
 
 __all__ = ["plain_records", "quoted_records", "split_quoted"]
 
-# Both begin behind an opening quote; possessive, so that a long field costs no second look.
+# Both begin behind an opening quote. Possessive, so that a long field is scanned once.
 _TO_CLOSING_QUOTE = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
 _QUOTED_FIELD = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 
 
 def plain_records(lines):
-    """Takes each line as a record and leaves out those that are empty.
+    """Yields each line that is not empty as a record.
 
     Args:
         lines: iterable of (int, int, bytes), as `TextFile.lines` gives them.
     Yields:
-        (int, int, bytes): of each record its line, where it begins in bytes, its content.
+        (int, int, bytes): of each record its line number, its first byte, its content.
     """
     for number, offset, line in lines:
         if line.rstrip(b"\r\n"):
             yield number, offset, line
 
 
-def quoted_records(lines, delimiter):
-    """Joins lines into records, which go on over a line end inside quotes.
+def quoted_records(lines, delimiter, path, limits):
+    """Joins lines into records; a record continues over a line end inside quotes.
 
     Args:
         lines: iterable of (int, int, bytes), as `TextFile.lines` gives them.
         delimiter: str.
+        path: path. The name of the file, for messages.
+        limits: ReadLimits.
     Yields:
-        (int, int, bytes): of each record its first line, where it begins, its content.
+        (int, int, bytes): of each record the number of its first line, its first byte, its content.
+    Raises:
+        ValueError: if a record exceeds the limits, for instance because a quote stays open.
     """
     delimiter = delimiter.encode("utf-8")
-    parts, first = [], None
+    parts, first, size = [], None, 0
     for number, offset, line in lines:
         if not parts and not line.rstrip(b"\r\n"):
             continue
         first = first if parts else (number, offset)
         inside = _is_open_behind(line, delimiter, inside=bool(parts))
         parts.append(line)
+        size += len(line)
+        limits.check_record(size, f"{path}:{first[0]}")
         if not inside:
             yield *first, b"".join(parts)
-            parts = []
+            parts, size = [], 0
     if parts:
         yield *first, b"".join(parts)
 
@@ -89,7 +95,7 @@ def split_quoted(text, delimiter):
 
 
 def _is_open_behind(line, delimiter, inside):
-    """Says whether a quoted field goes on behind a line."""
+    """Returns whether a quoted field continues after a line."""
     if not inside and b'"' not in line:
         return False
     start = 0

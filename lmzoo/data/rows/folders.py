@@ -1,10 +1,12 @@
 """Labelled text in folders: a folder for each label, a file for each text."""
 
 import pathlib
+import stat
 
 import numpy as np
 
-from lmzoo.data.rows.column_types import describe_value
+from lmzoo.data.checks import describe_value
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.record_files import decode
 from lmzoo.data.rows.rows import Rows
 
@@ -13,25 +15,26 @@ __all__ = ["read_folders"]
 _WITHOUT_LABEL = "unsup"
 
 
-def read_folders(folder, labels=None):
-    """Reads texts that lie in a folder for each label, as the IMDB reviews do.
+def read_folders(folder, labels=None, *, limits=None):
+    """Reads texts from one folder for each label, as in the IMDB reviews.
 
-    A file `pos/7_10.txt` is a row with the label `pos`. Rows are in the order of their labels'
-    and their files' names. Files and folders whose name begins with a dot are passed over, and so
-    is all that does not end in `.txt`. An empty file is an empty text, and kept; a byte order
-    mark at the beginning is dropped. A file is read when its row is asked for.
+    A file `pos/7_10.txt` is a row with the label `pos`. Rows are sorted by label, then by file
+    name. Files and folders whose name begins with a dot are ignored, and so are files that do not
+    end in `.txt`. An empty file is a row with an empty text; a byte order mark at the beginning is
+    dropped. A file is read when its row is read.
 
     Args:
-        folder: str or path. Holds the labels' folders.
-        labels: list of str, or None. The folders to take. None takes all but `unsup`, where IMDB
-            keeps texts without a label.
+        folder: str or path. The folder of the labels' folders.
+        labels: list of str, or None. The folders to take. None takes all but `unsup`, which has
+            IMDB's texts without a label.
+        limits: ReadLimits or None. The largest file; see `ReadLimits`.
     Returns:
         Rows with the columns `text` and `label`, both str.
     Raises:
         NotADirectoryError: if `folder` is no folder.
         TypeError: if `labels` is not a list of strings.
-        ValueError: if a label has no folder or its folder no text, or if there is none at all.
-            When it is read, if a file is binary or not UTF-8.
+        ValueError: if a label has no folder or its folder no text, if there is no label, or if a
+            text is no regular file or too large. On reading, if a file is binary or not UTF-8.
     Example:
     >>> from pathlib import Path
     >>> for label in ("neg", "pos"):
@@ -59,20 +62,24 @@ def read_folders(folder, labels=None):
             "`folder` must hold a folder for each label. Received: "
             f"folder={str(folder)!r} with {there}."
         )
-    return Rows(_Files(folder, sorted(set(labels))))
+    return Rows(_Files(folder, sorted(set(labels)), limits or ReadLimits()))
 
 
 class _Files:
-    """One row for each file; in memory are the files' names."""
+    """The source of a folder's Rows: the files' names are in memory."""
 
     columns = ("text", "label")
 
-    def __init__(self, folder, labels):
+    def __init__(self, folder, labels, limits):
         self._folder = folder
+        self._limits = limits
         self._labels = labels
         self._names, self._ends = [], []
         for label in labels:
-            found = sorted(path.name for path in (folder / label).glob("[!.]*.txt"))
+            paths = sorted((folder / label).glob("[!.]*.txt"))
+            for path in paths:
+                self._check_file(path)
+            found = [path.name for path in paths]
             if not found:
                 raise ValueError(
                     "`folder` must hold files in .txt for each label. Received: "
@@ -81,11 +88,22 @@ class _Files:
             self._names += found
             self._ends.append(len(self._names))
 
+    def _check_file(self, path):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(
+                f"`folder` must hold regular files in .txt. Received: {str(path)!r}, which is none."
+            )
+        self._limits.check_record(status.st_size, path)
+
     def __len__(self):
         return len(self._names)
 
     def row(self, index):
-        content = self._path(index).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        with open(self._path(index), "rb") as file:
+            content = file.read(self._limits.max_record_bytes + 1)
+        self._limits.check_record(len(content), self.place(index))
+        content = content.removeprefix(b"\xef\xbb\xbf")
         if b"\0" in content:
             raise ValueError(
                 f"{self.place(index)}: A file must be text in UTF-8. Received: "

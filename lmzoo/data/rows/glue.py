@@ -22,7 +22,7 @@ _COLUMNS = {
 }
 
 
-def read_glue(files, task, bad_rows="error"):
+def read_glue(files, task, bad_rows="error", *, limits=None):
     """Reads a file of the GLUE benchmark: train.tsv, dev.tsv, dev_matched.tsv, test.tsv and so on.
 
     | task | `text` | `pair` | `label` |
@@ -37,15 +37,16 @@ def read_glue(files, task, bad_rows="error"):
     | rte | sentence1 | sentence2 | "entailment", "not_entailment" |
     | wnli | sentence1 | sentence2 | "0", "1" |
 
-    A file of a test set has no labels, and its rows then have no column `label`. As in all of
-    GLUE, a quote is a character like others. MRPC's own `msr_paraphrase_train.txt` is read too.
+    Test sets have no labels; their rows have no column `label`. A quote is an ordinary character.
+    MRPC's original `msr_paraphrase_train.txt` is read too.
 
     Args:
         files: str, path, or list of these, of one task and all with labels or all without.
         task: str. One of those in the table.
-        bad_rows: "error" or "skip". What becomes of a row with more or fewer fields than the first
-            line, or without a score; see `read_table`. The training file of QQP as it is
-            published has a few, which "skip" leaves out, as others do.
+        bad_rows: "error" or "skip". How a row with more or fewer fields than the header, or
+            without a score, is treated; see `read_table`. The published training file of QQP has a
+            few bad rows.
+        limits: ReadLimits or None. See `read_table`.
     Returns:
         Rows with the columns `text`, `pair` where the task has two texts, and `label`.
     Raises:
@@ -59,24 +60,24 @@ def read_glue(files, task, bad_rows="error"):
 
     Reference: Wang et al. 2018, https://arxiv.org/abs/1804.07461.
     """
-    rows, skipped = _open_glue(files, task, bad_rows)
+    rows, skipped = _open_glue(files, task, bad_rows, limits)
     skipped.warn(stacklevel=3)
     return rows
 
 
-def _open_glue(files, task, bad_rows):
+def _open_glue(files, task, bad_rows, limits):
     if task not in _COLUMNS:
         raise ValueError(f"`task` must be one of {sorted(_COLUMNS)}. Received: task={task!r}.")
     sources = check_files(files)
     paths = [pathlib.Path(source.path) for source in sources]
-    names = _first_line(sources[0])
+    names = _first_line(sources[0], limits)
     if task == "cola" and "sentence" not in names:
         wanted = {"text": 3, "label": 1}
-        return open_table(paths, wanted, "\t", header=False, bad_rows=bad_rows)
+        return open_table(paths, wanted, "\t", header=False, bad_rows=bad_rows, limits=limits)
     text, pair, label = _COLUMNS[task]
     has_labels = label in names
     for source in sources[1:]:
-        if label and (label in _first_line(source)) != has_labels:
+        if label and (label in _first_line(source, limits)) != has_labels:
             raise ValueError(
                 f"`files` must all have labels, or none of them. Received: {str(paths[0])!r} "
                 f"{'with' if has_labels else 'without'} a column {label!r}, unlike "
@@ -85,11 +86,11 @@ def _open_glue(files, task, bad_rows):
     wanted = {"text": text, "pair": pair, "label": label if has_labels else None}
     wanted = {name: theirs for name, theirs in wanted.items() if theirs}
     types = {"label": float} if task == "stsb" and "label" in wanted else None
-    return open_table(paths, wanted, "\t", types=types, bad_rows=bad_rows)
+    return open_table(paths, wanted, "\t", types=types, bad_rows=bad_rows, limits=limits)
 
 
-def _first_line(source):
-    file = TextFile(source)
+def _first_line(source, limits):
+    file = TextFile(source, limits)
     for number, _, line in file.lines():
         if text := file.parse(decode, line, lambda number=number: number).rstrip("\r\n"):
             return text.split("\t")

@@ -1,6 +1,7 @@
-"""Labelled text in memory: a list for each column."""
+"""In-memory rows: one list for each column."""
 
-from lmzoo.data.rows.column_types import column_type_of, describe_value, plain_value
+from lmzoo.data.checks import describe_value
+from lmzoo.data.rows.column_types import column_type_of, plain_value
 from lmzoo.data.rows.rows import Rows
 
 __all__ = ["make_rows"]
@@ -10,12 +11,13 @@ def make_rows(**columns):
     """Makes rows from lists in memory.
 
     Args:
-        **columns: list, tuple, NumPy array or Series of each column's values, all of one length.
-            A value is a string, a number, or a list of strings, of integers or of floats.
+        **columns: list, tuple, NumPy array or Series with one value for each row.
+            A value is a string, a number, or a list of strings, of integers or of floats (such as
+            a one-hot label: a column may also be a NumPy array of two axes).
     Returns:
         Rows.
     Raises:
-        TypeError: if a column is not a list, or if a value is something else or of another kind
+        TypeError: if a column is not a list, or if a value is something else or has another type
             than the first of its column.
         ValueError: if there is no column or no row, or if the lengths differ.
     Example:
@@ -35,7 +37,7 @@ def make_rows(**columns):
 
 
 class _InMemoryRows:
-    """Columns in memory."""
+    """The source of in-memory Rows."""
 
     def __init__(self, lists):
         self.columns = tuple(lists)
@@ -46,7 +48,7 @@ class _InMemoryRows:
 
     def row(self, index):
         values = {name: column[index] for name, column in self._lists.items()}
-        # A list is handed out as a copy, so that nobody changes a row for the next reader.
+        # Lists are copied, so that a caller who changes a row does not change the column.
         return {name: v[:] if isinstance(v, list) else v for name, v in values.items()}
 
     def place(self, index):
@@ -65,12 +67,12 @@ def _plain_column(name, values):
             value = plain_value(value)
         except (ValueError, TypeError) as error:
             raise type(error)(f"`{name}`, index {index}: {error}") from error
-        kind = column_type_of(value)
-        before, common = common, kind if common is None else common.join(kind)
+        found = column_type_of(value)
+        before, common = common, found if common is None else common.join(found)
         if common is None:
             raise TypeError(
-                f"`{name}` must hold one kind of value. Received: {describe_value(value)} at "
-                f"index {index}, which is {kind}, where those before are each {before}."
+                f"`{name}` must have values of one type. Received: {describe_value(value)} at "
+                f"index {index}, which is {found}, where those before are each {before}."
             )
         plain.append(value)
     return plain

@@ -1,4 +1,4 @@
-"""Text files that are read by place: one scan finds the records, later each is read alone."""
+"""Random access to the records of text files: one scan indexes them, then each is read alone."""
 
 import array
 import bisect
@@ -6,8 +6,15 @@ import os
 
 import numpy as np
 
+from lmzoo.data.corpus.bounded_reading import (
+    BLOCK,
+    ReadLimits,
+    check_unpacked,
+    read_blocks,
+    split_lines,
+)
 from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
-from lmzoo.data.corpus.files import BLOCK, fingerprint, read_blocks
+from lmzoo.data.corpus.files import Source, fingerprint
 from lmzoo.data.progress import byte_progress
 from lmzoo.data.rows.bad_rows import BadRowError
 
@@ -17,25 +24,28 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class TextFile:
-    """A file of UTF-8 of which any part is read by its place in bytes, from any thread.
+    """A text file in UTF-8 of which any range of bytes can be read, from any thread.
 
-    A gzipped file cannot be read from its middle, so it is unpacked once, into the folder of
-    caches on the disk, where a later run finds it again.
+    A gzipped file has no random access, so it is unpacked once into the cache on the disk, where
+    later runs open it.
 
     Args:
         source: Source, as `check_files` returns it.
+        limits: ReadLimits or None.
     Raises:
-        ValueError: if a gzip file is damaged.
+        ValueError: if a gzip file is damaged or too large after decompression.
         RuntimeError: if a gzip file changes while it is unpacked.
     """
 
-    def __init__(self, source):
+    def __init__(self, source, limits=None):
         self.path = source.path
-        self._data = _unpacked(source) if source.gzipped else source.path
+        self.limits = limits or ReadLimits()
+        self._data = _unpack(source, self.limits) if source.gzipped else source.path
         with open(self._data, "rb") as file:
             self._stamp = _stamp(file)
             marked = file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK
         self.begin = len(_BYTE_ORDER_MARK) if marked else 0
+        self._last_counted = (self.begin, 1)
 
     @property
     def end(self):
@@ -43,24 +53,23 @@ class TextFile:
         return self._stamp[0]
 
     def blocks(self):
-        """Yields the bytes behind the byte order mark in blocks of 1 MiB, and shows progress."""
-        with open(self._data, "rb") as file, self._progress() as advance:
-            file.seek(self.begin)
-            while block := file.read(BLOCK):
-                yield block
-                advance(len(block))
+        """Yields the bytes after the byte order mark in blocks of 1 MiB, and shows progress."""
+        source = Source(self._data, jsonl=False, gzipped=False)
+        skip = self.begin
+        with self._progress() as advance:
+            for block in read_blocks(source, self.limits, advance):
+                yield block[skip:]
+                skip = max(0, skip - len(block))
+        with open(self._data, "rb") as file:
             self._check(file)
 
     def lines(self):
-        """Yields (number from 1, where it begins in bytes, its bytes) of each line."""
+        """Yields (number from 1, first byte, content) of each line."""
         offset = self.begin
-        with open(self._data, "rb") as file, self._progress() as advance:
-            file.seek(offset)
-            for number, line in enumerate(file, start=1):
-                yield number, offset, line
-                offset += len(line)
-                advance(len(line))
-            self._check(file)
+        lines = split_lines(self.blocks(), self.path, self.limits)
+        for number, line in enumerate(lines, start=1):
+            yield number, offset, line
+            offset += len(line)
 
     def read(self, begin, end):
         """Returns the bytes from `begin` to `end`.
@@ -68,7 +77,7 @@ class TextFile:
         Raises:
             RuntimeError: if the file is no longer what it was when it was opened.
         """
-        # Opened each time (10 us): no handle is shared between threads or left open.
+        # Opened each time (10 us), so that no handle is shared between threads or left open.
         with open(self._data, "rb", buffering=0) as file:
             self._check(file)
             content = os.pread(file.fileno(), end - begin, begin)
@@ -77,24 +86,28 @@ class TextFile:
         return content
 
     def line_number(self, offset):
-        """Counts the line that a place in bytes is in, from 1 on."""
-        count, position = 1, self.begin
+        """Returns the number of the line, from 1, that has the byte at `offset`."""
+        position, count = self._last_counted
+        if position > offset:
+            position, count = self.begin, 1
         while position < offset:
             block = self.read(position, min(position + BLOCK, offset))
             count += block.count(b"\n")
             position += len(block)
+        # Calls in the order of the file count each line once.
+        self._last_counted = (position, count)
         return count
 
     def parse(self, function, content, first_line):
-        """Calls a function with a part of the file; where it is wrong, says in which line.
+        """Calls a function with a part of the file; adds file and line to its errors.
 
         Args:
             function: callable. Takes `content`. A ValueError that it raises may have an
-                attribute `line`: how many lines below the first one the reason is.
+                attribute `line`: how many lines after the first one the reason is.
             content: bytes.
             first_line: callable. Returns the number of the line where `content` begins.
         Raises:
-            ValueError: as `function`, with file and line in front.
+            ValueError: as `function`, its message behind file and line.
         """
         try:
             return function(content)
@@ -118,21 +131,21 @@ class TextFile:
 
 
 class Records:
-    """The rows of one file: where each begins is kept (8 bytes a row), the rest is read anew.
+    """The rows of one file: the index is in memory (8 bytes a row), a row is read when asked for.
 
-    All of them are parsed once at the beginning, so that a bad one is found before any work.
+    All rows are parsed once at the beginning, so that a bad one is found before any training.
 
     Args:
         file: TextFile.
         columns: tuple of str.
-        found: iterable of (int, int, bytes): of each record the number of its first line, where
-            it begins in bytes, and its content.
+        found: iterable of (int, int, bytes): of each record the number of its first line, its first
+            byte, and its content.
         parse: callable. Takes the bytes of a record, which may end with empty lines, and returns
             a row (dict). See `TextFile.parse`.
         skip: callable or None. Takes each BadRowError, whose record is then left out; None raises
             it.
     Raises:
-        ValueError: if a record is not as it should be, or if there is none.
+        ValueError: if a record is bad, or if there is none.
     """
 
     def __init__(self, file, columns, found, parse, skip=None):
@@ -146,7 +159,7 @@ class Records:
                 file.parse(parse, content, lambda number=number: number)
             except BadRowError as error:
                 if skip is None:
-                    remedy = 'Pass bad_rows="skip" to leave such rows out.'
+                    remedy = 'Pass bad_rows="skip" to skip such rows.'
                     raise BadRowError(f"{str(error).rstrip('.')}. {remedy}") from error
                 skip(error)
                 bad.append(len(begins) - 1)
@@ -154,7 +167,7 @@ class Records:
             raise ValueError(
                 f"`files` must hold at least one row each. Received: {str(file.path)!r}."
             )
-        # A row ends where the next one begins, be that good or bad.
+        # A row ends where the next one begins, good or bad.
         self._begins = np.frombuffer(begins, dtype=np.int64)
         self._good = np.delete(np.arange(len(begins)), bad) if bad else None
 
@@ -179,7 +192,7 @@ class Records:
 
 
 class ConcatenatedRecords:
-    """The rows of several files, one file after the other.
+    """The concatenated rows of several files.
 
     Args:
         sources: list of objects such as Records, all with the same columns.
@@ -210,7 +223,7 @@ def decode(content):
     """Returns bytes as text.
 
     Raises:
-        ValueError: if they are not UTF-8. Its attribute `line` says how many lines down.
+        ValueError: if they are not UTF-8. Its attribute `line` is the number of lines before.
     """
     try:
         return content.decode("utf-8")
@@ -229,7 +242,8 @@ def _stamp(file):
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _unpacked(source):
+def _unpack(source, limits):
+    """Returns the path of the decompressed file in the cache."""
     before = fingerprint(source)
     folder = cache_folder().with_name("unpacked") / cache_key(before)
 
@@ -237,7 +251,7 @@ def _unpacked(source):
         size = source.path.stat().st_size
         with byte_progress(f"Unpacking {source.path.name}", size) as advance:
             with open(folder / "content", "wb") as file:
-                for block in read_blocks(source, advance):
+                for block in read_blocks(source, limits, advance):
                     file.write(block)
         if fingerprint(source) != before:
             raise RuntimeError(
@@ -249,4 +263,6 @@ def _unpacked(source):
         path = folder / "content"
         return path if path.is_file() else None
 
-    return open_or_build(folder, open_folder, build)
+    path = open_or_build(folder, open_folder, build)
+    check_unpacked(source, path.stat().st_size, limits)
+    return path

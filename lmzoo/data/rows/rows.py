@@ -1,32 +1,32 @@
-"""Labelled text: rows found by their number, of which one is in memory when it is asked for."""
+"""Labelled text: rows that are read by index, each when it is asked for."""
 
 import operator
 
 import numpy as np
 
-from lmzoo.data.checks import check_seed
+from lmzoo.data.checks import check_seed, describe_value
 from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.data.corpus.splits import check_validation_split
 from lmzoo.data.rows.batches import rows_dataset
-from lmzoo.data.rows.column_types import describe_value, plain_value
+from lmzoo.data.rows.column_types import plain_value
 
 __all__ = ["Rows"]
 
-# No epoch has this number, so what is set aside says nothing about an order of training.
+# The shuffle of the split. No epoch has this number, so the split and the epochs are independent.
 _SPLIT_EPOCH = -1
 
 
 class Rows:
-    """Rows of a table, a folder or a list: each is read when it is asked for, none is changed.
+    """An immutable sequence of labelled texts; a row is read when it is asked for.
 
     `make_rows` and the readers (`read_table`, `read_folders`, `read_glue`, `read_conll`,
-    `read_squad`) give them. A row is a dict of column to str, int, float or a list of these.
+    `read_squad`) return Rows. A row is a dict of column to str, int, float or a list of these.
 
     Args:
         source: object with `columns` (tuple of str), `__len__()`, `row(index)` -> a new dict, and
             `place(index)` -> str. Both may be called from several threads at once.
-        indices: int array (n,) or None. Which rows of the source there are; None is all.
-        functions: tuple of (str, callable). Columns that are computed, in this order.
+        indices: int array (n,) or None. The rows of the source to take; None is all.
+        functions: tuple of (str, callable). Computed columns, in this order.
     Example:
     >>> rows = lmzoo.data.make_rows(text=["good", "bad"], label=[1, 0])
     >>> len(rows), rows[-1]
@@ -66,7 +66,7 @@ class Rows:
         return f"Rows({len(self)} rows, columns={self.columns})"
 
     def place(self, index):
-        """Says where a row comes from, for a message.
+        """Returns where a row comes from, for a message.
 
         Args:
             index: int. May be negative.
@@ -83,10 +83,10 @@ class Rows:
         Args:
             name: str.
             function: callable. Takes a row (dict), returns the value. It is called each time a
-                row is asked for, from several threads perhaps. A ValueError or TypeError that
-                it raises gets the row's place in front of its message.
+                row is read, possibly from several threads. The message of a ValueError or
+                TypeError that it raises gets the row's place in front.
         Returns:
-            Rows. These here stay as they are.
+            Rows. The original stays as it is.
         Raises:
             TypeError: if `name` is no string or `function` cannot be called.
         """
@@ -97,7 +97,7 @@ class Rows:
         return Rows(self._source, self._indices, (*self._functions, (name, function)))
 
     def select(self, indices):
-        """Returns some of the rows, in the order they are named in. Nothing is copied.
+        """Returns the rows at some indices, in this order. Nothing is copied.
 
         Args:
             indices: list or array of int. May be negative and may repeat.
@@ -128,10 +128,10 @@ class Rows:
         )
 
     def split(self, validation_split, seed=0):
-        """Splits the rows into some to train on and some to validate with.
+        """Splits the rows into a training and a validation part.
 
-        Each row is on one side. Which side depends on the number of rows and on `seed` alone;
-        both sides keep the rows' order.
+        The split depends on the number of rows and on `seed` alone. Both parts keep the order of
+        the rows.
 
         Args:
             validation_split: float. The share of the rows that is held out, between 0 and 1.
@@ -165,29 +165,28 @@ class Rows:
         drop_remainder=False,
         encode=None,
     ):
-        """Returns the rows in batches, epoch after epoch in another order.
+        """Returns the rows as a shuffled `tf.data.Dataset` of batches.
 
-        One iteration is one epoch, and the next iteration is the next epoch. Each batch is a pure
-        function of its number, so a run goes on where another stopped without reading what lies
-        before. An iteration that is broken off counts for nothing.
+        One iteration is one epoch, and the next iteration is the next epoch in another order. A
+        batch is a pure function of its number, so a run continues at any step without reading the
+        rows before it. An iteration that is not read to its end does not count.
 
-        Strings become string tensors (B,), integers and truth values int64 (B,), floats float32
+        Strings become string tensors (B,), integers and bools int64 (B,), floats float32
         (B,); a list becomes a row of a tf.RaggedTensor (B, None) of these, with int64 splits.
-        What a column holds is read from the first row; where that has an empty list, from the
-        first list with something in it, and if all are empty, they are lists of strings.
+        The type of a column is that of the first row; if that has an empty list, of the first list
+        that is not empty; if all are empty, they are lists of strings.
 
         Args:
             batch_size: int. B, over all replicas of a strategy.
-            seed: int. Decides the order of every epoch.
+            seed: int. Seed of the shuffle.
             shuffle: bool. If False, every epoch has the order of the rows.
             initial_epoch: int. The epoch that the first iteration gives.
-            initial_step: int. The step in it to begin with. An iteration still has a full epoch's
-                number of steps, the last of them out of the epoch that follows.
-            drop_remainder: bool. If False, an epoch ends with a smaller batch where the rows do
-                not fill it.
-            encode: callable or None. Takes a batch and its number, int64 (), as tensors in a
-                graph, and returns what is handed out instead. The numbers go on from epoch to
-                epoch.
+            initial_step: int. The step of that epoch to start with. An iteration still has a full
+                epoch's number of steps; its last ones belong to the next epoch.
+            drop_remainder: bool. If False, an epoch ends with a smaller batch if the rows do not
+                fill it.
+            encode: callable or None. Takes a batch and its step, int64 (), as tensors in a graph,
+                and returns what the dataset yields instead. Steps are counted across epochs.
         Returns:
             tf.data.Dataset of dict of column to tensor, or of what `encode` returns.
         Raises:
@@ -202,7 +201,7 @@ class Rows:
         )
 
     def _number(self, index):
-        """Where a row is in the source."""
+        """The index of a row in the source."""
         try:
             number = operator.index(index)
         except TypeError:

@@ -1,13 +1,15 @@
-"""Questions whose answers are spans of a text, in the JSON of SQuAD."""
+"""Extractive question answering data in the JSON of SQuAD."""
 
 import array
-import json
+import functools
 import warnings
 
 import numpy as np
 
+from lmzoo.data.checks import describe_value
+from lmzoo.data.corpus.bounded_reading import parse_json
 from lmzoo.data.corpus.files import check_files
-from lmzoo.data.rows.column_types import describe_value, plain_value
+from lmzoo.data.rows.column_types import plain_value
 from lmzoo.data.rows.json_elements import read_elements
 from lmzoo.data.rows.record_files import ConcatenatedRecords, TextFile
 from lmzoo.data.rows.rows import Rows
@@ -15,23 +17,29 @@ from lmzoo.data.rows.rows import Rows
 __all__ = ["read_squad"]
 
 
-def read_squad(files, bad_answers="error"):
-    """Reads the questions of SQuAD 1.1 and 2.0 and of what is written like them.
+def read_squad(files, bad_answers="error", *, limits=None):
+    """Reads questions in the format of SQuAD 1.1 and 2.0.
 
-    An answer is text that stands in the context, with the number of its first character there
-    (characters as Python counts them). A question without an answer has empty lists; an empty
-    `context` or `question` is kept. Files of a test set, whose questions have no `answers`, give
-    rows without these columns, for `QuestionAnswerer.predict` and `answer`.
+    Read are the original files (`{"data": [{"paragraphs": [{"context", "qas"}]}]}`), a list of such
+    articles, and flat files as Hugging Face datasets writes them: a list, a `{"data": [...]}` or
+    JSON lines of objects with `id`, `question`, `context` and `answers`. `answers` is a list of
+    `{"text", "answer_start"}` or a dict of lists.
+
+    An answer is a span of the context: its text and the index of its first character. A question
+    without an answer has empty lists; an empty `context` or `question` is kept. Test sets, whose
+    questions have no `answers`, give rows without these columns, for `QuestionAnswerer.predict`
+    and `answer`.
 
     Opening reads and checks each file once, a paragraph at a time, and keeps 8 bytes for each
-    question and 32 for each paragraph; later the paragraph of a row is read anew.
+    question and 32 for each paragraph in memory. The paragraph of a row is read when asked for.
 
     Args:
         files: str, path, or list of these, all with answers or all without. Several are read one
             after the other.
-        bad_answers: "error" or "skip". What becomes of an answer that does not stand where the
-            file says. "skip" leaves it out, and with it a question that has no other one, and
-            warns how many there are.
+        bad_answers: "error" or "skip". How an answer is treated that is not in the context at its
+            `answer_start`. "skip" skips it, and its question if it has no other answer, and warns
+            how many there are.
+        limits: ReadLimits or None. The size of a paragraph and of an unpacked file.
     Returns:
         Rows with the columns `id` (an integer becomes a string), `question`, `context` (str) and,
         unless the questions have no `answers` or null, `answers` (list of str) and `answer_starts`
@@ -41,9 +49,9 @@ def read_squad(files, bad_answers="error"):
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
         ValueError: if `bad_answers` is something else, if a file is empty, binary, not UTF-8, not
-            JSON or of another structure, if it has no question, if an id comes twice, if some
-            questions have `answers` and others not, or if an answer does not stand where it should.
-            The message has the place.
+            JSON or of another structure, if it has no question, if an id comes twice, if only
+            some questions have `answers`, if an answer is not where it should be, or if the limits
+            are exceeded. The message has the place.
         RuntimeError: if a file changes while it is read, also later.
     Example:
     >>> import json
@@ -65,13 +73,13 @@ def read_squad(files, bad_answers="error"):
         )
     seen, skipped = _Seen(), _Skipped()
     questions = [
-        _Questions(TextFile(source), seen, skipped if bad_answers == "skip" else None)
+        _Questions(TextFile(source, limits), seen, skipped if bad_answers == "skip" else None)
         for source in check_files(files)
     ]
     if skipped.num_answers:
         warnings.warn(
-            f"{skipped.num_answers} answer(s) do not stand where the file says and were left out, "
-            f"and with them {skipped.num_questions} question(s) that have no other. The first: "
+            f"{skipped.num_answers} answer(s) are not in the context at `answer_start` and were "
+            f"skipped, and {skipped.num_questions} question(s) that have no other. The first: "
             f"{skipped.first}",
             stacklevel=2,
         )
@@ -79,10 +87,10 @@ def read_squad(files, bad_answers="error"):
 
 
 class _Seen:
-    """What all questions of all files have in common.
+    """State across the questions of all files.
 
     ids: dict of id to place.
-    has_answers: bool or None. Whether questions have answers, as the first one says; None before.
+    has_answers: bool or None. Whether the first question has answers; None before it is read.
     """
 
     def __init__(self):
@@ -91,7 +99,7 @@ class _Seen:
 
 
 class _Skipped:
-    """What was left out of the files."""
+    """Counts the skipped answers and questions."""
 
     def __init__(self):
         self.num_answers = self.num_questions = 0
@@ -104,23 +112,33 @@ class _Skipped:
 
 
 class _Questions:
-    """The questions of one file: where their paragraphs lie, of which one is read for a row.
+    """The questions of one file: an index of its paragraphs, of which one is read for a row.
+
+    A flat question is a paragraph of its own.
 
     Args:
         file: TextFile.
-        seen: _Seen, to which what the file has is added.
-        skipped: _Skipped or None. Counts bad answers; None refuses them.
+        seen: _Seen. Updated.
+        skipped: _Skipped or None. Counts bad answers; None raises them.
     """
 
     def __init__(self, file, seen, skipped):
         self._file = file
-        # Of each paragraph: which article's it is, its number there, its first byte, its size.
-        # Of each question: which paragraph's it is, and its number there.
+        # Of each paragraph: its article, its index there (or -1), its first byte, its size.
+        # Of each question: its paragraph, and its index there.
         paragraphs, questions = array.array("q"), array.array("i")
-        for index, ((article, number), begin, size, paragraph) in enumerate(_paragraphs(file)):
-            paragraphs.extend((article, number, file.begin + begin, size))
-            where = f"{file.path}: data[{article}].paragraphs[{number}]"
-            for question in _check_paragraph(paragraph, where, seen, skipped):
+        self._root = "" if _is_list(file) else "data"
+        for index, (numbers, begin, size, paragraph) in enumerate(_paragraphs(file)):
+            article, number = (*numbers, -1, -1)[:2]
+            begin += file.begin
+            paragraphs.extend((article, number, begin, size))
+            if number >= 0:
+                where = self._where(article, number, begin)
+                found = _check_paragraph(paragraph, where, seen, skipped)
+            else:
+                where = functools.partial(self._where, article, number, begin)
+                found = _check_flat(self._read(begin, size, where), where, seen, skipped)
+            for question in found:
                 questions.extend((index, question))
         if not questions:
             raise ValueError(
@@ -137,48 +155,86 @@ class _Questions:
 
     def row(self, index):
         index, question = self._questions[index].tolist()
-        _, _, begin, size = self._paragraphs[index].tolist()
-        paragraph = json.loads(self._file.read(begin, begin + size))
-        question, has_answers = paragraph["qas"][question], "answers" in self.columns
+        article, number, begin, size = self._paragraphs[index].tolist()
+        paragraph = self._read(begin, size, lambda: self._where(article, number, begin))
+        question = paragraph["qas"][question] if number >= 0 else paragraph
+        has_answers = "answers" in self.columns
         row, _ = _read_question(question, paragraph["context"], "", has_answers)
         return {name: row[name] for name in self.columns}
 
     def place(self, index):
         index, question = self._questions[index].tolist()
-        article, paragraph, *_ = self._paragraphs[index].tolist()
-        return f"{self._file.path}: data[{article}].paragraphs[{paragraph}].qas[{question}]"
+        article, number, begin, _ = self._paragraphs[index].tolist()
+        where = self._where(article, number, begin)
+        return f"{where}.qas[{question}]" if number >= 0 else where
+
+    def _where(self, article, number, begin):
+        """The place of a paragraph, or of a flat question."""
+        if article < 0:
+            return f"{self._file.path}:{self._file.line_number(begin)}"
+        paragraph = f".paragraphs[{number}]" if number >= 0 else ""
+        return f"{self._file.path}: {self._root}[{article}]{paragraph}"
+
+    def _read(self, begin, size, where):
+        limits = self._file.limits
+        limits.check_record(size, where() if size > limits.max_record_bytes else "")
+        try:
+            return parse_json(self._file.read(begin, begin + size).decode("utf-8"), limits)
+        except ValueError as error:
+            raise ValueError(f"{where()}: A question must be JSON. Received: {error}") from error
+
+
+def _is_list(file):
+    return file.read(file.begin, min(file.end, file.begin + 4096)).lstrip().startswith(b"[")
 
 
 def _paragraphs(file):
     try:
-        yield from read_elements(file.blocks(), "data", "paragraphs")
+        yield from read_elements(file.blocks(), "data", "paragraphs", limits=file.limits)
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
 
 
 def _check_paragraph(paragraph, where, seen, skipped):
-    """Yields the number of each question that counts."""
+    """Yields the index of each question that is kept."""
     context = _field(paragraph, "context", str, where)
     for number, question in enumerate(_field(paragraph, "qas", list, where)):
-        place = f"{where}.qas[{number}]"
-        _check_has_answers(question, place, seen)
-        row, reasons = _read_question(question, context, place, seen.has_answers)
-        if reasons and skipped is None:
-            raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to leave such answers out.')
-        if row["id"] in seen.ids:
-            raise ValueError(
-                f"{place}: An id must come once. Received: {row['id']!r}, which is also "
-                f"{seen.ids[row['id']]}."
-            )
-        seen.ids[row["id"]] = place
-        if reasons:
-            skipped.add(reasons, whole_question=not row["answers"])
-        if row["answers"] or not reasons:
+        if _check_question(question, context, f"{where}.qas[{number}]", seen, skipped):
             yield number
 
 
+def _check_flat(question, where, seen, skipped):
+    """Returns [0] if a flat question is kept, else []."""
+    where = where()
+    if not isinstance(question, dict) or "context" not in question:
+        keys = sorted(question) if isinstance(question, dict) else question
+        raise ValueError(
+            f"{where} must have an array under 'data' (a file) or 'paragraphs' (an article), or be "
+            f"a question with a context. Received: {describe_value(keys)}."
+        )
+    context = _field(question, "context", str, where)
+    return [0] if _check_question(question, context, where, seen, skipped) else []
+
+
+def _check_question(question, context, where, seen, skipped):
+    """Refuses a bad question; returns whether it is kept."""
+    _check_has_answers(question, where, seen)
+    row, reasons = _read_question(question, context, where, seen.has_answers)
+    if reasons and skipped is None:
+        raise ValueError(f'{reasons[0]} Pass bad_answers="skip" to skip such answers.')
+    if row["id"] in seen.ids:
+        raise ValueError(
+            f"{where}: An id must come once. Received: {describe_value(row['id'])}, which is also "
+            f"{seen.ids[row['id']]}."
+        )
+    seen.ids[row["id"]] = where
+    if reasons:
+        skipped.add(reasons, whole_question=not row["answers"])
+    return bool(row["answers"] or not reasons)
+
+
 def _check_has_answers(question, where, seen):
-    """Raises ValueError unless a question has answers as those before have, or has none as they."""
+    """Refuses a question with answers after one without."""
     has_answers = isinstance(question, dict) and question.get("answers") is not None
     if seen.has_answers is None:
         seen.has_answers = has_answers
@@ -190,7 +246,7 @@ def _check_has_answers(question, where, seen):
 
 
 def _read_question(question, context, where, has_answers):
-    """Returns the row, and for each answer that does not stand in the context a reason."""
+    """Returns the row, and a reason for each answer that is not in the context."""
     row = {
         "id": _read_id(question, where),
         "question": _field(question, "question", str, where),
@@ -199,7 +255,7 @@ def _read_question(question, context, where, has_answers):
         "answer_starts": [],
     }
     reasons = []
-    answers = _field(question, "answers", list, where) if has_answers else []
+    answers = _read_answers(question, where) if has_answers else []
     if question.get("is_impossible") and answers:
         raise ValueError(
             f"{where}: A question with `is_impossible` must have no answers. Received: "
@@ -214,15 +270,32 @@ def _read_question(question, context, where, has_answers):
             continue
         there = context[start : start + len(text)] if start >= 0 else ""
         reasons.append(
-            f"{place}: An answer must stand in the context at `answer_start`. Received: "
+            f"{place}: An answer must be in the context at `answer_start`. Received: "
             f"{describe_value(text)} at {start}, where there is {describe_value(there)}, in the "
-            f"question with id {row['id']!r}."
+            f"question with id {describe_value(row['id'])}."
         )
     return row, reasons
 
 
+def _read_answers(question, where):
+    """The answers as a list of objects; Hugging Face datasets has a dict of lists."""
+    answers = question.get("answers")
+    if not isinstance(answers, dict):
+        return _field(question, "answers", list, where)
+    texts, starts = (
+        _field(answers, name, list, f"{where}.answers") for name in ("text", "answer_start")
+    )
+    if len(texts) != len(starts):
+        raise ValueError(
+            f"{where}.answers: `text` and `answer_start` must have equal lengths. Received: "
+            f"{len(texts)} and {len(starts)}."
+        )
+    pairs = zip(texts, starts, strict=True)
+    return [{"text": text, "answer_start": start} for text, start in pairs]
+
+
 def _read_id(question, where):
-    """An id as a string; many files that are made like SQuAD's have integers."""
+    """The id as a string; many files in this format have integers."""
     if isinstance(question, dict) and type(question.get("id")) is int:
         return str(question["id"])
     return _field(question, "id", str, where)
@@ -230,7 +303,7 @@ def _read_id(question, where):
 
 def _field(found, name, kind, where):
     value = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or isinstance(value, bool):
         kinds = {str: "a string", int: "an integer", list: "a list"}
         there = isinstance(found, dict) and name in found
         received = f"{name}={describe_value(value)}" if there else describe_value(found)

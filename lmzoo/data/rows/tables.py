@@ -1,13 +1,14 @@
-"""Labelled text in tables: tab-separated, comma-separated, or JSON lines."""
+"""Labelled text in tables: TSV, CSV or JSON lines."""
 
 import functools
 import itertools
-import json
 import math
 
+from lmzoo.data.checks import describe_value
+from lmzoo.data.corpus.bounded_reading import ReadLimits, parse_json
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.bad_rows import BadRowError, SkippedRows, check_bad_rows
-from lmzoo.data.rows.column_types import describe_value, plain_value
+from lmzoo.data.rows.column_types import plain_value
 from lmzoo.data.rows.delimited import plain_records, quoted_records, split_quoted
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
@@ -23,43 +24,46 @@ def read_table(
     header=True,
     types=None,
     bad_rows="error",
+    limits=None,
     **columns,
 ):
     """Reads the rows of tables, such as a training set for a classifier.
 
-    The suffix tells the form; `.gz` behind it is unpacked once, into the cache on the disk
+    The suffix decides the format. A `.gz` file is decompressed once into the cache on the disk
     (`unpacked` in `$LMZOO_CACHE`, in `lmzoo` in `$XDG_CACHE_HOME`, or in `~/.cache/lmzoo`).
-    `.tsv` has tabs and no quoting: a quote is a character like others, as in GLUE. `.csv` has
-    commas and RFC 4180's quoting: a quoted field may have commas, line ends and doubled quotes.
-    `.jsonl` has one object a line. Text is UTF-8, with or without a byte order mark; lines end
-    in "\\n" or "\\r\\n". Empty lines are passed over; an empty field is an empty string and kept.
+    `.tsv` is separated by tabs without quoting: a quote is an ordinary character, as in GLUE.
+    `.csv` is separated by commas with the quoting of RFC 4180: a quoted field may have commas,
+    line ends and doubled quotes. `.jsonl` and `.json` have one object a line. Text is UTF-8, with
+    or without a byte order mark; lines end in "\\n" or "\\r\\n". Empty lines are ignored; an
+    empty field is an empty string.
 
-    Opening reads and checks each file once and keeps 8 bytes for each row.
+    Opening reads and checks each file once and keeps 8 bytes for each row in memory.
 
     Args:
         files: str, path, or list of these. Several are read one after the other.
-        text: str or int. What the file calls the column that becomes `text`.
-        delimiter: str or None. One character between two fields; None goes by the suffix.
-        header: bool. If False, there is no line with names, and columns are given by number from
-            0 on; negative ones count from the last.
+        text: str or int. The file's name of the column that becomes `text`.
+        delimiter: str or None. The character between two fields; None takes the suffix's.
+        header: bool. If False, the file has no header line and columns are given by index, from 0;
+            negative ones count from the end.
         types: dict of column to type, or None. `int` or `float` turns a column's strings into
             numbers. Without it, all columns of `.tsv` and `.csv` are strings, and those of
             `.jsonl` are as they stand there.
-        bad_rows: "error" or "skip". What becomes of a row with more or fewer fields than the first,
-            of a line that is no JSON object, or lacks a column or has there what a row cannot hold,
-            and of what is no number where it should be. "skip" leaves the row out, and warns how
-            many there are. Text that is not UTF-8 and quotes that do not match are an error in any
-            case: there is no saying how many rows they spoil.
-        **columns: str or int. More columns: our name = what the file calls it.
+        bad_rows: "error" or "skip". How a bad row is treated: one with more or fewer fields than
+            the first, a line that is no JSON object or lacks a column, a value of another type, a
+            string that is no number. "skip" skips it and warns how many there are. Text that is not
+            UTF-8, quotes that do not match and rows that exceed the limits are always errors:
+            nobody can tell how many rows they affect.
+        limits: ReadLimits or None. The size of a row and of an unpacked file; see `ReadLimits`.
+        **columns: str or int. More columns: name in the rows = name in the file.
     Returns:
         Rows with the columns `text` and those of `columns`.
     Raises:
-        TypeError: if an argument is of another type.
+        TypeError: if an argument has another type.
         FileNotFoundError: if a file does not exist.
         IsADirectoryError: if a file is a folder.
         ValueError: if `bad_rows` is something else, if a file is empty, binary, not UTF-8 or
-            without a row, if a column is not in it, or if a row is bad. The message has the file
-            and the line.
+            without a row, if a column is missing, if a row is bad, or if the limits are exceeded.
+            The message has the file and the line.
         RuntimeError: if a file changes while it is read, also later.
     Example:
     >>> from pathlib import Path
@@ -69,46 +73,51 @@ def read_table(
     ({'text': 'so bad', 'label': '0'}, 'train.tsv:3')
     """
     wanted = {"text": text, **columns}
-    rows, skipped = open_table(files, wanted, delimiter, header, types, bad_rows)
+    rows, skipped = open_table(files, wanted, delimiter, header, types, bad_rows, limits)
     skipped.warn(stacklevel=3)
     return rows
 
 
-def open_table(files, wanted, delimiter=None, header=True, types=None, bad_rows="error"):
-    """As `read_table`, with a dict `wanted` for the columns.
+def open_table(
+    files, wanted, delimiter=None, header=True, types=None, bad_rows="error", limits=None
+):
+    """As `read_table`, with the columns as a dict `wanted` of our names to the file's.
 
     Returns:
-        (Rows, SkippedRows). Of what was skipped the caller warns.
+        (Rows, SkippedRows). The caller warns of the skipped rows.
     """
     check_bad_rows(bad_rows)
     types = _check_types(types, wanted)
     sources = check_files(files)
     for source in sources:
-        _check_form(source, wanted, delimiter, header)
+        _check_format(source, wanted, delimiter, header)
     skipped = SkippedRows()
     skip = skipped.add if bad_rows == "skip" else None
-    opened = [_open(source, wanted, types, delimiter, header, skip) for source in sources]
+    limits = limits or ReadLimits()
+    opened = [_open(source, wanted, types, delimiter, header, skip, limits) for source in sources]
     return Rows(ConcatenatedRecords(opened)), skipped
 
 
-def _open(source, wanted, types, delimiter, header, skip):
-    file, columns = TextFile(source), tuple(wanted)
+def _open(source, wanted, types, delimiter, header, skip, limits):
+    file, columns = TextFile(source, limits), tuple(wanted)
     if source.jsonl:
         found = (record for record in file.lines() if record[2].strip())
-        return Records(file, columns, found, functools.partial(_parse_object, wanted, types), skip)
-    if _form_of(source) == ".csv":
+        parse = functools.partial(_parse_object, wanted, types, limits)
+        return Records(file, columns, found, parse, skip)
+    if _suffix_of(source) == ".csv":
         delimiter = delimiter or ","
-        found = quoted_records(file.lines(), delimiter)
+        found = quoted_records(file.lines(), delimiter, file.path, limits)
         split = functools.partial(_split, split_quoted, delimiter)
     else:
         found = plain_records(file.lines())
         split = functools.partial(_split, str.split, delimiter or "\t")
     for number, offset, content in found:
         names = file.parse(split, content, lambda number=number: number)
-        places = _places_by_name(wanted, names, file) if header else _by_number(wanted, names, file)
+        find = _find_by_name if header else _find_by_index
+        indices = find(wanted, names, file)
         if not header:
             found = itertools.chain([(number, offset, content)], found)
-        parse = functools.partial(_parse_fields, split, len(names), places, types)
+        parse = functools.partial(_parse_fields, split, len(names), indices, types)
         return Records(file, columns, found, parse, skip)
     return Records(file, columns, [], None)
 
@@ -117,21 +126,21 @@ def _split(function, delimiter, content):
     return function(decode(content).rstrip("\r\n"), delimiter)
 
 
-def _parse_fields(split, width, places, types, content):
+def _parse_fields(split, width, indices, types, content):
     fields = split(content)
     if len(fields) != width:
         raise BadRowError(
             f"A row must have {width} fields, as the first has. Received: {len(fields)} in "
             f"{describe_value(fields)}."
         )
-    return {name: _convert(name, fields[place], types.get(name)) for name, place in places.items()}
+    return {name: _convert(name, fields[i], types.get(name)) for name, i in indices.items()}
 
 
-def _parse_object(wanted, types, content):
+def _parse_object(wanted, types, limits, content):
     text = decode(content).strip()
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text, limits)
+    except ValueError as error:
         raise BadRowError(
             f"A line must hold one JSON object. Received: {describe_value(text)}, which "
             f"gives: {error}"
@@ -142,7 +151,8 @@ def _parse_object(wanted, types, content):
     for name, key in wanted.items():
         if key not in found:
             raise BadRowError(
-                f"A row must have {key!r}. Received: {name}={key!r}, {sorted(found)}."
+                f"A row must have {key!r}. Received: {name}={key!r}, "
+                f"{describe_value(sorted(found))}."
             )
         try:
             value = plain_value(found[key])
@@ -161,8 +171,8 @@ def _convert(name, value, kind):
         return value
     try:
         number = kind(value)
-        # "nan" reads as a float, 2.5 as the integer 2 and "1_0" as 10, but none of these is what
-        # the file means.
+        # Python reads "nan" as a float, 2.5 as the integer 2 and "1_0" as 10. A file means none
+        # of these.
         is_text = isinstance(value, str)
         whole = kind is float or is_text or number == value
         good = math.isfinite(number) and whole and not (is_text and "_" in value)
@@ -174,32 +184,32 @@ def _convert(name, value, kind):
     return plain_value(number)
 
 
-def _places_by_name(wanted, names, file):
+def _find_by_name(wanted, names, file):
     for name, theirs in wanted.items():
         if names.count(theirs) != 1:
             raise ValueError(
                 f"`{name}` must name one column of the file. Received: {name}={theirs!r}, but "
-                f"{str(file.path)!r} has {names}."
+                f"{str(file.path)!r} has {describe_value(names)}."
             )
     return {name: names.index(theirs) for name, theirs in wanted.items()}
 
 
-def _by_number(wanted, fields, file):
+def _find_by_index(wanted, fields, file):
     for name, number in wanted.items():
         if not -len(fields) <= number < len(fields):
             raise ValueError(
-                f"`{name}` must be the number of a column, which count from 0. Received: {name}="
+                f"`{name}` must be the index of a column, from 0. Received: {name}="
                 f"{number}, but {str(file.path)!r} has {len(fields)} columns."
             )
     return wanted
 
 
-def _form_of(source):
+def _suffix_of(source):
     suffixes = [suffix.lower() for suffix in source.path.suffixes]
     return "".join((suffixes[:-1] if source.gzipped else suffixes)[-1:])
 
 
-def _check_form(source, wanted, delimiter, header):
+def _check_format(source, wanted, delimiter, header):
     if delimiter is not None and (
         not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n'
     ):
@@ -207,22 +217,28 @@ def _check_form(source, wanted, delimiter, header):
             "`delimiter` must be one character, and no quote or line end. Received: delimiter="
             f"{delimiter!r}."
         )
-    form = _form_of(source)
+    suffix = _suffix_of(source)
     if source.jsonl and (delimiter is not None or not header):
         raise ValueError(
             "`delimiter` and `header` must be left out where a line is a JSON object. Received: "
             f"{str(source.path)!r} with delimiter={delimiter!r}, header={header}."
         )
-    if delimiter is None and form not in (".tsv", ".csv", ".jsonl"):
+    if suffix == ".json" and not source.jsonl:
         raise ValueError(
-            "`files` must end in .tsv, .csv or .jsonl (and .gz) where `delimiter` is None. "
+            "`files` must have one JSON object a line where they end in .json. Received: "
+            f"{str(source.path)!r}, whose first line is none. Write it with one object a line, for "
+            'example with pandas: frame.to_json(path, orient="records", lines=True).'
+        )
+    if delimiter is None and suffix not in (".tsv", ".csv", ".jsonl", ".json"):
+        raise ValueError(
+            "`files` must end in .tsv, .csv, .jsonl or .json (and .gz) where `delimiter` is None. "
             f'Received: {str(source.path)!r}. Pass for example delimiter="\\t".'
         )
     kind = str if header else int
     for name, theirs in wanted.items():
         if type(theirs) is not kind:
             raise TypeError(
-                f"`{name}` must be a {'name' if header else 'number'} of a column with header="
+                f"`{name}` must be the {'name' if header else 'index'} of a column with header="
                 f"{header}. Received: {name}={theirs!r}."
             )
 

@@ -73,3 +73,15 @@ def test_an_empty_separator_is_refused(tmp_path):
 def test_cleaning_must_be_a_cleaning(tmp_path):
     with pytest.raises(TypeError, match=r"Received: clean=\{'strip_html': True\}"):
         Corpus(tmp_path / "a.txt", clean={"strip_html": True})
+
+
+def test_a_json_file_is_json_lines_where_its_lines_have_the_field_and_else_text(tmp_path):
+    path = tmp_path / "a.json"
+    for content in ('{"body": "a"}\n{"body": "b"}\n', '{\n  "text": "a"\n}', '["text"]'):
+        path.write_text(content)
+        assert list(documents(path)) == [content]
+    path.write_text('{"text": "a"}\n{"text": "b"}\n')
+    assert list(documents(path)) == ["a", "b"]
+    path.write_text('{"text": "a"}\n{"body": "b"}\n')
+    with pytest.raises(ValueError, match=r"field='text', but .*a\.json:2 has \['body'\]"):
+        list(documents(path))

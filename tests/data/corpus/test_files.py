@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus.files import check_files, fingerprint, read_blocks
+from lmzoo.data.corpus.bounded_reading import read_blocks
+from lmzoo.data.corpus.files import check_files, fingerprint
 
 
 def write(path, content):
@@ -100,7 +101,7 @@ def test_blocks_report_the_bytes_on_the_disk(tmp_path):
     ):
         advanced = []
         (source,) = check_files(path)
-        assert b"".join(read_blocks(source, advanced.append)) == content
+        assert b"".join(read_blocks(source, advance=advanced.append)) == content
         assert len(advanced) >= 5 and sum(advanced) == path.stat().st_size
 
 

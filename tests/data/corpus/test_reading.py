@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus import files as sources
+from lmzoo.data.corpus import bounded_reading
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.corpus.reading import read_documents
 
@@ -30,7 +30,7 @@ def test_a_byte_order_mark_is_dropped_at_the_beginning_only(tmp_path):
 @pytest.mark.parametrize("separator", ["\n\n", "\n", "<|end|>", "aab"])
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 def test_separators_cut_as_split_does(tmp_path, monkeypatch, separator, block):
-    monkeypatch.setattr(sources, "BLOCK", block)
+    monkeypatch.setattr(bounded_reading, "BLOCK", block)
     draw = random.Random(block)
     for _ in range(20):
         text = "".join(draw.choice(["a", "b", "é", "\n", separator]) for _ in range(60))
@@ -39,7 +39,7 @@ def test_separators_cut_as_split_does(tmp_path, monkeypatch, separator, block):
 
 
 def test_a_document_that_nobody_read_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 2)
+    monkeypatch.setattr(bounded_reading, "BLOCK", 2)
     path = tmp_path / "a.txt"
     path.write_text("first;second;third")
     (source,) = check_files(path)
@@ -50,7 +50,7 @@ def test_a_document_that_nobody_read_is_passed_over(tmp_path, monkeypatch):
 
 
 def test_each_json_line_is_a_document(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 5)
+    monkeypatch.setattr(bounded_reading, "BLOCK", 5)
     texts = ["one\ntwo", "", "é 你好", "a" * 50]
     lines = "\n".join(json.dumps({"id": 1, "body": text}) for text in texts) + "\n\n  \n"
     assert read(tmp_path / "a.jsonl", lines.encode(), field="body") == texts
@@ -77,7 +77,7 @@ def test_a_line_without_the_field_is_named(tmp_path, line, found):
 
 @pytest.mark.parametrize("block", [1, 2, 5, 1000])
 def test_invalid_bytes_are_replaced_and_counted(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(sources, "BLOCK", block)
+    monkeypatch.setattr(bounded_reading, "BLOCK", block)
     content = b"abcdefgh\xffijkl" + "\ufffdé".encode() * 3 + b"mnopqrstuvw\xc3"
     counts = collections.Counter()
     documents = read(tmp_path / "a.txt", content, replaced=lambda n: counts.update(n=n))

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from lmzoo.data.rows.column_types import ColumnType, column_type_of, describe_value, plain_value
+from lmzoo.data.checks import describe_value
+from lmzoo.data.rows.column_types import ColumnType, column_type_of, plain_value
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,43 @@ def test_sentences_come_in_ragged_batches(tmp_path):
     (batch,) = rows.dataset(2, shuffle=False)
     assert batch["words"].row_lengths().numpy().tolist() == [5, 3]
     assert batch["tags"].to_list()[1] == [b"I-PER", b"I-PER", b"B-PER"]
+
+
+BAD = "a O\nb O\n\nc O\nd\n\ne O\nf WRONG\n\ng O\n"
+
+
+def test_bad_sentences_are_an_error_or_skipped_and_counted(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(BAD)
+    with pytest.raises(ValueError, match=r'a.txt:5: A line must have 2 .*bad_rows="skip" to skip'):
+        lmzoo.data.read_conll(path)
+    message = r"^2 row\(s\) are bad and were skipped. The first: .*a.txt:5: A line must have 2"
+    with pytest.warns(UserWarning, match=message) as seen:
+        rows = lmzoo.data.read_conll(path, iob2=True, bad_rows="skip")
+    assert len(seen) == 1 and seen[0].filename == __file__
+    assert [row["words"] for row in rows] == [["a", "b"], ["g"]]
+    assert [rows.place(index) for index in range(2)] == [f"{path}:1", f"{path}:10"]
+
+
+def test_a_tag_that_is_no_iob_tag_is_named_or_skipped(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(BAD.replace("\nd\n", "\nd O\n"))
+    assert len(lmzoo.data.read_conll(path)) == 4
+    with pytest.raises(ValueError, match=r"a.txt:8: `tags` must be O .* Received: 'WRONG'.*skip"):
+        lmzoo.data.read_conll(path, iob2=True)
+    with pytest.warns(UserWarning, match=r"^1 row\(s\) .*a.txt:8: `tags` .*'WRONG'"):
+        assert len(lmzoo.data.read_conll(path, iob2=True, bad_rows="skip")) == 3
+
+
+def test_bad_rows_of_conll_are_an_error_or_skipped(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("a O\n")
+    with pytest.raises(ValueError, match=r"Received: bad_rows='ignore'"):
+        lmzoo.data.read_conll(path, bad_rows="ignore")
+
+
+def test_text_that_is_not_utf8_is_never_skipped(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a O\n\n" + b"\xff O\n" + b"b O\n" * 20)
+    with pytest.raises(ValueError, match=r"a.txt:3: Text must be in UTF-8"):
+        lmzoo.data.read_conll(path, bad_rows="skip")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.delimited import plain_records, quoted_records, split_quoted
 
 
@@ -16,7 +17,7 @@ def lines_of(content):
 
 
 def split_all(content, delimiter=","):
-    records = quoted_records(lines_of(content), delimiter)
+    records = quoted_records(lines_of(content), delimiter, "a.csv", ReadLimits())
     return [split_quoted(text.decode().rstrip("\r\n"), delimiter) for _, _, text in records]
 
 
@@ -31,7 +32,7 @@ def test_lines_are_records_and_empty_ones_are_none():
 
 def test_a_quoted_record_goes_on_over_line_ends():
     content = b'a,b\n\n"one\n\ntwo, ""x""",c\nlast,"\n"'
-    assert list(quoted_records(lines_of(content), ",")) == [
+    assert list(quoted_records(lines_of(content), ",", "a.csv", ReadLimits())) == [
         (1, 0, b"a,b\n"),
         (3, 5, b'"one\n\ntwo, ""x""",c\n'),
         (6, 25, b'last,"\n"'),
@@ -70,7 +71,7 @@ def test_whatever_python_writes_is_read_back(delimiter, end):
 
 def test_an_unclosed_quote_is_named():
     content = b'a,"b\nc,d\n'
-    ((number, offset, text),) = quoted_records(lines_of(content), ",")
+    ((number, offset, text),) = quoted_records(lines_of(content), ",", "a.csv", ReadLimits())
     assert (number, offset, text) == (1, 0, content)
     with pytest.raises(ValueError, match=re.escape("must end with one. Received: '\"b\\nc,d'")):
         split_quoted(text.decode().rstrip("\n"), ",")
@@ -79,3 +80,9 @@ def test_an_unclosed_quote_is_named():
 def test_a_closing_quote_ends_the_field():
     with pytest.raises(ValueError, match=re.escape("stand before ','") + ".*Received: '\" c,d'"):
         split_quoted('a,"b" c,d', ",")
+
+
+def test_a_quote_that_stays_open_is_refused_at_the_limit():
+    lines = lines_of(b'a,b\n"c,d\n' + b"x\n" * 50)
+    with pytest.raises(ValueError, match=r"a.csv:2: A record must have at most 40 bytes. Received"):
+        list(quoted_records(lines, ",", "a.csv", ReadLimits(max_record_bytes=40)))

@@ -76,3 +76,11 @@ def test_mixed_kinds_are_named():
         lmzoo.data.make_rows(label=[0, 1, "x"])
     with pytest.raises(TypeError, match=r"\[1\] at index 2, which is .* each a list of str\."):
         lmzoo.data.make_rows(label=[[], ["a"], [1]])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+def test_a_column_may_be_an_array_of_one_hot_labels(dtype):
+    rows = lmzoo.data.make_rows(text=["a", "b"], label=np.eye(2, 3).astype(dtype))
+    assert rows[1] == {"text": "b", "label": [0, 1, 0]}
+    (batch,) = rows.dataset(2, shuffle=False)
+    assert batch["label"].to_list() == [[1, 0, 0], [0, 1, 0]]

@@ -1,9 +1,10 @@
+import itertools
 import json
 import random
-import re
 
 import pytest
 
+from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.json_elements import read_elements
 
 
@@ -51,9 +52,7 @@ def test_elements_of_inner_arrays_have_a_number_for_each_array(size):
         assert json.loads(content[begin : begin + length]) == value
 
 
-def test_an_inner_array_that_is_missing_is_told_where():
-    with pytest.raises(ValueError, match=r"data\[1\] must have an array under 'b'. Received: none"):
-        read('{"data": [{"b": [1]}, {"c": [1]}]}', keys=("data", "b"))
+def test_another_structure_of_inner_arrays_is_told_where():
     with pytest.raises(ValueError, match=r"data\[0\] must have '\{'. Received: '3\]\}' at byte 10"):
         read('{"data": [3]}', 64, keys=("data", "b"))
     with pytest.raises(ValueError, match=r"data\[0\]\.b\[1\] must be JSON. Received: 'x\]"):
@@ -67,19 +66,24 @@ def test_an_empty_array_has_no_elements():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[1]", r"The file must have '\{'. Received: '\[1\]' at byte 0"),
-        ('{"version": 1}', r"The file must have an array under 'data'. Received: none"),
-        ("{}", r"The file must have an array under 'data'. Received: none"),
+        ("3", r"The file must have '\{'. Received: '3' at byte 0"),
+        ('{"other": nope}', r"The value of 'other' must be JSON. Received: 'nope\}' at byte 10"),
+        ('{"other": [1', r"The value of 'other' must be JSON. Received: .*, which does not end"),
+        ('{"other": [1}}', r"The value of 'other' must be JSON. .* '\}' closes another bracket"),
+        ('{"other": ' + "[" * 100_000, r"The value of 'other' must be JSON. .*nested too deeply"),
         ('{"data": {"a": 1}}', r"data must have '\['. Received: '\{\"a.* at byte 9"),
         ('{"data": [1 2]}', r"data\[0\] must have ','. Received: '2.*' at byte 12"),
         ('{"data": [1, 2', r"data\[1\] must have ','. Received: '' at byte 14"),
         ('{"data": [1, nope]}', r"data\[1\] must be JSON. Received: 'nope.*' at byte 13, which"),
-        ('{"data": [{"a": 1', r"data\[0\] must be JSON. Received: '\{\"a\": 1' at byte 10"),
+        (
+            '{"data": [{"a": 1',
+            r"data\[0\] must be JSON. Received: '\{\"a\": 1' at byte 10, wh",
+        ),
         ('{"data": [1,]}', r"data\[1\] must be JSON. Received: '\]\}' at byte 12"),
         ('{"data" [1]}', r"The key 'data' must have ':'. Received: '\[1\]\}' at byte 8"),
         ('{"data": [1], 3}', r"A key must be a string. Received: 3"),
         ('{"data": [1]', r"The file must have '\}'. Received: '' at byte 12"),
-        ('{"data": [1]} x', r"end behind its object. Received: 'x'"),
+        ('{"data": [1]} x', r"end behind its value. Received: 'x'"),
         ('{"data": [' + "[" * 100_000, r"data\[0\] must be JSON. Received: '\[\[\["),
     ],
 )
@@ -88,19 +92,59 @@ def test_a_file_of_another_structure_is_told_where(text, reason):
         read(text, 64)
 
 
-def test_an_element_without_an_end_does_not_fill_the_memory():
-    blocks = [b'{"data": ["']
-    read_bytes = []
+def test_an_element_without_an_end_is_refused_at_the_limit():
+    num_blocks = itertools.count()
 
-    def endless():
-        yield from blocks
-        while True:
-            read_bytes.append(1 << 20)
-            yield b"x" * (1 << 20)
+    def endless(start):
+        yield start
+        while next(num_blocks) < 100:
+            yield b"x" * 1000
 
-    with pytest.raises(ValueError, match=re.escape("data[0] must be JSON. Received: '\"xxx")):
-        list(read_elements(endless(), "data"))
-    assert sum(read_bytes) <= 256 << 20
+    limits = ReadLimits(max_record_bytes=10_000)
+    with pytest.raises(ValueError, match=r"data\[0\]: A record must have at most 10000 bytes"):
+        list(read_elements(endless(b'{"data": ["'), "data", limits=limits))
+    with pytest.raises(ValueError, match=r"A key of the file: A record must have at most 10000"):
+        list(read_elements(endless(b'{"'), "data", limits=limits))
+    assert next(num_blocks) < 80 * 2
+
+
+def test_an_element_of_many_values_is_refused_before_it_is_parsed():
+    content = json.dumps({"data": ["[,{" * 9, [[]] * 9]})
+    assert (
+        len(list(read_elements([content.encode()], "data", limits=ReadLimits(max_items=20)))) == 2
+    )
+    with pytest.raises(ValueError, match=r"data\[1\] must be JSON. .*it has 19 values, and one"):
+        list(read_elements([content.encode()], "data", limits=ReadLimits(max_items=18)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_values_under_other_keys_are_skipped_whatever_they_are(size):
+    nasty = ['"', "\\", '\\"', "[", "}", "é😀", "", {"]": ["{"]}, [], 1.5, None, "x" * 50]
+    found = {**{f"a{n}\\": value for n, value in enumerate(nasty)}, "data": [1], "z": nasty}
+    content = json.dumps(found, ensure_ascii=False).encode()
+    ((indices, begin, length, value),) = read(content, size)
+    assert (indices, value, content[begin : begin + length]) == ((0,), 1, b"1")
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_the_array_may_be_the_whole_file(size):
+    content = b' [{"b": [1, 2]}, {"c": [0]}, {"b": []}] '
+    results = read(content, size, ("data", "b"))
+    assert [(indices, value) for indices, _, _, value in results] == [
+        ((0, 0), 1),
+        ((0, 1), 2),
+        ((1,), None),
+    ]
+    assert [content[b : b + n] for _, b, n, _ in results] == [b"1", b"2", b'{"c": [0]}']
+
+
+def test_an_object_without_the_key_is_an_element_and_json_lines_are_several():
+    content = b'{"b": 1}\n{"b": [{}]}\r\n\n{}\n'
+    results = read(content, 5)
+    assert [(indices, value) for indices, _, _, value in results] == [((), None)] * 3
+    assert [content[b : b + n] for _, b, n, _ in results] == [b'{"b": 1}', b'{"b": [{}]}', b"{}"]
+    with pytest.raises(ValueError, match=r"end behind its value. Received: '\{'"):
+        read('{"data": []}{"data": []}')
 
 
 def test_text_that_is_not_utf8_is_refused():

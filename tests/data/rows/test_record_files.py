@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus import files as sources
+from lmzoo.data.corpus import bounded_reading as sources
 from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows import record_files as text_files
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode

@@ -344,3 +344,93 @@ def test_batches_have_ragged_answers(tmp_path):
     assert batch["answer_starts"].to_list() == [[51, 47], [75], [38]]
     assert batch["answers"].to_list()[2] == [b"3"]
     assert batch["context"][1].numpy().decode() == SUPER_BOWL
+
+
+def make_flat(with_dicts=True):
+    """The same questions as Hugging Face datasets writes them."""
+    questions = []
+    for row in ROWS:
+        texts, starts = row["answers"], row["answer_starts"]
+        answers = {"text": texts, "answer_start": starts}
+        if not with_dicts:
+            answers = [
+                {"text": text, "answer_start": start}
+                for text, start in zip(texts, starts, strict=True)
+            ]
+        question = {name: row[name] for name in ("id", "question", "context")}
+        questions.append({"title": "[{", **question, "answers": answers})
+    return questions
+
+
+def test_answers_may_be_a_dict_of_lists(tmp_path):
+    found = make_version_1()
+    for article in found["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                answers = question["answers"]
+                question["answers"] = {
+                    name: [answer[name] for answer in answers] for name in ("text", "answer_start")
+                }
+    rows = lmzoo.data.read_squad(write(tmp_path / "train.json", found))
+    assert list(rows) == ROWS
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_of_articles_is_read(tmp_path, indent):
+    path = write(tmp_path / "train.json", make_version_1()["data"], indent=indent)
+    rows = lmzoo.data.read_squad(path)
+    assert list(rows) == ROWS
+    assert rows.place(2) == f"{path}: [1].paragraphs[1].qas[0]"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("with_dicts", [True, False])
+@pytest.mark.parametrize("under_data", [True, False])
+def test_flat_questions_are_read(tmp_path, indent, with_dicts, under_data):
+    found = make_flat(with_dicts)
+    path = write(tmp_path / "a.json", {"data": found} if under_data else found, indent=indent)
+    rows = lmzoo.data.read_squad(path)
+    assert list(rows) == ROWS
+    assert rows.place(1) == f"{path}: {'data' if under_data else ''}[1]"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.json.gz"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_json_lines_of_flat_questions_are_read(tmp_path, name, mark):
+    lines = [json.dumps(question, ensure_ascii=False) for question in make_flat()]
+    content = (mark + f"{lines[0]}\n\n{lines[1]}\r\n{lines[2]}\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    rows = lmzoo.data.read_squad(tmp_path / name)
+    assert list(rows) == ROWS
+    assert [rows.place(index) for index in (2, 0, 1)] == [
+        f"{tmp_path / name}:{line}" for line in (4, 1, 3)
+    ]
+
+
+def test_a_bad_flat_question_is_told_with_its_place(tmp_path):
+    found = make_flat()
+    found[2]["answers"]["answer_start"] = [7]
+    with pytest.raises(ValueError, match=r"a.json: \[2\]\.answers\[0\]: .* at 7, where there is"):
+        lmzoo.data.read_squad(write(tmp_path / "a.json", found))
+    found[2]["answers"]["answer_start"] = []
+    with pytest.raises(ValueError, match=r"\[2\]\.answers: .* equal lengths. Received: 1 and 0"):
+        lmzoo.data.read_squad(write(tmp_path / "a.json", found))
+    del found[2]["context"]
+    with pytest.raises(ValueError, match=r"a.json: \[2\] must have .*Received: \['answers', 'id'"):
+        lmzoo.data.read_squad(write(tmp_path / "a.json", found))
+    with pytest.raises(ValueError, match=r"a.json:1 must have an array under 'data'.*: \['v'\]"):
+        lmzoo.data.read_squad(write(tmp_path / "a.json", {"v": 1}))
+
+
+def test_a_start_that_is_a_bool_is_no_integer(tmp_path):
+    found = make_version_1()
+    change(found, (*QUESTION, "answers", 0), {"text": "u", "answer_start": True})
+    with pytest.raises(ValueError, match=r"answers\[0\] must .* an integer .*answer_start=True"):
+        lmzoo.data.read_squad(write(tmp_path / "train.json", found))
+
+
+def test_a_flat_question_over_the_limit_is_refused(tmp_path):
+    path = write(tmp_path / "a.json", make_flat())
+    limits = lmzoo.data.ReadLimits(max_record_bytes=150)
+    with pytest.raises(ValueError, match=r"a.json: \[0\]: A record must have at most 150 bytes"):
+        lmzoo.data.read_squad(path, limits=limits)

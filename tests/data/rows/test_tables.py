@@ -262,9 +262,9 @@ def test_json_lines_have_no_delimiter_and_no_header(tmp_path, options):
 
 def test_columns_are_names_or_numbers_as_the_header_says(tmp_path):
     path = write(tmp_path / "a.tsv", "text\na\n")
-    with pytest.raises(TypeError, match=r"a name of a column with header=True. Received: text=0"):
+    with pytest.raises(TypeError, match=r"the name of a column with header=True. Received: text=0"):
         lmzoo.data.read_table(path, text=0)
-    with pytest.raises(TypeError, match=r"a number .* header=False. Received: label='label'"):
+    with pytest.raises(TypeError, match=r"the index .* header=False. Received: label='label'"):
         lmzoo.data.read_table(path, text=0, label="label", header=False)
 
 
@@ -377,3 +377,33 @@ def test_what_spoils_a_file_is_an_error_in_any_case(tmp_path, content, received)
 def test_bad_rows_are_an_error_or_skipped(tmp_path):
     with pytest.raises(ValueError, match="Received: bad_rows=True"):
         lmzoo.data.read_table(write(tmp_path / "a.tsv", "text\na\n"), bad_rows=True)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.JSON", "a.json.gz"])
+def test_json_lines_may_be_in_a_file_named_json(tmp_path, name):
+    content = b'\xef\xbb\xbf\n{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n'
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    rows = lmzoo.data.read_table(tmp_path / name, label="label")
+    assert list(rows) == [{"text": "a", "label": 1}, {"text": "b", "label": 0}]
+    assert rows.place(1) == f"{tmp_path / name}:3"
+
+
+@pytest.mark.parametrize("content", ['[{"text": "a"}]', '{\n"text": "a"\n}', "3", "{broken}"])
+def test_a_json_file_of_another_form_is_refused_with_the_way_out(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"one JSON object a line .*a.json', .* lines=True"):
+        lmzoo.data.read_table(tmp_path / "a.json")
+
+
+def test_one_hot_labels_are_lists_of_numbers(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": [0, 1]}\n')
+    (row,) = lmzoo.data.read_table(tmp_path / "a.jsonl", label="label")
+    assert row == {"text": "a", "label": [0, 1]}
+
+
+def test_a_row_over_the_limit_is_named(tmp_path):
+    (tmp_path / "a.tsv").write_text("text\nshort\n" + "x" * 200)
+    limits = lmzoo.data.ReadLimits(max_record_bytes=100)
+    with pytest.raises(ValueError, match=r"a.tsv:3: A record must have at most 100 bytes"):
+        lmzoo.data.read_table(tmp_path / "a.tsv", limits=limits)
+    assert len(lmzoo.data.read_table(tmp_path / "a.tsv")) == 2
