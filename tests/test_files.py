@@ -49,7 +49,7 @@ NEW = {"a.txt": "new", "sub/b.txt": "new"}
 def old(tmp_path):
     folder = tmp_path / "model.v1"
     folder.mkdir()
-    (folder / "old.txt").write_text("old")
+    (folder / "saved_model.pb").write_text("old")
     return folder
 
 
@@ -68,7 +68,7 @@ def test_a_folder_with_files_is_refused_and_stays(old):
         check_new_folder(old)
     with pytest.raises(FileExistsError, match=r"`folder` must be new or empty.*model\.v1"):
         write(old)
-    assert read_all(old) == {"old.txt": "old"}
+    assert read_all(old) == {"saved_model.pb": "old"}
 
 
 def test_an_empty_folder_is_taken(tmp_path):
@@ -118,7 +118,7 @@ def test_a_block_that_raises_changes_nothing(tmp_path, old, error, overwrite):
         with atomic_folder(folder, overwrite=overwrite) as new:
             (new / "a.txt").write_text("new")
             raise error
-    assert read_all(old) == {"old.txt": "old"}
+    assert read_all(old) == {"saved_model.pb": "old"}
     assert list(tmp_path.iterdir()) == [old]
 
 
@@ -128,7 +128,7 @@ def test_a_killed_process_leaves_no_half_folder(tmp_path, moment, overwrite):
     folder = tmp_path / "model.v1"
     if overwrite:
         folder.mkdir()
-        (folder / "old.txt").write_text("old")
+        (folder / "saved_model.pb").write_text("old")
     root = pathlib.Path(files.__file__).parents[1]
     child = subprocess.run(
         [sys.executable, "-c", WRITER, folder, moment],
@@ -142,11 +142,68 @@ def test_a_killed_process_leaves_no_half_folder(tmp_path, moment, overwrite):
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert folder.exists() == overwrite
     if overwrite:
-        assert read_all(folder) == {"old.txt": "old"}
+        assert read_all(folder) == {"saved_model.pb": "old"}
     left = [path.name for path in tmp_path.iterdir() if path != folder]
     assert all(name.startswith(".model.v1-") and name.endswith(".partial") for name in left)
     write(folder, overwrite=True)
     assert read_all(folder) == NEW
+    # The next writer has removed what the killed one left.
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_writer_leaves_the_folder_of_a_writer_that_lives(tmp_path):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as first:
+        (first / "saved_model.pb").write_text("first")
+        stranger = tmp_path / ".model-notes.partial"
+        stranger.mkdir()
+        write(folder)
+        assert first.exists() and stranger.exists()
+        (folder / "tokenizer.json").write_text("{}")
+        write(folder, overwrite=True)
+        assert first.exists()
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert read_all(folder) == {"saved_model.pb": "first"}
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed"),
+    [
+        ([], True),
+        (["mine.txt"], False),
+        (["config.json", "src/main.js"], False),
+        (["config.json", "model.safetensors"], True),
+        (["model-00001-of-00002.safetensors"], True),
+        (["tokenizer.json"], True),
+        (["1/saved_model.pb", "2/saved_model.pb"], True),
+        (["1/saved_model.pb", "notes/mine.txt"], False),
+        (["1/saved_model.pb", "mine.txt"], False),
+        (["model.safetensors", ".git/HEAD"], False),
+    ],
+)
+def test_overwriting_replaces_only_a_model_or_an_empty_folder(tmp_path, names, allowed):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("old")
+    if allowed:
+        write(folder, overwrite=True)
+        assert read_all(folder) == NEW
+        return
+    before = read_all(folder)
+    with pytest.raises(FileExistsError, match="must be empty or hold a model.*remove it yourself"):
+        write(folder, overwrite=True)
+    assert read_all(folder) == before
+
+
+def test_a_full_disk_is_understood_from_the_words_of_another_library(old):
+    with pytest.raises(OSError, match="No space left on device; nothing was changed") as caught:
+        with atomic_folder(old, overwrite=True):
+            raise RuntimeError("variables.data; No space left on device")
+    assert caught.value.errno == errno.ENOSPC
+    assert read_all(old) == {"saved_model.pb": "old"}
 
 
 def test_a_full_disk_keeps_the_old_folder(old, monkeypatch):
@@ -156,7 +213,7 @@ def test_a_full_disk_keeps_the_old_folder(old, monkeypatch):
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match=f"No space left on device; nothing was changed: '{old}'"):
         write(old, overwrite=True)
-    assert read_all(old) == {"old.txt": "old"}
+    assert read_all(old) == {"saved_model.pb": "old"}
     assert list(old.parent.iterdir()) == [old]
 
 
@@ -174,7 +231,7 @@ def test_a_rename_that_fails_keeps_the_old_folder(old, monkeypatch, failing):
     monkeypatch.setattr(pathlib.Path, "rename", fail_once)
     with pytest.raises(PermissionError, match="Permission denied"):
         write(old, overwrite=True)
-    assert read_all(old) == {"old.txt": "old"}
+    assert read_all(old) == {"saved_model.pb": "old"}
     assert list(old.parent.iterdir()) == [old]
 
 

@@ -321,7 +321,7 @@ def test_a_failed_check_is_exit_code_1(opened, lm, tmp_path, monkeypatch, capsys
 def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "1"
     folder.mkdir()
-    (folder / "mine.txt").write_text("mine")
+    (folder / "saved_model.pb").write_text("old")
     assert str(folder) in fails(capsys, "export", opened, str(folder))
     monkeypatch.setattr(type(lm), "export", write_nothing)
     assert main(["export", opened, str(folder), "--overwrite", "--max-new-tokens", "2"]) == 0

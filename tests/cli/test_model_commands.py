@@ -197,7 +197,7 @@ def test_convert_writes_the_same_model_in_another_width(model, tmp_path, capsys)
 def test_convert_refuses_before_it_writes(model, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "mine.txt").write_text("mine")
+    (out / "vocab.txt").write_text("mine")
     assert "Pass --overwrite to replace it" in fails(capsys, "convert", model, out)
     assert "dtype='float7'" in fails(capsys, "convert", model, tmp_path / "a", "--dtype", "float7")
 
@@ -207,7 +207,7 @@ def test_convert_refuses_before_it_writes(model, tmp_path, capsys):
     change(model, make_infinite)
     message = fails(capsys, "convert", model, out, "--overwrite")
     assert f"'transformer.ln_f.bias' in '{model / 'model.safetensors'}' must hold finite" in message
-    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    assert [path.name for path in out.iterdir()] == ["vocab.txt"]
     assert not (tmp_path / "a").exists()
 
 
@@ -245,13 +245,13 @@ def test_convert_keeps_card_and_licence_also_in_place(model, tmp_path, capsys):
 
 
 def test_convert_refuses_to_replace_what_its_source_lies_in(model, tmp_path, capsys, monkeypatch):
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "vocab.txt").write_text("mine")
     monkeypatch.chdir(tmp_path)
     (tmp_path.parent / f"{tmp_path.name}_link").symlink_to(tmp_path)
     for out in (tmp_path, ".", tmp_path.parent / f"{tmp_path.name}_link"):
         message = fails(capsys, "convert", model, out, "--overwrite")
         assert "`OUT` must not be a folder above `SOURCE`" in message and f"OUT='{out}'" in message
-    assert (model / "model.safetensors").exists() and (tmp_path / "mine.txt").exists()
+    assert (model / "model.safetensors").exists() and (tmp_path / "vocab.txt").exists()
 
 
 def test_convert_refuses_a_card_that_is_none(model, tmp_path, capsys):

@@ -1,6 +1,7 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -326,13 +327,27 @@ def test_a_saved_model_appears_whole_and_replaces_only_when_told(tmp_path, lm, o
         "variables/variables.index",
     ]
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "a.txt").write_text("mine")
+    (tmp_path / "mine" / "vocab.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="`folder` must be new or empty. Received: .*mine'"):
         lm.export(tmp_path / "mine")
-    assert os.listdir(tmp_path / "mine") == ["a.txt"]
+    assert os.listdir(tmp_path / "mine") == ["vocab.txt"]
     CausalLM(lm.backbone).export(tmp_path / "mine", overwrite=True)
-    assert "a.txt" not in os.listdir(tmp_path / "mine")
+    assert "vocab.txt" not in os.listdir(tmp_path / "mine")
     assert os.listdir(tmp_path) == ["mine"]
+
+
+def test_a_full_disk_is_told_in_words_and_the_old_model_stays(tmp_path, lm):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_text("old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # To the writer it is a disk on which no file may grow beyond 4 kB.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large; nothing was changed: .*1'"):
+            CausalLM(lm.backbone).export(tmp_path / "1", overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ["1"] and os.listdir(tmp_path / "1") == ["saved_model.pb"]
 
 
 KILLED = """

@@ -185,12 +185,12 @@ def test_weights_are_saved_in_the_dtype_they_have(tmp_path, golden, dtype):
 
 def test_an_existing_folder_is_refused_unless_it_may_be_replaced(tmp_path, lm, golden):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "mine.txt").write_text("mine")
+    (tmp_path / "a" / "vocab.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="`folder` must be new or empty. Received: .*a'"):
         lm.save_pretrained(tmp_path / "a")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine.txt"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["vocab.txt"]
     lm.save_pretrained(tmp_path / "a", overwrite=True)
-    assert not (tmp_path / "a" / "mine.txt").exists()
+    assert not (tmp_path / "a" / "vocab.txt").exists()
     lmzoo.load(golden).save_pretrained(tmp_path / "a", overwrite=True)
     assert not (tmp_path / "a" / "tokenizer.json").exists()
 

@@ -60,7 +60,7 @@ def open_or_build(folder, open_folder, build):
             return opened
         for leftover in folder.parent.glob(f".{folder.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_folder(folder, overwrite=True) as sibling:
+        with atomic_folder(folder, overwrite=True, may_replace=lambda _: True) as sibling:
             build(sibling)
         if (opened := open_folder(folder)) is None:
             raise RuntimeError(f"The cache must open after it is built. Received: {str(folder)!r}.")
