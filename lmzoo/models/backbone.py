@@ -1,5 +1,6 @@
-"""What every backbone shares: the checks of its arguments, its config and its initializers."""
+"""What every backbone shares: its config, its inputs, its export and the checks of arguments."""
 
+import collections.abc
 import inspect
 
 import keras
@@ -9,11 +10,74 @@ from lmzoo.layers.checks import check_positive, check_rate, check_size
 __all__ = ["Backbone", "check_arguments", "make_normal", "make_truncated_normal"]
 
 
-class Backbone(keras.Model):
-    """A model whose arguments are kept under their own names.
+# What other libraries call the inputs of a model.
+_OTHER_NAMES = {
+    "input_ids": "token_ids",
+    "attention_mask": "padding_mask",
+    "token_type_ids": "segment_ids",
+    "decoder_input_ids": "decoder_token_ids",
+    "decoder_attention_mask": "decoder_padding_mask",
+}
 
-    A subclass sets an attribute for each argument of its `__init__`.
+
+class Backbone(keras.Model):
+    """A model that turns a dict of token ids and masks into hidden states.
+
+    A subclass sets an attribute for each argument of its `__init__`, under the argument's name, and
+    the class attribute `required_inputs`, a tuple of the inputs that it does not work without.
     """
+
+    required_inputs = ("token_ids",)
+
+    @property
+    def input_dtypes(self):
+        """The inputs of an exported model, each of shape (B, length): dict of name -> dtype."""
+        return {"token_ids": "int32", "padding_mask": "bool"}
+
+    def __call__(self, inputs, *args, **kwargs):
+        self._check_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _check_inputs(self, inputs):
+        names = " and ".join(f"`{name}`" for name in self.required_inputs)
+        if not isinstance(inputs, collections.abc.Mapping):
+            raise TypeError(
+                f"`inputs` must be a dict with {names}. Received: {type(inputs).__name__}."
+            )
+        known = self.input_dtypes
+        for name in inputs:
+            ours = _OTHER_NAMES.get(name)
+            if ours is not None:
+                ours = next((own for own in (ours, f"encoder_{ours}") if own in known), ours)
+                raise ValueError(
+                    f"`inputs` must name its entries as this library does. Received: {name}. "
+                    f"Rename it to `{ours}`."
+                )
+        for name in self.required_inputs:
+            if name not in inputs:
+                raise ValueError(
+                    f"`inputs` must have {names}. Received: {', '.join(inputs)}, without `{name}`."
+                )
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        """Exports the model as Keras does, with int32 ids and boolean masks as its inputs.
+
+        Args:
+            filepath: str or path. Where the export is written.
+            format, verbose, **kwargs: as for `keras.Model.export`.
+            input_signature: as for `keras.Model.export`; None for `input_dtypes`, with any batch
+                size and lengths.
+        """
+        if input_signature is None:
+            input_signature = [
+                {
+                    name: keras.InputSpec(dtype=dtype, shape=(None, None), name=name)
+                    for name, dtype in self.input_dtypes.items()
+                }
+            ]
+        return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self):
         arguments = inspect.signature(type(self).__init__).parameters

@@ -197,6 +197,11 @@ class BertBackbone(Backbone):
             name=name,
         )
 
+    @property
+    def input_dtypes(self):
+        segments = {"segment_ids": "int32"} if self.num_segments > 1 else {}
+        return {**super().input_dtypes, **segments}
+
     def build(self, input_shape):
         embedding_shape = (None, None, self.token_embedding.hidden_dim)
         hidden_shape = (None, None, self.hidden_dim)

@@ -72,6 +72,8 @@ class T5Backbone(Backbone):
         (1, 2, 16)
     """
 
+    required_inputs = ("encoder_token_ids", "decoder_token_ids")
+
     def __init__(
         self,
         vocabulary_size,
@@ -135,7 +137,7 @@ class T5Backbone(Backbone):
             "decoder_block", self.num_decoder_layers, cross_attention=True
         )
         self.decoder_norm = self._make_norm("decoder_norm")
-        self.build({"encoder_token_ids": (None, None)})
+        self.build({name: (None, None) for name in self.required_inputs})
 
     def _make_bias(self, name, bidirectional):
         return RelativePositionBias(
@@ -175,6 +177,12 @@ class T5Backbone(Backbone):
         dtype = "float32" if self._float32_residual else self.dtype_policy
         return make_norm("rms_norm", self.norm_epsilon, name, dtype)
 
+    @property
+    def input_dtypes(self):
+        one = super().input_dtypes
+        stacks = ("encoder", "decoder")
+        return {f"{stack}_{name}": one[name] for stack in stacks for name in one}
+
     def build(self, input_shape):
         hidden_shape = (None, None, self.hidden_dim)
         self.token_embedding.build(input_shape["encoder_token_ids"])
@@ -208,7 +216,6 @@ class T5Backbone(Backbone):
                 kernel.assign(kernel * self.head_dim**-0.5)
 
     def call(self, inputs, training=None):
-        _check_inputs(inputs)
         padding_mask = inputs.get("encoder_padding_mask")
         context = self.encode(inputs["encoder_token_ids"], padding_mask, training=training)
         hidden = self.decode(
@@ -324,15 +331,6 @@ class T5Backbone(Backbone):
             "encoder_sequence_output": (*input_shape["encoder_token_ids"], self.hidden_dim),
             "decoder_sequence_output": (*input_shape["decoder_token_ids"], self.hidden_dim),
         }
-
-
-def _check_inputs(inputs):
-    for name in ("encoder_token_ids", "decoder_token_ids"):
-        if name not in inputs:
-            raise ValueError(
-                "`inputs` must have `encoder_token_ids` and `decoder_token_ids`. Received: "
-                f"{', '.join(inputs)}, without `{name}`."
-            )
 
 
 def _make_fan_in(factor):

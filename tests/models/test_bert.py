@@ -1,7 +1,5 @@
 """BertBackbone against a NumPy encoder, and the laws that every way to call it must keep."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -282,17 +280,6 @@ def test_a_gradient_reaches_every_variable(kind):
         assert np.abs(gradient).max() > 0, variable.name
 
 
-@every_kind
-def test_dropout_acts_in_training_alone(kind):
-    model = BertBackbone(**{**SIZES, **OPTIONS[kind]}, dropout=0.5)
-    inputs = some_inputs(2, 9)
-    plain = model(inputs)
-    assert_equal_outputs(model(inputs, training=False), plain, 0)
-    first, second = (model(inputs, training=True)["sequence_output"] for _ in range(2))
-    assert np.abs(first - plain["sequence_output"]).max() > 1e-3
-    assert np.abs(first - second).max() > 1e-3
-
-
 @pytest.mark.parametrize("kind", ["roberta", "another"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind, jit_compile):
@@ -310,29 +297,6 @@ def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind, jit_compile
     expected = model(inputs, attention_layers=(1,))
     expected = {**expected, "attention_weights": expected["attention_weights"][0]}
     assert_equal_outputs(run(inputs), expected, 1e-10)
-
-
-@every_kind
-def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
-    model = BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype="mixed_bfloat16", name="mine")
-    model.trainable = False
-    config = model.get_config()
-    arguments = set(inspect.signature(BertBackbone.__init__).parameters) - {"self", "kwargs"}
-    assert arguments <= set(config)
-    for name, value in {**SIZES, **OPTIONS[kind]}.items():
-        assert config[name] == value
-    twin = BertBackbone.from_config(config)
-    assert twin.get_config() == config
-    assert (twin.name, twin.trainable, twin.dtype_policy) == ("mine", False, model.dtype_policy)
-    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
-
-
-@every_kind
-def test_a_saved_model_gives_the_same_bits(models, kind, tmp_path):
-    model, inputs = models(kind), some_inputs(4, 11, MASK)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert_equal_outputs(loaded(inputs), model(inputs), 0)
 
 
 @pytest.mark.parametrize("kind", ["distilbert", "another"])

@@ -121,14 +121,6 @@ def test_graph_and_compiled_outputs_are_the_eager_ones(model, jit_compile):
     np.testing.assert_allclose(run(inputs), expected, rtol=0, atol=1e-10)
 
 
-def test_a_saved_model_gives_the_same_bits(model, tmp_path):
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.get_config() == model.get_config()
-    first, second = (x({"token_ids": TOKEN_IDS})["sequence_output"] for x in (model, loaded))
-    np.testing.assert_array_equal(first, second)
-
-
 def test_a_functional_model_knows_its_shapes(model):
     symbols = {"token_ids": keras.Input((None,), dtype="int32")}
     outputs = model(symbols, attention_layers=(1,))

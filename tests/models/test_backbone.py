@@ -1,0 +1,166 @@
+"""The laws that every backbone keeps, whatever its family."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.models import BertBackbone, GPTBackbone, ModernBertBackbone, T5Backbone
+from tests.layers.reference import randomise
+from tests.models.reference import EVERYTHING
+
+RANDOM = np.random.default_rng(37)
+# No two sizes are equal, so that no missing transpose fits.
+SIZES = {
+    "vocabulary_size": 101,
+    "num_layers": 2,
+    "num_heads": 4,
+    "hidden_dim": 48,
+    "intermediate_dim": 37,
+}
+T5 = {"num_decoder_layers": 3, "head_dim": 10, "num_buckets": 12, "max_distance": 9}
+KINDS = {
+    "bert": (BertBackbone, {}),
+    "roberta": (BertBackbone, {"num_segments": 1, "position_offset": 2, "norm_epsilon": 1e-5}),
+    "distilbert": (BertBackbone, {"num_segments": 0, "pooler": False}),
+    "electra": (BertBackbone, {"pooler": False, "embedding_dim": 20}),
+    "mpnet": (BertBackbone, {"num_segments": 0, "relative_attention": True, "num_buckets": 8}),
+    "modern bert": (ModernBertBackbone, {"local_attention": 6}),
+    "gpt2": (GPTBackbone, {}),
+    "gpt with everything": (GPTBackbone, EVERYTHING),
+    "t5": (T5Backbone, T5),
+    "t5 1.1": (T5Backbone, {**T5, "activation": "gelu_tanh", "gated": True, "tied": False}),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def make_model(kind, dtype="float32", **options):
+    backbone, arguments = KINDS[kind]
+    return backbone(**{**SIZES, **arguments, **options}, dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Each kind is made once, with random weights; no test changes one."""
+    made = {}
+
+    def model_of(kind):
+        if kind not in made:
+            made[kind] = randomise(make_model(kind, "float64"), deviation=0.2)
+        return made[kind]
+
+    return model_of
+
+
+def make_inputs(model):
+    """What an exported model takes, with padding on the right in the second row."""
+    return {
+        name: RANDOM.integers(0, 2 if "segment" in name else 101, (2, 9)).astype("int32")
+        if dtype == "int32"
+        else np.arange(9) < np.array([[9], [4]])
+        for name, dtype in model.input_dtypes.items()
+    }
+
+
+def flatten(outputs):
+    return [x.numpy() for x in tf.nest.flatten(outputs)]
+
+
+def assert_equal_bits(got, wanted):
+    for first, second in zip(flatten(got), flatten(wanted), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@every_kind
+def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
+    model = make_model(kind, "mixed_bfloat16", name="mine")
+    model.trainable = False
+    config = model.get_config()
+    arguments = set(inspect.signature(type(model).__init__).parameters) - {"self", "kwargs"}
+    assert arguments <= set(config)
+    for name, value in {**SIZES, **KINDS[kind][1]}.items():
+        assert config[name] == value
+    twin = type(model).from_config(config)
+    assert twin.get_config() == config
+    assert (twin.name, twin.trainable, twin.dtype_policy) == ("mine", False, model.dtype_policy)
+    assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
+
+
+@every_kind
+def test_a_saved_model_gives_the_same_bits_alone_and_within_another(models, kind, tmp_path):
+    model = models(kind)
+    inputs = make_inputs(model)
+    expected = model(inputs)
+    model.save(tmp_path / "model.keras")
+    assert_equal_bits(keras.saving.load_model(tmp_path / "model.keras")(inputs), expected)
+    symbols = {
+        name: keras.Input((None,), dtype=dtype, name=name)
+        for name, dtype in model.input_dtypes.items()
+    }
+    outputs = model(symbols)
+    for symbol, real in zip(tf.nest.flatten(outputs), flatten(expected), strict=True):
+        assert (symbol.dtype, len(symbol.shape), symbol.shape[-1]) == (real.dtype, real.ndim, 48)
+    wrapped = keras.Model(symbols, outputs)
+    wrapped.save(tmp_path / "wrapped.keras")
+    assert_equal_bits(keras.saving.load_model(tmp_path / "wrapped.keras")(inputs), expected)
+
+
+@every_kind
+def test_dropout_acts_in_training_alone(kind):
+    model = make_model(kind, dropout=0.5)
+    inputs = make_inputs(model)
+    plain = model(inputs)
+    assert_equal_bits(model(inputs, training=False), plain)
+    first, second = (flatten(model(inputs, training=True)) for _ in range(2))
+    for one, other, expected in zip(first, second, flatten(plain), strict=True):
+        assert np.abs(one - expected).max() > 1e-3
+        assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "modern bert", "gpt with everything", "t5"])
+def test_an_exported_model_takes_ids_and_masks(models, kind, tmp_path):
+    model = models(kind)
+    inputs = make_inputs(model)
+    model.export(tmp_path / "1", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "1")
+    got = loaded.serve({name: tf.constant(value) for name, value in inputs.items()})
+    for first, second in zip(flatten(got), flatten(model(inputs)), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "ours"),
+    [
+        ("bert", "input_ids", "token_ids"),
+        ("bert", "attention_mask", "padding_mask"),
+        ("bert", "token_type_ids", "segment_ids"),
+        ("modern bert", "input_ids", "token_ids"),
+        ("gpt2", "attention_mask", "padding_mask"),
+        ("t5", "input_ids", "encoder_token_ids"),
+        ("t5", "attention_mask", "encoder_padding_mask"),
+        ("t5", "decoder_input_ids", "decoder_token_ids"),
+        ("t5", "decoder_attention_mask", "decoder_padding_mask"),
+    ],
+)
+def test_the_names_of_other_libraries_are_refused_with_ours(models, kind, theirs, ours):
+    model = models(kind)
+    inputs = make_inputs(model)
+    inputs[theirs] = inputs.pop(ours)
+    with pytest.raises(ValueError, match=f"Received: {theirs}. Rename it to `{ours}`"):
+        model(inputs)
+
+
+@pytest.mark.parametrize("inputs", [np.zeros((1, 3), "int32"), [[1, 2, 3]], None])
+def test_inputs_that_are_no_dict_are_refused(models, inputs):
+    with pytest.raises(TypeError, match=f"with `token_ids`. Received: {type(inputs).__name__}"):
+        models("gpt2")(inputs)
+
+
+def test_inputs_without_ids_are_refused(models):
+    mask = np.ones((1, 3), bool)
+    with pytest.raises(ValueError, match="Received: padding_mask, without `token_ids`"):
+        models("bert")({"padding_mask": mask})
+    with pytest.raises(ValueError, match="Received: , without `encoder_token_ids`"):
+        models("t5")({})
