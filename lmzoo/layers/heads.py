@@ -26,6 +26,7 @@ class ClassificationHead(keras.layers.Layer):
         dropout: float in [0, 1). Before the last dense layer. (RoBERTa has a second one before its
             first dense layer.)
         initializer: Keras initializer of the kernels.
+        use_bias: bool. Whether the last dense layer has a bias.
         use_hidden_bias: bool. Whether the first dense layer has a bias.
         hidden_norm_epsilon: float or None. If given, a layer norm without bias follows the
             activation, as ModernBERT has it.
@@ -49,6 +50,7 @@ class ClassificationHead(keras.layers.Layer):
         hidden_activation=None,
         dropout=0.0,
         initializer="glorot_uniform",
+        use_bias=True,
         use_hidden_bias=True,
         hidden_norm_epsilon=None,
         **kwargs,
@@ -64,6 +66,7 @@ class ClassificationHead(keras.layers.Layer):
         self.supports_masking = True
         self.num_classes = num_classes
         self.hidden_activation = hidden_activation
+        self.use_bias = use_bias
         self.use_hidden_bias = use_hidden_bias
         self.hidden_norm_epsilon = hidden_norm_epsilon
         self.dropout = dropout
@@ -92,7 +95,7 @@ class ClassificationHead(keras.layers.Layer):
             self.hidden_dense.build((None, hidden_dim))
         if self.hidden_norm is not None:
             self.hidden_norm.build((None, hidden_dim))
-        self.output_dense = self._make_dense("output", self.num_classes)
+        self.output_dense = self._make_dense("output", self.num_classes, self.use_bias)
         self.output_dense.build((None, hidden_dim))
 
     def call(self, hidden, training=None):
@@ -113,6 +116,7 @@ class ClassificationHead(keras.layers.Layer):
             **super().get_config(),
             "num_classes": self.num_classes,
             "hidden_activation": self.hidden_activation,
+            "use_bias": self.use_bias,
             "use_hidden_bias": self.use_hidden_bias,
             "hidden_norm_epsilon": self.hidden_norm_epsilon,
             "dropout": self.dropout,

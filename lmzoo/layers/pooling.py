@@ -9,7 +9,7 @@ from lmzoo.layers.precision import at_least_float32
 
 __all__ = ["check_pooling", "find_first", "pool"]
 
-_POOLINGS = ("cls", "mean", "max")
+_POOLINGS = ("cls", "last", "mean", "max")
 
 
 def pool(hidden, padding_mask=None, pooling="mean"):
@@ -18,8 +18,8 @@ def pool(hidden, padding_mask=None, pooling="mean"):
     Args:
         hidden: float (B, T, D).
         padding_mask: bool (B, T), True for real tokens; None if all are.
-        pooling: "cls" takes the first real token, "mean" the average and "max" the largest value of
-            each feature over the real tokens.
+        pooling: "cls" takes the first real token, "last" the last one, "mean" the average and "max"
+            the largest value of each feature over the real tokens.
     Returns:
         float (B, D) in the dtype of `hidden`. A row without real tokens gives zeros for "mean" and
         "max".
@@ -33,12 +33,13 @@ def pool(hidden, padding_mask=None, pooling="mean"):
     """
     check_pooling(pooling)
     if padding_mask is None:
-        if pooling == "cls":
-            return hidden[:, 0]
+        if pooling in ("cls", "last"):
+            return hidden[:, 0 if pooling == "cls" else -1]
         return ops.mean(hidden, axis=1) if pooling == "mean" else ops.max(hidden, axis=1)
-    if pooling == "cls":
+    if pooling in ("cls", "last"):
         # A product with a one-hot row instead of a gather, which every converter knows.
-        chosen = ops.one_hot(find_first(padding_mask), ops.shape(hidden)[1], dtype=hidden.dtype)
+        find = find_first if pooling == "cls" else _find_last
+        chosen = ops.one_hot(find(padding_mask), ops.shape(hidden)[1], dtype=hidden.dtype)
         # (B, 1, T), (B, T, D) -> (B, 1, D) -> (B, D)
         return ops.squeeze(ops.matmul(ops.expand_dims(chosen, 1), hidden), 1)
     real = ops.expand_dims(ops.cast(padding_mask, "bool"), -1)
@@ -52,7 +53,7 @@ def pool(hidden, padding_mask=None, pooling="mean"):
 
 
 def check_pooling(pooling):
-    """Raises ValueError if `pooling` is none of the three."""
+    """Raises ValueError if `pooling` is unknown."""
     if pooling not in _POOLINGS:
         raise ValueError(
             f"`pooling` must be one of {', '.join(_POOLINGS)}. Received: pooling={pooling!r}."
@@ -62,3 +63,9 @@ def check_pooling(pooling):
 def find_first(padding_mask):
     """The place of the first real token of each row: bool (B, T) -> int32 (B,)."""
     return ops.cast(ops.argmax(ops.cast(padding_mask, "int32"), axis=1), "int32")
+
+
+def _find_last(padding_mask):
+    """The index of the last real token of each row: bool (B, T) -> int32 (B,)."""
+    index = ops.arange(ops.shape(padding_mask)[1], dtype="int32")
+    return ops.max(ops.where(padding_mask, index, 0), axis=1)

@@ -25,9 +25,22 @@ class Backbone(keras.Model):
 
     A subclass sets an attribute for each argument of its `__init__`, under the argument's name, and
     the class attribute `required_inputs`, a tuple of the inputs that it does not work without.
+
+    Attributes: what tasks read, so that each takes any backbone of the right kind.
+        kind: "encoder", "decoder" or "encoder_decoder".
+        default_pooling: str. How classifiers pool hidden states without a pooler; see
+            `lmzoo.layers.pool`.
+        pooler: bool. Whether the output has `pooled_output`.
+        num_segments: int. The number of segment ids; 0 or 1 without segments.
+        initializer_range: float. The standard deviation of a new head's initial weights.
     """
 
     required_inputs = ("token_ids",)
+    kind = "encoder"
+    default_pooling = "cls"
+    pooler = False
+    num_segments = 0
+    initializer_range = 0.02
 
     @property
     def input_dtypes(self):
@@ -78,6 +91,23 @@ class Backbone(keras.Model):
                 }
             ]
         return super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def compute_hidden(self, inputs, training=None):
+        """Hidden states of token batches, for tasks that read texts and do not generate.
+
+        Args:
+            inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
+                `segment_ids` int (B, T).
+            training: bool or None.
+        Returns:
+            float (B, T, D).
+        """
+        return self(inputs, training=training)["sequence_output"]
+
+    @property
+    def generation_weights(self):
+        """list of variables that only generation uses: a decoder beside an encoder, a head."""
+        return []
 
     def get_config(self):
         arguments = inspect.signature(type(self).__init__).parameters

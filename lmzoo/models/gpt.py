@@ -85,6 +85,9 @@ class GPTBackbone(Backbone):
         (1, 1, 16)
     """
 
+    kind = "decoder"
+    default_pooling = "last"
+
     def __init__(
         self,
         vocabulary_size,
@@ -248,6 +251,13 @@ class GPTBackbone(Backbone):
             window = make_causal_mask(length, num_slots, position, self.sliding_window)
             mask = ops.logical_and(mask, window)
         return mask, positions, slots
+
+    def compute_hidden(self, inputs, training=None):
+        return self(inputs, training=training)
+
+    @property
+    def generation_weights(self):
+        return [] if self.tied else [self.token_embedding.output_embeddings]
 
     def compute_logits(self, hidden):
         """Scores every token of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""

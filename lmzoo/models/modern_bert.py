@@ -65,10 +65,6 @@ class ModernBertBackbone(Backbone):
         (1, 3, 16)
     """
 
-    # What tasks ask an encoder for: there is no pooled output, and texts are not told apart.
-    pooler = False
-    num_segments = 0
-
     def __init__(
         self,
         vocabulary_size,

@@ -72,6 +72,8 @@ class T5Backbone(Backbone):
         (1, 2, 16)
     """
 
+    kind = "encoder_decoder"
+    default_pooling = "mean"
     required_inputs = ("encoder_token_ids", "decoder_token_ids")
 
     def __init__(
@@ -294,6 +296,16 @@ class T5Backbone(Backbone):
 
     def _finish(self, hidden, norm, training):
         return self.dropout_layer(norm(hidden), training=training)
+
+    def compute_hidden(self, inputs, training=None):
+        """As `Backbone.compute_hidden`, of the encoder alone."""
+        return self.encode(inputs["token_ids"], inputs.get("padding_mask"), training=training)
+
+    @property
+    def generation_weights(self):
+        layers = [self.decoder_bias, *self.decoder_blocks, self.decoder_norm]
+        own = [] if self.tied else [self.token_embedding.output_embeddings]
+        return own + [weight for layer in layers for weight in layer.weights]
 
     def compute_logits(self, hidden):
         """Scores every token of the vocabulary: (B, T, D) -> (B, T, V) in at least float32.

@@ -39,6 +39,8 @@ class CausalLM(LanguageModel, TextGeneration, Task):
         TensorShape([1, 3, 100])
     """
 
+    backbone_kinds = ("decoder",)
+
     def __init__(
         self, backbone, tokenizer=None, generation_defaults=None, end_token_ids=None, **kwargs
     ):

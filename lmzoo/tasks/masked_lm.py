@@ -28,7 +28,7 @@ class MaskedLM(TextInput, Task):
             `logits` float32 (B, T, V).
 
     Args:
-        backbone: `lmzoo.models.BertBackbone`.
+        backbone: an encoder of `lmzoo.models`, such as `BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers` with a mask token, or None to work on ids.
         mask_rate: float in (0, 1). The share of tokens to predict.
         whole_word: bool. If True, all tokens of a word are masked together.
@@ -53,6 +53,7 @@ class MaskedLM(TextInput, Task):
         lm.fill("The [MASK] sat")  # [{"token": "cat", "score": 0.21}, ...]
     """
 
+    backbone_kinds = ("encoder",)
     _uses_pooler = False
 
     def __init__(

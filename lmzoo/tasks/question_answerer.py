@@ -50,7 +50,7 @@ class QuestionAnswerer(TextInput, Task):
             `logits` float32 (B, T, 2).
 
     Args:
-        backbone: `lmzoo.models.BertBackbone`.
+        backbone: an encoder of `lmzoo.models`, such as `BertBackbone`.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         no_answer: bool. If True, a question may have no answer, as in SQuAD 2.0. If False, metrics
             are those of SQuAD 1.1.
@@ -82,6 +82,7 @@ class QuestionAnswerer(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
+    backbone_kinds = ("encoder",)
     _uses_pooler = False
     text_columns = ("question", "context")
     label_column = "answers"

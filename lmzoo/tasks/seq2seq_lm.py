@@ -59,6 +59,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
         lm.generate(["twenty-two"], num_beams=4)
     """
 
+    backbone_kinds = ("encoder_decoder",)
     is_encoder_decoder = True
     text_columns = ("source",)
     label_column = "target"

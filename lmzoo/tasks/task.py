@@ -35,6 +35,8 @@ class Task(TrainerSeams, keras.Model):
         ValueError: if the tokenizer has more tokens than the backbone has embeddings.
     """
 
+    # The kinds of backbone that it takes; see `lmzoo.models`.
+    backbone_kinds = ("encoder", "decoder", "encoder_decoder")
     is_generative = False
     head = None
     labels = None
@@ -50,6 +52,13 @@ class Task(TrainerSeams, keras.Model):
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
         super().__init__(**kwargs)
+        kind = getattr(backbone, "kind", None)
+        if kind is not None and kind not in self.backbone_kinds:
+            kinds = " or ".join(self.backbone_kinds)
+            raise TypeError(
+                f"`backbone` must be of the kind {kinds} for a {type(self).__name__}. Received: a "
+                f"{type(backbone).__name__}, of the kind {kind}."
+            )
         if tokenizer is not None and tokenizer.vocabulary_size > backbone.vocabulary_size:
             raise ValueError(
                 "`tokenizer` must not have more tokens than `backbone` has embeddings. Received: "
@@ -65,13 +74,16 @@ class Task(TrainerSeams, keras.Model):
 
     @property
     def trainable_weights(self):
-        """list. Without the weights of a pooler that the task does not use."""
-        weights = super().trainable_weights
-        if self._uses_pooler or getattr(self.backbone, "pooler_dense", None) is None:
-            return weights
-        # Keras would warn that they have no gradients.
-        unused = {id(weight) for weight in self.backbone.pooler_dense.weights}
-        return [weight for weight in weights if id(weight) not in unused]
+        """list. Without the weights of the backbone that the task does not use.
+
+        They are those of a pooler, and for a task that does not generate a decoder beside an
+        encoder, and output embeddings. Keras would warn that they have no gradients.
+        """
+        unused = [] if self.is_generative else list(self.backbone.generation_weights)
+        if not self._uses_pooler and getattr(self.backbone, "pooler_dense", None) is not None:
+            unused += self.backbone.pooler_dense.weights
+        unused = {id(weight) for weight in unused}
+        return [weight for weight in super().trainable_weights if id(weight) not in unused]
 
     @property
     def trainable_variables(self):

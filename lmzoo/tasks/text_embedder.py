@@ -43,10 +43,11 @@ class TextEmbedder(TextInput, Task):
             `embedding` float32 (B, D).
 
     Args:
-        backbone: `lmzoo.models.BertBackbone`. A pooler is not used.
+        backbone: a model of `lmzoo.models`; of a `T5Backbone` the encoder. A pooler is not used.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
-        pooling: "mean", "cls" or "max". How the hidden states of all tokens, special ones too,
-            become one vector; see `lmzoo.layers.pool`.
+        pooling: "mean", "cls", "last" or "max". How the hidden states of all tokens, special ones
+            too, become one vector; see `lmzoo.layers.pool`. Decoders are trained for "last" or
+            "mean".
         normalize: bool. If True, vectors have length 1, so that their dot product is their cosine.
         scale: float. The factor on cosines before the softmax of the contrastive loss, which is the
             inverse of its temperature.
@@ -129,7 +130,7 @@ class TextEmbedder(TextInput, Task):
         if len(inputs["token_ids"].shape) == 3:
             # (B, G, T) -> (B * G, T)
             inputs = {name: tf.reshape(inputs[name], [-1, shape[-1]]) for name in inputs}
-        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        hidden = self.backbone.compute_hidden(inputs, training)
         padding_mask = inputs.get("padding_mask")
         embeddings = pool(at_least_float32(hidden), padding_mask, self.pooling)
         if self.head is not None:

@@ -32,17 +32,20 @@ class TextRegressor(PooledHead, Task):
             `scores` float32 (B, num_targets).
 
     Args:
-        backbone: `lmzoo.models.BertBackbone`.
+        backbone: a model of `lmzoo.models`; of a `T5Backbone` the encoder.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         num_targets: int. The number of values to predict for each text.
         head_activation: str or None. The activation of a dense layer between the pooled hidden
-            state and the output; None for no such layer. "auto" is None on a backbone with a
-            pooler and "tanh" elsewhere.
+            state and the output; None for no such layer. "auto" is None on a pooler and on a
+            decoder, and "tanh" elsewhere.
         dropout: float in [0, 1) or None. The dropout rate before the output; None for the
             backbone's.
         sequence_length: int or None. The longest input in tokens, special tokens included. Longer
             texts are truncated, with one warning that counts them. None for the backbone's
             `max_sequence_length`.
+        pooling: "auto", "cls", "last", "mean" or "max". How the hidden states of the tokens become
+            one vector; see `lmzoo.layers.pool`. "auto" is the pooler of a BERT that has one, "cls"
+            for other encoders, "last" for decoders and "mean" for a `T5Backbone`.
         allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
             entity markers "[E1]" and "[/E1]". All others are read as plain text.
     Call arguments:
@@ -74,13 +77,14 @@ class TextRegressor(PooledHead, Task):
         head_activation="auto",
         dropout=None,
         sequence_length=None,
+        pooling="auto",
         **kwargs,
     ):
         super().__init__(backbone, tokenizer, **kwargs)
         check_size(num_targets=num_targets)
         self.num_targets = num_targets
         self.sequence_length = sequence_length
-        self.make_head(head_activation, dropout)
+        self.make_head(pooling, head_activation, dropout)
 
     @property
     def num_outputs(self):

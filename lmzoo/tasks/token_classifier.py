@@ -43,7 +43,7 @@ class TokenClassifier(TextInput, Task):
             `logits` float32 (B, T, C).
 
     Args:
-        backbone: `lmzoo.models.BertBackbone`.
+        backbone: a model of `lmzoo.models`; of a `T5Backbone` the encoder.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         labels: list of str. The tags, by id: in IOB2 form, such as "O", "B-PER", "I-PER", or plain,
             such as parts of speech. `lmzoo.data.to_iob2` converts other schemes.
@@ -101,7 +101,7 @@ class TokenClassifier(TextInput, Task):
         self.head.build((None, None, backbone.hidden_dim))
 
     def call(self, inputs, training=None):
-        hidden = self.backbone(inputs, training=training)["sequence_output"]
+        hidden = self.backbone.compute_hidden(inputs, training)
         return self.head(hidden, training=training)
 
     def compute_output_shape(self, input_shape):
@@ -191,7 +191,13 @@ class TokenClassifier(TextInput, Task):
 
     def _pack_words(self, words):
         check_strings({"words": words}, ["words"], rank=2)
-        return pack_words(words, self.tokenizer, self.sequence_length, self.allow_special)
+        return pack_words(
+            words,
+            self.tokenizer,
+            self.sequence_length,
+            self.allow_special,
+            **self.special_tokens,
+        )
 
     # Prediction
 
@@ -256,6 +262,7 @@ class TokenClassifier(TextInput, Task):
             [ids.with_flat_values(tf.stack(columns, axis=-1))],
             self.tokenizer,
             self.sequence_length,
+            **self.special_tokens,
         )
         probabilities = tf.nn.softmax(tf.cast(self(inputs, training=False), tf.float32))
         return {

@@ -1,4 +1,4 @@
-"""Packing token ids for an encoder: special tokens, truncation, padding.
+"""Packing token ids for tasks that read texts: special tokens, truncation, padding.
 
 Shapes: B batch, T length, C features a token.
 """
@@ -11,7 +11,7 @@ __all__ = ["count_special_tokens", "count_text_tokens", "pack", "truncate_pair"]
 _MULTIPLE = 8
 
 
-def pack(texts, tokenizer, sequence_length):
+def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
     """Adds special tokens to one text or to a pair, truncates and pads on the right.
 
     One text becomes `start text end`, two become `start first end second end`, with as many end
@@ -23,6 +23,8 @@ def pack(texts, tokenizer, sequence_length):
             feature is the token id and the others are attributes, such as its offsets in the text.
         tokenizer: tokenizer with start, end and padding ids.
         sequence_length: int. The largest T.
+        add_start: bool. If False, there is no start token.
+        add_end: bool. If False, there are no end tokens, and two texts follow each other directly.
     Returns:
         inputs: dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T) and `segment_ids` int32
             (B, T). T is the longest row's length, rounded up to a multiple of 8.
@@ -32,7 +34,7 @@ def pack(texts, tokenizer, sequence_length):
     Raises:
         TypeError: if `texts` is no list of tf.RaggedTensor.
         ValueError: if there are not one or two, `sequence_length` leaves no room for a token, or
-            the tokenizer has no start, end or padding token.
+            the tokenizer has no start or end token where one is to be added.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, figure 2; the truncation is
         Hugging Face's "longest_first". There, RoBERTa's second text has segment 0 as well; a
         RoBERTa has one segment only, so this makes no difference.
@@ -43,9 +45,7 @@ def pack(texts, tokenizer, sequence_length):
         classifier.fit(inputs, labels)
     """
     _check_texts(texts)
-    max_tokens = count_text_tokens(tokenizer, sequence_length, len(texts))
-    if tokenizer.pad_token_id is None:
-        raise ValueError("`tokenizer` must have a pad token. Received: pad_token_id=None.")
+    max_tokens = count_text_tokens(tokenizer, sequence_length, len(texts), add_start, add_end)
     has_features = texts[0].shape.rank == 3
     texts = [text if has_features else tf.expand_dims(text, -1) for text in texts]
     lengths = [text.row_lengths() for text in texts]
@@ -58,23 +58,27 @@ def pack(texts, tokenizer, sequence_length):
 
     num_features, batch_size = texts[0].shape[-1], texts[0].nrows()
     start, end = (
-        _repeat_token(token_id, batch_size, num_features)
-        for token_id in (tokenizer.start_token_id, tokenizer.end_token_id)
+        [_repeat_token(token_id, batch_size, num_features)] if is_added else []
+        for token_id, is_added in (
+            (tokenizer.start_token_id, add_start),
+            (tokenizer.end_token_id, add_end),
+        )
     )
-    parts = [start, texts[0], end]
+    parts = [*start, texts[0], *end]
     if len(texts) == 2:
-        parts += [end] * (tokenizer.num_separators - 1) + [texts[1], end]
+        parts += end * (tokenizer.num_separators - 1) + [texts[1], *end]
     rows = tf.concat(parts, axis=1)
     lengths = rows.row_lengths()
     longest = tf.reduce_max(tf.concat([lengths, [1]], 0))
     longest = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, sequence_length)
-    empty = tf.constant([tokenizer.pad_token_id] + [-1] * (num_features - 1), tf.int32)
+    # The padding mask says what counts, so that a tokenizer without a pad token has any id there.
+    empty = tf.constant([tokenizer.pad_token_id or 0] + [-1] * (num_features - 1), tf.int32)
     # (B, None, C) -> (B, T, C)
     dense = rows.to_tensor(empty, shape=tf.stack([-1, longest, num_features]))
     dense = tf.ensure_shape(dense, [None, None, num_features])
     position = tf.range(longest)[None]
     mask = position < lengths[:, None]
-    is_second = mask & (position >= kept[0][:, None] + 2)
+    is_second = mask & (position >= kept[0][:, None] + len(start) + len(end))
     inputs = {
         "token_ids": dense[..., 0],
         "padding_mask": mask,
@@ -95,18 +99,18 @@ def _check_texts(texts):
         raise ValueError(f"{rule} Received: {len(texts)} of them.")
 
 
-def count_text_tokens(tokenizer, sequence_length, num_texts):
+def count_text_tokens(tokenizer, sequence_length, num_texts, add_start=True, add_end=True):
     """How many tokens of text fit beside the special tokens of one text or a pair.
 
     Raises:
         ValueError: if none fits, or the tokenizer has no start or end token.
     """
-    for role in ("start_token_id", "end_token_id"):
-        if getattr(tokenizer, role, None) is None:
+    for role, is_added in (("start", add_start), ("end", add_end)):
+        if is_added and getattr(tokenizer, f"{role}_token_id", None) is None:
             raise ValueError(
-                f"`tokenizer` must have a start and an end token. Received: {role}=None."
+                f"`tokenizer` must have a {role} token. Received: {role}_token_id=None."
             )
-    num_special = count_special_tokens(tokenizer, num_texts)
+    num_special = count_special_tokens(tokenizer, num_texts, add_start, add_end)
     if sequence_length <= num_special:
         raise ValueError(
             f"`sequence_length` must leave room beside {num_special} special tokens. Received: "
@@ -115,9 +119,10 @@ def count_text_tokens(tokenizer, sequence_length, num_texts):
     return sequence_length - num_special
 
 
-def count_special_tokens(tokenizer, num_texts):
+def count_special_tokens(tokenizer, num_texts, add_start=True, add_end=True):
     """How many special tokens `pack` adds to one text or a pair."""
-    return 2 if num_texts == 1 else 2 + tokenizer.num_separators
+    num_ends = 1 if num_texts == 1 else 1 + tokenizer.num_separators
+    return add_start + add_end * num_ends
 
 
 def truncate_pair(first, second, max_tokens):

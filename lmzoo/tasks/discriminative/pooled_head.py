@@ -3,6 +3,7 @@
 import keras
 
 from lmzoo.layers import ClassificationHead, pool
+from lmzoo.layers.pooling import check_pooling
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 
 __all__ = ["PooledHead"]
@@ -21,35 +22,45 @@ class PooledHead(TextInput):
     # The name of its output in the signature `tokens`.
     output_name = "logits"
 
-    def make_head(self, head_activation, dropout):
+    def make_head(self, pooling, head_activation, dropout):
         """Sets `head`, built, and the options it was made with.
 
         Args:
-            head_activation: str or None. "auto" is None on a backbone with a pooler, which is such
-                a layer itself, and "tanh" elsewhere.
+            pooling: str. "auto" is the pooler of a backbone that has one, or else what suits it.
+            head_activation: str or None. "auto" is "tanh" for an encoder without a pooler, which is
+                such a layer itself, and None for a decoder.
             dropout: float or None. None for the backbone's.
         """
         backbone = self.backbone
+        if pooling != "auto":
+            check_pooling(pooling)
+        self.pooling = pooling
+        self._uses_pooler = backbone.pooler and pooling == "auto"
         self.head_activation = head_activation
         self.dropout = dropout
         if head_activation == "auto":
-            head_activation = None if backbone.pooler else "tanh"
+            is_plain = self._uses_pooler or backbone.kind == "decoder"
+            head_activation = None if is_plain else "tanh"
         self.head = ClassificationHead(
             self.num_outputs,
             head_activation,
             backbone.dropout if dropout is None else dropout,
             keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02),
+            # As transformers has it, so that what is trained here opens there.
+            use_bias=backbone.kind != "decoder",
             dtype=backbone.dtype_policy,
             name="head",
         )
         self.head.build((None, backbone.hidden_dim))
 
     def call(self, inputs, training=None):
-        outputs = self.backbone(inputs, training=training)
-        pooled = outputs.get("pooled_output")
-        if pooled is None:
+        if self._uses_pooler:
+            pooled = self.backbone(inputs, training=training)["pooled_output"]
+        else:
+            hidden = self.backbone.compute_hidden(inputs, training)
+            pooling = self.backbone.default_pooling if self.pooling == "auto" else self.pooling
             # (B, T, D) -> (B, D)
-            pooled = pool(outputs["sequence_output"], inputs.get("padding_mask"), "cls")
+            pooled = pool(hidden, inputs.get("padding_mask"), pooling)
         return self.head(pooled, training=training)
 
     def compute_output_shape(self, input_shape):
@@ -91,6 +102,7 @@ class PooledHead(TextInput):
     def get_config(self):
         return {
             **super().get_config(),
+            "pooling": self.pooling,
             "head_activation": self.head_activation,
             "dropout": self.dropout,
             "sequence_length": self._sequence_length,

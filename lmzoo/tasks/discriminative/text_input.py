@@ -254,6 +254,19 @@ class TextInput:
 
     # What tasks use
 
+    @property
+    def special_tokens(self):
+        """dict of `add_start` and `add_end`: the special tokens around texts, as `pack` takes it.
+
+        An encoder has both, the encoder of an encoder-decoder has an end token, and a decoder has
+        what its tokenizer adds to texts.
+        """
+        has_both = self.backbone.kind == "encoder"
+        if self.backbone.kind == "decoder":
+            has_both = getattr(self.tokenizer, "add_bos_and_eos", False)
+            return {"add_start": has_both or self.tokenizer.add_start_token, "add_end": has_both}
+        return {"add_start": has_both, "add_end": True}
+
     def pack_texts(self, *texts):
         """In the graph: one batch of texts or two, string (B,), to token batches.
 
@@ -262,7 +275,10 @@ class TextInput:
             is_truncated: bool (B,).
         """
         inputs, _, is_truncated = pack(
-            [self.tokenize(text) for text in texts], self.tokenizer, self.sequence_length
+            [self.tokenize(text) for text in texts],
+            self.tokenizer,
+            self.sequence_length,
+            **self.special_tokens,
         )
         return inputs, is_truncated
 

@@ -75,7 +75,7 @@ class PackedWords(NamedTuple):
         return tf.gather(flat, tf.where(self.word_ids >= 0, self.word_ids, tf.size(flat) - 1))
 
 
-def pack_words(words, tokenizer, sequence_length, allow_special=()):
+def pack_words(words, tokenizer, sequence_length, allow_special=(), **special_tokens):
     """In the graph: token batches of words.
 
     Args:
@@ -83,6 +83,7 @@ def pack_words(words, tokenizer, sequence_length, allow_special=()):
         tokenizer: tokenizer with `tokenize_with_offsets`.
         sequence_length: int. The largest T.
         allow_special: tuple of str. The special tokens that words may contain.
+        **special_tokens: `add_start` and `add_end` of `pack`.
     Returns:
         PackedWords.
     """
@@ -93,7 +94,7 @@ def pack_words(words, tokenizer, sequence_length, allow_special=()):
     word_ids = tf.where(is_visible, word_ids, -1)
     features = tf.stack([ids.flat_values, word_ids, tf.cast(is_first, tf.int32)], axis=-1)
     inputs, features, is_truncated = pack(
-        [ids.with_flat_values(features)], tokenizer, sequence_length
+        [ids.with_flat_values(features)], tokenizer, sequence_length, **special_tokens
     )
     word_ids, is_first = features[..., 0], features[..., 1] > 0
     found = tf.where(is_first)

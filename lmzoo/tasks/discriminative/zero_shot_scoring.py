@@ -82,7 +82,8 @@ class EntailmentScorer:
         tokenizer, length = self.model.tokenizer, self.sequence_length
         texts, hypotheses = self.model.tokenize(texts), self.model.tokenize(hypotheses)
         # (1, L), (B, 1) -> (B, L)
-        room = count_text_tokens(tokenizer, length, 2) - hypotheses.row_lengths()[None]
+        special = self.model.special_tokens
+        room = count_text_tokens(tokenizer, length, 2, **special) - hypotheses.row_lengths()[None]
         is_truncated = tf.reduce_any(texts.row_lengths()[:, None] > room, axis=1)
         longest = tf.reduce_max(tf.concat([hypotheses.row_lengths(), [0]], 0))
         message = f"`labels` must leave room for a text in {length} tokens with the template."
@@ -93,7 +94,7 @@ class EntailmentScorer:
         kept = tf.gather(texts, text_rows)
         positions = tf.ragged.range(kept.row_lengths())
         kept = tf.ragged.boolean_mask(kept, positions < tf.gather(room[0], label_rows)[:, None])
-        inputs, _, _ = pack([kept, tf.gather(hypotheses, label_rows)], tokenizer, length)
+        inputs, _, _ = pack([kept, tf.gather(hypotheses, label_rows)], tokenizer, length, **special)
         return inputs, is_truncated
 
 

@@ -139,7 +139,7 @@ def test_a_length_without_room_is_refused(separators, texts, length):
         pack([as_ragged([[5]])] * texts, make_roles(separators), length)
 
 
-@pytest.mark.parametrize("role", ["start_token_id", "end_token_id", "pad_token_id"])
+@pytest.mark.parametrize("role", ["start_token_id", "end_token_id"])
 def test_a_tokenizer_without_the_tokens_is_refused(role):
     with pytest.raises(ValueError, match=f"Received: {role}=None"):
         pack([as_ragged([[5]])], make_roles(**{role: None}), 8)
