@@ -2,6 +2,7 @@
 
 from lmzoo.tokenizers.byte_pair.tokenizer import BytePairTokenizer
 from lmzoo.tokenizers.sentence_piece.tokenizer import SentencePieceTokenizer
+from lmzoo.tokenizers.vocabulary import AddedToken
 from lmzoo.tokenizers.word_piece.tokenizer import WordPieceTokenizer
 
-__all__ = ["BytePairTokenizer", "SentencePieceTokenizer", "WordPieceTokenizer"]
+__all__ = ["AddedToken", "BytePairTokenizer", "SentencePieceTokenizer", "WordPieceTokenizer"]

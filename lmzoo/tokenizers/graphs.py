@@ -1,6 +1,13 @@
-"""What all encoders have in common: three graphs, each the same for every batch."""
+"""What the graphs of all tokenizers share: the base class of encoders, and the check of ids."""
 
 import tensorflow as tf
+
+from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
+from lmzoo.tokenizers.special_tokens import (
+    NOT_A_TOKEN,
+    PART_OF_A_TOKEN,
+    SpecialTokenFinder,
+)
 
 __all__ = ["Encoder", "check_ids"]
 
@@ -10,16 +17,55 @@ _ROWS = [tf.TensorSpec([None], tf.string)]
 class Encoder(tf.Module):
     """Turns rows of text into ids; its tables never change once they are built.
 
-    A subclass gives `_encode(text)`, to tf.RaggedTensor int32 (B, None), and
-    `_encode_with_offsets(text)`, to three of them. It sets `_special` to a SpecialTokenFinder, or
-    to None where there are no special tokens.
+    A subclass gives `_encode_with_offsets(text)`, to three tf.RaggedTensor int32 (B, None), and one
+    of two:
+
+    - `_normalize(text)`, string (B,) to (B,), `_encode_text(text)`, which normalizes and encodes
+      text in which no token of the raw text is left, and `_encode_normalized(text)`, which encodes
+      normalized text. It calls `_make_finders` in its `__init__`.
+    - `_encode(text)`, and an attribute `_special`, a SpecialTokenFinder or None.
+
+    As in Hugging Face `tokenizers`, special tokens and those added tokens that are not normalized
+    are searched first, in the raw text; the others are searched in what lies between, normalized.
     """
 
     # Nothing here is Python to be turned into a graph; to look for it takes half the first call.
 
+    # What finds special tokens and tokens of the raw text, the latter alone, and tokens of the
+    # normalized text; None where there are none.
+    _special = _raw_added = _normalized_added = None
+
+    def _make_finders(self, vocabulary, lstrip=()):
+        """Sets the three finders.
+
+        Args:
+            vocabulary: an object with `ids`, `special_tokens` and `added_tokens`.
+            lstrip: tuple of str. The special tokens that match the white space before them too.
+        Returns:
+            dict of int to bytes. The text that each added token has when text is normalized.
+        """
+        ids, added = vocabulary.ids, vocabulary.added_tokens
+        special = {token: ids[token] for token in vocabulary.special_tokens}
+        raw = {token.content: ids[token.content] for token in added if not token.normalized}
+        texts = {}
+        if added:
+            contents = [token.content for token in added]
+            normalized = self._normalize(tf.constant([text.encode() for text in contents]))
+            texts = dict(zip((ids[text] for text in contents), normalized.numpy(), strict=True))
+        searched = {}
+        for token in added:
+            text = texts[ids[token.content]]
+            if token.normalized and text:
+                searched.setdefault(text.decode(), ids[token.content])
+        if special or raw:
+            self._special = SpecialTokenFinder({**special, **raw}, lstrip)
+        self._raw_added = SpecialTokenFinder(raw) if raw else None
+        self._normalized_added = SpecialTokenFinder(searched) if searched else None
+        return texts
+
     @tf.function(input_signature=_ROWS, autograph=False)
     def encode(self, text):
-        """Encodes each row; what looks like a special token stays text.
+        """Encodes each row; what looks like a special token is text.
 
         Args:
             text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
@@ -31,7 +77,7 @@ class Encoder(tf.Module):
 
     @tf.function(input_signature=_ROWS, autograph=False)
     def encode_with_special(self, text):
-        """Encodes each row; special tokens in it become theirs.
+        """Encodes each row; special tokens in it are read as such.
 
         Args:
             text: as for `encode`.
@@ -39,6 +85,8 @@ class Encoder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         with tf.device("/CPU:0"):
+            if self._special is None:
+                return self._encode(text)
             return self._special.encode(text, self._encode)
 
     @tf.function(input_signature=_ROWS, autograph=False)
@@ -48,20 +96,63 @@ class Encoder(tf.Module):
         Args:
             text: as for `encode`.
         Returns:
-            ids, starts, ends: three tf.RaggedTensor int32 (B, None), places in characters.
+            ids, starts, ends: three tf.RaggedTensor int32 (B, None), offsets in characters.
         """
         with tf.device("/CPU:0"):
             return self._encode_with_offsets(text)
 
+    def _encode(self, text):
+        if self._raw_added is None:
+            return self._encode_text(text)
+        return self._raw_added.encode(text, self._encode_text)
+
+    def _encode_between(self, text):
+        """Normalizes text and encodes what lies between the tokens of normalized text."""
+        return self._normalized_added.encode(self._normalize(text), self._encode_normalized)
+
+    def _split_at_raw(self, text):
+        """Splits rows at the tokens of the raw text.
+
+        Args:
+            text: string (B,).
+        Returns:
+            pieces: string (P,).
+            token_ids: int32 (P,). As for `join_tokens`.
+            row_splits: int64 (B + 1,). Row boundaries in the pieces.
+        """
+        if self._raw_added is None:
+            count = tf.size(text, tf.int64)
+            return text, tf.fill([count], NOT_A_TOKEN), tf.range(count + 1)
+        pieces, token_ids = self._raw_added.split(text)
+        return pieces.values, token_ids, pieces.row_splits
+
+    def _split_at_normalized(self, text, token_ids, row_splits):
+        """Splits normalized pieces at the tokens of normalized text.
+
+        Args:
+            text: string (P,).
+            token_ids, row_splits: as `_split_at_raw` gives them.
+        Returns:
+            pieces, token_ids, row_splits: as `_split_at_raw`, for Q pieces.
+            owners: int32 (Q,). The index of the given piece that each one is a part of.
+        """
+        pieces, found = self._normalized_added.split(text)
+        owners = find_segments(pieces.row_splits)
+        outer = tf.gather(token_ids, owners)
+        # A token of the raw text is not split: its id goes with the first part.
+        inside = tf.where(mark_starts(pieces.row_splits), outer, PART_OF_A_TOKEN)
+        token_ids = tf.where(outer == NOT_A_TOKEN, found, inside)
+        return pieces.values, token_ids, tf.gather(pieces.row_splits, row_splits), owners
+
 
 def check_ids(ids, vocabulary_size):
-    """Gives the ids on, to be looked up in tables of a vocabulary.
+    """Checks token ids within a graph.
 
     Args:
         ids: int of any shape.
         vocabulary_size: int. V.
     Returns:
-        `ids`. What is looked up with these waits for the check.
+        `ids`. An op that uses the returned tensor waits for the check.
     Raises:
         tf.errors.InvalidArgumentError: if an id is not from 0 to V - 1, at run time.
     """

@@ -1,8 +1,27 @@
-"""Rows of different lengths, one after the other in one tensor."""
+"""Rows of different lengths, concatenated in one tensor."""
 
 import tensorflow as tf
 
-__all__ = ["find_segments", "mark_starts"]
+__all__ = ["decode_utf8", "encode_utf8", "find_segments", "mark_starts"]
+
+
+def decode_utf8(text):
+    """Gives the code points of rows of text.
+
+    Args:
+        text: string (B,). Invalid UTF-8 is read as Python's `errors="replace"` reads it.
+    Returns:
+        row_splits: int64 (B + 1,). Row boundaries in the code points, from 0 to n.
+        code_points: int32 (n,).
+    """
+    return tf.raw_ops.UnicodeDecode(input=text, input_encoding="UTF-8", errors="replace")
+
+
+def encode_utf8(code_points, row_splits):
+    """Gives the rows of text that `decode_utf8` reads, string (B,)."""
+    return tf.raw_ops.UnicodeEncode(
+        input_values=code_points, input_splits=row_splits, output_encoding="UTF-8"
+    )
 
 
 def mark_starts(splits):

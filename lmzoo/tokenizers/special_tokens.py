@@ -1,10 +1,13 @@
-"""Finding special tokens in text, for callers that ask for it."""
+"""Finding special and added tokens in text."""
 
 import tensorflow as tf
 
 from lmzoo.tokenizers.ragged_rows import find_segments
 
-__all__ = ["SpecialTokenFinder"]
+__all__ = ["NOT_A_TOKEN", "PART_OF_A_TOKEN", "SpecialTokenFinder", "join_tokens"]
+
+# In place of an id: the piece is text, or it is a further part of a token that was split.
+NOT_A_TOKEN, PART_OF_A_TOKEN = -1, -2
 
 # NUL announces a mark; a NUL of the text itself is written as NUL and this second character.
 _ESCAPED_NUL = b"\x00\x01"
@@ -16,11 +19,11 @@ _WHITE_SPACE = (
 
 
 class SpecialTokenFinder(tf.Module):
-    """Cuts text at the special tokens in it: the leftmost first, the longest of those that fit.
+    """Splits text at the tokens in it: the leftmost match first, the longest of several.
 
     Args:
-        special_tokens: dict of str to int, without control characters (the marks use them).
-        lstrip: tuple of str. Those of them that take the white space before them.
+        special_tokens: dict of str to int, without U+0000 to U+0002, which are used as marks.
+        lstrip: tuple of str. Those of them that match the white space before them too.
     """
 
     def __init__(self, special_tokens, lstrip=()):
@@ -37,11 +40,11 @@ class SpecialTokenFinder(tf.Module):
                     tf.constant([token.encode() for token in special_tokens]),
                     tf.constant(list(special_tokens.values()), tf.int32),
                 ),
-                default_value=-1,
+                default_value=NOT_A_TOKEN,
             )
 
     def split(self, text):
-        """Cuts each row.
+        """Splits each row.
 
         Args:
             text: string (B,).
@@ -61,7 +64,7 @@ class SpecialTokenFinder(tf.Module):
         flat = tf.strings.regex_replace(pieces.flat_values, r"\x{0}\x{1}", b"\x00")
         rows = find_segments(pieces.row_splits)
         place = tf.range(tf.size(rows, tf.int64)) - tf.gather(pieces.row_splits, rows)
-        ids = tf.where(place % 2 == 1, self._ids.lookup(flat), -1)
+        ids = tf.where(place % 2 == 1, self._ids.lookup(flat), NOT_A_TOKEN)
         return pieces.with_flat_values(flat), ids
 
     def encode(self, text, encode):
@@ -76,7 +79,7 @@ class SpecialTokenFinder(tf.Module):
         """
         pieces, special_ids = self.split(text)
         ids = encode(tf.where(special_ids < 0, pieces.values, b""))
-        return self.join(pieces.row_splits, special_ids, ids)
+        return join_tokens(pieces.row_splits, special_ids, ids)
 
     def encode_with_offsets(self, text, encode):
         """Encodes each row, and says which characters each token stands for.
@@ -103,35 +106,38 @@ class SpecialTokenFinder(tf.Module):
             flat = tf.where(is_stripped, stripped, flat)
         ids, token_starts, token_ends = encode(flat)
         shift = tf.gather(starts, find_segments(ids.row_splits))
-        # (tokens, 3) and (P, 3): id, start and end
-        columns = (ids.values, token_starts.values + shift, token_ends.values + shift)
-        features = ids.with_values(tf.stack(columns, axis=-1))
-        special = tf.stack([special_ids, starts, starts + lengths], axis=-1)
-        rows = self.join(pieces.row_splits, special, features)
-        return tuple(rows.with_values(column) for column in tf.unstack(rows.values, axis=-1))
-
-    def join(self, row_splits, special_ids, ids):
-        """Puts the ids of pieces together to those of rows.
-
-        Args:
-            row_splits: int64 (B + 1,). At which piece each row begins.
-            special_ids: int32 (P,). As `split` gives them. Or (P, C), whose first feature they are.
-            ids: tf.RaggedTensor int32 (P, None), or (P, None, C). Those of a special token do not
-                count.
-        Returns:
-            tf.RaggedTensor int32 (B, None), or (B, None, C).
-        """
-        is_special = (special_ids if special_ids.shape.rank == 1 else special_ids[:, 0]) >= 0
-        kept = tf.boolean_mask(ids.values, ~tf.gather(is_special, find_segments(ids.row_splits)))
-        lengths = tf.where(is_special, tf.constant(0, tf.int64), ids.row_lengths())
-        kept = tf.RaggedTensor.from_row_lengths(kept, lengths, validate=False)
-        found = tf.RaggedTensor.from_row_lengths(
-            tf.boolean_mask(special_ids, is_special), tf.cast(is_special, tf.int64), validate=False
+        columns = ids.values, token_starts.values + shift, token_ends.values + shift
+        special = special_ids, starts, starts + lengths
+        return tuple(
+            join_tokens(pieces.row_splits, special_ids, ids.with_values(column), values)
+            for column, values in zip(columns, special, strict=True)
         )
-        both = tf.concat([kept, found], 1)
-        return tf.RaggedTensor.from_row_splits(
-            both.values, tf.gather(both.row_splits, row_splits), validate=False
-        )
+
+
+def join_tokens(row_splits, token_ids, ids, values=None):
+    """Joins the ids of pieces to those of rows.
+
+    Args:
+        row_splits: int64 (B + 1,). Row boundaries in the pieces, from 0 to P.
+        token_ids: int32 (P,). The id of each piece that is a token by itself, else `NOT_A_TOKEN`
+            or `PART_OF_A_TOKEN`.
+        ids: tf.RaggedTensor int32 (P, None). Used where a piece is not a token.
+        values: int32 (P,), or None. Used where a piece is a token; if None, its id.
+    Returns:
+        tf.RaggedTensor int32 (B, None).
+    """
+    values = token_ids if values is None else values
+    is_token, is_text = token_ids >= 0, token_ids == NOT_A_TOKEN
+    kept = tf.boolean_mask(ids.values, tf.gather(is_text, find_segments(ids.row_splits)))
+    lengths = tf.where(is_text, ids.row_lengths(), tf.constant(0, tf.int64))
+    kept = tf.RaggedTensor.from_row_lengths(kept, lengths, validate=False)
+    found = tf.RaggedTensor.from_row_lengths(
+        tf.boolean_mask(values, is_token), tf.cast(is_token, tf.int64), validate=False
+    )
+    both = tf.concat([kept, found], 1)
+    return tf.RaggedTensor.from_row_splits(
+        both.values, tf.gather(both.row_splits, row_splits), validate=False
+    )
 
 
 def _match_any(tokens):

@@ -10,7 +10,7 @@ from lmzoo.json_files import write_text
 from lmzoo.tokenizers.files.common import CHAT_TEMPLATE, read_chat_template
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer", "read_text"]
+__all__ = ["Tokenizer", "check_num_separators", "read_text"]
 
 # Threads that share a tokenizer must not build its tables twice: those of the second thread would
 # be freed under the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -31,7 +31,7 @@ _OTHER_NAMES = {
     "save_pretrained": "`save(folder)`",
     "save_to_preset": "`save(folder)`",
     "train_new_from_iterator": "`train(texts, vocabulary_size)`",
-    "add_tokens": "the argument `special_tokens` of the class or of `train`",
+    "add_tokens": "the argument `added_tokens` of the class",
     "add_special_tokens": "the argument `special_tokens` of the class or of `train`",
     **{
         f"{theirs}_token{suffix}": f"`{ours}_token{suffix}`"
@@ -184,8 +184,13 @@ class Tokenizer(tf.Module):
 
     @property
     def special_tokens(self):
-        """tuple of str."""
+        """tuple of str. The tokens that text does not make, unless `allow_special` is given."""
         return self._vocabulary.special_tokens
+
+    @property
+    def added_tokens(self):
+        """tuple of str. The non-special added tokens, which are searched in text first."""
+        return tuple(token.content for token in self._vocabulary.added_tokens)
 
     def token_to_id(self, token):
         """Gives the id of a token.
@@ -413,6 +418,13 @@ def _check_allow_special(allow_special):
             "`allow_special` must be True, False or a list of str. Received: "
             f"allow_special={allow_special!r:.80}."
         )
+
+
+def check_num_separators(num_separators):
+    """Refuses a number of end tokens between two texts that no model has."""
+    if num_separators not in (1, 2) or isinstance(num_separators, bool):
+        raise ValueError(f"`num_separators` must be 1 or 2. Received: {num_separators!r:.80}.")
+    return num_separators
 
 
 def read_text(text):

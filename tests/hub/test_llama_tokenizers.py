@@ -84,7 +84,7 @@ def test_the_kinds_and_their_settings(opened):
     assert type(mistral) is SentencePieceTokenizer
     assert (llama3.pattern, llama3.ignore_merges, llama3.normalize_nfc) == ("llama3", True, False)
     assert (qwen2.pattern, qwen2.ignore_merges, qwen2.normalize_nfc) == ("qwen2", False, True)
-    assert qwen2.visible_tokens == ("<tool_call>",)
+    assert qwen2.added_tokens == ("<tool_call>",)
     added = [one.add_start_token for one in (llama3, qwen2, mistral)]
     assert added == [True, False, True]
     assert llama3.pad_token_id == llama3.end_token_id != llama3.start_token_id

@@ -1,14 +1,12 @@
 """Byte-pair encoding of rows of text, in one graph that does not depend on the batch."""
 
-import unicodedata
-
 import tensorflow as tf
 
 from lmzoo.tokenizers.byte_pair.merge_table import MergeRules
 from lmzoo.tokenizers.byte_pair.merging import PairMerger
 from lmzoo.tokenizers.graphs import Encoder
-from lmzoo.tokenizers.ragged_rows import find_segments
-from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
+from lmzoo.tokenizers.ragged_rows import decode_utf8, encode_utf8, find_segments
+from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
 from lmzoo.tokenizers.unicode.nfc import NFCNormalizer
 from lmzoo.tokenizers.unicode.split_patterns import make_splitter
 
@@ -22,11 +20,13 @@ class BytePairEncoder(Encoder):
 
     Args:
         vocabulary: BytePairVocabulary.
-        lstrip: tuple of str. The special tokens that take the white space before them.
-        pattern: str. What splits text into words, a key of `PATTERNS`.
+        lstrip: tuple of str. The special tokens that match the white space before them too.
+        pattern: str. The pre-tokenization, a key of `PATTERNS`.
         ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
-        normalize_nfc: bool. If True, text is composed (NFC) first.
-        visible_tokens: tuple of str. The special tokens that text makes.
+        normalize_nfc: bool. If True, text is normalized to NFC first.
+        add_prefix_space: bool. If True, a space is put before text that does not begin with one.
+        unknown_id: int or None. The id of a byte that the vocabulary does not have; if None, such a
+            byte is left out.
     """
 
     def __init__(
@@ -36,32 +36,33 @@ class BytePairEncoder(Encoder):
         pattern="gpt2",
         ignore_merges=False,
         normalize_nfc=False,
-        visible_tokens=(),
+        add_prefix_space=False,
+        unknown_id=None,
     ):
         super().__init__(name="byte_pair_encoder")
         pieces = vocabulary.pieces
         ids = {piece: index for index, piece in enumerate(pieces) if piece is not None}
-        byte_ids = [ids[bytes([byte])] for byte in range(256)]
+        unknown = _UNKNOWN if unknown_id is None else unknown_id
+        byte_ids = [ids.get(bytes([byte]), unknown) for byte in range(256)]
         rules = MergeRules.build(vocabulary.rules, pieces)
-        visible = {token: vocabulary.ids[token] for token in visible_tokens}
-        plain = [piece or b"" for piece in pieces]
-        for token, index in visible.items():
-            plain[index] = (
-                unicodedata.normalize("NFC", token) if normalize_nfc else token
-            ).encode()
+        self._add_prefix_space = add_prefix_space
         with tf.init_scope(), tf.device("/CPU:0"):
             self._splitter = make_splitter(pattern)
             self._nfc = NFCNormalizer() if normalize_nfc else None
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
-            special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
-            self._special = SpecialTokenFinder(special, lstrip) if special else None
-            self._visible = SpecialTokenFinder(visible) if visible else None
-            # (V, 3): bytes of each token, and how many spaces lead and trail them.
+            texts = self._make_finders(vocabulary, lstrip)
+            # Whether tokens hold a byte, and (V, 3): the number of bytes of each token, and how
+            # many spaces lead and trail them.
+            known = [byte_id != _UNKNOWN for byte_id in byte_ids]
+            self._is_known = None if all(known) else tf.constant(known)
+            bytes_of = [texts.get(index, piece or b"") for index, piece in enumerate(pieces)]
+            if unknown_id is not None:
+                bytes_of[unknown_id] = b"?"
             self._lengths = tf.constant(
                 [
                     (len(p), len(p) - len(p.lstrip(b" ")), len(p) - len(p.rstrip(b" ")))
-                    for p in plain
+                    for p in bytes_of
                 ],
                 tf.int32,
             )
@@ -72,58 +73,79 @@ class BytePairEncoder(Encoder):
         if not ignore_merges:
             values, splits = self._merger.merge(words)
             # A rule can keep another from ever making its token, so each one is tried.
-            whole = splits[1:] - splits[:-1] == 1
-            whole &= tf.gather(values, splits[:-1]) == expected
-            words, expected = words[whole], expected[whole]
+            whole = tf.where(splits[1:] - splits[:-1] == 1)[:, 0]
+            made = tf.gather(values, tf.gather(splits[:-1], whole))
+            whole = tf.boolean_mask(whole, made == tf.gather(expected, whole))
+            words, expected = tf.gather(words, whole), tf.gather(expected, whole)
         return tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(words, expected), _UNKNOWN
         )
 
     def _encode_with_offsets(self, text):
-        if self._visible:
-            pieces, visible_ids = self._visible.split(text)
-            piece_splits, points = _decode(pieces.values)
-            given_splits = tf.gather(piece_splits, pieces.row_splits)
-        else:
-            given_splits, points = _decode(text)
-            piece_splits = given_splits
+        text, token_ids, row_pieces = self._split_at_raw(text)
+        splits, points = decode_utf8(text)
+        row_starts, size = tf.gather(splits, row_pieces), splits[-1]
+        sources = tf.range(tf.size(points))
         if self._nfc:
-            points, piece_splits, sources = self._nfc.normalize(points, piece_splits)
-        ids = self._encode_points(piece_splits, points)
-        if self._visible:
-            ids = self._visible.join(pieces.row_splits, visible_ids, ids)
-        # The tokens of all rows are all of their bytes, in this order.
+            points, splits, sources = self._nfc.normalize(points, splits)
+        if self._normalized_added:
+            text = encode_utf8(points, splits)
+            text, token_ids, row_pieces, _ = self._split_at_normalized(text, token_ids, row_pieces)
+            splits, points = decode_utf8(text)
+        if self._add_prefix_space:
+            points, splits, order = _add_spaces(points, splits, token_ids == NOT_A_TOKEN)
+            sources = tf.gather(sources, order)
+        ids = self._encode_points(splits, points)
+        ids = join_tokens(row_pieces, token_ids, ids)
+        characters = self._find_characters(points, splits, token_ids)
+        # The tokens of all rows are all of these bytes, in this order.
         lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
-        sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
-        characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
         byte_ends = tf.cumsum(lengths)
         starts = tf.gather(characters, byte_ends - lengths)
         ends = tf.gather(characters, byte_ends - 1) + 1
         starts = tf.minimum(starts + leading, ends)
         ends = tf.maximum(ends - trailing, starts)
-        if self._nfc:
-            starts, ends = _find_sources(sources, given_splits[-1], starts, ends)
-        before = tf.gather(given_splits, find_segments(ids.row_splits))
-        before = tf.cast(before, tf.int32)
+        starts, ends = _find_sources(sources, size, starts, ends)
+        before = tf.cast(tf.gather(row_starts, find_segments(ids.row_splits)), tf.int32)
         return ids, ids.with_values(starts - before), ids.with_values(ends - before)
 
-    def _encode(self, text):
-        if self._visible:
-            return self._visible.encode(text, self._encode_plain)
-        return self._encode_plain(text)
+    def _find_characters(self, points, splits, token_ids):
+        """The character of each byte that a token stands for, int32 (bytes,)."""
+        sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
+        characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
+        if self._is_known is None:
+            return characters
+        data = tf.io.decode_raw(tf.strings.reduce_join(encode_utf8(points, splits)), tf.uint8)
+        known = tf.gather(self._is_known, tf.cast(data, tf.int32))
+        in_token = tf.gather(token_ids != NOT_A_TOKEN, find_segments(splits))
+        return tf.boolean_mask(characters, known | tf.gather(in_token, characters))
 
-    def _encode_plain(self, text):
-        row_splits, points = _decode(text)
+    def _normalize(self, text):
+        if not self._nfc:
+            return text
+        row_splits, points = decode_utf8(text)
+        points, row_splits, _ = self._nfc.normalize(points, row_splits)
+        return encode_utf8(points, row_splits)
+
+    def _encode_text(self, text):
+        if self._normalized_added:
+            return self._encode_between(text)
+        row_splits, points = decode_utf8(text)
         if self._nfc:
             points, row_splits, _ = self._nfc.normalize(points, row_splits)
+        return self._encode_pieces(row_splits, points)
+
+    def _encode_normalized(self, text):
+        return self._encode_pieces(*decode_utf8(text))
+
+    def _encode_pieces(self, row_splits, points):
+        if self._add_prefix_space:
+            points, row_splits, _ = _add_spaces(points, row_splits, True)
         return self._encode_points(row_splits, points)
 
-    def _encode_points(self, row_splits, code_points):
-        word_splits, row_words = self._splitter.split(code_points, row_splits)
-        words = tf.raw_ops.UnicodeEncode(
-            input_values=code_points, input_splits=word_splits, output_encoding="UTF-8"
-        )
-        ids = self._encode_words(words)
+    def _encode_points(self, row_splits, points):
+        word_splits, row_words = self._splitter.split(points, row_splits)
+        ids = self._encode_words(encode_utf8(points, word_splits))
         return tf.RaggedTensor.from_row_splits(
             ids.values, tf.gather(ids.row_splits, row_words), validate=False
         )
@@ -146,21 +168,41 @@ class BytePairEncoder(Encoder):
         return tf.gather(choices, choice)
 
 
-def _decode(text):
-    """Where each row begins in the code points of all rows, and these."""
-    return tf.raw_ops.UnicodeDecode(input=text, input_encoding="UTF-8", errors="replace")
+def _add_spaces(points, splits, is_text):
+    """Puts a space before each row that has characters and does not begin with a space.
+
+    Args:
+        points: int32 (n,).
+        splits: int64 (P + 1,).
+        is_text: bool (P,), or True. Which rows may get one.
+    Returns:
+        points: int32 (m,).
+        splits: int64 (P + 1,).
+        order: int32 (m,). The index of each one in the given `points`; that of the next one for a
+            space that was put in.
+    """
+    # One more element, so that the start of an empty last row can be looked up.
+    first = tf.gather(tf.concat([points, [0]], 0), splits[:-1])
+    wanted = is_text & (splits[1:] > splits[:-1]) & (first != ord(" "))
+    added = tf.cumsum(tf.cast(wanted, tf.int64))
+    moved = tf.range(tf.size(points, tf.int64)) + tf.gather(added, find_segments(splits))
+    size = tf.size(points, tf.int64) + tf.reduce_sum(tf.cast(wanted, tf.int64))
+    given = tf.scatter_nd(moved[:, None], tf.ones_like(moved, tf.int32), [size])
+    order = tf.cumsum(given, exclusive=True)
+    points = tf.where(given > 0, tf.gather(points, order), ord(" "))
+    return points, splits + tf.concat([[0], added], 0), order
 
 
 def _find_sources(sources, size, starts, ends):
-    """Turns places in composed text into places in the text it was, both int32 (n,).
+    """Turns offsets in normalized text into offsets in the raw text, both int32 (n,).
 
     Args:
-        sources: int32 (m,). Where each composed character begins.
-        size: int64. How many characters the text had.
+        sources: int32 (m,). The offset at which each normalized character begins.
+        size: int64. The number of characters of the raw text.
         starts, ends: int32 (n,).
     """
     sources = tf.concat([sources, [tf.cast(size, tf.int32)]], 0)
     first, last = tf.gather(sources, starts), tf.gather(sources, tf.maximum(ends - 1, 0))
-    # All parts of a character that fell apart have its place.
+    # All parts of a character that was decomposed have its offset.
     stop = tf.maximum(tf.gather(sources, ends), last + 1)
     return first, tf.where(ends > starts, stop, first)

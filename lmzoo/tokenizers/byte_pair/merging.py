@@ -30,7 +30,7 @@ class PairMerger(tf.Module):
 
     Args:
         rules: MergeRules.
-        byte_ids: list of 256 ints. The id of each byte.
+        byte_ids: list of 256 ints. The id of each byte; -1 for a byte that is left out.
         vocabulary_size: int.
     Reference: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909, section 3.2.
     """
@@ -41,6 +41,7 @@ class PairMerger(tf.Module):
         self._ordered = rules.ordered
         with tf.init_scope():
             self._byte_ids = tf.constant(byte_ids, tf.int32)
+            self._leaves_out = min(byte_ids) < 0
             # One more entry each: a list without rules must still make a table.
             self._results = tf.constant(np.append(rules.results, 0), tf.int32)
             keys = np.append(rules.keys, -1)
@@ -63,9 +64,14 @@ class PairMerger(tf.Module):
         """
         data = tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8)
         symbols = tf.gather(self._byte_ids, tf.cast(data, tf.int32))
-        size = tf.size(symbols)
         word_ends = tf.cumsum(tf.strings.length(words))
-        ends = tf.scatter_nd(word_ends[:, None] - 1, tf.ones_like(word_ends), [size]) > 0
+        if self._leaves_out:
+            known = symbols >= 0
+            counts = tf.concat([[0], tf.cumsum(tf.cast(known, tf.int32))], 0)
+            symbols, word_ends = tf.boolean_mask(symbols, known), tf.gather(counts, word_ends)
+        size = tf.size(symbols)
+        # One more element in front: a word of which nothing is left may end at 0.
+        ends = tf.scatter_nd(word_ends[:, None], tf.ones_like(word_ends), [size + 1])[1:] > 0
         _, _, _, final = tf.while_loop(
             lambda symbols, positions, ends, final: tf.size(symbols) > 0,
             self._merge_round,

@@ -8,7 +8,7 @@ from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.files.byte_pair import read_files, write_files
 from lmzoo.tokenizers.graphs import check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
-from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.tokenizer import Tokenizer, check_num_separators
 from lmzoo.tokenizers.training import train_byte_pairs
 from lmzoo.tokenizers.unicode.split_patterns import check_pattern
 from lmzoo.tokenizers.vocabulary import check_special_tokens
@@ -20,32 +20,38 @@ class BytePairTokenizer(Tokenizer):
     """Turns any text into ids and back, inside or outside of a graph.
 
     The ids are those of Hugging Face `tokenizers` with the same settings, for every Unicode text;
-    invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
-    but visible ones comes out of text unless `allow_special=True`. All tables are immutable: as an
+    invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. Text never
+    becomes a special token unless `allow_special` is given. All tables are immutable: as an
     attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph.
 
     Args:
         vocabulary: dict of str to int. V tokens in the byte-level alphabet of a GPT-2
-            `vocab.json`, with the special tokens among them; the ids are 0 to V - 1.
+            `vocab.json`, special and added tokens among them; the ids are 0 to V - 1.
         merges: list of (left, right) tokens or of "left right" strings, first to last.
-        special_tokens: list of str. The tokens that no merges make.
+        special_tokens: list of str. The tokens that no text makes by itself.
         end_token: str or None. Stands behind a text.
         start_token: str or None. Stands before a text; None falls back to `end_token`.
         pad_token: str or None. Fills rows up; None falls back to `end_token`.
-        mask_token: str or None. Stands where a masked model shall guess.
-        lstrip: list of str. The special tokens that take the white space before them, as
-            RoBERTa's `<mask>` does. It matters where `allow_special=True`.
-        pattern: str. What splits text into words that are never merged: "gpt2", "llama3" or
+        mask_token: str or None. Stands where a masked language model has to predict.
+        lstrip: list of str. The special tokens that match the white space before them too, as
+            RoBERTa's `<mask>` does. It matters where `allow_special` is given.
+        pattern: str. The pre-tokenization, which splits text into words that are never merged: a
+            key of `lmzoo.tokenizers.unicode.split_patterns.PATTERNS`, such as "gpt2", "llama3" or
             "qwen2".
         ignore_merges: bool. If True, a word that is a token is that token even where the merges
             would not make it, as in Llama 3.
         add_start_token: bool. Whether a prompt begins with the start token, as Llama 3's do.
-        visible_tokens: list of str. Those of the special tokens that are words of text, as
-            Qwen2.5's `<tool_call>`: text that has them makes them always, and they stay in it when
-            special tokens are skipped.
-        normalize_nfc: bool. If True, text is composed (NFC) first, as in Qwen2; it comes back so.
+        added_tokens: list of str or AddedToken. The non-special added tokens, as Qwen2.5's
+            `<tool_call>`, which are ordinary text that is always one token.
+        normalize_nfc: bool. If True, text is normalized to NFC first, as in Qwen2; it comes back
+            normalized.
         add_bos_and_eos: bool. If True, the files that `save` writes have a post-processor that adds
             the start and the end token, as RoBERTa's. `tokenize` adds neither.
+        add_prefix_space: bool. If True, a space is put before text that does not begin with one.
+        unknown_token: str or None. Stands for a byte that the vocabulary does not have. Most
+            vocabularies have all 256; if None, a byte that is missing is left out.
+        num_separators: int. How many end tokens stand between the two texts of a pair: 2 for
+            RoBERTa, 1 for ModernBERT.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -60,8 +66,6 @@ class BytePairTokenizer(Tokenizer):
     """
 
     _fallback_roles = {"start_token": "end_token", "pad_token": "end_token"}
-    # RoBERTa puts two of its end tokens between the texts of a pair.
-    num_separators = 2
 
     def __init__(
         self,
@@ -76,29 +80,25 @@ class BytePairTokenizer(Tokenizer):
         pattern="gpt2",
         ignore_merges=False,
         add_start_token=False,
-        visible_tokens=(),
+        added_tokens=(),
         normalize_nfc=False,
         add_bos_and_eos=False,
+        add_prefix_space=False,
+        unknown_token=None,
+        num_separators=2,
     ):
-        vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens)
-        roles = {"end_token": end_token, "start_token": start_token}
-        roles |= {"pad_token": pad_token, "mask_token": mask_token}
+        vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens, added_tokens)
+        roles = {"end_token": end_token, "start_token": start_token, "pad_token": pad_token}
+        roles |= {"mask_token": mask_token, "unknown_token": unknown_token}
         super().__init__("byte_pair_tokenizer", vocabulary, roles)
         self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
         self.normalize_nfc = bool(normalize_nfc)
         self.add_start_token = self._check_start(add_start_token)
-        self.visible_tokens = tuple(
-            self._check_special("visible_tokens", token) for token in visible_tokens
-        )
-        for token in self.visible_tokens:
-            if token in self._lstrip:
-                raise ValueError(
-                    "`visible_tokens` must not be in `lstrip`. "
-                    f"Received: {token!r:.80}, which is in both."
-                )
         self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
+        self.add_prefix_space = bool(add_prefix_space)
+        self.num_separators = check_num_separators(num_separators)
 
     @classmethod
     def train(
@@ -132,7 +132,7 @@ class BytePairTokenizer(Tokenizer):
 
     @property
     def continues_word(self):
-        """np.ndarray bool (V,). The ids that go on with a word, by themselves.
+        """np.ndarray bool (V,). Which ids continue a word, by themselves.
 
         These are the ordinary tokens that do not begin with white space. It is a property of ids
         only: at the start of a text or behind a punctuation mark such a token begins a word.
@@ -141,7 +141,7 @@ class BytePairTokenizer(Tokenizer):
         return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
 
     def detokenize(self, ids, skip_special=True):
-        """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
+        """Turns ids into text; what is not UTF-8, such as a truncated character, becomes U+FFFD.
 
         Args:
             ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
@@ -163,7 +163,7 @@ class BytePairTokenizer(Tokenizer):
             ids: as for `detokenize`.
             skip_special: bool. As for `detokenize`.
         Returns:
-            string (B,), or () for one row of ids. A character may be cut at either end.
+            string (B,), or () for one row of ids. A character may be truncated at either end.
         Raises:
             As `detokenize`.
         """
@@ -176,11 +176,12 @@ class BytePairTokenizer(Tokenizer):
             self.pattern,
             self.ignore_merges,
             self.normalize_nfc,
-            self.visible_tokens,
+            self.add_prefix_space,
+            self.unknown_token_id,
         )
 
     def _make_decoder(self):
-        return _Decoder(self._vocabulary, self.visible_tokens)
+        return _Decoder(self._vocabulary)
 
 
 class _Decoder(tf.Module):
@@ -188,18 +189,17 @@ class _Decoder(tf.Module):
 
     Args:
         vocabulary: BytePairVocabulary.
-        visible_tokens: tuple of str. The special tokens that are never skipped.
     """
 
-    def __init__(self, vocabulary, visible_tokens=()):
+    def __init__(self, vocabulary):
         super().__init__(name="byte_pair_decoder")
         names = [token.encode() for token in vocabulary.tokens]
         pairs = list(zip(vocabulary.pieces, names, strict=True))
         with tf.init_scope(), tf.device("/CPU:0"):
             self._pieces = tf.constant([name if piece is None else piece for piece, name in pairs])
-            visible = {token.encode() for token in visible_tokens}
+            added = {token.content.encode() for token in vocabulary.added_tokens}
             self._plain_pieces = tf.constant(
-                [piece or (name if name in visible else b"") for piece, name in pairs]
+                [piece or (name if name in added else b"") for piece, name in pairs]
             )
 
     def join(self, ids, skip_special):

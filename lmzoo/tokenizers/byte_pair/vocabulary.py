@@ -1,8 +1,13 @@
-"""A byte-pair vocabulary that is checked: it encodes any text, and decodes to it again."""
+"""The byte-level alphabet, and a byte-pair vocabulary that is checked."""
 
 import dataclasses
 
-from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+from lmzoo.tokenizers.vocabulary import (
+    check_added_tokens,
+    check_membership,
+    check_special_tokens,
+    order_tokens,
+)
 
 __all__ = ["BYTE_CHARACTERS", "BytePairVocabulary", "bytes_to_token", "token_to_bytes"]
 
@@ -57,26 +62,31 @@ class BytePairVocabulary:
         ids: dict of str to int. Every token with its id, 0 to V - 1.
         merges: tuple of (str, str), first to last.
         special_tokens: tuple of str.
+        added_tokens: tuple of AddedToken.
         tokens: tuple of str, by id.
-        pieces: tuple of bytes, by id. What a token stands for; None for a special token.
+        pieces: tuple of bytes, by id. The bytes of a token that the model makes; None for a special
+            token, and for an added one that no merge makes.
         rules: tuple of (left id, right id, made id). The merges as ids.
     """
 
     ids: dict
     merges: tuple
     special_tokens: tuple
+    added_tokens: tuple
     tokens: tuple
     pieces: tuple
     rules: tuple
 
     @classmethod
-    def build(cls, vocabulary, merges, special_tokens):
+    def build(cls, vocabulary, merges, special_tokens, added_tokens=()):
         """Checks the parts.
 
         Args:
-            vocabulary: dict of str to int. Tokens in the byte-level alphabet, and special ones.
+            vocabulary: dict of str to int. Tokens in the byte-level alphabet, special tokens, and
+                added ones.
             merges: iterable of "left right" strings or (left, right) pairs.
             special_tokens: iterable of str.
+            added_tokens: iterable of AddedToken or str.
         Returns:
             BytePairVocabulary.
         Raises:
@@ -85,28 +95,28 @@ class BytePairVocabulary:
         """
         ids = dict(vocabulary)
         special_tokens = check_special_tokens(special_tokens)
+        added_tokens = check_added_tokens(added_tokens, special_tokens)
+        contents = [token.content for token in added_tokens]
         check_membership(special_tokens, ids)
+        check_membership(contents, ids, "added_tokens")
         tokens = order_tokens(ids)
-        pieces = _read_pieces(tokens, set(special_tokens))
         pairs = _check_merges(merges)
-        rules = _resolve_rules(pairs, ids, set(special_tokens))
-        return cls(ids, pairs, special_tokens, tokens, pieces, rules)
+        made = {left + right for left, right in pairs}
+        found = {token for token in contents if token not in made and len(token) > 1}
+        found |= {token for token in contents if token_to_bytes(token) is None}
+        outside = found.union(special_tokens)
+        pieces = _read_pieces(tokens, outside)
+        rules = _resolve_rules(pairs, ids, outside)
+        return cls(ids, pairs, special_tokens, added_tokens, tokens, pieces, rules)
 
 
-def _read_pieces(tokens, special_tokens):
-    pieces = tuple(None if token in special_tokens else token_to_bytes(token) for token in tokens)
+def _read_pieces(tokens, outside):
+    pieces = tuple(None if token in outside else token_to_bytes(token) for token in tokens)
     for token, piece in zip(tokens, pieces, strict=True):
-        if not piece and token not in special_tokens:
+        if not piece and token not in outside:
             raise ValueError(
                 "`vocabulary` must hold tokens in the byte-level alphabet. "
                 f"Received: {token!r:.80}. Name it in `special_tokens` if it is one."
-            )
-    ordinary = set(tokens) - special_tokens
-    for character in BYTE_CHARACTERS:
-        if character not in ordinary:
-            raise ValueError(
-                "`vocabulary` must hold each of the 256 bytes as an ordinary token. "
-                f"Received: {len(tokens)} tokens without {character!r}."
             )
     return pieces
 
@@ -128,11 +138,11 @@ def _check_merges(merges):
     return tuple(pairs)
 
 
-def _resolve_rules(pairs, ids, special_tokens):
+def _resolve_rules(pairs, ids, outside):
     rules = []
     for left, right in pairs:
         for token in (left, right, left + right):
-            if token not in ids or token in special_tokens:
+            if token not in ids or token in outside:
                 raise ValueError(
                     "`merges` must make ordinary tokens of `vocabulary` from such tokens. "
                     f"Received: {left!r:.80} with {right!r:.80}, but {token!r:.80} is not one."

@@ -7,19 +7,29 @@ from lmzoo.json_files import read_json, read_text
 
 __all__ = [
     "CHAT_TEMPLATE",
+    "ANY_CLASS",
     "FileCheck",
-    "describe_special",
+    "describe_token",
+    "describe_tokens",
     "find_special",
     "get_content",
     "read_additional",
     "read_chat_template",
     "read_more_added",
     "read_named",
+    "read_class_name",
+    "read_vocabulary",
 ]
 
 CHAT_TEMPLATE = "chat_template.jinja"
 # Of a token id that is a key of a JSON object.
 _MAX_DIGITS = 9
+# The class of transformers that takes a tokenizer.json as it is, and its names.
+ANY_CLASS = "PreTrainedTokenizerFast"
+_ANY_CLASSES = (ANY_CLASS, "TokenizersBackend")
+# A longer token would make whatever is looked up in it slow. Published ones have at most some
+# hundred characters, in the byte-level alphabet.
+_MAX_TOKEN_CHARACTERS = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +115,47 @@ class FileCheck:
                     f"added_tokens.id of {content!r:.60}", index, "its id in the vocabulary"
                 )
         return tokens
+
+
+def read_vocabulary(check, vocabulary):
+    """Checks what stands as `model.vocab` of a BPE or WordPiece model.
+
+    Args:
+        check: FileCheck. Of the file.
+        vocabulary: what stands there.
+    Returns:
+        dict of str to int. A copy.
+    Raises:
+        ValueError: if it is not an object of ids, or a token is longer than any that text makes.
+    """
+    check.expect_section("model.vocab", vocabulary)
+    for token, index in vocabulary.items():
+        if type(index) is not int:
+            check.refuse(f"model.vocab of {token!r:.60}", index, "an int")
+        if len(token) > _MAX_TOKEN_CHARACTERS:
+            check.refuse(
+                "model.vocab", token, f"tokens of at most {_MAX_TOKEN_CHARACTERS} characters"
+            )
+    return dict(vocabulary)
+
+
+def read_class_name(folder, named):
+    """Reads which tokenizer class of transformers a folder is for.
+
+    Args:
+        folder: pathlib.Path.
+        named: dict, as `read_named` gives it.
+    Returns:
+        str or None. The class of tokenizer_config.json or else of config.json, without "Fast".
+    Raises:
+        ValueError: if config.json is broken.
+    """
+    name = named.get("tokenizer_class")
+    if not isinstance(name, str) and (folder / "config.json").is_file():
+        name = read_json(folder / "config.json").get("tokenizer_class")
+    if not isinstance(name, str):
+        return None
+    return ANY_CLASS if name in _ANY_CLASSES else name.removesuffix("Fast")
 
 
 def read_named(folder):
@@ -198,13 +249,19 @@ def read_additional(folder, named):
     Raises:
         ValueError: if they are no list.
     """
-    more = named.get("additional_special_tokens") or []
-    if not isinstance(more, list):
-        raise ValueError(
-            "tokenizer_config.json must have a list as `additional_special_tokens`. "
-            f"Received: {more!r:.80} in {str(folder)!r}."
-        )
-    return [token for token in map(get_content, more) if token is not None]
+    found = []
+    # The second one is what transformers 5 calls the first.
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        more = named.get(name) or []
+        if name == "extra_special_tokens" and isinstance(more, dict):
+            more = list(more.values())
+        if not isinstance(more, list):
+            raise ValueError(
+                f"tokenizer_config.json must have a list as `{name}`. "
+                f"Received: {more!r:.80} in {str(folder)!r}."
+            )
+        found += more
+    return [token for token in map(get_content, found) if token is not None]
 
 
 def find_special(special_tokens, vocabulary, named, roles, folder):
@@ -248,13 +305,14 @@ def get_content(entry):
     return content if isinstance(content, str) else None
 
 
-def describe_special(token, lstrip=False, special=True):
-    """Describes a special token as `tokenizer.json` does.
+def describe_token(token, lstrip=False, special=True, normalized=False):
+    """Describes a special or added token as `tokenizer.json` does.
 
     Args:
         token: str.
-        lstrip: bool. If True, it takes the white space before it.
+        lstrip: bool. If True, it matches the white space before it too.
         special: bool. If False, it stays in text when special tokens are skipped.
+        normalized: bool. If True, it is searched in normalized text.
     Returns:
         dict.
     """
@@ -263,6 +321,25 @@ def describe_special(token, lstrip=False, special=True):
         "single_word": False,
         "lstrip": lstrip,
         "rstrip": False,
-        "normalized": False,
+        "normalized": normalized,
         "special": special,
     }
+
+
+def describe_tokens(vocabulary, lstrip=()):
+    """Describes the special and added tokens of a vocabulary, by id.
+
+    Args:
+        vocabulary: an object with `ids`, `special_tokens` and `added_tokens`.
+        lstrip: tuple of str. The special tokens that match the white space before them too.
+    Returns:
+        dict of int to dict.
+    """
+    described = {}
+    for token in vocabulary.special_tokens:
+        described[vocabulary.ids[token]] = describe_token(token, token in lstrip)
+    for token in vocabulary.added_tokens:
+        described[vocabulary.ids[token.content]] = describe_token(
+            token.content, special=False, normalized=token.normalized
+        )
+    return dict(sorted(described.items()))

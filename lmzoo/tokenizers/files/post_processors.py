@@ -9,6 +9,7 @@ __all__ = [
     "make_template",
     "read_add_start",
     "read_bos_and_eos",
+    "read_num_separators",
     "read_start",
 ]
 
@@ -107,6 +108,34 @@ def read_bos_and_eos(check, finish):
             check.refuse("post_processor", names, "tokens with an `id`")
         return tuple(names)
     return None
+
+
+def read_num_separators(check, post_processor):
+    """Reads how many tokens stand between the texts of a pair.
+
+    Args:
+        check: FileCheck. Of the file.
+        post_processor: what stands as `post_processor`, in which `read_bos_and_eos` finds tokens.
+    Returns:
+        int.
+    Raises:
+        ValueError: if it is not 1 or 2.
+    """
+    for part in _list_parts(post_processor):
+        if part.get("type") in ("RobertaProcessing", "BertProcessing"):
+            return 2 if part["type"] == "RobertaProcessing" else 1
+        if part.get("type") == "TemplateProcessing":
+            pair = part.get("pair") if isinstance(part.get("pair"), list) else []
+            steps = [list(step) for step in pair if isinstance(step, dict)] if pair else []
+            places = [place for place, step in enumerate(steps) if step == ["Sequence"]]
+            # The library's default for a pair, where only `single` was given, is the bare texts.
+            if len(steps) == len(places) == 2:
+                return 1
+            count = places[1] - places[0] - 1 if len(places) == 2 else None
+            if count not in (1, 2):
+                check.refuse("post_processor.pair", pair, "1 or 2 tokens between two texts")
+            return count
+    return 1
 
 
 def read_start(check, finish):

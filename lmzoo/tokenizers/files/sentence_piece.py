@@ -10,7 +10,7 @@ from lmzoo.tokenizers.files.added_tokens import (
 )
 from lmzoo.tokenizers.files.common import (
     FileCheck,
-    describe_special,
+    describe_token,
     get_content,
     read_additional,
     read_named,
@@ -76,7 +76,7 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     is_xlm_roberta = tokenizer.add_bos_and_eos and _is_xlm_roberta(vocabulary)
     # Sentinels of the model's own are no added tokens: they have a space before them there.
     added = {
-        vocabulary.ids[token]: describe_special(
+        vocabulary.ids[token]: describe_token(
             token, lstrip=is_xlm_roberta and token == tokenizer.mask_token
         )
         for token in vocabulary.special_tokens

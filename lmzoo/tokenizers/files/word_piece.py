@@ -2,13 +2,18 @@
 
 from lmzoo.json_files import read_json, read_text, write_json, write_text
 from lmzoo.tokenizers.files.common import (
+    ANY_CLASS,
     FileCheck,
-    describe_special,
+    describe_tokens,
     find_special,
     get_content,
+    read_class_name,
     read_more_added,
     read_named,
+    read_vocabulary,
 )
+from lmzoo.tokenizers.files.post_processors import read_num_separators
+from lmzoo.tokenizers.vocabulary import AddedToken
 
 __all__ = ["ROLES", "read_word_piece_files", "write_word_piece_files"]
 
@@ -20,8 +25,23 @@ ROLES = {
     "pad_token": ("pad_token", "[PAD]"),
     "mask_token": ("mask_token", "[MASK]"),
 }
-# What lmzoo, tokenizer.json and tokenizer_config.json call the options of the cleaning.
-_CLEANING = {
+# MPNet's, which are RoBERTa's but for the unknown one.
+_MPNET_TOKENS = {
+    **{"unk_token": "[UNK]", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"},
+    "mask_token": "<mask>",
+}
+# The classes of transformers whose texts have the ids of BERT's or MPNet's class.
+_BERT_CLASS, _MPNET_CLASS = "BertTokenizer", "MPNetTokenizer"
+_BERT_CLASSES = (
+    *(_BERT_CLASS, "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"),
+    *("ConvBertTokenizer", "SqueezeBertTokenizer", "LayoutLMTokenizer", "LxmertTokenizer"),
+    *("RetriBertTokenizer", "RealmTokenizer", "DPRContextEncoderTokenizer"),
+    *("DPRQuestionEncoderTokenizer", "DPRReaderTokenizer"),
+)
+# Classes that split text into words in code of their own.
+_OTHER_CLASSES = ("BertJapaneseTokenizer", "BertweetTokenizer")
+# What lmzoo, tokenizer.json and tokenizer_config.json call the options of the normalizer.
+_NORMALIZER = {
     "lowercase": ("lowercase", "do_lower_case"),
     "strip_accents": ("strip_accents", "strip_accents"),
     "split_chinese": ("handle_chinese_chars", "tokenize_chinese_chars"),
@@ -37,31 +57,38 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
         tokenizer: WordPieceTokenizer.
         vocabulary: WordPieceVocabulary. Its own.
     """
-    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
-    added = {
-        ids[token]: describe_special(token)
-        for token in sorted(vocabulary.special_tokens, key=ids.get)
-    }
+    added = describe_tokens(vocabulary)
     roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
-    write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in vocabulary.tokens))
+    if tokenizer.num_separators == 2:
+        roles |= {"bos_token": tokenizer.start_token, "eos_token": tokenizer.end_token}
+    ids = _list_model_tokens(vocabulary)
+    write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in ids))
     named = {theirs: token for theirs, token in roles.items() if token is not None}
     write_json(folder / "special_tokens_map.json", named)
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "BertTokenizer",
-            **{theirs: getattr(tokenizer, name) for name, (_, theirs) in _CLEANING.items()},
+            "tokenizer_class": _MPNET_CLASS if tokenizer.num_separators == 2 else _BERT_CLASS,
+            **{theirs: getattr(tokenizer, name) for name, (_, theirs) in _NORMALIZER.items()},
             "clean_up_tokenization_spaces": True,
-            # A role that nothing plays is named too, or its default would be added.
+            # A role without a token is named too, or its default would be added.
             **roles,
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    write_json(folder / "tokenizer.json", _make_fast_form(tokenizer, ids, added))
+    write_json(folder / "tokenizer.json", _make_tokenizer_json(tokenizer, ids, added, vocabulary))
 
 
-def _make_fast_form(tokenizer, ids, added):
-    """What `tokenizer.json` holds."""
+def _list_model_tokens(vocabulary):
+    """The ids of the tokens but for the last ones that are added and not the model's."""
+    outside = {token.content for token in vocabulary.added_tokens if not token.in_model}
+    size = len(vocabulary.tokens)
+    while size and vocabulary.tokens[size - 1] in outside:
+        size -= 1
+    return {token: index for index, token in enumerate(vocabulary.tokens[:size])}
+
+
+def _make_tokenizer_json(tokenizer, ids, added, vocabulary):
     return {
         "version": "1.0",
         "truncation": None,
@@ -70,10 +97,10 @@ def _make_fast_form(tokenizer, ids, added):
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": True,
-            **{theirs: getattr(tokenizer, name) for name, (theirs, _) in _CLEANING.items()},
+            **{theirs: getattr(tokenizer, name) for name, (theirs, _) in _NORMALIZER.items()},
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": _make_template(ids, tokenizer.start_token, tokenizer.end_token),
+        "post_processor": _make_post_processor(tokenizer, vocabulary.ids),
         "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": True},
         "model": {
             "type": "WordPiece",
@@ -85,8 +112,17 @@ def _make_fast_form(tokenizer, ids, added):
     }
 
 
-def _make_template(ids, start, end):
-    """How the reference puts the start before a text, and the end behind it and between two."""
+def _make_post_processor(tokenizer, ids):
+    """Describes the start token before a text, and the end token behind it and between two."""
+    start, end = tokenizer.start_token, tokenizer.end_token
+    if tokenizer.num_separators == 2 and None not in (start, end):
+        return {
+            "type": "RobertaProcessing",
+            "sep": [end, ids[end]],
+            "cls": [start, ids[start]],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        }
 
     def add(kind, name, segment):
         return [] if name is None else [{kind: {"id": name, "type_id": segment}}]
@@ -118,30 +154,37 @@ def read_word_piece_files(folder):
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
     named = read_named(folder)
+    class_name = _read_class(folder, named)
+    defaults = _MPNET_TOKENS if class_name == _MPNET_CLASS else dict(ROLES.values())
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
     check.expect("do_basic_tokenize", named.get("do_basic_tokenize"), (None, True))
     if (folder / "tokenizer.json").is_file():
-        found = _read_fast(folder / "tokenizer.json")
+        found = _read_tokenizer_json(folder / "tokenizer.json")
     elif (folder / "vocab.txt").is_file():
-        found = _read_slow(folder / "vocab.txt")
+        found = _read_vocab_txt(folder / "vocab.txt")
+        found["num_separators"] = 2 if class_name == _MPNET_CLASS else 1
     else:
         raise FileNotFoundError(
             f"`folder` must hold tokenizer.json or vocab.txt. Received: {str(folder)!r}."
         )
-    # As in transformers, what the config says of the cleaning goes before what tokenizer.json says.
-    for name, (_, theirs) in _CLEANING.items():
-        if theirs in named:
+    # As in transformers: a class of its own takes these options from the small file, and the class
+    # for every tokenizer.json takes that as it is.
+    for name, (_, theirs) in _NORMALIZER.items():
+        if theirs in named and class_name != ANY_CLASS:
             found[name] = named[theirs]
-    more = read_more_added(folder, named, _KIND, dict(ROLES.values()))
-    for source, tokens in more:
-        found["special_tokens"] += _read_added(source, tokens, found["vocabulary"])
+    known = {*found["special_tokens"], *(token.content for token in found["added_tokens"])}
+    for source, tokens in read_more_added(folder, named, _KIND, defaults):
+        tokens = [token for token in tokens if get_content(token) not in known]
+        for name, more in _read_added(source, tokens, found["vocabulary"]).items():
+            found[name] = [*found[name], *more]
     if not found["special_tokens"]:
-        defaults = (token for _, token in ROLES.values())
-        found["special_tokens"] = [token for token in defaults if token in found["vocabulary"]]
-    theirs = [name for name, _ in ROLES.values()]
-    special = find_special(found["special_tokens"], found["vocabulary"], named, theirs, folder)
+        found["special_tokens"] = [
+            token for token in defaults.values() if token in found["vocabulary"]
+        ]
+    special = find_special(found["special_tokens"], found["vocabulary"], named, defaults, folder)
     roles = {}
-    for role, (name, default) in ROLES.items():
+    for role, (name, _) in ROLES.items():
+        default = defaults[name]
         roles[role] = get_content(named.get(name, default if default in special else None))
     unknown = found.pop("unknown_token", None) or roles["unknown_token"]
     if unknown is None or unknown not in found["vocabulary"]:
@@ -149,43 +192,75 @@ def read_word_piece_files(folder):
             "The vocabulary must hold the unknown token. "
             f"Received: {unknown or '[UNK]'!r:.80} in {str(folder)!r}, which it does not."
         )
-    found["special_tokens"] = sorted({*special, unknown}, key=found["vocabulary"].get)
+    special = {*special, unknown}
+    found["special_tokens"] = sorted(special, key=found["vocabulary"].get)
+    # What a small file calls special is special.
+    found["added_tokens"] = [
+        token for token in found["added_tokens"] if token.content not in special
+    ]
     return {**found, **roles, "unknown_token": unknown}
 
 
-def _read_fast(path):
+def _read_class(folder, named):
+    """The class of transformers that a folder is for."""
+    name = read_class_name(folder, named)
+    has_form = (folder / "tokenizer.json").is_file()
+    if name is None and (folder / "config.json").is_file():
+        model_type = read_json(folder / "config.json").get("model_type")
+        name = _MPNET_CLASS if model_type == "mpnet" else None
+    known = (None, *_BERT_CLASSES, _MPNET_CLASS, *([ANY_CLASS] if has_form else []))
+    if name in _OTHER_CLASSES or (name not in known and not has_form):
+        raise ValueError(
+            f"vocab.txt must be for {_BERT_CLASS}, {_MPNET_CLASS} or a class that splits text as "
+            f"they do. Received: {name!r:.80} in {str(folder)!r}. Tokenize with the library that "
+            "has that class, and give the model token ids: without tokenizer files "
+            "`lmzoo.load(folder)` opens it alone."
+        )
+    return name if name in known else ANY_CLASS
+
+
+def _read_tokenizer_json(path):
     content, check = read_json(path), FileCheck(path, _KIND)
-    model, cleaning, splitter = (
+    model, normalizer, pre_tokenizer = (
         content.get(name) for name in ("model", "normalizer", "pre_tokenizer")
     )
-    kind = model.get("type") if isinstance(model, dict) else model
+    # Files of old versions of the tokenizers library do not name the type.
+    kind = model.get("type", "WordPiece") if isinstance(model, dict) else model
     check.expect("model.type", kind, ("WordPiece",))
-    check.expect_section("normalizer", cleaning)
-    check.expect("normalizer.type", cleaning.get("type"), ("BertNormalizer",))
-    check.expect("normalizer.clean_text", cleaning.get("clean_text"), (True,))
-    check.expect_section("pre_tokenizer", splitter)
-    check.expect("pre_tokenizer.type", splitter.get("type"), ("BertPreTokenizer",))
-    check.expect_section("model.vocab", model.get("vocab"))
-    vocabulary = dict(model["vocab"])
+    check.expect_section("normalizer", normalizer)
+    check.expect("normalizer.type", normalizer.get("type"), ("BertNormalizer",))
+    check.expect("normalizer.clean_text", normalizer.get("clean_text"), (True,))
+    check.expect_section("pre_tokenizer", pre_tokenizer)
+    check.expect("pre_tokenizer.type", pre_tokenizer.get("type"), ("BertPreTokenizer",))
+    vocabulary = read_vocabulary(check, model.get("vocab"))
     tokens = content.get("added_tokens") or []
     return {
         "vocabulary": vocabulary,
-        "special_tokens": _read_added(check, tokens, vocabulary),
+        **_read_added(check, tokens, vocabulary),
         "unknown_token": get_content(model.get("unk_token")),
         "prefix": model.get("continuing_subword_prefix", "##"),
         "max_word_characters": model.get("max_input_chars_per_word", 100),
-        **{name: cleaning.get(theirs) for name, (theirs, _) in _CLEANING.items()},
+        "num_separators": read_num_separators(check, content.get("post_processor")),
+        **{name: normalizer.get(theirs) for name, (theirs, _) in _NORMALIZER.items()},
     }
 
 
 def _read_added(check, tokens, vocabulary):
-    # White space goes anyway, so it does not matter whether a token takes some along.
-    tokens = check.read_added(tokens, vocabulary, refused=("single_word", "normalized"))
-    return [token["content"] for token in tokens]
+    """The special and added tokens; those that are new are put into `vocabulary`."""
+    model_tokens = set(vocabulary)
+    # White space is left out anyway, so it does not matter whether a token matches some.
+    tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_visible=True)
+    added = [
+        AddedToken(content, bool(token.get("normalized", True)), content in model_tokens)
+        for token in tokens
+        if not token["special"] and (content := token["content"])
+    ]
+    special = [token["content"] for token in tokens if token["special"]]
+    return {"special_tokens": special, "added_tokens": added}
 
 
-def _read_slow(path):
-    # Not splitlines: it also cuts at U+2028 and others, which are tokens of published files.
+def _read_vocab_txt(path):
+    # Not splitlines: it also splits at U+2028 and others, which are tokens of published files.
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     if not lines[-1]:
         lines.pop()
@@ -196,4 +271,5 @@ def _read_slow(path):
                 f"vocab.txt must hold a token once. Received: {line!r:.80} on the lines "
                 f"{vocabulary[line] + 1} and {index + 1} of {str(path)!r}."
             )
-    return {"vocabulary": vocabulary, "special_tokens": []}
+    vocabulary = read_vocabulary(FileCheck(path, _KIND), vocabulary)
+    return {"vocabulary": vocabulary, "special_tokens": [], "added_tokens": []}

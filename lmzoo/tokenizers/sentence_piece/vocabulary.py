@@ -34,6 +34,8 @@ class SentencePieceVocabulary:
     special_tokens: tuple
     sentinel_ids: tuple
     has_sentinels: bool
+    # A class attribute: no file of this kind gives any yet.
+    added_tokens = ()
 
     @classmethod
     def build(cls, data, num_sentinels, special_tokens):

@@ -17,6 +17,7 @@ __all__ = [
     "make_bert_tables",
     "make_canonical_tables",
     "make_decomposition_tables",
+    "read_chinese_ranges",
     "read_compositions",
     "read_combining_classes",
 ]
@@ -107,6 +108,16 @@ def make_canonical_tables():
     """
     plain = np.arange(_SIZE, dtype=np.int32)
     return _pack(plain, _read_file()["decomposition"], np.zeros(_SIZE, bool))
+
+
+def read_chinese_ranges():
+    """Reads which characters BERT takes for Chinese.
+
+    Returns:
+        list of (int, int). First and last code points.
+    """
+    edges = np.flatnonzero(np.diff(_read_file()["chinese"], prepend=0, append=0))
+    return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
 
 
 def read_compositions():

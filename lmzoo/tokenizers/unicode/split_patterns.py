@@ -3,7 +3,7 @@
 from lmzoo.tokenizers.unicode.gpt2_pre_tokenizer import GPT2PreTokenizer
 from lmzoo.tokenizers.unicode.llama_pre_tokenizer import LlamaPreTokenizer
 
-__all__ = ["PATTERNS", "check_pattern", "make_splitter"]
+__all__ = ["NAMES", "PATTERNS", "check_pattern", "make_splitter"]
 
 _RUNS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -15,6 +15,8 @@ PATTERNS = {
     "llama3": _RUNS % r"\p{N}{1,3}",
     "qwen2": _RUNS % r"\p{N}",
 }
+# The name of each regex that is known.
+NAMES = {regex: name for name, regex in PATTERNS.items()}
 
 
 def check_pattern(pattern):

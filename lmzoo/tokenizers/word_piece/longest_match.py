@@ -23,19 +23,19 @@ class LongestMatcher(tf.Module):
     """Cuts words into pieces.
 
     Args:
-        first_pieces: dict of str to int. The pieces a word may begin with, and their ids.
-        further_pieces: dict of str to int. The pieces behind another one, without their prefix.
+        initial_tokens: dict of str to int. The pieces a word may begin with, and their ids.
+        continuing_tokens: dict of str to int. The pieces behind another one, without their prefix.
         unknown_id: int. The id of a word that the pieces do not make.
         max_word_characters: int. Longer words are unknown.
     Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 4.1, for the pieces; Song
     et al. 2020, https://arxiv.org/abs/2012.15524, for walking a tree of them.
     """
 
-    def __init__(self, first_pieces, further_pieces, unknown_id, max_word_characters):
+    def __init__(self, initial_tokens, continuing_tokens, unknown_id, max_word_characters):
         super().__init__(name="piece_matcher")
         self._unknown_id = unknown_id
         self._max_word_characters = max_word_characters
-        keys, values = make_tree([first_pieces, further_pieces], max_word_characters)
+        keys, values = make_tree([initial_tokens, continuing_tokens], max_word_characters)
         with tf.init_scope():
             self._edges = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(

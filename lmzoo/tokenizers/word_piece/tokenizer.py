@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmzoo.tokenizers.files.word_piece import ROLES, read_word_piece_files, write_word_piece_files
-from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.tokenizer import Tokenizer, check_num_separators
 from lmzoo.tokenizers.training import train_word_pieces
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 from lmzoo.tokenizers.word_piece.decoder import WordPieceDecoder
@@ -13,33 +13,42 @@ from lmzoo.tokenizers.word_piece.vocabulary import WordPieceVocabulary
 __all__ = ["WordPieceTokenizer"]
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# A walk down the tree of pieces starts at every character and takes up to so many steps.
+# A walk down the tree of tokens starts at every character and takes up to so many steps.
 _MAX_CHARACTERS = 1000
 
 
 class WordPieceTokenizer(Tokenizer):
-    """Cuts the words of a text into pieces of a vocabulary, inside or outside of a graph.
+    """Splits text into words, and words into tokens (WordPiece), inside or outside of a graph.
+
+    A word is split longest-match-first: it becomes the longest token that it begins with, then the
+    longest one with the continuing-subword prefix that the rest begins with, and so on.
 
     The ids are those of Hugging Face `tokenizers` with BERT's settings, for every Unicode text;
-    invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
-    but the unknown one comes out of text unless `allow_special=True`. All tables are immutable: as
-    an attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph.
+    invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. Text never
+    becomes a special token, the unknown one excepted, unless `allow_special` is given. All tables
+    are immutable: as an attribute of a `tf.Module` or a Keras model the tokenizer is saved with its
+    graph.
 
     Args:
-        vocabulary: list of str by id, or dict of str to int. V tokens, the special ones among
-            them; the ids are 0 to V - 1.
-        lowercase: bool. If True, text is lowered, character by character.
-        strip_accents: bool or None. If True, text is decomposed and its non-spacing marks go. None
-            means: as `lowercase`.
+        vocabulary: list of str by id, or dict of str to int. V tokens, special and added ones
+            among them; the ids are 0 to V - 1.
+        lowercase: bool. If True, text is lowercased, character by character.
+        strip_accents: bool or None. If True, text is decomposed (NFD) and its non-spacing marks are
+            deleted. None means: as `lowercase`.
         split_chinese: bool. If True, each Chinese character is a word.
-        special_tokens: list of str. The tokens that no text makes.
-        unknown_token: str. Stands for a word that the pieces do not make.
+        special_tokens: list of str. The tokens that no text makes by itself.
+        unknown_token: str. Stands for a word that the tokens do not make.
         start_token: str or None. Stands before a text.
         end_token: str or None. Stands behind a text, and between two.
         pad_token: str or None. Fills rows up.
-        mask_token: str or None. Stands where a masked model shall guess.
+        mask_token: str or None. Stands where a masked language model has to predict.
         max_word_characters: int. Longer words are unknown.
-        prefix: str. What the pieces behind the first one of a word begin with.
+        prefix: str. The continuing-subword prefix: what tokens behind the first one of a word begin
+            with.
+        added_tokens: list of str or AddedToken. The non-special added tokens, which are ordinary
+            text that is always one token.
+        num_separators: int. How many end tokens stand between the two texts of a pair: 1 for BERT,
+            2 for MPNet.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary and special tokens do not fit together.
@@ -52,12 +61,10 @@ class WordPieceTokenizer(Tokenizer):
     >>> tokenizer.detokenize([[5, 6, 9]]).numpy().tolist()
     [b'unable!']
 
-    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 4.1, for the pieces; Devlin
-    et al. 2019, https://arxiv.org/abs/1810.04805, for the cleaning of text.
+    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 4.1, for the tokens; Devlin
+    et al. 2019, https://arxiv.org/abs/1810.04805, for the normalizer and the pre-tokenization.
     """
 
-    # BERT puts one end token between the texts of a pair.
-    num_separators = 1
     add_bos_and_eos = True
 
     def __init__(
@@ -74,8 +81,10 @@ class WordPieceTokenizer(Tokenizer):
         mask_token="[MASK]",
         max_word_characters=100,
         prefix="##",
+        added_tokens=(),
+        num_separators=1,
     ):
-        vocabulary = WordPieceVocabulary.build(vocabulary, special_tokens, prefix)
+        vocabulary = WordPieceVocabulary.build(vocabulary, special_tokens, prefix, added_tokens)
         roles = {"unknown_token": unknown_token, "start_token": start_token}
         roles |= {"end_token": end_token, "pad_token": pad_token, "mask_token": mask_token}
         super().__init__("word_piece_tokenizer", vocabulary, roles)
@@ -91,6 +100,7 @@ class WordPieceTokenizer(Tokenizer):
         self.split_chinese = _check_bool("split_chinese", split_chinese)
         self.max_word_characters = max_word_characters
         self.prefix = prefix
+        self.num_separators = check_num_separators(num_separators)
 
     @classmethod
     def train(
@@ -109,7 +119,7 @@ class WordPieceTokenizer(Tokenizer):
                 text gives fewer.
             special_tokens: list of str. They take the first ids. "[UNK]" must be among them;
                 "[PAD]", "[CLS]", "[SEP]" and "[MASK]" take their roles if they are.
-            lowercase: bool. If True, text is lowered and loses its accents.
+            lowercase: bool. If True, text is lowercased and its accents are stripped.
             verbose: bool. If True, progress is shown on the terminal.
         Returns:
             WordPieceTokenizer.
@@ -141,15 +151,15 @@ class WordPieceTokenizer(Tokenizer):
 
     @property
     def continues_word(self):
-        """np.ndarray bool (V,). The ids that go on with a word that began before them."""
-        further = set(self._vocabulary.further_pieces.values())
-        return np.array([index in further for index in range(self.vocabulary_size)])
+        """np.ndarray bool (V,). Which ids continue a word that began before them."""
+        continuing = set(self._vocabulary.continuing_tokens.values())
+        return np.array([index in continuing for index in range(self.vocabulary_size)])
 
     def detokenize(self, ids, skip_special=True):
-        """Turns ids into text: pieces glued together, words separated by spaces.
+        """Turns ids into text: words with spaces between them, continuing tokens without.
 
         There is no space before `.`, `?`, `!`, `,` and English contractions, as in Hugging Face's
-        decoder with `cleanup`. Case, accents and other spacing are gone for good.
+        decoder with `cleanup`. The case, accents and spacing of the original text are lost.
 
         Args:
             ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
@@ -165,13 +175,13 @@ class WordPieceTokenizer(Tokenizer):
 
     def _make_encoder(self):
         strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
-        cleaning = {
+        normalizer = {
             "lowercase": self.lowercase,
             "strip_accents": strip_accents,
             "split_chinese": self.split_chinese,
         }
         return WordPieceEncoder(
-            self._vocabulary, self.unknown_token_id, self.max_word_characters, cleaning
+            self._vocabulary, self.unknown_token_id, self.max_word_characters, normalizer
         )
 
     def _make_decoder(self):

@@ -2,7 +2,12 @@
 
 import dataclasses
 
-from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+from lmzoo.tokenizers.vocabulary import (
+    check_added_tokens,
+    check_membership,
+    check_special_tokens,
+    order_tokens,
+)
 
 __all__ = ["WordPieceVocabulary"]
 
@@ -18,26 +23,29 @@ class WordPieceVocabulary:
         ids: dict of str to int. Every token with its id, 0 to V - 1.
         tokens: tuple of str, by id.
         special_tokens: tuple of str.
-        prefix: str. What the pieces behind the first one of a word begin with.
-        first_pieces: dict of str to int. The ordinary tokens.
-        further_pieces: dict of str to int. Those with the prefix, which is cut off.
+        added_tokens: tuple of AddedToken.
+        prefix: str. The continuing-subword prefix.
+        initial_tokens: dict of str to int. The tokens of the model: those a word may begin with.
+        continuing_tokens: dict of str to int. Those of them that begin with the prefix, without it.
     """
 
     ids: dict
     tokens: tuple
     special_tokens: tuple
+    added_tokens: tuple
     prefix: str
-    first_pieces: dict
-    further_pieces: dict
+    initial_tokens: dict
+    continuing_tokens: dict
 
     @classmethod
-    def build(cls, vocabulary, special_tokens, prefix):
+    def build(cls, vocabulary, special_tokens, prefix, added_tokens=()):
         """Checks the parts.
 
         Args:
             vocabulary: list of str by id, or dict of str to int.
             special_tokens: iterable of str.
             prefix: str.
+            added_tokens: iterable of AddedToken or str.
         Returns:
             WordPieceVocabulary.
         Raises:
@@ -46,20 +54,23 @@ class WordPieceVocabulary:
         """
         ids = _read_ids(vocabulary)
         special_tokens = check_special_tokens(special_tokens)
+        added_tokens = check_added_tokens(added_tokens, special_tokens)
         if not isinstance(prefix, str) or not prefix:
             raise ValueError(f"`prefix` must be a str that is not empty. Received: {prefix!r:.80}.")
         tokens = order_tokens(ids)
         _check_tokens(tokens)
         check_membership(special_tokens, ids)
-        ordinary = set(tokens) - set(special_tokens)
-        first = {token: index for index, token in enumerate(tokens) if token in ordinary}
+        check_membership([token.content for token in added_tokens], ids, "added_tokens")
+        outside = {token.content for token in added_tokens if not token.in_model}
+        outside.update(special_tokens)
+        initial = {token: index for index, token in enumerate(tokens) if token not in outside}
         size = len(prefix)
-        further = {
+        continuing = {
             token[size:]: index
-            for token, index in first.items()
+            for token, index in initial.items()
             if token.startswith(prefix) and len(token) > size
         }
-        return cls(ids, tokens, special_tokens, prefix, first, further)
+        return cls(ids, tokens, special_tokens, added_tokens, prefix, initial, continuing)
 
 
 def _read_ids(vocabulary):

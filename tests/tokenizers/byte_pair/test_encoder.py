@@ -5,13 +5,15 @@ import statistics
 import time
 import unicodedata
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import AddedToken, BytePairTokenizer
 from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
+from tests.tokenizers.files.editing import edit, set_value
 
 PATTERN_NAMES = ["llama3", "qwen2"]
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"]
@@ -146,85 +148,87 @@ def test_the_pattern_is_kept_in_a_graph(tokenizer, tmp_path, nasty_texts):
     assert ids.to_list() == tokenizer.tokenize(nasty_texts).to_list()
 
 
-def test_a_visible_token_is_not_skipped(tokenizer):
+def test_an_added_token_is_not_skipped(tokenizer):
     parts = tokenizer._vocabulary
-    visible = BytePairTokenizer(
-        parts.ids, parts.merges, SPECIAL, SPECIAL[1], visible_tokens=[SPECIAL[2]]
+    added = BytePairTokenizer(
+        parts.ids, parts.merges, SPECIAL[:2], SPECIAL[1], added_tokens=[SPECIAL[2]]
     )
     text = "a" + "".join(SPECIAL)
-    ids = visible.tokenize(text, allow_special=True)
-    assert visible.detokenize(ids).numpy().decode() == "a<|eot_id|>"
+    ids = added.tokenize(text, allow_special=True)
+    assert added.detokenize(ids).numpy().decode() == "a<|eot_id|>"
     assert tokenizer.detokenize(ids).numpy() == b"a"
 
 
-WORDS = ["<|eot_id|>", "hat", "cafe\u0301"]
+# Raw ones and normalized ones; "the" is made by merges too, and two begin alike.
+RAW = ("<|eot_id|>", "hat", "cafe\u0301")
+NORMALIZED = ("   ", "\t\t", "e\u0301te", "caf\u00e9s", "the", "hats", "\u00e9")
+ADDED = [*(AddedToken(text, normalized=False) for text in RAW), *map(AddedToken, NORMALIZED)]
 
 
 @pytest.fixture(scope="module")
-def worded(tokenizer):
-    """The same tokenizer, with words that are special tokens and visible."""
+def extended(tokenizer):
+    """The same tokenizer with added tokens."""
     parts = tokenizer._vocabulary
-    ids = {**parts.ids, **{word: len(parts.ids) + n for n, word in enumerate(WORDS[1:])}}
+    new = [text for text in (*RAW, *NORMALIZED) if text not in parts.ids]
+    ids = {**parts.ids, **{text: len(parts.ids) + n for n, text in enumerate(new)}}
     settings = {"pattern": tokenizer.pattern, "normalize_nfc": tokenizer.normalize_nfc}
-    special = [*SPECIAL, *WORDS[1:]]
     return BytePairTokenizer(
-        ids, parts.merges, special, SPECIAL[1], visible_tokens=WORDS, **settings
+        ids, parts.merges, SPECIAL[:2], SPECIAL[1], added_tokens=ADDED, **settings
     )
 
 
-@pytest.mark.parametrize("tokenizer", ["qwen2"], indirect=True)
-def test_text_makes_visible_tokens_as_in_the_reference(worded, tmp_path, nasty_texts, draw_texts):
-    reference = make_reference(worded, tmp_path)
+def test_added_tokens_are_found_as_the_reference_finds_them(
+    extended, tmp_path, nasty_texts, draw_texts
+):
+    reference = make_reference(extended, tmp_path)
     texts = ["a hats<|eot_id|><|end_of_text|>", "cafe\u0301\u0327hat\u0338", " cafe cafe\u0301 x"]
-    texts += ["<|eot_id|>".join(nasty_texts), "hat".join(draw_texts(5, 50)), *WORDS, "that\0hat"]
-    assert_same_ids(worded, reference, texts)
-    ids = worded.tokenize(texts[0]).numpy()
-    assert {worded.token_to_id("hat"), worded.token_to_id("<|eot_id|>")} < set(ids)
-    assert worded.token_to_id(SPECIAL[1]) not in ids
-    assert worded.detokenize(ids).numpy().decode() == texts[0]
+    texts += ["<|eot_id|>".join(nasty_texts), "hat".join(draw_texts(5, 50)), "that\0hat"]
+    texts += [*RAW, *NORMALIZED, "a    b\t\t\tc", "ete\u0301te cafe\u0301s bothe"]
+    generator = np.random.default_rng(0)
+    parts = [*RAW, *NORMALIZED, *" \n\tae\u0301\u0327th", "cafe", "the ", "\0"]
+    texts += [
+        "".join(parts[index] for index in generator.integers(len(parts), size=size % 12))
+        for size in range(1000)
+    ]
+    assert_same_ids(extended, reference, texts)
+    ids = extended.tokenize(texts[0]).numpy()
+    assert {extended.token_to_id("hat"), extended.token_to_id("<|eot_id|>")} < set(ids)
+    assert extended.token_to_id(SPECIAL[1]) not in ids
+    assert extended.detokenize(ids).numpy().decode() == texts[0]
     reference.encode_special_tokens = False
     theirs = [encoding.ids for encoding in reference.encode_batch(texts)]
-    assert worded.tokenize(texts, allow_special=True).to_list() == theirs
-    assert BytePairTokenizer.load(tmp_path).visible_tokens == worded.visible_tokens
+    assert extended.tokenize(texts, allow_special=True).to_list() == theirs
+    again = BytePairTokenizer.load(tmp_path)
+    assert set(again._vocabulary.added_tokens) == set(ADDED)
 
 
-def test_offsets_of_visible_tokens_are_those_of_their_text(worded, tmp_path):
-    text = "x cafe\u0301 hat<|eot_id|> caf\u00e9 e\u0301"
-    ids, starts, ends = (rows.numpy() for rows in worded.tokenize_with_offsets(text))
-    assert ids.tolist() == make_reference(worded, tmp_path).encode(text).ids
+def test_offsets_of_added_tokens_are_those_of_their_text(extended, tmp_path):
+    text = "x cafe\u0301 hat<|eot_id|> caf\u00e9s e\u0301te"
+    ids, starts, ends = (rows.numpy() for rows in extended.tokenize_with_offsets(text))
+    assert ids.tolist() == make_reference(extended, tmp_path).encode(text).ids
     found = [
         text[start:end]
         for index, start, end in zip(ids, starts, ends, strict=True)
-        if worded.id_to_token(index) in WORDS
+        if extended.id_to_token(index) in extended.added_tokens
     ]
-    assert found == ["cafe\u0301", "hat", "<|eot_id|>"]
-    assert text[starts[-1] : ends[-1]].endswith("\u0301") and (starts[1:] >= starts[:-1]).all()
+    assert found == ["cafe\u0301", "hat", "<|eot_id|>", "caf\u00e9s", "e\u0301te"]
+    assert (starts[1:] >= starts[:-1]).all()
 
 
-def test_added_words_that_are_not_read_are_refused_by_name(worded, tmp_path):
-    worded.save(tmp_path)
+def test_added_tokens_that_are_not_read_are_refused_by_name(extended, tmp_path):
+    extended.save(tmp_path)
     path = tmp_path / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["added_tokens"][-2].update(lstrip=True)
-    path.write_text(json.dumps(content))
+    added = json.loads(path.read_text(encoding="utf-8"))["added_tokens"]
+    place = [token["content"] for token in added].index("hat")
+    edit(path, set_value("added_tokens", place, "lstrip", True))
     with pytest.raises(ValueError, match="`added_tokens.lstrip of 'hat'`.* Received: True"):
         BytePairTokenizer.load(tmp_path)
-    content["added_tokens"][-2].update(lstrip=False, normalized=True)
-    path.write_text(json.dumps(content))
-    if worded.normalize_nfc:
-        with pytest.raises(ValueError, match="`added_tokens.normalized of 'hat'`.* Received: True"):
-            BytePairTokenizer.load(tmp_path)
-    else:
-        assert "hat" in BytePairTokenizer.load(tmp_path).visible_tokens
 
 
-def test_a_visible_token_takes_no_white_space(worded):
-    parts = worded._vocabulary
-    with pytest.raises(ValueError, match="must not be in `lstrip`. Received: 'hat'"):
-        BytePairTokenizer(
-            *(parts.ids, parts.merges, parts.special_tokens, SPECIAL[1]),
-            **{"visible_tokens": ["hat"], "lstrip": ["hat"]},
-        )
+def test_a_special_token_is_not_an_added_one(tokenizer):
+    parts = tokenizer._vocabulary
+    with pytest.raises(ValueError, match="not be in `special_tokens`. Received: '<|eot_id|>'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], added_tokens=["<|eot_id|>"])
 
 
 @pytest.mark.slow
@@ -251,5 +255,7 @@ def test_an_unknown_pattern_is_refused(tokenizer):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], add_start_token="yes")
     with pytest.raises(ValueError, match="without a `start_token`. Received: .*=True"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, add_start_token=True)
-    with pytest.raises(ValueError, match="`visible_tokens` must be among .* 'a'"):
-        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, visible_tokens=["a"])
+    with pytest.raises(ValueError, match="`added_tokens` must be in .* Received: 'no'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=["no"])
+    with pytest.raises(TypeError, match="`added_tokens` must hold AddedToken or str. .*: 7"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=[7])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import AddedToken, BytePairTokenizer
 from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
 from tests.tokenizers.files.editing import (
     SMALL_FILES,
@@ -12,9 +12,15 @@ from tests.tokenizers.files.editing import (
 )
 
 SPECIAL = ["<|begin|>", "<|endoftext|>", "<tool>"]
+TOOL = AddedToken("<tool>", normalized=False)
 SETTINGS = {
     "llama3": {"pattern": "llama3", "ignore_merges": True, "add_start_token": True},
-    "qwen2": {"pattern": "qwen2", "normalize_nfc": True, "visible_tokens": ["<tool>"]},
+    "qwen2": {
+        "pattern": "qwen2",
+        "normalize_nfc": True,
+        "added_tokens": [TOOL],
+        "special_tokens": SPECIAL[:2],
+    },
     "mixed": {"pattern": "gpt2", "normalize_nfc": True},
 }
 
@@ -27,11 +33,12 @@ def parts():
 
 def make(parts, name):
     roles = {"start_token": "<|begin|>", "end_token": "<|endoftext|>"}
-    return BytePairTokenizer(parts.ids, parts.merges, SPECIAL, **roles, **SETTINGS[name])
+    settings = {"special_tokens": SPECIAL, **SETTINGS[name]}
+    return BytePairTokenizer(parts.ids, parts.merges, **roles, **settings)
 
 
 def describe(tokenizer):
-    names = ("pattern", "ignore_merges", "add_start_token", "normalize_nfc", "visible_tokens")
+    names = ("pattern", "ignore_merges", "add_start_token", "normalize_nfc", "added_tokens")
     names += ("start_token", "end_token", "pad_token", "special_tokens")
     return [getattr(tokenizer, name) for name in names]
 

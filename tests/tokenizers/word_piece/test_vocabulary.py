@@ -5,8 +5,8 @@ from lmzoo.tokenizers.word_piece.vocabulary import WordPieceVocabulary
 
 def test_parts_that_fit_are_resolved():
     vocabulary = WordPieceVocabulary.build(["[UNK]", "a", "##b", "##"], ["[UNK]"], "##")
-    assert vocabulary.first_pieces == {"a": 1, "##b": 2, "##": 3}
-    assert vocabulary.further_pieces == {"b": 2}
+    assert vocabulary.initial_tokens == {"a": 1, "##b": 2, "##": 3}
+    assert vocabulary.continuing_tokens == {"b": 2}
     assert vocabulary == WordPieceVocabulary.build(vocabulary.ids, ["[UNK]"], "##")
 
 
