@@ -52,20 +52,15 @@ class BytePairEncoder(Encoder):
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
             texts = self._make_finders(vocabulary, lstrip)
-            # Whether tokens hold a byte, and (V, 3): the number of bytes of each token, and how
-            # many spaces lead and trail them.
             known = [byte_id != _UNKNOWN for byte_id in byte_ids]
             self._is_known = None if all(known) else tf.constant(known)
-            bytes_of = [texts.get(index, piece or b"") for index, piece in enumerate(pieces)]
+            # (2, V, 3): the number of bytes of each token, and how many spaces lead and trail
+            # them; where the model makes it, and where it was found as an added token.
+            made = [piece or b"" for piece in pieces]
             if unknown_id is not None:
-                bytes_of[unknown_id] = b"?"
-            self._lengths = tf.constant(
-                [
-                    (len(p), len(p) - len(p.lstrip(b" ")), len(p) - len(p.rstrip(b" ")))
-                    for p in bytes_of
-                ],
-                tf.int32,
-            )
+                made[unknown_id] = b"?"
+            found = [texts.get(index, b"") for index in range(len(pieces))]
+            self._lengths = tf.constant([_count_bytes(made), _count_bytes(found)], tf.int32)
 
     def _find_whole_words(self, ids, ignore_merges):
         """A table of the words that become one token: most of a text, and one look-up each."""
@@ -96,10 +91,17 @@ class BytePairEncoder(Encoder):
             points, splits, order = _add_spaces(points, splits, token_ids == NOT_A_TOKEN)
             sources = tf.gather(sources, order)
         ids = self._encode_points(splits, points)
+        is_found = join_tokens(
+            row_pieces,
+            token_ids,
+            ids.with_values(tf.zeros_like(ids.values)),
+            tf.ones_like(token_ids),
+        )
         ids = join_tokens(row_pieces, token_ids, ids)
         characters = self._find_characters(points, splits, token_ids)
         # The tokens of all rows are all of these bytes, in this order.
-        lengths, leading, trailing = tf.unstack(tf.gather(self._lengths, ids.values), axis=1)
+        lengths = tf.gather_nd(self._lengths, tf.stack([is_found.values, ids.values], 1))
+        lengths, leading, trailing = tf.unstack(lengths, axis=1)
         byte_ends = tf.cumsum(lengths)
         starts = tf.gather(characters, byte_ends - lengths)
         ends = tf.gather(characters, byte_ends - 1) + 1
@@ -166,6 +168,13 @@ class BytePairEncoder(Encoder):
             tf.range(tf.size(words)) + tf.size(distinct), others, index
         )
         return tf.gather(choices, choice)
+
+
+def _count_bytes(texts):
+    return [
+        (len(text), len(text) - len(text.lstrip(b" ")), len(text) - len(text.rstrip(b" ")))
+        for text in texts
+    ]
 
 
 def _add_spaces(points, splits, is_text):
