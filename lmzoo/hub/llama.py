@@ -3,7 +3,7 @@
 from lmzoo.hub import tensor_mapping as recipes
 from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 from lmzoo.hub.gpt_variables import MAX_SIZES, variable_shapes
-from lmzoo.hub.rotary_fields import make_rotary_config, read_rotary
+from lmzoo.hub.rotary_fields import has_rotary_config, make_rotary_config, read_rotary
 
 __all__ = ["MODEL_TYPES", "fits", "make_arguments", "make_config", "make_recipes", "read_names"]
 
@@ -65,6 +65,8 @@ def _find_model_type(backbone):
     if (backbone.positions, backbone.norm, backbone.gated) != ("rotary", "rms_norm", True):
         return None
     if backbone.activation not in _ACTIVATIONS.values() or backbone.query_key_norm:
+        return None
+    if not has_rotary_config(backbone):
         return None
     biases = _find_biases(backbone)
     divides = backbone.hidden_dim % backbone.num_heads == 0

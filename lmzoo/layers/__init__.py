@@ -18,7 +18,7 @@ from lmzoo.layers.pooling import find_first, pool
 from lmzoo.layers.positions import PositionEmbedding, SinePositionEncoding, rotate_by_position
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.relative_positions import RelativePositionBias
-from lmzoo.layers.rotary_scaling import check_rotary_scaling, scale_frequencies
+from lmzoo.layers.rotary_scaling import check_rotary_scaling
 
 __all__ = [
     "make_causal_mask",
@@ -36,7 +36,6 @@ __all__ = [
     "SinePositionEncoding",
     "rotate_by_position",
     "check_rotary_scaling",
-    "scale_frequencies",
     "RelativePositionBias",
     "FeedForward",
     "make_norm",

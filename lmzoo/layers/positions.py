@@ -1,12 +1,15 @@
 """Position information: learned embeddings, sinusoidal encodings, rotary embeddings."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from lmzoo.layers.checks import check_even, check_length, check_positive, check_size
 from lmzoo.layers.precision import at_least_float32
-from lmzoo.layers.rotary_scaling import scale_frequencies
+from lmzoo.layers.rotary_scaling import (
+    compute_frequencies,
+    find_attention_factor,
+    stretch_frequencies,
+)
 
 __all__ = ["PositionEmbedding", "SinePositionEncoding", "rotate_by_position"]
 
@@ -145,21 +148,22 @@ def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):
         ValueError: if H is odd.
     Reference: Su et al. 2021, https://arxiv.org/abs/2104.09864, section 3.4.
     """
-    head_dim = heads.shape[-1]
-    check_even(head_dim=head_dim)
     # Angles in float32 at least: bfloat16 cannot tell position 257 from 256.
     precise = at_least_float32(heads)
-    angles = _compute_angles(positions, head_dim, max_wavelength, precise.dtype, scaling)
+    angles = _compute_angles(positions, heads.shape[-1], max_wavelength, precise.dtype, scaling)
     # (B, T, H/2) -> (B, 1, T, H)
     angles = ops.expand_dims(ops.concatenate([angles, angles], axis=-1), 1)
     low, high = ops.split(precise, 2, axis=-1)
     rotated = ops.concatenate([-high, low], axis=-1)
-    return ops.cast(precise * ops.cos(angles) + rotated * ops.sin(angles), heads.dtype)
+    rotated = precise * ops.cos(angles) + rotated * ops.sin(angles)
+    factor = find_attention_factor(scaling)
+    return ops.cast(rotated if factor == 1.0 else factor * rotated, heads.dtype)
 
 
 def _compute_angles(positions, features, max_wavelength, dtype, scaling=None):
     # (..., T) -> (..., T, features / 2)
-    exponents = np.arange(0, features, 2, dtype="float64") / features
-    frequencies = scale_frequencies(max_wavelength**-exponents, scaling)
+    frequencies = compute_frequencies(features, max_wavelength, scaling)
     frequencies = ops.convert_to_tensor(frequencies, dtype)
+    if scaling is not None and scaling["kind"] == "dynamic":
+        frequencies = stretch_frequencies(frequencies, positions, scaling)
     return ops.expand_dims(ops.cast(positions, dtype), -1) * frequencies
