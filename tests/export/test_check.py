@@ -60,7 +60,7 @@ def test_beams_are_compared_by_their_texts(lm, export):
 def test_an_answer_without_a_prompt_in_it_is_compared_whole(monkeypatch, answer):
     # What stands behind as many characters as the prompt has is nothing here.
     class Task:
-        is_encoder_decoder = True
+        is_generative = is_encoder_decoder = True
 
         def generate(self, texts, **options):
             return ["an answer"] * len(texts), None
