@@ -13,6 +13,8 @@ _MOST = 2**24
 _OWN_KEY = "lmzoo_options"
 # option -> default, here and in transformers
 _SIZES = {"min_new_tokens": 0, "no_repeat_ngram_size": 0, "num_beams": 1, "num_return_sequences": 1}
+# As `lmzoo.generation.GenerationOptions` limits them: each is a row of the model's cache.
+_MOST_ROWS = {"num_beams": 1024, "num_return_sequences": 1024}
 # option -> default, lowest, highest
 _NUMBERS = {"repetition_penalty": (1.0, 1e-6, 1e6), "length_penalty": (1.0, -1e6, 1e6)}
 # Used only with `do_sample`; a missing `top_k` is 50 then.
@@ -41,8 +43,9 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
     """Reads generation_config.json into arguments of a generative task.
 
     One warning names the fields that lmzoo does not support. `max_length` of a decoder-only model
-    is one: it counts the prompt too. Without the file, `eos_token_id` of config.json is used, as in
-    transformers.
+    is one: it counts the prompt too. So does it name ids outside the vocabulary, which transformers
+    writes beside small vocabularies; they are passed over. Without the file, `eos_token_id` of
+    config.json is used, as in transformers.
 
     Args:
         folder: pathlib.Path.
@@ -63,19 +66,30 @@ def read_generation(folder, vocabulary_size, tokenizer=None, start_token_id=None
         return {"end_token_ids": ends} if ends and not _is_tokenizers_own(ends, tokenizer) else {}
     try:
         config = read_json(path)
-        ends = _read_ids(config, vocabulary_size)
+        ends, outside = _read_ids(config, vocabulary_size)
         options, used = _read_options(config)
         if start_token_id is not None:
             options, used = _add_total_lengths(config, options, used)
         if tokenizer is None and options.pop("stop_strings", None):
             used = used - {"stop_strings"}
+        if any(item.startswith("decoder_start") for item in outside):
+            used = used | {"decoder_start_token_id"}
         unsupported = _list_unsupported(config, used, options, start_token_id)
     except ValueError as error:
         raise ValueError(f"{str(path)!r} cannot be used: {error}") from error
+    reasons = []
     if unsupported:
+        reasons.append(
+            f"has fields that lmzoo does not support and leaves out: {', '.join(unsupported)}"
+        )
+    if outside:
+        reasons.append(
+            f"has ids outside the vocabulary of {vocabulary_size} tokens and leaves out: "
+            f"{', '.join(outside)}"
+        )
+    if reasons:
         warnings.warn(
-            f"{GENERATION_CONFIG} has fields that lmzoo does not support and leaves out: "
-            f"{', '.join(unsupported)}. Received: {str(path)!r}.",
+            f"{GENERATION_CONFIG} {'; it '.join(reasons)}. Received: {str(path)!r}.",
             stacklevel=3,
         )
     ends = None if _is_tokenizers_own(ends, tokenizer) else ends
@@ -95,18 +109,24 @@ def _read_eos_of_config(config, vocabulary_size):
 
 
 def _read_ids(config, vocabulary_size):
-    """The end token ids or None; the other special ids are checked too."""
-    for name in ("bos_token_id", "pad_token_id", "decoder_start_token_id"):
-        # Old files have -1 for a model without padding.
-        lowest = -1 if name == "pad_token_id" else 0
-        read_size(config, name, None, vocabulary_size - 1, optional=True, lowest=lowest)
-    found = config.get("eos_token_id")
-    if found is None:
-        return None
-    ends = found if isinstance(found, list) else [found]
-    for end in ends:
-        read_size({"eos_token_id": end}, "eos_token_id", None, vocabulary_size - 1, lowest=0)
-    return ends
+    """The end token ids or None, and the ids outside the vocabulary as "name=value"."""
+    ends, outside = None, []
+    for name in ("bos_token_id", "pad_token_id", "decoder_start_token_id", "eos_token_id"):
+        found = config.get(name)
+        ids = found if name == "eos_token_id" and isinstance(found, list) else [found]
+        known = []
+        for token in ids:
+            # Any integer is read: files of other vocabularies, and -1 for none, are common.
+            token = read_size({name: token}, name, None, 2**63, optional=True, lowest=-(2**63))
+            if token is not None and 0 <= token < vocabulary_size:
+                known.append(token)
+            elif token is not None and (name, token) != ("pad_token_id", -1):
+                outside.append(f"{name}={token}")
+        if name == "eos_token_id":
+            ends = list(dict.fromkeys(known)) or None
+    outside = list(dict.fromkeys(outside))
+    # A file may have thousands of them.
+    return ends, outside[:8] + ["..."] * (len(outside) > 8)
 
 
 def _read_options(config):
@@ -116,7 +136,8 @@ def _read_options(config):
     if "max_new_tokens" in config:
         options["max_new_tokens"] = read_size(config, "max_new_tokens", None, _MOST)
     for name, default in _SIZES.items():
-        options[name] = read_size(config, name, default, _MOST, lowest=default)
+        highest = _MOST_ROWS.get(name, _MOST)
+        options[name] = read_size(config, name, default, highest, lowest=default)
     for name, limits in _NUMBERS.items():
         options[name] = read_number(config, name, *limits)
     options["early_stopping"] = config.get("early_stopping", False)
@@ -140,6 +161,10 @@ def _read_options(config):
     beams = options.get("num_beams", 1)
     if 1 < beams < options.get("num_return_sequences", 1):
         read_size(config, "num_return_sequences", None, beams)
+    sampled = options.get("temperature", 0) > 0
+    if beams == 1 and not sampled and options.pop("num_return_sequences", None):
+        # transformers refuses it too, where it generates.
+        used = used - {"num_return_sequences"}
     return options, used | {_OWN_KEY}
 
 

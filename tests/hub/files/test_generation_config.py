@@ -165,6 +165,7 @@ def test_lengths_of_a_seq2seq_count_its_start_token(tmp_path, fields, options):
         ({"do_sample": True, "num_beams": 2}, "do_sample=True"),
         ({"stop_strings": ["a"]}, "stop_strings=['a']"),
         ({"decoder_start_token_id": 2}, "decoder_start_token_id=2"),
+        ({"num_return_sequences": 3}, "num_return_sequences=3"),
         ({"typical_p": 0.9, "something_new": {"a": 1}}, "something_new={'a': 1}, typical_p=0.9"),
     ],
     ids=str,
@@ -173,6 +174,34 @@ def test_one_warning_names_the_unsupported_fields(tmp_path, fields, named):
     with pytest.warns(UserWarning, match=f"leaves out: {re.escape(named)}. Received") as caught:
         read_generation(write(tmp_path, **fields), 10)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends", "named"),
+    [
+        (
+            {"_from_model_config": True, "bos_token_id": 50256, "eos_token_id": 50256},
+            None,
+            "bos_token_id=50256, eos_token_id=50256",
+        ),
+        ({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 10}, [2], "pad_token_id=10"),
+        ({"eos_token_id": -1}, None, "eos_token_id=-1"),
+        ({"eos_token_id": [3, 50256, 3]}, [3], "eos_token_id=50256"),
+        ({"decoder_start_token_id": 10}, None, "decoder_start_token_id=10"),
+    ],
+    ids=str,
+)
+def test_ids_outside_the_vocabulary_are_passed_over_with_one_warning(tmp_path, fields, ends, named):
+    said = f"outside the vocabulary of 10 tokens and leaves out: {named}. Received"
+    with pytest.warns(UserWarning, match=re.escape(said)) as caught:
+        found = read_generation(write(tmp_path, **fields), 10)
+    assert len(caught) == 1
+    assert found == {"generation_defaults": {}, "end_token_ids": ends}
+
+
+def test_thirty_thousand_equal_end_tokens_are_one(tmp_path):
+    found = read_generation(write(tmp_path, eos_token_id=[7] * 30_000), 10)
+    assert found["end_token_ids"] == [7]
 
 
 @pytest.mark.parametrize(
@@ -192,11 +221,12 @@ def test_one_warning_names_the_unsupported_fields(tmp_path, fields, named):
         ("min_p", float("nan")),
         ("do_sample", "yes"),
         ("early_stopping", 1),
-        ("eos_token_id", 10),
         ("eos_token_id", "2"),
-        ("pad_token_id", -2),
-        ("bos_token_id", 10**6),
-        ("decoder_start_token_id", 10),
+        ("pad_token_id", 1.0),
+        ("bos_token_id", "1"),
+        ("decoder_start_token_id", True),
+        ("num_beams", 2**20),
+        ("num_return_sequences", 2**22),
         ("num_return_sequences", 0),
     ],
 )
@@ -210,7 +240,7 @@ def test_a_field_that_cannot_be_is_refused_by_its_name(tmp_path, field, value):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"eos_token_id": [1, 10]}, "Received: eos_token_id=10"),
+        ({"eos_token_id": [1, "a"]}, "Received: eos_token_id='a'"),
         ({"stop_strings": [""]}, "Received: stop_strings=['']"),
         ({"num_beams": 2, "num_return_sequences": 3}, "Received: num_return_sequences=3"),
         ({"lmzoo_options": {"seed": 1.5}}, "Received: seed=1.5"),
@@ -265,7 +295,7 @@ def test_what_is_written_is_read_back_as_the_same_bytes(tmp_path, tokenizer, def
     assert again.end_token_ids == (3, 4)
     assert make_generation_config(again) == make_generation_config(lm)
     # All the same to `generate`.
-    rules = [one.make_options({}).make_static_options(()) for one in (lm, again)]
+    rules = [one.make_options({}).make_static_options((), 64) for one in (lm, again)]
     assert rules[0] == rules[1]
     options = [one.make_options({"seed": 1}) for one in (lm, again)]
     for name in (
