@@ -23,6 +23,7 @@ from lmzoo.generation.beam_state import (
 )
 from lmzoo.generation.logits_processors import apply_logits_processors
 from lmzoo.generation.loop import append_tokens
+from lmzoo.generation.selection import is_any_of
 
 __all__ = ["make_beam_selector"]
 
@@ -112,8 +113,8 @@ def _find_ends(static, parameters, state, candidates, find_stop):
     )
     out_of_room = state.slot + 1 - state.prompt_length >= limit
     hit = tf.broadcast_to(tf.expand_dims(out_of_room, 1), tf.shape(candidates.token_ids))
-    for end in static.end_token_ids:
-        hit |= candidates.token_ids == end
+    if static.end_token_ids:
+        hit |= is_any_of(candidates.token_ids, static.end_token_ids)
     if not static.stop:
         return hit, {}
     rows = to_rows(candidates.parents, state.memory["beams"]["live_scores"].shape[1])

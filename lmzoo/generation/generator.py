@@ -31,7 +31,7 @@ class Generator:
     def __init__(self, task, options, jit_compile=False, sampled=None):
         self.task = task
         self.options = options
-        self.static = options.make_static_options(task.end_token_ids)
+        self.static = options.make_static_options(task.end_token_ids, task.max_sequence_length)
         if sampled is not None:
             self.static = self.static._replace(sampled=sampled)
         self.jit_compile = jit_compile
@@ -53,9 +53,10 @@ class Generator:
         Returns:
             dict of `token_ids` int32 (B, n, N), `mask` bool (B, n, N), the new tokens; `log_prob`
             float32 (B, n), the sum of the model's log-probabilities of these; `score` float32
-            (B, n), for beams the score they were ranked by, else the same.
+            (B, n), for beams the score they were ranked by, else the same; `is_finite` bool (B,),
+            whether all scores of the model were finite.
         """
-        parameters = self.limit(padding_mask, parameters)
+        token_ids, padding_mask, parameters = self.fit(token_ids, padding_mask, parameters)
         # An empty batch has no maximum.
         room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 0)
         if self.jit_compile:
@@ -66,16 +67,24 @@ class Generator:
         # The room is given as a shape, which XLA knows when it compiles.
         return self._core(token_ids, padding_mask, parameters, tf.zeros([room]))
 
-    def limit(self, padding_mask, parameters):
-        """No row grows beyond the model's context; a prompt that is already longer is refused."""
+    def fit(self, token_ids, padding_mask, parameters):
+        """Limits the new tokens to the model's context; a longer prompt is refused.
+
+        The prompts come back too: the model waits with them for the check.
+        """
         longest = self.task.max_sequence_length
         lengths = _count(padding_mask)
-        message = f"A prompt must not be longer than the context of {longest} tokens. Shorten it."
-        check = tf.debugging.assert_less_equal(lengths, longest, message=message)
-        _, prompt_mask = self.task.make_prompt(padding_mask, padding_mask)
+        # A batch of no rows has no longest one.
+        lengths = tf.concat([lengths, [0]], axis=0)
+        row = tf.argmax(lengths, output_type=tf.int32)
+        received = tf.strings.format("Received: row {} of {} tokens.", [row, lengths[row]])
+        rule = f"A prompt must not be longer than the context of {longest} tokens. "
+        check = tf.debugging.Assert(lengths[row] <= longest, [tf.strings.join([rule, received])])
         with tf.control_dependencies([check] if check is not None else []):
-            limit = tf.minimum(parameters["max_new_tokens"], longest - _count(prompt_mask))
-        return {**parameters, "max_new_tokens": limit}
+            token_ids, padding_mask = tf.identity(token_ids), tf.identity(padding_mask)
+        _, prompt_mask = self.task.make_prompt(padding_mask, padding_mask)
+        limit = tf.minimum(parameters["max_new_tokens"], longest - _count(prompt_mask))
+        return token_ids, padding_mask, {**parameters, "max_new_tokens": limit}
 
     def start(self, token_ids, padding_mask, parameters, room):
         """Prefills and selects the first token: the state from which `advance` goes on.
@@ -135,6 +144,10 @@ class Generator:
                 "log_prob": log_prob,
                 "score": log_prob,
             }
+        # Of beams the live ones count too: where no score is finite, none has ended.
+        rows = tf.reshape(state.log_prob, [-1, self.num_rows])
+        finite = tf.concat([rows, results["log_prob"]], axis=1)
+        results["is_finite"] = tf.reduce_all(tf.math.is_finite(finite), axis=1)
         results["token_ids"] = results["token_ids"][:, :, length:]
         results["mask"] = results["mask"][:, :, length:]
         return results
@@ -200,7 +213,7 @@ def trace_stream(task, options):
     generator = Generator(task, options)
 
     def start(token_ids, mask, parameters):
-        parameters = generator.limit(mask, parameters)
+        token_ids, mask, parameters = generator.fit(token_ids, mask, parameters)
         room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
         return generator.start(token_ids, mask, parameters, room)
 

@@ -5,6 +5,7 @@ order of transformers: penalties and masks here, then temperature, top-k, top-p 
 `lmzoo.generation.selection`. Shapes: R rows, V vocabulary, L slots.
 """
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
 ]
 
 MASKED = float("-inf")
+# Larger n-grams are compared in a loop, whose trace does not grow with n.
+_UNROLLED = 8
 
 
 def apply_logits_processors(static, parameters, state, logits):
@@ -88,14 +91,21 @@ def mask_repeated_ngrams(logits, token_ids, mask, slot, size):
     Reference: Paulus et al. 2017, https://arxiv.org/abs/1705.04304, section 2.5.
     """
     length = tf.shape(token_ids)[1]
+
     # An n-gram ends at slot e if the n - 1 tokens before e equal the last n - 1 of the row.
-    matches = mask & (tf.range(length) < slot)
-    for back in range(1, size):
+    def match(back, matches):
         last = tf.gather(token_ids, tf.maximum(slot - back, 0), axis=1)
         # (R, L): the token `back` slots before each slot
         earlier = tf.roll(token_ids, back, axis=1)
         real = tf.roll(mask, back, axis=1) & (tf.range(length) >= back) & (slot >= back)
-        matches &= real & (earlier == tf.expand_dims(last, 1))
+        return back + 1, matches & real & (earlier == tf.expand_dims(last, 1))
+
+    matches = mask & (tf.range(length) < slot)
+    if size <= _UNROLLED:
+        for back in range(1, size):
+            _, matches = match(back, matches)
+    else:
+        _, matches = tf.while_loop(lambda back, _: back < size, match, (1, matches))
     return tf.where(_find_tokens(token_ids, matches, logits.shape[-1]), MASKED, logits)
 
 
@@ -120,15 +130,17 @@ def mask_bad_words(logits, token_ids, mask, slot, bad_words):
     # (R, W): whether all but the last token of each word is matched
     starts = tf.expand_dims(bad_words[:, :-1], 0)
     matched = tf.reduce_all((starts == -1) | (starts == tf.expand_dims(tail, 1)), axis=-1)
-    # (R, W), (W, V) -> (R, V)
-    last = tf.one_hot(bad_words[:, -1], logits.shape[-1], dtype=tf.float32)
-    is_masked = tf.matmul(tf.cast(matched, tf.float32), last) > 0
-    return tf.where(is_masked, MASKED, logits)
+    # (W, R) -> (V, R) -> (R, V)
+    counts = tf.math.unsorted_segment_sum(
+        tf.cast(tf.transpose(matched), tf.int32), bad_words[:, -1], logits.shape[-1]
+    )
+    return tf.where(tf.transpose(counts) > 0, MASKED, logits)
 
 
 def mask_tokens(logits, token_ids, rows):
     """Masks `token_ids` (list of int) in the rows where `rows`, bool (R,), is True."""
-    is_masked = tf.reduce_any(tf.one_hot(token_ids, logits.shape[-1], True, False), axis=0)
+    is_masked = np.zeros([logits.shape[-1]], bool)
+    is_masked[token_ids] = True
     return tf.where(tf.expand_dims(rows, 1) & is_masked, MASKED, logits)
 
 

@@ -1,6 +1,7 @@
 """Options of `generate`: checked once, then split into static options and tensors."""
 
 import dataclasses
+import difflib
 import numbers
 import random
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from lmzoo.generation.selection import StaticOptions
 
-__all__ = ["GenerationOptions", "merge_options"]
+__all__ = ["GenerationOptions", "check_names", "merge_options"]
 
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 
@@ -24,6 +25,32 @@ _RANGES = {
     "presence_penalty": (tf.float32, None, True, None),
     "length_penalty": (tf.float32, None, True, None),
     "seed": (tf.int32, None, True, None),
+}
+
+
+# Rows a prompt may become, and what strings may be: beyond this no machine serves them, and a
+# model's folder is not trusted to ask for it.
+_MOST_ROWS = 1024
+# name -> (how many, how many bytes each)
+_MOST_STRINGS = {"stop_strings": (128, 512), "bad_words": (4096, 512)}
+
+# What other libraries call an option, and what to say here.
+_ELSEWHERE = {
+    "max_length": "`max_new_tokens`, which does not count the prompt",
+    "max_tokens": "`max_new_tokens`",
+    "min_length": "`min_new_tokens`, which does not count the prompt",
+    "do_sample": "`temperature`: 1.0 samples, 0 takes the likeliest token",
+    "eos_token_id": "the task's attribute `end_token_ids`, a list",
+    "stop_token_ids": "the task's attribute `end_token_ids`, a list",
+    "stop": "`stop_strings`",
+    "bad_words_ids": "`bad_words`, a list of str",
+    "n": "`num_return_sequences`",
+    "beam_width": "`num_beams`",
+    "strip_prompt": "`return_prompt=False`",
+    "return_full_text": "`return_prompt`",
+    "skip_special_tokens": "nothing: special tokens are never in a text",
+    "pad_token_id": "nothing: the tokenizer says it",
+    "bos_token_id": "nothing: the tokenizer says it",
 }
 
 
@@ -44,14 +71,17 @@ class GenerationOptions:
         repetition_penalty: float above 0. Divides the logits of tokens seen; 1 for off.
         presence_penalty: float. Subtracted from the logits of tokens generated; 0 for off.
         no_repeat_ngram_size: int. No n-gram of this size comes twice; 0 for off.
-        num_beams: int. Beam search with so many beams if above 1.
+        num_beams: int. Beam search with so many beams if above 1; at most 1,024.
         length_penalty: float. Beam scores are divided by length to this power.
         early_stopping: bool or "never". When beam search may stop, as transformers defines it.
-        num_return_sequences: int. Results for each prompt.
-        stop_strings: str or list of str. A text ends before the first of them.
+        num_return_sequences: int. Results for each prompt, at most 1,024. Above 1 needs sampling or
+            as many beams.
+        stop_strings: str or list of str. A text ends before the first of them. At most 128 of 512
+            bytes each.
         bad_words: str or list of str. The tokens of such a word never come: neither at the start of
             a text nor behind a space nor inside another word. A word that is part of a larger
-            token, or written in other tokens than the tokenizer's, is not found.
+            token, or written in other tokens than the tokenizer's, is not found. At most 4,096 of
+            512 bytes each.
         seed: int or None. The same seed gives the same texts; None draws one from Python's
             `random`, which `keras.utils.set_random_seed` sets. A list gives each prompt its own
             draw, whatever stands beside it.
@@ -94,6 +124,10 @@ class GenerationOptions:
                 raise ValueError(
                     f"`{name}` must be an integer of at least {lowest}. Received: {name}={value!r}."
                 )
+            if lowest and value > _MOST_ROWS:
+                raise ValueError(
+                    f"`{name}` must be at most {_MOST_ROWS}. Received: {name}={value}."
+                )
         if not (isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
             raise ValueError(
                 "`early_stopping` must be True, False or 'never'. "
@@ -111,6 +145,12 @@ class GenerationOptions:
                 "`num_return_sequences` must not exceed `num_beams`. Received: "
                 f"num_return_sequences={self.num_return_sequences}, num_beams={self.num_beams}."
             )
+        if self.num_return_sequences > 1 and self.num_beams == 1 and not self.is_sampled:
+            raise ValueError(
+                "`num_return_sequences` above 1 needs sampling or beams, as there is one likeliest "
+                f"text. Received: num_return_sequences={self.num_return_sequences}, num_beams=1, "
+                f"temperature={self.temperature!r}. Set `temperature` or `num_beams`."
+            )
         for name in ("stop_strings", "bad_words"):
             # One form, whatever the caller wrote: it is a part of the key of a traced graph.
             object.__setattr__(self, name, _make_strings(name, getattr(self, name)))
@@ -124,14 +164,20 @@ class GenerationOptions:
             return any(value != off for values, off in narrowed for value in _list_of(values))
         return any(temperatures)
 
-    def make_static_options(self, end_token_ids):
-        """What is fixed when the graph is traced."""
+    def make_static_options(self, end_token_ids, max_sequence_length):
+        """What is fixed when the graph is traced.
+
+        Args:
+            end_token_ids: tuple of int.
+            max_sequence_length: int. No text is longer, so larger n-grams cannot come twice.
+        """
+        ngram_size = int(self.no_repeat_ngram_size)
         return StaticOptions(
-            end_token_ids=tuple(end_token_ids),
+            end_token_ids=tuple(dict.fromkeys(end_token_ids)),
             sampled=self.is_sampled,
             repetition=_is_on(self.repetition_penalty, 1) or _is_on(self.presence_penalty, 0),
             min_new_tokens=_is_on(self.min_new_tokens, 0),
-            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            no_repeat_ngram_size=ngram_size if ngram_size <= max_sequence_length else 0,
             bad_words=bool(self.bad_words),
             stop=bool(self.stop_strings),
         )
@@ -187,8 +233,9 @@ def merge_options(defaults, given):
     Returns:
         dict.
     Raises:
-        TypeError, ValueError: as `GenerationOptions`.
+        TypeError, ValueError: as `GenerationOptions`, and if an option is unknown.
     """
+    check_names(given)
     sampling = {name: given[name] for name in _SAMPLING if name in given}
     aside = ()
     if GenerationOptions(**sampling).is_sampled:
@@ -198,6 +245,26 @@ def merge_options(defaults, given):
     return {**{name: defaults[name] for name in defaults if name not in aside}, **given}
 
 
+def check_names(options):
+    """Refuses unknown options, and says what they are called here.
+
+    Args:
+        options: iterable of str.
+    Raises:
+        TypeError: if one is no field of `GenerationOptions`.
+    """
+    known = [field.name for field in dataclasses.fields(GenerationOptions)]
+    for name in options:
+        if name in known:
+            continue
+        if name in _ELSEWHERE:
+            hint = f"Use {_ELSEWHERE[name]}."
+        else:
+            near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5) or known
+            hint = f"Did you mean {', '.join(f'`{word}`' for word in near)}?"
+        raise TypeError(f"`{name:.60}` is no option of generation. {hint}")
+
+
 def _make_strings(name, value):
     if isinstance(value, str):
         value = (value,)
@@ -205,10 +272,29 @@ def _make_strings(name, value):
         raise TypeError(
             f"`{name}` must be a string or a list of strings. Received: {name}={value!r:.80}."
         )
+    most, longest = _MOST_STRINGS[name]
+    if len(value) > most:
+        raise ValueError(
+            f"`{name}` must hold at most {most} strings. Received: {len(value)} strings."
+        )
     for text in value:
         if not isinstance(text, str) or not text:
-            raise ValueError(f"`{name}` must hold strings that are not empty. Received: {text!r}.")
-    return tuple(value)
+            raise ValueError(
+                f"`{name}` must hold strings that are not empty. Received: {text!r:.80}."
+            )
+        try:
+            num_bytes = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"`{name}` must hold valid Unicode. Received: {text!r:.80}, with a lone surrogate."
+            ) from error
+        if num_bytes > longest:
+            raise ValueError(
+                f"`{name}` must hold strings of at most {longest} bytes. Received: {text!r:.40}, "
+                f"{num_bytes} bytes."
+            )
+    # Said twice, one would be looked for twice.
+    return tuple(dict.fromkeys(value))
 
 
 def _list_of(value):

@@ -7,6 +7,7 @@ from lmzoo.data.rows.texts import list_texts
 from lmzoo.generation.generator import trace_generate
 
 __all__ = [
+    "check_finite",
     "check_tokenizer",
     "encode_bad_words",
     "encode_batch",
@@ -57,6 +58,7 @@ def generate_texts(
         lambda: trace_generate(task, options, bool(jit_compile)),
     )
     results, texts = generate(token_ids, mask, parameters)
+    check_finite(results["is_finite"].numpy())
     outputs = _to_lists(texts) if has_tokenizer else _to_id_lists(results)
     if return_prompt and not task.is_encoder_decoder:
         pairs = zip(batch, outputs, strict=True)
@@ -203,6 +205,16 @@ def check_tokenizer(tokenizer, name):
         raise ValueError(f"`{name}` needs a task with a tokenizer. Received: tokenizer=None.")
 
 
+def check_finite(rows):
+    """Raises ValueError if the scores of a prompt, bool (B,), were not finite."""
+    if not rows.all():
+        raise ValueError(
+            f"The model's scores must be finite. Received: NaN or infinity for prompt "
+            f"{int(rows.argmin())}. Look for weights that are not finite, or for an overflow of "
+            "float16: `task.backbone.weights`, `dtype`."
+        )
+
+
 def get_graph(task, key, build):
     """What the task keeps in `graphs` under `key`, built at its first use."""
     if key not in task.graphs:
@@ -213,7 +225,7 @@ def get_graph(task, key, build):
 def make_graph_key(task, options):
     """What a traced graph depends on; everything else in the options is a tensor."""
     return (
-        options.make_static_options(task.end_token_ids),
+        options.make_static_options(task.end_token_ids, task.max_sequence_length),
         options.stop_strings,
         options.num_beams,
         options.num_return_sequences,

@@ -15,6 +15,7 @@ __all__ = [
     "StaticOptions",
     "compute_uniform",
     "draw_token",
+    "is_any_of",
     "keep_min_p",
     "keep_top_k",
     "keep_top_p",
@@ -69,8 +70,8 @@ def make_token_selector(static, parameters, find_stop=None):
         )
         new_tokens = state.slot + 1 - state.prompt_length
         finished = new_tokens >= parameters["max_new_tokens"]
-        for end in static.end_token_ids:
-            finished |= token_ids == end
+        if static.end_token_ids:
+            finished |= is_any_of(token_ids, static.end_token_ids)
         if static.stop:
             hit, memory = find_stop(state, token_ids)
             finished |= hit
@@ -78,6 +79,11 @@ def make_token_selector(static, parameters, find_stop=None):
         return append_tokens(state, token_ids, log_prob, finished)
 
     return select
+
+
+def is_any_of(token_ids, some):
+    """Which ids are among `some`, a tuple of int: int32 (...) -> bool (...)."""
+    return tf.reduce_any(tf.expand_dims(token_ids, -1) == tf.constant(some, tf.int32), axis=-1)
 
 
 def _select_tokens(static, parameters, state, logits):

@@ -1,9 +1,11 @@
 """Streaming: one text, given piece by piece as its tokens come."""
 
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.generation.generator import detokenize_new, trace_stream
 from lmzoo.generation.pipeline import (
+    check_finite,
     encode_batch,
     get_graph,
     list_prompts,
@@ -55,6 +57,7 @@ def _stream(task, prompt, options, return_prompt, allow_special):
     state, parameters = start(token_ids, mask, make_parameters(task, options, 1))
     first = last = int(state.prompt_length)
     while not detokenizer.finished:
+        check_finite(np.isfinite(state.log_prob.numpy()))
         count = int(state.slot)
         new = tf.boolean_mask(state.token_ids[0, first:count], state.mask[0, first:count])
         new = new[new < task.tokenizer.vocabulary_size]

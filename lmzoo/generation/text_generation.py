@@ -3,7 +3,7 @@
 import numbers
 import types
 
-from lmzoo.generation.options import GenerationOptions, merge_options
+from lmzoo.generation.options import GenerationOptions, check_names, merge_options
 from lmzoo.generation.pipeline import generate_texts
 from lmzoo.generation.streaming import stream_text
 
@@ -55,8 +55,8 @@ class TextGeneration:
             str for a str, list for a list; with `num_return_sequences` above 1 a list for each
             prompt. With `return_scores` the pair of that and a float32 array (B,) or (B, n).
         Raises:
-            ValueError: if an option or an id is out of its range, or a prompt is longer than the
-                context.
+            ValueError: if an option or an id is out of its range, a prompt is longer than the
+                context, or the model's scores are not finite.
             TypeError: if an option is unknown, or it or a prompt is of the wrong type.
 
         Example:
@@ -159,6 +159,7 @@ def check_defaults(defaults):
             "`generation_defaults` must be a dict or None. Received: "
             f"generation_defaults={defaults!r:.80}."
         )
+    check_names(defaults)
     for name, value in defaults.items():
         if name not in _OF_TEXTS and isinstance(value, list | tuple):
             raise ValueError(
@@ -194,4 +195,4 @@ def _check_end_token_ids(ids, vocabulary_size):
             raise ValueError(
                 f"`end_token_ids` must be from 0 to {vocabulary_size - 1}. Received: {token}."
             )
-    return tuple(map(int, ids))
+    return tuple(dict.fromkeys(map(int, ids)))

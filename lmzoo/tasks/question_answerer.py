@@ -111,7 +111,7 @@ class QuestionAnswerer(TextInput, Task):
             min(64, fourth) if max_question_tokens is None else max_question_tokens
         )
         self.max_answer_tokens = max_answer_tokens
-        self._search = AnswerSearch(max_answer_tokens)
+        self._search = AnswerSearch(max_answer_tokens, self.sequence_length)
         self._validation = None
         if tokenizer is not None:
             self._make_windows()

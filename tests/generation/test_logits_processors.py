@@ -37,11 +37,13 @@ def test_presence_penalty_is_subtracted_once():
     np.testing.assert_array_equal(actual, [[-0.75, 0.0, -0.75]])
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 9, 11])
 def test_no_ngram_comes_twice(size):
     generator = np.random.default_rng(size)
     lengths = [0, 1, 2, 3, 6, 9, 12, 12]
     texts = [generator.integers(0, 3, length).tolist() for length in lengths]
+    # Periodic ones, which repeat long n-grams too.
+    texts[-3:] = [[0] * 12, [0, 1] * 6, [0] * 11 + [1]]
     token_ids, mask = buffer_of(texts, slot=12, length=15)
     logits = random_logits(8, 4)
     actual = processors.mask_repeated_ngrams(logits, token_ids, mask, 12, size)
@@ -50,6 +52,19 @@ def test_no_ngram_comes_twice(size):
         for row, text in zip(logits, texts, strict=True)
     ]
     assert_same_kept(actual, np.stack(expected))
+
+
+def test_the_graph_does_not_grow_with_the_ngram_size():
+    token_ids, mask = buffer_of([[1]], slot=2, length=4)
+
+    def count_nodes(size):
+        traced = tf.function(
+            lambda logits: processors.mask_repeated_ngrams(logits, token_ids, mask, 2, size)
+        )
+        graph = traced.get_concrete_function(tf.TensorSpec([1, V])).graph.as_graph_def()
+        return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
+
+    assert count_nodes(300) == count_nodes(30) < 150
 
 
 def test_a_bad_word_is_not_completed():

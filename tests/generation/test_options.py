@@ -7,6 +7,7 @@ import pytest
 
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.options import merge_options
+from lmzoo.generation.selection import StaticOptions
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,15 @@ from lmzoo.generation.options import merge_options
         ({"early_stopping": "soon"}, "Received: early_stopping='soon'"),
         ({"num_beams": 2, "temperature": 0.7}, "Received: num_beams=2, temperature=0.7"),
         ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences=3, num_beams=2"),
+        ({"num_return_sequences": 2}, "sampling or beams.*Received: num_return_sequences=2"),
+        ({"num_return_sequences": 2, "temperature": 0}, "temperature=0. Set `temperature` or"),
+        ({"num_beams": 2**20}, "`num_beams` must be at most 1024. Received: num_beams=1048576"),
+        ({"num_return_sequences": 2**22, "top_k": 1}, "at most 1024. Received: .*=4194304"),
+        ({"stop_strings": ["a" * 2**20]}, "at most 512 bytes. Received: 'aaa.*, 1048576 bytes"),
+        ({"stop_strings": ["猫" * 171]}, "at most 512 bytes. Received: .*, 513 bytes"),
+        ({"stop_strings": [str(n) for n in range(129)]}, "at most 128 .* Received: 129 strings"),
+        ({"bad_words": [str(n) for n in range(5000)]}, "at most 4096 .* Received: 5000 strings"),
+        ({"stop_strings": "\ud800"}, r"valid Unicode. Received: '\\ud800'"),
         ({"stop_strings": ["a", ""]}, "`stop_strings` must hold strings .* Received: ''"),
         ({"bad_words": [3]}, "`bad_words` must hold strings .* Received: 3"),
     ],
@@ -57,6 +67,37 @@ def test_numbers_out_of_range_are_refused_by_name_and_value(options, message):
 def test_what_is_no_number_is_a_type_error(options, message):
     with pytest.raises(TypeError, match=message):
         GenerationOptions(**options)
+
+
+def test_a_string_that_is_said_twice_counts_once():
+    assert GenerationOptions(stop_strings=["a", "b", "a"]).stop_strings == ("a", "b")
+    assert GenerationOptions(bad_words="a").bad_words == ("a",)
+
+
+def test_ngrams_longer_than_any_text_are_off_and_equal_end_tokens_are_one():
+    options = GenerationOptions(no_repeat_ngram_size=2000)
+    assert options.make_static_options([3] * 30_000, 64) == StaticOptions(
+        end_token_ids=(3,), sampled=False
+    )
+    assert options.make_static_options((), 2000).no_repeat_ngram_size == 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("max_length", "Use `max_new_tokens`"),
+        ("do_sample", "Use `temperature`: 1.0 samples"),
+        ("eos_token_id", "attribute `end_token_ids`"),
+        ("stop_token_ids", "attribute `end_token_ids`"),
+        ("temprature", "Did you mean `temperature`"),
+        ("max_tokens", "`max_new_tokens`"),
+        ("repetition_penalti", "`repetition_penalty`"),
+        ("zzz", "Did you mean `max_new_tokens`, .*`seed`"),
+    ],
+)
+def test_an_unknown_option_is_told_its_name_here(name, hint):
+    with pytest.raises(TypeError, match=f"`{name}` is no option of generation. .*{hint}"):
+        merge_options({}, {name: 1})
 
 
 def test_nothing_asked_is_greedy_and_narrowing_alone_samples_at_1():
@@ -110,10 +151,10 @@ def test_the_signature_is_that_of_the_parameters():
 
 
 def test_static_options_are_on_only_where_a_number_says_so():
-    assert not any(GenerationOptions().make_static_options(())[2:])
+    assert not any(GenerationOptions().make_static_options((), 64)[2:])
     static = GenerationOptions(
         presence_penalty=[0.0, 0.5], min_new_tokens=1, stop_strings="x", bad_words=["y"]
-    ).make_static_options([np.int64(3)])
+    ).make_static_options([np.int64(3)], 64)
     assert static.repetition and static.min_new_tokens and static.stop and static.bad_words
     assert static.end_token_ids == (3,)
 

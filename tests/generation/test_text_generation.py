@@ -248,6 +248,31 @@ def test_a_prompt_may_fill_the_context_but_not_exceed_it(make_lm):
         lm.generate([[1], [1] * 65])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"jit_compile": True},
+        {"temperature": 1.0, "top_p": 0.9, "num_return_sequences": 2},
+        {"num_beams": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_no_answer(broken, value, options):
+    broken.backbone.final_norm.gamma.assign(np.full(32, value))
+    with pytest.raises(ValueError, match="must be finite. Received: NaN or infinity for prompt 0"):
+        broken.generate(["The", "a"], max_new_tokens=3, **options)
+    if not options:
+        with pytest.raises(ValueError, match="must be finite"):
+            list(broken.stream("The", max_new_tokens=3))
+
+
+@pytest.fixture(scope="module")
+def broken(make_lm):
+    return make_lm()
+
+
 def test_what_is_no_text_is_refused(lm):
     with pytest.raises(TypeError, match="Received: 3 at index 1"):
         lm.generate(["a", 3])

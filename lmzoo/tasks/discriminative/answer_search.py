@@ -15,17 +15,18 @@ class AnswerSearch:
 
     Args:
         max_answer_tokens: int. A.
+        sequence_length: int or None. The length of a window, beyond which no answer goes.
     Raises:
         ValueError: if `max_answer_tokens` is not positive.
     """
 
-    def __init__(self, max_answer_tokens):
+    def __init__(self, max_answer_tokens, sequence_length=None):
         if type(max_answer_tokens) is not int or max_answer_tokens < 1:
             raise ValueError(
                 "`max_answer_tokens` must be a positive int. Received: "
                 f"max_answer_tokens={max_answer_tokens!r}."
             )
-        self._longest = max_answer_tokens
+        self._longest = min(max_answer_tokens, sequence_length or max_answer_tokens)
 
     def search(self, logits, offsets):
         """Finds the best answer of each window.
@@ -46,7 +47,8 @@ class AnswerSearch:
         length = tf.shape(starts)[1]
         # (W, T, A): the score of an answer that begins at a token and is 1, 2, ... tokens long
         beyond = tf.pad(ends, [[0, 0], [0, self._longest - 1]], constant_values=_LOWEST)
-        ends = tf.stack([beyond[:, d : d + length] for d in range(self._longest)], axis=-1)
+        index = tf.range(length)[:, None] + tf.range(self._longest)
+        ends = tf.gather(beyond, index, axis=1)
         scores = tf.reshape(starts[..., None] + ends, [-1, length * self._longest])
         best = tf.argmax(scores, axis=1, output_type=tf.int32)
         first, last = best // self._longest, best // self._longest + best % self._longest
