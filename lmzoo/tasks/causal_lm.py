@@ -7,14 +7,17 @@ import tensorflow as tf
 from lmzoo.generation.pipeline import check_tokenizer, left_pad, list_prompts
 from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.tasks.language_model import LanguageModel
+from lmzoo.tasks.packed_text_input import PackedTextInput
 from lmzoo.tasks.task import Task
 
 __all__ = ["CausalLM"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class CausalLM(LanguageModel, TextGeneration, Task):
+class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
     """Predicts each next token of a text, and so completes it.
+
+    Trained on `fit(texts)`, see `fit`, or on token batches as `lmzoo.data.causal_lm` gives them.
 
     Args:
         backbone: `lmzoo.models.GPTBackbone`.

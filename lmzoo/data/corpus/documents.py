@@ -14,7 +14,7 @@ from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.files import check_files, fingerprint
 from lmzoo.data.corpus.reading import read_documents
 
-__all__ = ["Corpus", "documents", "unique_documents"]
+__all__ = ["Corpus", "clean_texts", "documents", "unique_documents"]
 
 # A document is held in memory up to `_IN_MEMORY` bytes while its hash is computed.
 _IN_MEMORY = 8 << 20
@@ -135,6 +135,21 @@ def documents(files, field="text", document_separator=None, clean=None, limits=N
     with tempfile.TemporaryDirectory() as folder:
         for document in corpus.documents(folder):
             yield "".join(document)
+
+
+def clean_texts(texts, clean, folder):
+    """Cleans texts in memory as `Corpus.documents` cleans those of files.
+
+    Args:
+        texts: iterable of str. Each is a document.
+        clean: Cleaning.
+        folder: str or path. A folder for the temporary files of the deduplication.
+    Yields:
+        iterator of str: the document in parts. Read it to its end before the next one.
+    """
+    found = (_unless_blank(clean.apply([text])) for text in texts)
+    found = (document for document in found if document is not None)
+    return unique_documents(found, folder) if clean.deduplicate else found
 
 
 def _unless_blank(parts):

@@ -4,7 +4,7 @@ import numpy as np
 
 from lmzoo.data.corpus.cache import cache_key, open_or_build
 from lmzoo.data.corpus.index_shuffle import uniform_noise
-from lmzoo.data.corpus.token_stream import open_stream, write_stream
+from lmzoo.data.corpus.token_stream import join_parts, open_stream, write_stream
 
 __all__ = ["check_validation_split", "choose_validation", "split_stream"]
 
@@ -30,7 +30,7 @@ def split_stream(stream, validation_split, seed=0):
 
     Whole documents go to one side or the other, spread evenly over the corpus. If there are too
     few documents to come within half of the wanted share, the stream is split at one token
-    instead and validation gets its tail. Both sides are cached beside the stream on the disk.
+    instead and validation gets its tail. Both sides of a stream on the disk are cached beside it.
 
     Args:
         stream: TokenStream.
@@ -42,6 +42,11 @@ def split_stream(stream, validation_split, seed=0):
         ValueError: if `validation_split` is not between 0 and 1, or if a side would be empty.
     """
     check_validation_split(validation_split)
+    if stream.folder is None:
+        return tuple(
+            join_parts(_copy(stream, ranges), stream.end_token_id, stream.vocabulary_size)
+            for ranges in _sides(stream, validation_split, seed)
+        )
     key = cache_key([float(validation_split), int(seed)])[:8]
     folder = stream.folder.with_name(f"{stream.folder.name}.{key}")
 

@@ -17,7 +17,14 @@ from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
 from lmzoo.data.corpus.chunks import split_into_chunks
 from lmzoo.data.progress import byte_progress
 
-__all__ = ["TokenStream", "open_stream", "stream_tokens", "write_stream"]
+__all__ = [
+    "TokenStream",
+    "join_parts",
+    "open_stream",
+    "stream_tokens",
+    "tokenize_texts",
+    "write_stream",
+]
 
 # Incremented whenever the same corpus and tokenizer would give other bytes.
 _FORMAT = 1
@@ -31,18 +38,18 @@ class TokenStream:
     """All documents of a corpus in one array: before each document stands the end token.
 
     Args:
-        token_ids: int array (num_tokens,), a memory map.
-        starts: int array (num_documents,), a memory map. The index of each document's end token.
+        token_ids: int array (num_tokens,), a memory map if the stream is on the disk.
+        starts: int array (num_documents,), likewise. The index of each document's end token.
         end_token_id: int. The token in front of every document.
         vocabulary_size: int.
-        folder: pathlib.Path. The folder of its files.
+        folder: pathlib.Path or None. The folder of its files; None for a stream in memory.
     """
 
     token_ids: np.ndarray
     starts: np.ndarray
     end_token_id: int
     vocabulary_size: int
-    folder: pathlib.Path
+    folder: pathlib.Path | None
 
     def __len__(self):
         return len(self.token_ids)
@@ -66,11 +73,7 @@ def stream_tokens(corpus, tokenizer, cache_dir=None, verbose=True):
             the corpus has no text, or if a JSON line is not an object with a string in its field.
         RuntimeError: if a file changes while it is read.
     """
-    if getattr(tokenizer, "end_token_id", None) is None:
-        raise ValueError(
-            "`tokenizer` must have an end token, which separates documents. Received: "
-            f"{type(tokenizer).__name__} with end_token_id=None."
-        )
+    _check_end_token(tokenizer)
     before = corpus.fingerprint()
     description = {
         "format": _FORMAT,
@@ -96,6 +99,42 @@ def stream_tokens(corpus, tokenizer, cache_dir=None, verbose=True):
     return open_or_build(cache_folder(cache_dir) / cache_key(description), open_stream, build)
 
 
+def tokenize_texts(documents, tokenizer):
+    """Tokenizes documents into a stream in memory.
+
+    The stream ends with one more end token, so that the end of every document is a label.
+
+    Args:
+        documents: iterable of iterables of str.
+        tokenizer: tokenizer with an end token.
+    Returns:
+        TokenStream. Its last document is empty.
+    Raises:
+        ValueError: if the tokenizer has no end token or gives ids outside its vocabulary, or if
+            there is no text.
+    """
+    _check_end_token(tokenizer)
+    parts = list(_tokenize(documents, tokenizer))
+    if not parts:
+        raise ValueError("There must be some text. Received: 0 texts with a visible character.")
+    end = (np.array([tokenizer.end_token_id]), np.array([0]))
+    return join_parts([*parts, end], tokenizer.end_token_id, tokenizer.vocabulary_size)
+
+
+def join_parts(parts, end_token_id, vocabulary_size):
+    """As `write_stream`, but returns a TokenStream in memory."""
+    dtype = _dtype_for(vocabulary_size)
+    token_ids, starts, num_tokens = [], [], 0
+    for ids, begins in parts:
+        _check_ids(ids, vocabulary_size)
+        token_ids.append(ids.astype(dtype))
+        starts.append(num_tokens + begins.astype(np.int64))
+        num_tokens += ids.size
+    return TokenStream(
+        np.concatenate(token_ids), np.concatenate(starts), end_token_id, vocabulary_size, None
+    )
+
+
 def write_stream(folder, parts, end_token_id, vocabulary_size):
     """Writes a stream into an empty folder.
 
@@ -108,15 +147,11 @@ def write_stream(folder, parts, end_token_id, vocabulary_size):
     Raises:
         ValueError: if an id is not in the vocabulary, or if there is no id at all.
     """
-    dtype = np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
+    dtype = _dtype_for(vocabulary_size)
     num_tokens = num_documents = 0
     with open(folder / "tokens.bin", "wb") as tokens, open(folder / "starts.bin", "wb") as begins:
         for ids, starts in parts:
-            if ids.size and not 0 <= ids.min() <= ids.max() < vocabulary_size:
-                raise ValueError(
-                    "`tokenizer` must give ids from 0 to below `vocabulary_size`. Received: ids "
-                    f"from {ids.min()} to {ids.max()}, vocabulary_size={vocabulary_size}."
-                )
+            _check_ids(ids, vocabulary_size)
             tokens.write(ids.astype(dtype).tobytes())
             begins.write((num_tokens + starts).astype("<u8").tobytes())
             num_tokens += ids.size
@@ -157,6 +192,26 @@ def open_stream(folder):
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _dtype_for(vocabulary_size):
+    return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
+
+
+def _check_ids(ids, vocabulary_size):
+    if ids.size and not 0 <= ids.min() <= ids.max() < vocabulary_size:
+        raise ValueError(
+            "`tokenizer` must give ids from 0 to below `vocabulary_size`. Received: ids "
+            f"from {ids.min()} to {ids.max()}, vocabulary_size={vocabulary_size}."
+        )
+
+
+def _check_end_token(tokenizer):
+    if getattr(tokenizer, "end_token_id", None) is None:
+        raise ValueError(
+            "`tokenizer` must have an end token, which separates documents. Received: "
+            f"{type(tokenizer).__name__} with end_token_id=None."
+        )
 
 
 def _tokenize(documents, tokenizer):

@@ -3,9 +3,10 @@
 How `causal_lm(files, tokenizer, ...)` makes batches; the other three differ in step 4 alone:
 
 1. `ReadOptions` and `BatchOptions` (datasets.py) check all arguments before any file is read.
-2. `Corpus` (corpus/documents.py) finds the documents in the files and cleans them.
-   `stream_tokens` (corpus/token_stream.py) tokenizes them once into a `TokenStream`: one array of
-   token ids on the disk, an end token before each document.
+2. `open_stream` (text_sources.py) tokenizes the text into a `TokenStream`: one array of token ids,
+   an end token before each document. Of files, `Corpus` (corpus/documents.py) finds and cleans the
+   documents and `stream_tokens` (corpus/token_stream.py) caches their tokens on the disk. `Rows`
+   and datasets of strings are tokenized into memory.
 3. `split_stream` (corpus/splits.py) holds whole documents out if `validation_split` is given.
 4. `CausalLMExamples` cuts the stream into windows of `sequence_length` + 1 tokens. Batch s of epoch
    e is a pure function of (seed, e, s): `shuffle_indices` (corpus/index_shuffle.py) permutes the

@@ -6,9 +6,8 @@ import os
 from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
 from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
-from lmzoo.data.corpus.documents import Corpus
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
-from lmzoo.data.corpus.token_stream import stream_tokens
+from lmzoo.data.objectives.text_sources import open_stream
 
 __all__ = ["BatchOptions", "ReadOptions", "build_datasets"]
 
@@ -23,11 +22,6 @@ class ReadOptions:
     cache_dir: str | os.PathLike | None = None
     verbose: bool = True
     limits: ReadLimits | None = None
-
-    def open_stream(self, files, tokenizer):
-        """Returns the TokenStream of text files, tokenized now or by an earlier run."""
-        corpus = Corpus(files, self.field, self.document_separator, self.clean, self.limits)
-        return stream_tokens(corpus, tokenizer, self.cache_dir, self.verbose)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +62,7 @@ def build_datasets(make_examples, files, tokenizer, reading, batching):
     Returns:
         tf.data.Dataset; with `validation_split` a pair (training, validation) of them.
     """
-    stream = reading.open_stream(files, tokenizer)
+    stream = open_stream(files, tokenizer, reading)
     validation = None
     options = {name: getattr(batching, name) for name in ("sequence_length", "batch_size", "seed")}
     if batching.validation_split is not None:

@@ -139,7 +139,7 @@ class MaskedLMExamples(StreamExamples):
 
     def make_batch(self, epoch, step, indices):
         """Returns the batch before masking, int32 (B, T), and the seed of its masks, int64 ()."""
-        windows = self.find_windows(epoch, indices)
+        windows, _ = self.find_windows(epoch, indices)
         start, end = np.broadcast_to(self._ends[:, None, None], (2, len(windows), 1))
         number = step if self.fixed_noise else epoch * self.steps_per_epoch + step
         seed = uniform_noise(np.array([number]), self.seed)[0] * 2**53

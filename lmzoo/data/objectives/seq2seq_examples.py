@@ -95,7 +95,7 @@ class Seq2SeqExamples(StreamExamples):
 
     def _pairs(self, epoch, indices):
         """Calls `make_pairs` with the windows and the random numbers of the examples."""
-        windows = self.find_windows(epoch, indices)
+        windows, _ = self.find_windows(epoch, indices)
         examples = indices + (0 if self.fixed_noise else epoch * self.num_examples)
         # (B,) -> (B, num_draws). No two examples of a run share a random number.
         draws = examples[:, None] * self._num_draws + np.arange(self._num_draws)

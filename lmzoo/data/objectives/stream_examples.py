@@ -28,6 +28,8 @@ class StreamExamples:
         drop_remainder: bool. If False, an epoch ends with a smaller batch when the examples do
             not fill it.
         fixed_noise: bool. If True, every epoch draws the same random numbers.
+        keep_rest: bool. If True, the tokens at the end that do not fill a window are one more
+            window, padded.
     Raises:
         TypeError: if `seed` is not an integer.
         ValueError: if a size is not positive, or if the stream is too short for one example (or
@@ -51,6 +53,7 @@ class StreamExamples:
         shuffle=True,
         drop_remainder=True,
         fixed_noise=False,
+        keep_rest=False,
     ):
         check_sizes(sequence_length, batch_size)
         check_seed(seed)
@@ -63,7 +66,8 @@ class StreamExamples:
         self.shuffle = shuffle
         self.drop_remainder = drop_remainder
         self.fixed_noise = fixed_noise
-        self.num_examples = (len(stream) - window_size) // stride + 1
+        rest = stride - 1 if keep_rest else 0
+        self.num_examples = (len(stream) - window_size + rest) // stride + 1
         if self.num_examples < 1:
             raise ValueError(
                 f"An example must have {window_size} tokens. Received: "
@@ -160,10 +164,13 @@ class StreamExamples:
             epoch: int.
             indices: int array (n,). Numbers in the shuffled epoch, each below `num_examples`.
         Returns:
-            int32 array (n, W).
+            int32 array (n, W) of token ids, and bool array (n, W), False on padding.
         """
         if self.shuffle:
             indices = shuffle_indices(indices, self.num_examples, self.seed, epoch)
         # (n,) -> (n, W)
         positions = indices[:, None] * self.stride + np.arange(self.window_size)
-        return self.stream.token_ids[positions].astype(np.int32)
+        mask = positions < len(self.stream)
+        # The padding repeats the last token of the stream.
+        positions = np.minimum(positions, len(self.stream) - 1)
+        return self.stream.token_ids[positions].astype(np.int32), mask

@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 
@@ -6,7 +7,7 @@ import pytest
 
 import lmzoo
 from lmzoo.data import Corpus, causal_lm, stream_tokens
-from lmzoo.data.objectives.causal_lm import CausalLMExamples
+from lmzoo.data.objectives.causal_lm import CausalLMExamples, pack_texts
 from tests.data.byte_tokenizer import ByteTokenizer
 
 END = 256
@@ -266,3 +267,46 @@ def test_a_corpus_shorter_than_a_batch_is_refused(stream):
     with pytest.raises(ValueError, match=r"batch_size=9999, \d+ examples of sequence_length=7 in"):
         CausalLMExamples(stream, 7, 9999)
     assert CausalLMExamples(stream, 7, 9999, drop_remainder=False).steps_per_epoch == 1
+
+
+@pytest.mark.parametrize("max_sequence_length", [1, 3, 7, 1000])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_packing_texts_leaves_no_token_out(tokenizer, max_sequence_length, shuffle):
+    texts = ["one", "twotwo", "é", "three three"]
+    examples = pack_texts(texts, tokenizer, max_sequence_length, 2, shuffle=shuffle)
+    expected = [token for text in texts for token in (END, *text.encode())] + [END]
+    pairs = []
+    for inputs, labels, weights in examples.dataset():
+        real = weights.numpy() == 1
+        assert (inputs["padding_mask"].numpy() | ~real).all()
+        assert inputs["document_ids"].shape == labels.shape
+        pairs += zip(inputs["token_ids"].numpy()[real].tolist(), labels.numpy()[real], strict=True)
+    assert sorted(pairs) == sorted(itertools.pairwise(expected))
+    if not shuffle:
+        assert pairs == list(itertools.pairwise(expected))
+    assert examples.sequence_length == min(max_sequence_length, len(expected) - 1)
+
+
+def test_packed_texts_are_split_by_whole_texts(tokenizer):
+    texts = [f"text {number}" for number in range(100)]
+    training, held_out = pack_texts(texts, tokenizer, 16, 4, validation_split=0.2)
+    found = [
+        bytes(token for token in part.stream.token_ids.tolist() if token != END)
+        for part in (training, held_out)
+    ]
+    counts = [sum(text.encode() in part for text in texts[10:]) for part in found]
+    assert sum(counts) == 90 and 9 <= counts[1] <= 27
+    assert training.shuffle and not held_out.shuffle
+    (_, _, weights) = held_out.batch(0, held_out.steps_per_epoch - 1)
+    assert weights.shape[0] == held_out.num_examples % 4 or weights.shape[0] == 4
+
+
+def test_a_path_is_a_file_and_a_str_a_text(tmp_path, tokenizer):
+    path = tmp_path / "a.txt"
+    path.write_text("in the file")
+    for texts, expected in [(path, "in the file"), ([path, path], None), (["a.txt"], "a.txt")]:
+        stream = pack_texts(texts, tokenizer, 99, 1).stream
+        found = bytes(token for token in stream.token_ids.tolist() if token != END).decode()
+        assert found == (expected or "in the file" * 2)
+    with pytest.raises(TypeError, match=r"all str or all pathlib.Path"):
+        pack_texts([path, "a"], tokenizer, 99, 1)
