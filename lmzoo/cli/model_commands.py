@@ -8,6 +8,7 @@ from lmzoo.cli.printing import format_bytes, print_json, print_rows
 
 __all__ = ["convert", "export", "info", "list_models"]
 
+_MOST_NAMES = 20
 _PASSED = "passed: every tensor is mapped, every variable is set once, all values are finite"
 
 
@@ -78,7 +79,7 @@ def _list_description(found):
         "model type": found["model_type"],
         "architecture": ", ".join(found["architectures"]) or None,
         "opens as": found["task"] or f"nothing: {found['problem']}",
-        "labels": found["num_labels"],
+        "labels": _describe_labels(found),
         "layers": found["num_layers"],
         "heads": found["num_heads"],
         "hidden size": found["hidden_dim"],
@@ -93,6 +94,15 @@ def _list_description(found):
     }
     files = [("file", f"{name}, {format_bytes(size)}") for name, size in found["files"].items()]
     return [*rows.items(), *files]
+
+
+def _describe_labels(found):
+    """The names of the labels, as far as they fit, or their number."""
+    names = found["labels"]
+    if names is None:
+        return found["num_labels"]
+    more = "" if len(names) <= _MOST_NAMES else f", and {len(names) - _MOST_NAMES} more"
+    return f"{len(names)}: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _describe_tokenizer(kind, vocabulary_size):
@@ -138,7 +148,8 @@ def convert(arguments):
     from lmzoo.hub.files.model_card import copy_documents
 
     # A wrong option is refused by `load` before a weight is read.
-    chosen = {} if arguments.task is None else {"task": arguments.task}
+    chosen = {"task": arguments.task, "labels": arguments.labels}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
     task = load(folder, dtype=arguments.dtype, **chosen)
     verification = verify(folder)
     if not verification["passed"]:

@@ -30,7 +30,10 @@ def make_parser():
     parser.add_argument("--version", action="version", version=f"lmzoo {lmzoo.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_generate, _add_export, _add_list, _add_info, _add_convert):
+    _add_demo(commands)
+    _add_generate(commands)
+    _add_predictions(commands)
+    for add in (_add_export, _add_list, _add_info, _add_convert):
         add(commands)
     return parser
 
@@ -63,14 +66,17 @@ def _add_generate(commands):
     generate = _add_command(
         commands,
         "generate",
-        ("text_commands", "generate"),
+        ("generate_command", "generate"),
         "complete texts",
         "Completes each prompt and prints prompt and completion.",
         'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
     )
     _add_source(generate)
+    _add_texts(generate, "PROMPT", "prompts")
     generate.add_argument(
-        "prompts", metavar="PROMPT", nargs="+", help="a text; - reads one from standard input"
+        "--whole-input",
+        action="store_true",
+        help="with -, take standard input as one prompt and not line by line",
     )
     _add_generation_options(generate)
     generate.add_argument(
@@ -83,6 +89,71 @@ def _add_generate(commands):
     )
     _add_json(generate, "print JSON, completions without prompts")
     _add_dtype(generate)
+
+
+def _add_predictions(commands):
+    """The commands of discriminative tasks."""
+
+    def add(name, summary, description, example, metavar="TEXT"):
+        function = ("prediction_commands", name)
+        command = _add_command(commands, name, function, summary, description, example)
+        _add_source(command)
+        _add_texts(command, metavar, "texts")
+        _add_json(command)
+        _add_dtype(command)
+        return command
+
+    classify = add(
+        "classify",
+        "give texts their labels",
+        "Prints the most probable label of each text, by a TextClassifier; or by any classifier "
+        "of entailment or language model, with --candidate-labels.",
+        'lmzoo classify runs/films "A warm and funny film." --top-k 2',
+    )
+    classify.add_argument(
+        "--top-k", type=int, metavar="K", help="the K most probable labels (default: 1)"
+    )
+    classify.add_argument(
+        "--candidate-labels",
+        type=_split_names,
+        metavar="NAME,NAME",
+        help="zero-shot classification with these labels",
+    )
+    _add_labels(classify)
+    tag = add(
+        "tag",
+        "find spans in texts, such as names",
+        "Prints the spans that a TokenClassifier finds in each text: label, text, score, and where "
+        "they begin and end in characters.",
+        'lmzoo tag hf://dslim/bert-base-NER "Ada lives in Paris." --json',
+    )
+    _add_labels(tag)
+    fill = add(
+        "fill",
+        "fill in masked tokens",
+        "Prints the most probable tokens for each mask token of a text, by a MaskedLM.",
+        'lmzoo fill bert-base-uncased "The [MASK] sat on the mat."',
+    )
+    fill.add_argument(
+        "--top-k", type=int, default=5, metavar="K", help="tokens for each mask (default: 5)"
+    )
+    answer = add(
+        "answer",
+        "answer questions about a text",
+        "Prints the part of the context that answers each question, by a QuestionAnswerer.",
+        'lmzoo answer runs/qa "Who wrote it?" --context-file article.txt',
+        "QUESTION",
+    )
+    context = answer.add_mutually_exclusive_group(required=True)
+    context.add_argument("--context", metavar="TEXT", help="the text with the answers")
+    context.add_argument("--context-file", metavar="FILE", help="a UTF-8 file of that text")
+    add(
+        "embed",
+        "give texts their vectors",
+        "Prints a vector for each text, by a TextEmbedder: of a folder of sentence-transformers, "
+        "or of any encoder by the mean of its last hidden states.",
+        "lmzoo embed hf://sentence-transformers/all-MiniLM-L6-v2 - --json",
+    )
 
 
 def _add_export(commands):
@@ -112,6 +183,7 @@ def _add_export(commands):
         action="store_true",
         help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",
     )
+    _add_task(export)
     _add_overwrite(export, "OUT")
     _add_json(export, "print what was written as JSON")
     _add_dtype(export)
@@ -164,9 +236,7 @@ def _add_convert(commands):
     )
     _add_source(convert)
     convert.add_argument("folder", metavar="OUT", help="the folder to write")
-    convert.add_argument(
-        "--task", metavar="CLASS", help="another class of lmzoo.tasks, with a fresh head"
-    )
+    _add_task(convert)
     convert.add_argument(
         "--shard-size",
         metavar="SIZE",
@@ -201,6 +271,35 @@ def _add_source(parser):
     parser.add_argument(
         "--revision", metavar="NAME", help="a branch, tag or commit of a SOURCE on the hub"
     )
+
+
+def _add_texts(parser, metavar, name):
+    parser.add_argument(
+        name,
+        metavar=metavar,
+        nargs="+",
+        help="a text; - reads one from each line of standard input",
+    )
+
+
+def _add_task(parser):
+    parser.add_argument(
+        "--task", metavar="CLASS", help="another class of lmzoo.tasks, with a fresh head"
+    )
+    _add_labels(parser)
+
+
+def _add_labels(parser):
+    parser.add_argument(
+        "--labels",
+        type=_split_names,
+        metavar="NAME,NAME",
+        help="the names of the classes; another number than the model's makes a fresh head",
+    )
+
+
+def _split_names(text):
+    return [name.strip() for name in text.split(",")]
 
 
 def _add_generation_options(parser):

@@ -40,8 +40,9 @@ def describe(source, revision=None):
     Returns:
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
         str), `family` ("BERT", "GPT", "T5" or None), `task` (str or None: the class of
-        `lmzoo.tasks` that it opens as), `num_labels` (int or None), `problem` (str or None: why its
-        config cannot be opened), the sizes (int or None), `num_parameters` (int: each once, and
+        `lmzoo.tasks` that it opens as), `num_labels` (int or None), `labels` (list of str or None:
+        their names), `problem` (str or None: why its config cannot be opened), the sizes (int or
+        None), `num_parameters` (int: each once, and
         nothing that a model leaves out), `num_tensors` (int: all in the files), `dtypes` (list of
         str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
         `kind` and, int or None, `vocabulary_size`; or None), `licence` (str or None: what its card
@@ -115,11 +116,14 @@ def _find_used(tensors, plan):
 
 def _describe_task(plan, problem):
     if plan is None:
-        return {"family": None, "task": None, "num_labels": None, "problem": problem}
+        nothing = dict.fromkeys(("family", "task", "num_labels", "labels"))
+        return {**nothing, "problem": problem}
     family = {"CausalLM": "GPT", "Seq2SeqLM": "T5"}.get(plan.task, "BERT")
     labels = plan.options.get("labels")
     count = plan.options.get("num_targets") if labels is None else len(labels)
-    return {"family": family, "task": plan.task, "num_labels": count, "problem": None}
+    names = None if labels is None else list(labels)
+    found = {"family": family, "task": plan.task, "num_labels": count, "labels": names}
+    return {**found, "problem": None}
 
 
 def _list_sizes(arguments):

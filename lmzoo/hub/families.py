@@ -1,7 +1,6 @@
 """Which decoder is read and written by which module, and where a model keeps its weights."""
 
 from lmzoo.hub import gpt2, llama, lmzoo_gpt
-from lmzoo.keras_seams import list_layers
 
 __all__ = ["ARCHITECTURES", "DECODERS", "family_of", "values_by_path", "variables_by_path"]
 
@@ -39,6 +38,9 @@ def values_by_path(backbone, head=None):
 
     What `enable_lora` has added is no weight of a model in anybody's layout, and its product is.
     """
+    # `lmzoo info` reads this module's tables and must not wait for Keras.
+    from lmzoo.keras_seams import list_layers
+
     found = variables_by_path(backbone, head)
     paths = {id(variable): path for path, variable in found.items()}
     for model in (backbone, head) if head is not None else (backbone,):

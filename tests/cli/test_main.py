@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.cli import main, model_commands, text_commands
+from lmzoo.cli import generate_command, main, model_commands
 from lmzoo.files import check_new_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -69,8 +69,8 @@ def model(lm, tmp_path_factory):
 
 
 def replace_opening(monkeypatch, task):
-    for module in (model_commands, text_commands):
-        monkeypatch.setattr(module, "open_task", lambda arguments, options: task)
+    for module in (model_commands, generate_command):
+        monkeypatch.setattr(module, "open_task", lambda arguments, options=None: task)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def fails(capsys, *arguments):
     return printed.err
 
 
-COMMANDS = ["demo", "generate", "export", "list", "info", "convert"]
+COMMANDS = ["demo", "generate", "classify", "export", "list", "info", "convert"]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -258,12 +258,20 @@ def test_beams_that_the_model_has_by_default_are_not_streamed(opened, lm, monkey
     assert capsys.readouterr().out == lm.generate("a cat", max_new_tokens=2) + "\n"
 
 
-def test_a_prompt_comes_from_standard_input_without_its_last_newline(opened, monkeypatch, capsys):
-    stdin = io.TextIOWrapper(io.BytesIO("def main(\n我\n".encode()), encoding="ascii")
+@pytest.mark.parametrize(
+    ("options", "prompts"),
+    [
+        ([], ["def main(", "我", "", "a\u2028b"]),
+        (["--whole-input"], ["def main(\n我\r\n\na\u2028b"]),
+    ],
+)
+def test_each_line_of_standard_input_is_a_prompt(opened, monkeypatch, capsys, options, prompts):
+    text = "def main(\n我\r\n\na\u2028b\n"
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="ascii")
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert main(["generate", opened, "-", "--max-new-tokens", "0", "--json"]) == 0
-    [record] = json.loads(capsys.readouterr().out)
-    assert record["prompt"] == "def main(\n我"
+    arguments = ["generate", opened, "-", "--max-new-tokens", "0", "--json", *options]
+    assert main(arguments) == 0
+    assert [record["prompt"] for record in json.loads(capsys.readouterr().out)] == prompts
 
 
 def test_a_prompt_that_is_not_unicode_is_read_all_the_same(opened, capsys):
@@ -354,7 +362,7 @@ def test_a_discriminative_task_has_no_options_and_no_completions(
     folder = str(tmp_path / "1")
     message = fails(capsys, "export", model, folder, "--num-beams", "2")
     assert "TextClassifier does not generate" in message and "num_beams" in message
-    assert "must be one that generates" in fails(capsys, "generate", model, "a cat")
+    assert "a TextClassifier" in fails(capsys, "generate", model, "a cat")
     assert not os.path.exists(folder)
 
 

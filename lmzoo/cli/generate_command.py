@@ -2,7 +2,7 @@
 
 import sys
 
-from lmzoo.cli.opening import list_generation_options, open_task
+from lmzoo.cli.opening import list_generation_options, open_task, read_stdin, read_texts
 from lmzoo.cli.printing import print_json
 
 __all__ = ["generate"]
@@ -14,10 +14,12 @@ def generate(arguments):
     Args:
         arguments: argparse.Namespace of `lmzoo generate`.
     Raises:
-        ValueError: if an option is out of its range, or `--stream` is asked for more than one text.
+        ValueError: if an option is out of its range, `--stream` is asked for more than one text, or
+            SOURCE is not generative.
     """
     options = list_generation_options(arguments)
-    prompts = _read_prompts(arguments.prompts)
+    whole = arguments.whole_input and arguments.prompts == ["-"]
+    prompts = [read_stdin()] if whole else read_texts(arguments.prompts)
     streamable = len(prompts) == 1 and not {"num_beams", "num_return_sequences"} & options.keys()
     if arguments.stream and (not streamable or arguments.json):
         raise ValueError(
@@ -51,24 +53,6 @@ def generate(arguments):
         results = lm.generate(prompts, **options)
         texts = [text for result in results for text in _as_list(result)]
         print(f"\n{'-' * 40}\n".join(texts))
-
-
-def _read_prompts(prompts):
-    """The prompts as text, `-` replaced by what stands in standard input."""
-    if prompts.count("-") > 1:
-        raise ValueError("`PROMPT` may be - once. Received: - more than once.")
-    return [_read_stdin() if prompt == "-" else _as_unicode(prompt) for prompt in prompts]
-
-
-def _read_stdin():
-    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    # The newline that ends a file is not part of a prompt that is to be continued.
-    return text.removesuffix("\n")
-
-
-def _as_unicode(argument):
-    """Bytes of an argument that are not UTF-8 become U+FFFD."""
-    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _as_list(result):
