@@ -290,6 +290,14 @@ HOSTILE = {
         "Received: model_type=None",
     ),
     "config: many digits": (with_file("config.json", "9" * 100_000), "must be JSON"),
+    "config: half a character": (
+        with_file("config.json", rb'{"id2label": {"0": "\ud83d"}}'),
+        r"surrogates stand in pairs",
+    ),
+    "generation: half a character": (
+        with_file("generation_config.json", rb'{"stop_strings": ["\ude00\ud83d"]}'),
+        r"surrogates stand in pairs",
+    ),
     "config: a key twice": (with_file("config.json", '{"a":1,"a":1}'), "'a' stands twice"),
     "config: a pickle": (with_file("config.json", PICKLE), "must be UTF-8"),
     "config: a link out": (with_link("config.json", "../outside.json"), "leads to"),

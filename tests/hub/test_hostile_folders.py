@@ -88,10 +88,12 @@ limit = read_memory("VmSize") + 2**28
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 found["bombs"] = measure("good", lambda folder: bytes(2**29))
 for name in json.loads(sys.argv[2]):
-    outcomes = [measure(name, lmzoo.load) for _ in range(3)]
+    found[name] = measure(name, lmzoo.load)
     # Of the times the best one: another process may have had the caches.
-    seconds = min(outcome["seconds"] for outcome in outcomes)
-    found[name] = {**outcomes[0], "seconds": seconds}
+    for _ in range(2):
+        if found[name]["seconds"] > float(sys.argv[3]):
+            seconds = measure(name, lmzoo.load)["seconds"]
+            found[name]["seconds"] = min(seconds, found[name]["seconds"])
 print("found", json.dumps(found))
 """
 
@@ -114,7 +116,7 @@ def found(tmp_path_factory):
         make(root / names[name])
     package = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, root, json.dumps(list(names.values()))],
+        [sys.executable, "-c", CHILD, root, json.dumps(list(names.values())), str(MAX_SECONDS)],
         env={**os.environ, "PYTHONPATH": str(package), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
