@@ -87,7 +87,18 @@ class Encoder(tf.Module):
         with tf.device("/CPU:0"):
             if self._special is None:
                 return self._encode(text)
-            return self._special.encode(text, self._encode)
+            return self.encode_around(self._special, text)
+
+    def encode_around(self, finder, text):
+        """Encodes each row; the tokens that `finder` finds in it are read as such.
+
+        Args:
+            finder: SpecialTokenFinder.
+            text: as for `encode`.
+        Returns:
+            tf.RaggedTensor int32 (B, None).
+        """
+        return finder.encode(text, self.encode)
 
     @tf.function(input_signature=_ROWS, autograph=False)
     def encode_with_offsets(self, text):

@@ -247,7 +247,7 @@ class Tokenizer(tf.Module):
                 encode = self._encoder.encode_with_special
         elif allow_special:
             finder = self._get_finder(tuple(allow_special))
-            encode = functools.partial(finder.encode, encode=encode)
+            encode = functools.partial(self._encoder.encode_around, finder)
         return encode(text) if text.shape.rank else encode(text[None]).values
 
     def __call__(self, text, allow_special=False, **unknown):

@@ -4,6 +4,7 @@ from lmzoo.tokenizers.files.common import get_content
 
 __all__ = [
     "check_add_end",
+    "check_no_end",
     "make_bos_eos_template",
     "make_end_template",
     "make_template",
@@ -159,6 +160,22 @@ def read_start(check, finish):
                 check.refuse("post_processor.single", single, "a token with an `id`")
             return name
     return None
+
+
+def check_no_end(check, post_processor):
+    """Refuses a template that adds a token behind a text alone, which is to be continued.
+
+    Args:
+        check: FileCheck. Of the file.
+        post_processor: what stands as `post_processor`.
+    Raises:
+        ValueError: if there is one, or if a template is broken.
+    """
+    for part in _list_parts(post_processor):
+        if part.get("type") == "TemplateProcessing":
+            kinds = [list(step) for step in _read_steps(check, part)]
+            if kinds == [["Sequence"], ["SpecialToken"]]:
+                check.refuse("post_processor.single", part["single"], "nothing behind a text")
 
 
 def _list_parts(finish):

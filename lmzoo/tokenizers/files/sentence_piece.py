@@ -17,6 +17,7 @@ from lmzoo.tokenizers.files.common import (
 )
 from lmzoo.tokenizers.files.post_processors import (
     check_add_end,
+    check_no_end,
     make_bos_eos_template,
     make_end_template,
     make_template,
@@ -25,15 +26,35 @@ from lmzoo.tokenizers.files.post_processors import (
     read_start,
 )
 from lmzoo.tokenizers.files.sentence_piece_bpe_json import (
-    can_be_pairs,
-    make_pair_form,
-    read_pair_form,
+    can_be_bpe_json,
+    make_bpe_json,
+    read_bpe_json,
+    read_prepend_scheme,
 )
-from lmzoo.tokenizers.files.unigram_json import can_be_fast, make_fast_form, read_fast_form
+from lmzoo.tokenizers.files.unigram_json import (
+    can_be_unigram_json,
+    make_unigram_json,
+    read_rules,
+    read_unigram_json,
+)
 from lmzoo.tokenizers.sentence_piece.model import MAX_BYTES, PieceType, SentencePieceModel
+from lmzoo.tokenizers.sentence_piece.normalization_table import WHITE_SPACE_RULES
 
-__all__ = ["ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
+__all__ = ["CLASSES", "ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 
+_T5, _LLAMA, _XLM_ROBERTA = "T5Tokenizer", "LlamaTokenizer", "XLMRobertaTokenizer"
+# The class of transformers that does what tokenizer.json says, or else the model file.
+_ANY = "PreTrainedTokenizerFast"
+CLASSES = (_T5, _LLAMA, _XLM_ROBERTA, _ANY)
+_OTHER_NAMES = {"TokenizersBackend": _ANY, "MT5Tokenizer": _T5}
+# What each calls its model file.
+_MODEL_FILES = {
+    _T5: "spiece.model",
+    _LLAMA: "tokenizer.model",
+    _XLM_ROBERTA: "sentencepiece.bpe.model",
+}
+# Those that split text at white space whatever tokenizer.json says.
+_SPLITTING = (_T5, _XLM_ROBERTA)
 # What lmzoo and Hugging Face call the tokens a model asks for by role, and T5's own.
 ROLES = {
     "unknown_token": ("unk_token", "<unk>"),
@@ -42,64 +63,50 @@ ROLES = {
     "pad_token": ("pad_token", "<pad>"),
     "mask_token": ("mask_token", None),
 }
-# What the other classes of transformers take where no file names a token.
+# What the other classes take where no file names a token.
 _LLAMA_ROLES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": None}
-_XLM_ROBERTA_ROLES = {
-    **{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"},
-    **{"mask_token": "<mask>"},
-}
+_XLM_ROBERTA_ROLES = {**_LLAMA_ROLES, "pad_token": "<pad>", "mask_token": "<mask>"}
 _KIND = "the SentencePiece of T5, Llama or XLM-RoBERTa"
-# Each class of transformers that is read, and what it calls the file of its model.
-_MODEL_FILES = {
-    "T5Tokenizer": "spiece.model",
-    "LlamaTokenizer": "tokenizer.model",
-    "XLMRobertaTokenizer": "sentencepiece.bpe.model",
-}
-# The first ids of XLM-RoBERTa, which its model file numbers in another way.
-_XLM_ROBERTA_START = ("<s>", "<pad>", "</s>", "<unk>")
 # What transformers adds where the files do not say it.
 _NUM_SENTINELS = 100
+# The first ids of XLM-RoBERTa, which its model file numbers in another way.
+_XLM_ROBERTA_START = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def write_sentence_piece_files(folder, tokenizer, vocabulary):
     """Writes the model, the two small files and, where it says the same, `tokenizer.json`.
 
-    The model file is called as the class of transformers calls it for which the files are made.
-
     Args:
         folder: pathlib.Path.
         tokenizer: SentencePieceTokenizer.
         vocabulary: SentencePieceVocabulary. Its own.
+    Raises:
+        ValueError: if no class of transformers would give the same ids.
     """
+    class_name = _choose_class(tokenizer, vocabulary)
+    form = _make_tokenizer_json(tokenizer, vocabulary, class_name)
+    if form is None and tokenizer.prepend_scheme is not None:
+        raise ValueError(
+            "`prepend_scheme` must be None where the model is not of Llama 2's kind, as no file "
+            f"can say it. Received: prepend_scheme={tokenizer.prepend_scheme!r}."
+        )
     roles = _name_roles(tokenizer)
     named = {theirs: token for theirs, token in roles.items() if token is not None}
-    is_xlm_roberta = tokenizer.add_bos_and_eos and _is_xlm_roberta(vocabulary)
-    # Sentinels of the model's own are no added tokens: they have a space before them there.
-    added = {
-        vocabulary.ids[token]: describe_token(
-            token, lstrip=is_xlm_roberta and token == tokenizer.mask_token
-        )
-        for token in vocabulary.special_tokens
-    }
-    if vocabulary.has_sentinels:
-        added = {index: added[index] for index in added if index not in vocabulary.sentinel_ids}
-    behind = [] if vocabulary.has_sentinels else list(vocabulary.sentinel_ids)
+    added = _describe_added(tokenizer, vocabulary, class_name)
     own = {vocabulary.tokens[index] for index in vocabulary.own_special_ids()}
-    more = [vocabulary.tokens[index] for index in behind]
+    sentinels = [] if vocabulary.has_sentinels else list(vocabulary.sentinel_ids)
+    more = [vocabulary.tokens[index] for index in sentinels]
     more += [token for token in vocabulary.special_tokens if token not in {*own, *more}]
-    pairs = can_be_pairs(vocabulary)
-    if is_xlm_roberta:
-        named_class, data = {"tokenizer_class": "XLMRobertaTokenizer"}, _number_as_file(vocabulary)
-        file_name = _MODEL_FILES["XLMRobertaTokenizer"]
-    else:
-        named_class, data = _name_class(tokenizer, pairs, len(behind)), vocabulary.data
-        file_name = "tokenizer.model" if pairs else "spiece.model"
-    write_bytes(folder / file_name, data)
+    data = vocabulary.data
+    if class_name == _XLM_ROBERTA:
+        data = _number_as_file(vocabulary)
+    write_bytes(folder / _name_model_file(tokenizer, vocabulary, class_name), data)
     write_json(folder / "special_tokens_map.json", {**named, "additional_special_tokens": more})
     write_json(
         folder / "tokenizer_config.json",
         {
-            **named_class,
+            "tokenizer_class": class_name,
+            **_make_options(tokenizer, class_name, len(sentinels)),
             "clean_up_tokenization_spaces": False,
             # A role that nothing plays is named too, or its default would be added.
             **roles,
@@ -107,11 +114,81 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    if pairs or can_be_fast(vocabulary):
-        added = [{"id": index, **token} for index, token in added.items()]
-        make_form = make_pair_form if pairs else make_fast_form
-        form = make_form(vocabulary, added, _make_finish(tokenizer, vocabulary.ids, pairs))
+    if form is not None:
         write_json(folder / "tokenizer.json", form)
+
+
+def _choose_class(tokenizer, vocabulary):
+    """The class that a tokenizer was opened from, where that gives its ids; else one that does."""
+    is_bpe_json = can_be_bpe_json(vocabulary, tokenizer.prepend_scheme)
+    if tokenizer.add_bos_and_eos:
+        return _XLM_ROBERTA if _is_xlm_roberta(vocabulary) else _ANY
+    name = tokenizer.tokenizer_class or (_ANY if is_bpe_json else _T5)
+    if name == _LLAMA and (not is_bpe_json or tokenizer.prepend_scheme is None):
+        return _ANY
+    if name == _XLM_ROBERTA or (name == _T5 and tokenizer.prepend_scheme is not None):
+        return _ANY
+    return name
+
+
+def _name_model_file(tokenizer, vocabulary, class_name):
+    if class_name != _ANY:
+        return _MODEL_FILES[class_name]
+    return _MODEL_FILES[_T5 if tokenizer.add_bos_and_eos or vocabulary.sentinel_ids else _LLAMA]
+
+
+def _make_options(tokenizer, class_name, num_sentinels):
+    """What `tokenizer_config.json` holds for a class beside the tokens."""
+    add_start = tokenizer.add_start_token
+    if class_name == _T5:
+        sentinels = {"extra_ids": num_sentinels}
+        return {**sentinels, "add_bos_token": True} if add_start else sentinels
+    if class_name == _LLAMA:
+        return {
+            "add_bos_token": add_start,
+            "add_eos_token": False,
+            "add_prefix_space": tokenizer.prepend_scheme != "never",
+            "legacy": tokenizer.prepend_scheme == "always",
+        }
+    return {} if tokenizer.add_bos_and_eos else {"add_bos_token": add_start}
+
+
+def _describe_added(tokenizer, vocabulary, class_name):
+    """The special tokens by id, as `tokenizer.json` describes them."""
+    added = {
+        vocabulary.ids[token]: describe_token(
+            token, lstrip=class_name == _XLM_ROBERTA and token == tokenizer.mask_token
+        )
+        for token in vocabulary.special_tokens
+    }
+    if not vocabulary.has_sentinels:
+        return added
+    # Sentinels of the model's own are no added tokens: they have a space before them there.
+    return {index: added[index] for index in added if index not in vocabulary.sentinel_ids}
+
+
+def _make_tokenizer_json(tokenizer, vocabulary, class_name):
+    """What `tokenizer.json` holds; None if it cannot say the same."""
+    added = _describe_added(tokenizer, vocabulary, class_name)
+    added = [{"id": index, **token} for index, token in added.items()]
+    post_processor = _make_post_processor(tokenizer, vocabulary.ids, class_name)
+    scheme = tokenizer.prepend_scheme
+    if class_name in (_LLAMA, _ANY) and can_be_bpe_json(vocabulary, scheme):
+        return make_bpe_json(vocabulary, added, post_processor, scheme)
+    if scheme is None and can_be_unigram_json(vocabulary):
+        return make_unigram_json(vocabulary, added, post_processor)
+    return None
+
+
+def _make_post_processor(tokenizer, ids, class_name):
+    start = None
+    if tokenizer.add_bos_and_eos or tokenizer.add_start_token:
+        start = tokenizer.id_to_token(tokenizer.start_token_id)
+    if tokenizer.add_bos_and_eos:
+        return make_bos_eos_template(start, tokenizer.end_token, ids, tokenizer.num_separators)
+    if class_name == _T5:
+        return make_end_template(tokenizer.end_token, tokenizer.end_token_id)
+    return start and make_template(start, ids[start])
 
 
 def _name_roles(tokenizer):
@@ -130,17 +207,25 @@ def _is_xlm_roberta(vocabulary):
         model.pieces[: len(_XLM_ROBERTA_START)] == _XLM_ROBERTA_START
         and model.pieces[-1] == "<mask>"
         and not vocabulary.sentinel_ids
-        and can_be_fast(vocabulary)
+        and can_be_unigram_json(vocabulary)
     )
 
 
-def _number_as_xlm_roberta(data):
-    """Gives the pieces of a model file the ids of XLM-RoBERTa: `<s> <pad> </s> <unk>`, then all
-    pieces but the first three, then `<mask>`.
+def _number_as_xlm_roberta(path, data):
+    """Gives the pieces of a model file the ids of XLM-RoBERTa.
+
+    These are `<s> <pad> </s> <unk>`, then all pieces but the first three, then `<mask>`.
     """
-    model = SentencePieceModel.parse(data)
+    try:
+        model = SentencePieceModel.parse(data)
+    except ValueError:
+        # The tokenizer says what is wrong with it.
+        return data
     if sorted(model.pieces[:3]) != ["</s>", "<s>", "<unk>"]:
-        raise ValueError(f"its first pieces are {list(model.pieces[:3])!r:.80}, not XLM-RoBERTa's")
+        raise ValueError(
+            f"{path.name} must begin with the pieces <unk>, <s> and </s>, as XLM-RoBERTa's. "
+            f"Received: {str(path)!r} with {list(model.pieces[:3])!r:.80}."
+        )
     names = (*_XLM_ROBERTA_START, "<mask>")
     types = [PieceType.UNKNOWN if name == "<unk>" else PieceType.CONTROL for name in names]
     return dataclasses.replace(
@@ -163,31 +248,13 @@ def _number_as_file(vocabulary):
     ).serialize()
 
 
-def _make_finish(tokenizer, ids, pairs):
-    """What `tokenizer.json` puts around a text."""
-    start = None
-    if tokenizer.add_bos_and_eos or tokenizer.add_start_token:
-        start = tokenizer.id_to_token(tokenizer.start_token_id)
-    if tokenizer.add_bos_and_eos:
-        return make_bos_eos_template(start, tokenizer.end_token, ids, tokenizer.num_separators)
-    if pairs:
-        return start and make_template(start, ids[start])
-    return make_end_template(tokenizer.end_token, tokenizer.end_token_id)
-
-
-def _name_class(tokenizer, pairs, num_sentinels):
-    add_start = tokenizer.add_start_token
-    if tokenizer.add_bos_and_eos:
-        return {"tokenizer_class": "PreTrainedTokenizerFast"}
-    if pairs:
-        # LlamaTokenizer of transformers 5 would put no space before a text that begins with one.
-        return {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": add_start}
-    named = {"tokenizer_class": "T5Tokenizer", "extra_ids": num_sentinels}
-    return {**named, "add_bos_token": True} if add_start else named
-
-
 def read_sentence_piece_files(folder):
     """Reads the file of a model, or `tokenizer.json` if there is none.
+
+    What the files leave open, or say differently, is decided as transformers 5 decides it:
+    T5Tokenizer, LlamaTokenizer and XLMRobertaTokenizer know by themselves where spaces are put;
+    with any other class `tokenizer.json` says it, or else the model file. A model file and a
+    `tokenizer.json` of different tokens are refused.
 
     Args:
         folder: pathlib.Path.
@@ -198,21 +265,24 @@ def read_sentence_piece_files(folder):
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
-    named, fast = read_named(folder), folder / "tokenizer.json"
-    form = read_json(fast) if fast.is_file() else {}
+    named, path = read_named(folder), folder / "tokenizer.json"
+    form = read_json(path) if path.is_file() else {}
     added = list_added_tokens(folder, named, form, _KIND)
     special, more = find_added_special(added), read_additional(folder, named)
     every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
     sentinels = [token for token in every if token.startswith("<extra_id_")]
-    found, class_name = _read_model(folder, form, _read_class(named), special)
-    is_llama = class_name == "LlamaTokenizer"
-    around = _read_around(fast, form, named, class_name)
+    class_name = _read_class(folder, named)
+    found, layout = _read_model(folder, form, class_name, special)
+    around = _read_around(path, form, named, layout, class_name)
     add_bos_and_eos = len(around) == 2
     if found["num_sentinels"] is None:
         found["num_sentinels"] = len(sentinels) or (0 if add_bos_and_eos else _NUM_SENTINELS)
-    if is_llama:
+    if layout == _LLAMA:
         named = {**_LLAMA_ROLES, **named}
-    elif class_name == "XLMRobertaTokenizer":
+        if form:
+            # As in transformers 5, a `tokenizer.json` says what is added.
+            named = {**named, "add_bos_token": None, "add_eos_token": None}
+    elif layout == _XLM_ROBERTA:
         named = {**_XLM_ROBERTA_ROLES, **named}
     elif "extra_ids" in named:
         found["num_sentinels"] = named["extra_ids"]
@@ -221,54 +291,63 @@ def read_sentence_piece_files(folder):
         if "<mask>" in special.values():
             named.setdefault("mask_token", "<mask>")
     check = FileCheck(folder / "tokenizer_config.json", _KIND)
-    if is_llama and not add_bos_and_eos:
+    if layout == _LLAMA and not add_bos_and_eos:
         check_add_end(check, named)
     first = around[0] if len(around) == 1 else None
     start, add_start = read_add_start(check, named, first)
-    named_more = [token for token in more if token not in sentinels]
     roles = {
         role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
     }
     return {
         **found,
         **roles,
-        "special_tokens": [*named_more, *special.values()],
+        "special_tokens": [*(t for t in more if t not in sentinels), *special.values()],
         "start_token": start,
         "add_start_token": add_start and not add_bos_and_eos,
         "add_bos_and_eos": add_bos_and_eos,
+        "prepend_scheme": _read_scheme(path, form, named, layout, class_name),
+        "tokenizer_class": _ANY if class_name is None and layout == _LLAMA else class_name,
     }, added
 
 
-def _read_class(named):
-    """The class of transformers that a folder names, without "Fast"; None if it names none."""
-    name = named.get("tokenizer_class")
-    return name.removesuffix("Fast") if isinstance(name, str) else None
+def _read_class(folder, named):
+    """One of `CLASSES`, as transformers 5 chooses it; None if the folder does not say."""
+    name, model_type = named.get("tokenizer_class"), None
+    if (folder / "config.json").is_file():
+        config = read_json(folder / "config.json")
+        model_type = config.get("model_type")
+        name = config.get("tokenizer_class") if name is None else name
+    if name is None:
+        return None
+    plain = name.removesuffix("Fast") if isinstance(name, str) and name != _ANY else name
+    plain = _OTHER_NAMES.get(plain, plain) if isinstance(plain, str) else plain
+    FileCheck(folder / "tokenizer_config.json", _KIND).expect("tokenizer_class", plain, CLASSES)
+    # Folders of Mistral name Llama's class and do not mean it.
+    return None if plain == _LLAMA and model_type == "mistral" else plain
 
 
 def _read_model(folder, form, class_name, special):
     """Finds the model.
 
     Returns:
-        dict with `model` and `num_sentinels`, which may be None; and the class of transformers as
-        which it is read.
+        dict with `model`, bytes, and `num_sentinels`, int or None; and the class, but for `_ANY`,
+        whose ids and tokens it has.
     """
-    present = {theirs: name for theirs, name in _MODEL_FILES.items() if (folder / name).is_file()}
+    present = [theirs for theirs, name in _MODEL_FILES.items() if (folder / name).is_file()]
+    path = folder / "tokenizer.json"
     if present:
-        # A folder may have a class of its own, and the file of another one.
-        theirs = class_name if class_name in present else next(iter(present))
-        data = read_bytes(folder / present[theirs], MAX_BYTES)
-        if class_name == "XLMRobertaTokenizer" or theirs == "XLMRobertaTokenizer":
-            try:
-                data = _number_as_xlm_roberta(data)
-            except ValueError as error:
-                raise ValueError(
-                    f"{present[theirs]} must be a SentencePiece model of XLM-RoBERTa. "
-                    f"Received: {str(folder)!r}, and {error}."
-                ) from error
-            return {"model": data, "num_sentinels": 0}, "XLMRobertaTokenizer"
-        if theirs == "LlamaTokenizer":
-            return {"model": add_control_pieces(data, special), "num_sentinels": 0}, theirs
-        return {"model": data, "num_sentinels": None}, theirs
+        owner = class_name if class_name in present else present[0]
+        layout = owner if class_name in (None, _ANY) else class_name
+        data = read_bytes(folder / _MODEL_FILES[owner], MAX_BYTES)
+        if layout == _XLM_ROBERTA:
+            data = _number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
+        elif layout == _LLAMA:
+            data = add_control_pieces(data, special)
+        if form:
+            data = _compare(path, form, data, class_name)
+        if class_name == _LLAMA:
+            _check_llama(folder / _MODEL_FILES[owner], data)
+        return {"model": data, "num_sentinels": None if layout == _T5 else 0}, layout
     if not form:
         raise FileNotFoundError(
             f"`folder` must hold {', '.join(_MODEL_FILES.values())} or tokenizer.json. "
@@ -276,25 +355,97 @@ def _read_model(folder, form, class_name, special):
         )
     model = form.get("model")
     if isinstance(model, dict) and model.get("type", "BPE") == "BPE":
-        return read_pair_form(folder / "tokenizer.json", _KIND), "LlamaTokenizer"
-    found = read_fast_form(folder / "tokenizer.json", _KIND)
-    return found, class_name if class_name == "XLMRobertaTokenizer" else "T5Tokenizer"
+        return {"model": read_bpe_json(path, form, _KIND), "num_sentinels": 0}, _LLAMA
+    data, num_sentinels = read_unigram_json(path, form, _KIND, class_name in _SPLITTING)
+    layout = _XLM_ROBERTA if class_name == _XLM_ROBERTA else _T5
+    return {"model": data, "num_sentinels": num_sentinels}, layout
 
 
-def _read_around(fast, form, named, class_name):
-    """What stands before a text, or around it: a tuple of no, one or two tokens."""
-    if class_name == "XLMRobertaTokenizer":
+def _compare(path, form, data, class_name):
+    """Refuses a `tokenizer.json` that contradicts the model file beside it.
+
+    Returns:
+        bytes. The model file; with the white space of T5Tokenizer where only that file says it.
+    """
+    check, section = FileCheck(path, _KIND), form.get("model")
+    check.expect_section("model", section)
+    try:
+        model = SentencePieceModel.parse(data)
+    except ValueError:
+        # The tokenizer says what is wrong with it.
+        return data
+    kind = section.get("type", "BPE")
+    check.expect("model.type", kind, ({"unigram": "Unigram", "bpe": "BPE"}[model.model_type],))
+    tokens = section.get("vocab")
+    if kind == "Unigram":
+        rows = tokens if isinstance(tokens, list) else []
+        names = [row[0] if isinstance(row, list) and row else None for row in rows]
+    else:
+        check.expect_section("model.vocab", tokens)
+        places = {index: token for token, index in tokens.items() if isinstance(index, int)}
+        names = [places.get(index) for index in range(len(model.pieces))]
+    for index, piece in enumerate(model.pieces):
+        name = names[index] if index < len(names) else None
+        # Tokens behind the pieces may be added ones, which both files describe.
+        if name != piece and not (name is None and model.types[index] is PieceType.CONTROL):
+            check.refuse(f"model.vocab at id {index}", name, f"{piece!r:.60}, as the model file,")
+    if kind == "Unigram":
+        rules = read_rules(path, form, _KIND, class_name in _SPLITTING)
+        if rules == WHITE_SPACE_RULES and not model.rules and class_name in (_T5, _ANY):
+            return dataclasses.replace(model, rules=rules).serialize()
+        if rules != model.rules:
+            check.refuse("normalizer", form.get("normalizer"), "the table of the model file")
+    return data
+
+
+def _check_llama(path, data):
+    """Refuses a model file that normalizes text, as LlamaTokenizer does not."""
+    try:
+        model = SentencePieceModel.parse(data)
+    except ValueError:
+        return
+    if model.model_type != "bpe" or model.rules or model.remove_extra_whitespaces:
+        raise ValueError(
+            f"{path.name} must be a BPE model that does not normalize text, as LlamaTokenizer is "
+            f"named. Received: {str(path)!r}, a {model.model_type} model. Name "
+            f'"{_ANY}" as `tokenizer_class` for what the model file says.'
+        )
+
+
+def _read_scheme(path, form, named, layout, class_name):
+    """The `prepend_scheme`: the class's, or that of `tokenizer.json`, or else the library's."""
+    if layout != _LLAMA:
+        return None
+    check = FileCheck(path.with_name("tokenizer_config.json"), _KIND)
+    if class_name == _LLAMA:
+        for name in ("add_prefix_space", "legacy"):
+            check.expect(name, named.get(name), (None, False, True))
+        if named.get("add_prefix_space") is False:
+            return "never"
+        return "always" if named.get("legacy") else "first"
+    if form:
+        return read_prepend_scheme(path, form, _KIND)
+    return "first" if named.get("legacy") is False else None
+
+
+def _read_around(path, form, named, layout, class_name):
+    """What the post-processor adds before a text, or around it: no, one or two tokens."""
+    if layout == _XLM_ROBERTA:
         # As in transformers, the class decides and not `tokenizer.json`.
         return tuple(
             get_content(named.get(role)) or _XLM_ROBERTA_ROLES[role]
             for role in ("bos_token", "eos_token")
         )
-    check, finish = FileCheck(fast, _KIND), form.get("post_processor")
-    bos_and_eos = read_bos_and_eos(check, finish)
+    check, post_processor = FileCheck(path, _KIND), form.get("post_processor")
+    bos_and_eos = read_bos_and_eos(check, post_processor)
     if bos_and_eos is not None:
         return bos_and_eos
-    if class_name != "LlamaTokenizer":
+    if layout != _LLAMA:
         return ()
-    # Without a `tokenizer.json` prompts have a start.
-    start = read_start(check, finish) if form else get_content(named.get("bos_token")) or "<s>"
+    if form:
+        check_no_end(check, post_processor)
+        start = read_start(check, post_processor)
+    else:
+        # A model file alone is Llama's; where a class is named, nothing is added unasked.
+        start = get_content(named.get("bos_token")) or "<s>" if class_name is None else None
     return () if start is None else (start,)

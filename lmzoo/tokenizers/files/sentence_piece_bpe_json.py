@@ -1,27 +1,27 @@
-"""A BPE SentencePiece model with pieces of bytes as `tokenizer.json`, both ways: Llama 2's form."""
+"""A BPE SentencePiece model with byte fallback as `tokenizer.json`, both ways: Llama 2's kind."""
 
-from lmzoo.json_files import read_json
 from lmzoo.tokenizers.files.common import FileCheck
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.tokenizers.sentence_piece.model import PieceType, build_model
 
-__all__ = ["can_be_pairs", "make_pair_form", "read_pair_form"]
+__all__ = [
+    "can_be_bpe_json",
+    "make_bpe_json",
+    "read_bpe_json",
+    "read_prepend_scheme",
+]
 
 _SPACE = "\u2581"
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-# A space before each text, which is what the library does.
-_SPACES = [
-    {"type": "Prepend", "prepend": _SPACE},
-    {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE},
-]
+_REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+# A space before each text, even before a space: the rule of the library.
+_PREPEND = [{"type": "Prepend", "prepend": _SPACE}, _REPLACE]
 _DECODER = [
     {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
     {"type": "ByteFallback"},
     {"type": "Fuse"},
-    {"type": "Strip", "content": " ", "start": 1, "stop": 0},
 ]
-# No space before a text that has one, and, with "first", none behind a special token. Read as what
-# they were made from: a model of the library, which puts one there always.
-_SCHEMES = ("always", "first")
+_STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+_SCHEMES = ("always", "first", "never")
 _PLAIN_MODEL = {
     "dropout": (None, 0),
     "continuing_subword_prefix": (None, ""),
@@ -31,11 +31,12 @@ _PLAIN_MODEL = {
 }
 
 
-def can_be_pairs(vocabulary):
-    """Says whether a tokenizer is one of Llama 2's form.
+def can_be_bpe_json(vocabulary, prepend_scheme):
+    """Says whether a tokenizer is of Llama 2's kind.
 
     Args:
         vocabulary: SentencePieceVocabulary.
+        prepend_scheme: str or None. As for `SentencePieceTokenizer`.
     Returns:
         bool.
     """
@@ -47,16 +48,18 @@ def can_be_pairs(vocabulary):
     }
     plain = model.model_type == "bpe" and model.byte_fallback and not vocabulary.sentinel_ids
     plain = plain and kinds == {PieceType.NORMAL, PieceType.BYTE} and not model.rules
-    return bool(plain and model.add_dummy_prefix and not model.remove_extra_whitespaces)
+    puts_space = model.add_dummy_prefix or prepend_scheme is not None
+    return bool(plain and puts_space and not model.remove_extra_whitespaces)
 
 
-def make_pair_form(vocabulary, added, finish):
+def make_bpe_json(vocabulary, added, post_processor, prepend_scheme):
     """Describes a tokenizer as transformers describes Llama 2's.
 
     Args:
-        vocabulary: SentencePieceVocabulary, for which `can_be_pairs` is True.
+        vocabulary: SentencePieceVocabulary, for which `can_be_bpe_json` is True.
         added: list of dict. The special tokens, described.
-        finish: dict or None. The post-processor.
+        post_processor: dict or None.
+        prepend_scheme: str or None. As for `SentencePieceTokenizer`.
     Returns:
         dict.
     """
@@ -64,15 +67,21 @@ def make_pair_form(vocabulary, added, finish):
     pairs = list(zip(model.pieces, model.scores, strict=True))
     scores = {piece: score for piece, score in pairs if piece not in special}
     ranked = sorted(_find_pairs(scores), key=lambda pair: -scores[pair[0] + pair[1]])
+    normalizer, pre_tokenizer = {"type": "Sequence", "normalizers": _PREPEND}, None
+    if prepend_scheme is not None:
+        metaspace = {"type": "Metaspace", "replacement": _SPACE}
+        normalizer = None
+        pre_tokenizer = {**metaspace, "prepend_scheme": prepend_scheme, "split": False}
+    decoders = _DECODER if prepend_scheme == "never" else [*_DECODER, _STRIP]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": {"type": "Sequence", "normalizers": _SPACES},
-        "pre_tokenizer": None,
-        "post_processor": finish,
-        "decoder": {"type": "Sequence", "decoders": _DECODER},
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": post_processor,
+        "decoder": {"type": "Sequence", "decoders": decoders},
         "model": {
             "type": "BPE",
             **{option: plain[0] for option, plain in _PLAIN_MODEL.items()},
@@ -92,27 +101,25 @@ def _find_pairs(pieces):
                 yield piece[:cut], piece[cut:]
 
 
-def read_pair_form(path, kind):
-    """Makes a model of a `tokenizer.json`.
+def read_bpe_json(path, content, kind):
+    """Builds a model from a `tokenizer.json`.
 
-    A text that begins with a space has one more of them than transformers 5 would give it, as the
-    sentencepiece library has it, too. A model merges any two pieces that make a piece, and ranks
-    what they make; `tokenizer.json` ranks pairs. Only one in which these are the same can be read.
+    A SentencePiece model merges any two pieces that make a piece, by the score of what they make;
+    `tokenizer.json` ranks pairs. Only a file in which these are the same can be read.
 
     Args:
         path: pathlib.Path.
+        content: dict. What the file holds.
         kind: str. The tokenizer that is expected.
     Returns:
-        dict with the model file as `model`, and `num_sentinels`.
+        bytes. A model file.
     Raises:
         ValueError: if the file is broken or describes another kind of tokenizer.
     """
-    content, check = read_json(path), FileCheck(path, kind)
-    model = content.get("model")
+    check, model = FileCheck(path, kind), content.get("model")
     check.expect_section("model", model)
     for option, plain in _PLAIN_MODEL.items():
         check.expect(f"model.{option}", model.get(option), plain)
-    _check_spaces(check, content)
     check.expect_section("model.vocab", model.get("vocab"))
     ids = dict(model["vocab"])
     added = content.get("added_tokens") or []
@@ -131,36 +138,43 @@ def read_pair_form(path, kind):
         if piece not in ids or piece in special:
             check.refuse("model.vocab", piece, "each of the 256 bytes as a token")
         types[ids[piece]] = PieceType.BYTE
-    try:
-        made = SentencePieceModel(
-            tuple(pieces),
-            tuple(scores.get(piece, 0.0) for piece in pieces),
-            tuple(types),
-            model_type="bpe",
-            byte_fallback=True,
-            remove_extra_whitespaces=False,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name} must describe a SentencePiece model. Received: {str(path)!r}, and "
-            f"{error}."
-        ) from error
-    return {"model": made.serialize(), "num_sentinels": 0}
+    return build_model(
+        path,
+        tuple(pieces),
+        tuple(scores.get(piece, 0.0) for piece in pieces),
+        tuple(types),
+        model_type="bpe",
+        byte_fallback=True,
+        remove_extra_whitespaces=False,
+    )
 
 
-def _check_spaces(check, content):
-    normalizer, splitter = content.get("normalizer"), content.get("pre_tokenizer")
+def read_prepend_scheme(path, content, kind):
+    """Reads where a space is put before text, from the normalizer and the pre-tokenizer.
+
+    Args:
+        path: pathlib.Path.
+        content: dict. What the file holds.
+        kind: str. The tokenizer that is expected.
+    Returns:
+        str or None. As for `SentencePieceTokenizer`.
+    Raises:
+        ValueError: if the file describes another kind of tokenizer.
+    """
+    check = FileCheck(path, kind)
+    normalizer, pre_tokenizer = content.get("normalizer"), content.get("pre_tokenizer")
     if normalizer is not None:
         check.expect_section("normalizer", normalizer)
-        parts = normalizer.get("normalizers")
-        check.expect("normalizer.normalizers", parts, (_SPACES,))
-        check.expect("pre_tokenizer", splitter, (None,))
-        return
-    check.expect_section("pre_tokenizer", splitter)
-    check.expect("pre_tokenizer.type", splitter.get("type"), ("Metaspace",))
-    check.expect("pre_tokenizer.replacement", splitter.get("replacement"), (_SPACE,))
-    check.expect("pre_tokenizer.prepend_scheme", splitter.get("prepend_scheme"), _SCHEMES)
-    check.expect("pre_tokenizer.split", splitter.get("split"), (False,))
+        parts = [normalizer] if normalizer == _REPLACE else normalizer.get("normalizers")
+        check.expect("normalizer.normalizers", parts, (_PREPEND, [_REPLACE]))
+        check.expect("pre_tokenizer", pre_tokenizer, (None,))
+        return None if parts == _PREPEND else "never"
+    check.expect_section("pre_tokenizer", pre_tokenizer)
+    check.expect("pre_tokenizer.type", pre_tokenizer.get("type"), ("Metaspace",))
+    check.expect("pre_tokenizer.replacement", pre_tokenizer.get("replacement"), (_SPACE,))
+    check.expect("pre_tokenizer.prepend_scheme", pre_tokenizer.get("prepend_scheme"), _SCHEMES)
+    check.expect("pre_tokenizer.split", pre_tokenizer.get("split"), (False,))
+    return pre_tokenizer["prepend_scheme"]
 
 
 def _read_scores(check, merges, pieces):

@@ -4,16 +4,16 @@ import base64
 import binascii
 import re
 
-from lmzoo.json_files import read_json
 from lmzoo.tokenizers.files.common import FileCheck
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.tokenizers.sentence_piece.model import PieceType, build_model
+from lmzoo.tokenizers.sentence_piece.normalization_table import WHITE_SPACE_RULES
 
-__all__ = ["can_be_fast", "make_fast_form", "read_fast_form"]
+__all__ = ["can_be_unigram_json", "make_unigram_json", "read_rules", "read_unigram_json"]
 
 _SPACES = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
 
 
-def can_be_fast(vocabulary):
+def can_be_unigram_json(vocabulary):
     """Says whether `tokenizer.json` can describe a tokenizer as it is.
 
     Args:
@@ -31,13 +31,13 @@ def can_be_fast(vocabulary):
     return bool(plain and model.add_dummy_prefix and model.remove_extra_whitespaces)
 
 
-def make_fast_form(vocabulary, added, finish):
+def make_unigram_json(vocabulary, added, post_processor):
     """Describes a tokenizer as transformers describes T5's.
 
     Args:
-        vocabulary: SentencePieceVocabulary, for which `can_be_fast` is True.
+        vocabulary: SentencePieceVocabulary, for which `can_be_unigram_json` is True.
         added: list of dict. The special tokens, described.
-        finish: dict. The post-processor.
+        post_processor: dict or None.
     Returns:
         dict.
     """
@@ -57,7 +57,7 @@ def make_fast_form(vocabulary, added, finish):
             "type": "Sequence",
             "pretokenizers": [{"type": "WhitespaceSplit"}, _SPACES],
         },
-        "post_processor": finish,
+        "post_processor": post_processor,
         "decoder": _SPACES,
         "model": {
             "type": "Unigram",
@@ -68,24 +68,26 @@ def make_fast_form(vocabulary, added, finish):
     }
 
 
-def read_fast_form(path, kind):
-    """Makes a model of a `tokenizer.json`.
+def read_unigram_json(path, content, kind, class_splits):
+    """Builds a model from a `tokenizer.json`.
 
     Args:
         path: pathlib.Path.
+        content: dict. What the file holds.
         kind: str. The tokenizer that is expected.
+        class_splits: bool. If True, the class of transformers splits text at white space, whatever
+            the file says.
     Returns:
-        dict with the model file as `model`, and `num_sentinels`.
+        model: bytes. A model file.
+        num_sentinels: int.
     Raises:
         ValueError: if the file is broken or describes another kind of tokenizer.
     """
-    content, check = read_json(path), FileCheck(path, kind)
-    model = content.get("model")
+    check, model = FileCheck(path, kind), content.get("model")
     check.expect_section("model", model)
     check.expect("model.type", model.get("type"), ("Unigram",))
     check.expect("model.byte_fallback", model.get("byte_fallback", False), (False,))
-    rules, removes_spaces = _read_normalizer(check, content.get("normalizer"))
-    _check_spaces(check, content.get("pre_tokenizer"), removes_spaces)
+    rules = read_rules(path, content, kind, class_splits)
     pieces = _read_pieces(check, model.get("vocab"))
     names = [piece for piece, _ in pieces]
     added = content.get("added_tokens") or []
@@ -106,18 +108,35 @@ def read_fast_form(path, kind):
         check.refuse("model.unk_id", unknown, "an id of a piece")
     types = [PieceType.CONTROL if name in control else PieceType.NORMAL for name, _ in kept]
     types[unknown] = PieceType.UNKNOWN
-    try:
-        made = SentencePieceModel(*zip(*kept, strict=True), tuple(types), rules=rules)
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name} must describe a SentencePiece model. Received: {str(path)!r}, and "
-            f"{error}."
-        ) from error
-    return {"model": made.serialize(), "num_sentinels": len(behind)}
+    return build_model(path, *zip(*kept, strict=True), tuple(types), rules=rules), len(behind)
+
+
+def read_rules(path, content, kind, class_splits):
+    """Reads the normalization table, and checks that spaces are treated as the library does it.
+
+    Args:
+        path: pathlib.Path.
+        content: dict. What the file holds.
+        kind: str. The tokenizer that is expected.
+        class_splits: bool. If True, the class of transformers splits text at white space, whatever
+            the file says.
+    Returns:
+        bytes. A `precompiled_charsmap`.
+    Raises:
+        ValueError: if the file describes another kind of tokenizer.
+    """
+    check = FileCheck(path, kind)
+    rules, removes_spaces = _read_normalizer(check, content.get("normalizer"))
+    _check_spaces(check, content.get("pre_tokenizer"), removes_spaces or class_splits)
+    return rules
 
 
 def _read_normalizer(check, normalizer):
-    """Reads the table of characters, and whether spaces at the ends and double ones are removed."""
+    """Reads the normalization table, and whether double spaces and those at the end are removed."""
+    if normalizer is None:
+        # As transformers 5 writes a T5 without a table: white space is split off, each character
+        # of it, where the library knows U+0020 alone.
+        return WHITE_SPACE_RULES, False
     check.expect_section("normalizer", normalizer)
     if normalizer.get("type") != "Sequence":
         return _read_rules(check, normalizer), False
@@ -150,7 +169,9 @@ def _check_spaces(check, splitter, removes_spaces):
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         check.refuse("pre_tokenizer.pretokenizers", parts, "a list of objects")
     kinds = [part.get("type") for part in parts]
-    check.expect("pre_tokenizer", kinds, (["WhitespaceSplit", "Metaspace"], ["Metaspace"]))
+    # Metaspace alone would keep double spaces and those at the end, which the library removes.
+    known = (["WhitespaceSplit", "Metaspace"], *([["Metaspace"]] if removes_spaces else []))
+    check.expect("pre_tokenizer", kinds, known)
     spaces = parts[-1]
     check.expect("pre_tokenizer.replacement", spaces.get("replacement"), ("\u2581",))
     check.expect("pre_tokenizer.add_prefix_space", spaces.get("add_prefix_space"), (None, True))

@@ -16,13 +16,17 @@ class SentencePieceDecoder(tf.Module):
 
     Args:
         vocabulary: SentencePieceVocabulary.
+        prepend_scheme: str or None. As for `SentencePieceEncoder`.
     """
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, prepend_scheme=None):
         super().__init__(name="sentence_piece_decoder")
+        model = vocabulary.model
+        strips = model.remove_extra_whitespaces
+        strips |= model.add_dummy_prefix if prepend_scheme is None else prepend_scheme != "never"
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._plain = _Texts(vocabulary, _make_texts(vocabulary, ""))
-            self._named = _Texts(vocabulary, _make_texts(vocabulary, None))
+            self._plain = _Texts(model, _make_texts(vocabulary, ""), strips)
+            self._named = _Texts(model, _make_texts(vocabulary, None), strips)
 
     def join(self, ids, skip_special, keeps_space=False):
         """Decodes rows of ids to bytes.
@@ -52,10 +56,8 @@ class SentencePieceDecoder(tf.Module):
 class _Texts(tf.Module):
     """What each id stands for: inside a text, at its start, and whether this is over then."""
 
-    def __init__(self, vocabulary, texts):
+    def __init__(self, model, texts, strips):
         super().__init__(name="texts")
-        model = vocabulary.model
-        strips = model.add_dummy_prefix or model.remove_extra_whitespaces
         spaced = [strips and is_text and text[:1] == b" " for text, is_text in texts]
         leading = [text[space:] for (text, _), space in zip(texts, spaced, strict=True)]
         # Where extra spaces go, a piece that is only one of them leaves the start where it is.

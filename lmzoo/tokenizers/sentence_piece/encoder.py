@@ -1,5 +1,6 @@
 """SentencePiece encoding of rows of text by tensorflow-text's op, in one graph."""
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -8,10 +9,13 @@ import pathlib
 import tensorflow as tf
 
 from lmzoo.tokenizers.graphs import Encoder
-from lmzoo.tokenizers.ragged_rows import find_segments
-from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
+from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
+from lmzoo.tokenizers.special_tokens import SpecialTokenFinder, join_tokens
 
-__all__ = ["SentencePieceEncoder"]
+__all__ = ["PREPEND_SCHEMES", "SentencePieceEncoder"]
+
+# Those of Hugging Face's Metaspace.
+PREPEND_SCHEMES = ("always", "first", "never")
 
 _WHITE_SPACE = [*range(0x9, 0xE), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]
 _WHITE_SPACE += [0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
@@ -22,26 +26,61 @@ class SentencePieceEncoder(Encoder):
 
     Args:
         vocabulary: SentencePieceVocabulary.
+        prepend_scheme: str or None. One of `PREPEND_SCHEMES`, or None for what the model says.
     """
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary, prepend_scheme=None):
         super().__init__(name="sentence_piece_encoder")
+        self._prepend_scheme = prepend_scheme
         special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
         hidden = [index for index in special.values() if index < len(vocabulary.model.pieces)]
+        model = vocabulary.model
+        if prepend_scheme is not None:
+            model = dataclasses.replace(model, add_dummy_prefix=False)
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._model = _Model(vocabulary.model.serialize(hidden))
+            self._model = _Model(model.serialize(hidden))
             self._special = SpecialTokenFinder(special)
+
+    def encode_around(self, finder, text):
+        pieces, token_ids = finder.split(text)
+        texts = tf.where(token_ids < 0, pieces.values, b"")
+        is_first = mark_starts(pieces.row_splits)
+        ids = self._encode_pieces(self._prepend_space(texts, is_first)[0])
+        return join_tokens(pieces.row_splits, token_ids, ids)
+
+    def _prepend_space(self, text, is_first):
+        """Puts a space before pieces of text, as the scheme has it.
+
+        Args:
+            text: string (P,).
+            is_first: bool (P,), or True for all. Whether a piece stands first in its text.
+        Returns:
+            `text` with spaces, and how many bytes were put before each piece, int64 (P,).
+        """
+        if self._prepend_scheme not in ("always", "first"):
+            return text, tf.zeros_like(text, tf.int64)
+        has_space = tf.strings.regex_full_match(text, r"(?s)( |\x{2581}).*") | (text == b"")
+        prepends = ~has_space & (is_first if self._prepend_scheme == "first" else True)
+        return tf.where(prepends, b" " + text, text), tf.cast(prepends, tf.int64)
 
     def _encode_with_offsets(self, text):
         text = _replace_invalid(text)
+        given = text
+        text, sizes = self._prepend_space(text, True)
         values, splits, starts, ends = _load_ops().sentencepiece_tokenize_with_offsets_op(
             self._model.resource_handle, text, **_PLAIN
         )
         ids = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
-        starts, ends = _find_characters(text, find_segments(splits), starts, ends)
+        rows = find_segments(splits)
+        before = tf.gather(sizes, rows)
+        starts, ends = (tf.maximum(places - before, 0) for places in (starts, ends))
+        starts, ends = _find_characters(given, rows, starts, ends)
         return ids, ids.with_values(starts), ids.with_values(ends)
 
     def _encode(self, text):
+        return self._encode_pieces(self._prepend_space(_replace_invalid(text), True)[0])
+
+    def _encode_pieces(self, text):
         values, splits = _load_ops().sentencepiece_tokenize_op(
             self._model.resource_handle, _replace_invalid(text), **_PLAIN
         )

@@ -16,7 +16,7 @@ from lmzoo.tokenizers.sentence_piece.protobuf_wire import (
     write_varint,
 )
 
-__all__ = ["MAX_BYTES", "MODEL_TYPES", "PieceType", "SentencePieceModel"]
+__all__ = ["MAX_BYTES", "MODEL_TYPES", "PieceType", "SentencePieceModel", "build_model"]
 
 MAX_BYTES = 64 << 20
 _MAX_PIECES = 1_000_000
@@ -159,6 +159,26 @@ class SentencePieceModel:
                 write_bytes(_NORMALIZER, b"".join(normalizer)),
             ]
         )
+
+
+def build_model(path, *parts, **options):
+    """Builds the bytes of a model file from what a `tokenizer.json` says.
+
+    Args:
+        path: pathlib.Path. That file, for the error.
+        parts, options: the arguments of `SentencePieceModel`.
+    Returns:
+        bytes.
+    Raises:
+        ValueError: if they do not make a model.
+    """
+    try:
+        return SentencePieceModel(*parts, **options).serialize()
+    except ValueError as error:
+        raise ValueError(
+            f"{path.name} must describe a SentencePiece model. Received: {str(path)!r}, and "
+            f"{error}."
+        ) from error
 
 
 def _read_piece(index, data):

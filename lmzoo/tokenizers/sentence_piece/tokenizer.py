@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.files.added_tokens import check_added_tokens
 from lmzoo.tokenizers.files.sentence_piece import (
+    CLASSES,
     read_sentence_piece_files,
     write_sentence_piece_files,
 )
 from lmzoo.tokenizers.sentence_piece.decoder import SentencePieceDecoder
-from lmzoo.tokenizers.sentence_piece.encoder import SentencePieceEncoder
+from lmzoo.tokenizers.sentence_piece.encoder import PREPEND_SCHEMES, SentencePieceEncoder
 from lmzoo.tokenizers.sentence_piece.model import PieceType
 from lmzoo.tokenizers.sentence_piece.training import train_sentence_pieces
 from lmzoo.tokenizers.sentence_piece.vocabulary import SentencePieceVocabulary, check_no_sentinels
@@ -53,6 +54,13 @@ class SentencePieceTokenizer(Tokenizer):
             the start and the end token, as XLM-RoBERTa's. `tokenize` adds neither.
         mask_token: str or None. Stands where a masked language model has to predict, as
             XLM-RoBERTa's `<mask>`. T5 has none: a sentinel stands for a whole span.
+        prepend_scheme: str or None. Where a space is put before text that does not begin with one,
+            as Hugging Face's Metaspace does it: "always" before a text and behind each special
+            token in it, "first" before a text alone, "never" nowhere. None is the rule of the
+            sentencepiece library: as the model says, and before a space too.
+        tokenizer_class: str or None. The class of transformers for which `save` writes files:
+            "T5Tokenizer", "LlamaTokenizer", "XLMRobertaTokenizer" or "PreTrainedTokenizerFast".
+            None finds one that fits.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -85,6 +93,8 @@ class SentencePieceTokenizer(Tokenizer):
         add_start_token=False,
         add_bos_and_eos=False,
         mask_token=None,
+        prepend_scheme=None,
+        tokenizer_class=None,
     ):
         vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
         roles = {"end_token": end_token, "pad_token": pad_token, "start_token": start_token}
@@ -99,6 +109,8 @@ class SentencePieceTokenizer(Tokenizer):
         self.unknown_token = unknown_token
         self.add_start_token = self._check_start(add_start_token)
         self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
+        self.prepend_scheme = _check_choice("prepend_scheme", prepend_scheme, PREPEND_SCHEMES)
+        self.tokenizer_class = _check_choice("tokenizer_class", tokenizer_class, CLASSES)
 
     @classmethod
     def train(
@@ -194,7 +206,10 @@ class SentencePieceTokenizer(Tokenizer):
         )
 
     def tokenize_continuation(self, text):
-        if not self._vocabulary.model.add_dummy_prefix:
+        puts_space = self._vocabulary.model.add_dummy_prefix
+        if self.prepend_scheme is not None:
+            puts_space = self.prepend_scheme != "never"
+        if not puts_space:
             return self.tokenize(text)
         # Made anew each time: words to forbid are few, and models may be of many megabytes.
         model = dataclasses.replace(self._vocabulary.model, add_dummy_prefix=False)
@@ -238,7 +253,16 @@ class SentencePieceTokenizer(Tokenizer):
         return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
     def _make_encoder(self):
-        return SentencePieceEncoder(self._vocabulary)
+        return SentencePieceEncoder(self._vocabulary, self.prepend_scheme)
 
     def _make_decoder(self):
-        return SentencePieceDecoder(self._vocabulary)
+        return SentencePieceDecoder(self._vocabulary, self.prepend_scheme)
+
+
+def _check_choice(argument, value, choices):
+    if value is not None and value not in choices:
+        raise ValueError(
+            f"`{argument}` must be None or one of {', '.join(map(repr, choices))}. "
+            f"Received: {value!r:.80}."
+        )
+    return value

@@ -1,6 +1,7 @@
 """Llama 2's and Mistral's tokenizers: the library's ids, and the files both ways."""
 
 import json
+import re
 
 import pytest
 import sentencepiece
@@ -8,10 +9,12 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
+from lmzoo.tokenizers.files.post_processors import make_end_template
 from tests.tokenizers.files.editing import edit, set_value
 
 ROLES = {"start_token": "<s>", "end_token": "</s>", "pad_token": None}
 FILES = ["special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
+WHITE_SPACE = "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 TEXTS = ["a  b \n\n\tc", " x", "", " ", "def main(self):\n    return 1234", "\u2581a \x01\u0378"]
 
 
@@ -129,22 +132,140 @@ def test_added_words_and_a_token_behind_are_refused(folder, tokenizer):
         SentencePieceTokenizer.load(folder)
     path.write_text(json.dumps({"<pad>": 700}))
     assert SentencePieceTokenizer.load(folder).pad_token_id == 700
+    (folder / "tokenizer.json").unlink()
     edit(folder / "tokenizer_config.json", lambda content: content.update(add_eos_token=True))
     with pytest.raises(ValueError, match="False as `add_eos_token`.* Received: True"):
         SentencePieceTokenizer.load(folder)
 
 
-def test_a_newer_tokenizer_json_is_read_but_for_a_space_at_the_start(folder, tokenizer):
+@pytest.mark.parametrize("scheme", ["first", "always", "never"])
+def test_a_newer_tokenizer_json_gives_the_reference_ids(
+    folder, nasty_texts, draw_texts, library_text, scheme
+):
     (folder / "tokenizer.model").unlink()
     edit(folder / "tokenizer.json", _make_newer)
+    edit(folder / "tokenizer.json", set_value("pre_tokenizer", "prepend_scheme", scheme))
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     loaded = SentencePieceTokenizer.load(folder)
-    texts = [text for text in TEXTS if text[:1] not in (" ", "\u2581")]
-    theirs = [encoding.ids for encoding in reference.encode_batch(texts)]
-    assert loaded.tokenize_prompts(texts).to_list() == theirs
-    # The divergence: the library, and Llama's own code, put a space before this one, too.
-    assert loaded.tokenize(" x").numpy().tolist() == tokenizer.tokenize(" x").numpy().tolist()
-    assert len(reference.encode(" x").tokens) == 3 and len(loaded.tokenize(" x")) == 2
+    special = ["a<s>b", "</s>", "<s> x", " </s>a </s> ", "<unk>", "a</s>"]
+    texts = [*TEXTS, *special, *nasty_texts, *draw_texts(34, 500), library_text[:2000]]
+    theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
+    assert loaded.tokenize(texts, allow_special=True).to_list() == theirs
+    names = ["<s>", "</s>", "<unk>"]
+    assert loaded.tokenize(texts, allow_special=names).to_list() == theirs
+    texts = [text for text in texts if "<" not in text and "\u2581" not in text]
+    ids, starts, ends = loaded.tokenize_with_offsets(texts)
+    assert ids.to_list() == loaded.tokenize(texts).to_list()
+    for text, first, last in zip(texts, starts.to_list(), ends.to_list(), strict=True):
+        covered = "".join(text[a:b] for a, b in zip(first, last, strict=True))
+        assert covered == re.sub(WHITE_SPACE, "", text)
+    decoded = loaded.detokenize(ids).numpy()
+    if scheme != "never":
+        texts = [text.removeprefix(" ") for text in texts]
+    assert [text.decode() for text in decoded] == texts
+    again = folder / "again"
+    loaded.save(again)
+    assert (
+        json.loads((again / "tokenizer.json").read_text())["pre_tokenizer"]
+        == json.loads((folder / "tokenizer.json").read_text())["pre_tokenizer"]
+    )
+    texts = [*TEXTS, *special]
+    once_more = SentencePieceTokenizer.load(again).tokenize(texts, allow_special=True).to_list()
+    assert once_more == loaded.tokenize(texts, allow_special=True).to_list()
+
+
+CONFIGS = [
+    {"tokenizer_class": "LlamaTokenizer"},
+    {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True},
+    {"tokenizer_class": "LlamaTokenizerFast", "legacy": True, "add_bos_token": False},
+    {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": True},
+    {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False, "add_bos_token": True},
+    {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False, "legacy": True},
+    {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": True},
+    {"tokenizer_class": "PreTrainedTokenizerFast"},
+    {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True},
+    {"tokenizer_class": "PreTrainedTokenizerFast", "legacy": False, "add_bos_token": False},
+    {"tokenizer_class": "TokenizersBackend", "add_prefix_space": False, "add_bos_token": True},
+]
+
+
+QUICK = [("model", "llama"), ("never", None)]
+CASES = [
+    pytest.param(files, model_type, config, id=f"{files}-{model_type}-{number}")
+    if (files, model_type) in QUICK and number in (0, 4, 9)
+    else pytest.param(
+        files, model_type, config, id=f"{files}-{model_type}-{number}", marks=pytest.mark.slow
+    )
+    for files in ("model", "both", "newer", "never", "json")
+    for model_type in (None, "llama", "mistral")
+    for number, config in enumerate(CONFIGS)
+]
+
+
+@pytest.mark.parametrize(("files", "model_type", "config"), CASES)
+def test_the_class_and_its_options_decide_as_in_transformers(
+    folder, files, model_type, config, tmp_path_factory
+):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    if files in ("newer", "never"):
+        edit(folder / "tokenizer.json", _make_newer)
+    if files == "never":
+        edit(folder / "tokenizer.json", set_value("pre_tokenizer", "prepend_scheme", "never"))
+    if model_type:
+        (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    gone = {"model": "tokenizer.json", "json": "tokenizer.model"}.get(files)
+    for name in ("special_tokens_map.json", *([gone] if gone else [])):
+        (folder / name).unlink()
+    texts = ["hello world", " x", "", "  a  ", " ", "a</s>b", " </s> x", "</s>x", "\n", "a <s>"]
+    config = {**config, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)(texts).input_ids
+    loaded = SentencePieceTokenizer.load(folder)
+    start = [loaded.start_token_id] if loaded.add_start_token else []
+    ours = loaded.tokenize(texts, allow_special=True).to_list()
+    # The divergence: a model file of Mistral alone has Mistral's start before a prompt.
+    is_bare = files == "model" and model_type == "mistral" and "add_bos_token" not in config
+    if is_bare and config["tokenizer_class"] == "LlamaTokenizer":
+        theirs = [[1, *row] for row in theirs]
+    assert [start + row for row in ours] == theirs
+    # Written back, it is what it was: for us and for transformers.
+    again = tmp_path_factory.mktemp("again")
+    loaded.save(again)
+    assert (again / "tokenizer.model").is_file() and not (again / "spiece.model").exists()
+    if model_type:
+        (again / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert transformers.AutoTokenizer.from_pretrained(again)(texts).input_ids == theirs
+    once_more = SentencePieceTokenizer.load(again)
+    assert once_more._vocabulary.ids == loaded._vocabulary.ids
+    for name in ("prepend_scheme", "add_start_token", "tokenizer_class"):
+        assert getattr(once_more, name) == getattr(loaded, name)
+    if config["tokenizer_class"].startswith("Llama") and model_type != "mistral":
+        assert loaded.tokenizer_class == "LlamaTokenizer"
+
+
+def test_files_that_contradict_each_other_are_refused(folder, train_model):
+    edit(folder / "tokenizer.json", _swap_tokens)
+    with pytest.raises(ValueError, match="as the model file, as `model.vocab at id 300`"):
+        SentencePieceTokenizer.load(folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(train_model("unigram", vocab_size=500))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
+    with pytest.raises(ValueError, match="must be a BPE model .* a unigram model. Name"):
+        SentencePieceTokenizer.load(folder)
+
+
+@pytest.mark.parametrize("name", ["AlbertTokenizer", "XLNetTokenizerFast", 5])
+def test_a_class_that_is_not_read_is_refused_by_name(folder, name):
+    edit(folder / "tokenizer_config.json", set_value("tokenizer_class", name))
+    plain = name.removesuffix("Fast") if isinstance(name, str) else name
+    with pytest.raises(ValueError, match=f"'LlamaTokenizer' .* Received: {plain!r}"):
+        SentencePieceTokenizer.load(folder)
+
+
+def _swap_tokens(content):
+    ids = content["model"]["vocab"]
+    first, second = (next(token for token, index in ids.items() if index == i) for i in (300, 301))
+    ids[first], ids[second] = 301, 300
 
 
 def test_it_is_kept_in_a_graph(tokenizer, tmp_path):
@@ -193,12 +314,13 @@ def _move_pair(content):
         (set_value("model", "merges", []), "all pairs that make a token.* Received: .no ."),
         (_move_pair, "all pairs that make a token in one place .* Received: "),
         (set_value("added_tokens", 7), "`added_tokens`.* Received: 7"),
+        (set_value("post_processor", make_end_template("</s>", 2)), "nothing behind a text as"),
         (set_value("normalizer", None), "`pre_tokenizer`.* Received: None"),
         (set_value("pre_tokenizer", {"type": "ByteLevel"}), "`pre_tokenizer`.* 'ByteLevel'"),
         (_set_spaces("type", "Split"), "`pre_tokenizer.type`.* Received: 'Split'"),
         (_set_spaces("split", True), "`pre_tokenizer.split`.* Received: True"),
         (_set_spaces("replacement", "_"), "`pre_tokenizer.replacement`.* Received: '_'"),
-        (_set_spaces("prepend_scheme", "never"), "prepend_scheme`.* Received: 'never'"),
+        (_set_spaces("prepend_scheme", "last"), "prepend_scheme`.* Received: 'last'"),
         (set_value("normalizer", {"type": "NFC"}), "`normalizer.normalizers`.* Received: None"),
     ],
 )

@@ -1,7 +1,10 @@
+import json
+
 import pytest
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
+from lmzoo.tokenizers.sentence_piece.model import SentencePieceModel
 from tests.tokenizers.files.editing import edit, set_value
 
 TEXTS = ["A cat's hat, 我 Ünïcödé", "½ ① \u00a0 x  y", "", "x <extra_id_3> y</s>"]
@@ -46,8 +49,11 @@ def test_it_opens_without_the_model_file(unigram_tokenizer, folder, nasty_texts,
     "splitter",
     [SPACES, {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": True}],
 )
-def test_older_forms_of_the_same_open(unigram_tokenizer, folder, splitter):
+def test_older_forms_open_where_the_class_splits_text(unigram_tokenizer, folder, splitter):
     edit(folder / "tokenizer.json", lambda content: content.update(pre_tokenizer=splitter))
+    with pytest.raises(ValueError, match=r"`pre_tokenizer`.* Received: \['Metaspace'\]"):
+        SentencePieceTokenizer.load(folder)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "T5TokenizerFast"}')
     again = SentencePieceTokenizer.load(folder)
     assert again.tokenize(TEXTS).to_list() == unigram_tokenizer.tokenize(TEXTS).to_list()
 
@@ -75,6 +81,11 @@ def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
     assert 1 not in reference.encode("a b").ids
 
 
+def _set_metaspace(name, value):
+    parts = [{"type": "WhitespaceSplit"}, {**SPACES, name: value}]
+    return set_value("pre_tokenizer", {"type": "Sequence", "pretokenizers": parts})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -93,11 +104,11 @@ def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
             "score that is not from -1e9 to 1e9: 1e\\+99",
         ),
         (set_value("model", "vocab", 5, ["twice", 0]), "pieces 5 and 6 are the same: 'twice'"),
-        (set_value("model", "vocab", 5, ["\ud800", 0]), "surrogates stand in pairs"),
+        (set_value("model", "vocab", 5, ["\ud800", 0]), "surrogates stand in pairs.*ud800"),
         (set_value("model", "vocab", 799, ["<x>", 0]), "sentinels at the end as `model.vocab`"),
         (set_value("model", "unk_id", None), "`model.unk_id`.* Received: None"),
         (set_value("model", "unk_id", 700), "`model.unk_id`.* Received: 700"),
-        (set_value("normalizer", None), "`normalizer`.* Received: None"),
+        (set_value("normalizer", 5), "`normalizer`.* Received: 5"),
         (set_value("normalizer", {"type": "NFKC"}), "`normalizer.type`.* Received: 'NFKC'"),
         (set_value("normalizer", "precompiled_charsmap", "?"), "base64 as .* Received: '\\?'"),
         (set_value("normalizer", "precompiled_charsmap", 5), "base64 as .* Received: 5"),
@@ -108,12 +119,9 @@ def test_no_end_token_stands_in_the_template(unigram_model, tmp_path):
             "Received: \\['BertPreTokenizer'\\]",
         ),
         (set_value("pre_tokenizer", "pretokenizers", 5), "`pre_tokenizer.pretokenizers`.*: 5"),
-        (
-            set_value("pre_tokenizer", {**SPACES, "replacement": "_"}),
-            "replacement`.* Received: '_'",
-        ),
-        (set_value("pre_tokenizer", {**SPACES, "prepend_scheme": "first"}), "Received: 'first'"),
-        (set_value("pre_tokenizer", {**SPACES, "add_prefix_space": False}), "Received: False"),
+        (_set_metaspace("replacement", "_"), "replacement`.* Received: '_'"),
+        (_set_metaspace("prepend_scheme", "first"), "Received: 'first'"),
+        (_set_metaspace("add_prefix_space", False), "Received: False"),
         (set_value("added_tokens", 5), "`added_tokens`.* Received: 5"),
         (set_value("added_tokens", 0, "special", False), "pad.* Received: False"),
     ],
@@ -142,3 +150,37 @@ def test_sentinels_amid_the_pieces_are_refused(folder):
     edit(folder / "tokenizer.json", swap)
     with pytest.raises(ValueError, match="sentinels at the end as `model.vocab`.*<extra_id_0>"):
         SentencePieceTokenizer.load(folder)
+
+
+# The library that reads tokenizer.json takes U+2581 in a text for a space already put there, and
+# makes the padding token from text.
+DIVERGING = ("\u2581", "<pad>")
+
+
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_t5_without_a_normalizer_gives_the_reference_ids(
+    train_model, tmp_path, nasty_texts, draw_texts, count
+):
+    """As transformers 5 writes it: all white space is split off, not U+0020 alone."""
+    data = train_model("unigram", normalization_rule_name="identity")
+    model = SentencePieceModel.parse(data)
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pairs = [*zip(model.pieces, model.scores, strict=True)]
+    pairs += [(f"<extra_id_{index}>", 0.0) for index in range(99, -1, -1)]
+    transformers.T5Tokenizer(vocab=pairs).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["normalizer"] is None
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    reference.encode_special_tokens = True
+    texts = [*nasty_texts, *draw_texts(41, count)]
+    texts = [text for text in texts if not any(mark in text for mark in DIVERGING)]
+    theirs = [item.ids for item in reference.encode_batch(texts, add_special_tokens=False)]
+    tokenizer = SentencePieceTokenizer.load(tmp_path)
+    ours = tokenizer.tokenize(texts).to_list()
+    different = [pair for pair in zip(ours, theirs, texts, strict=True) if pair[0] != pair[1]]
+    # Equal but for ties, in which the pieces are the same in another order.
+    for mine, other, text in different:
+        assert sorted(mine) == sorted(other), text
+    assert len(different) < 0.003 * len(texts)
+    tokenizer.save(tmp_path / "again")
+    again = SentencePieceTokenizer.load(tmp_path / "again")
+    assert again.tokenize(texts[:200]).to_list() == ours[:200]
