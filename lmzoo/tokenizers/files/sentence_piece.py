@@ -9,10 +9,12 @@ from lmzoo.tokenizers.files.added_tokens import (
     list_added_tokens,
 )
 from lmzoo.tokenizers.files.common import (
+    ANY_CLASS,
     FileCheck,
     describe_token,
     get_content,
     read_additional,
+    read_class_name,
     read_named,
 )
 from lmzoo.tokenizers.files.post_processors import (
@@ -43,10 +45,8 @@ from lmzoo.tokenizers.sentence_piece.normalization_table import WHITE_SPACE_RULE
 __all__ = ["CLASSES", "ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 
 _T5, _LLAMA, _XLM_ROBERTA = "T5Tokenizer", "LlamaTokenizer", "XLMRobertaTokenizer"
-# The class of transformers that does what tokenizer.json says, or else the model file.
-_ANY = "PreTrainedTokenizerFast"
-CLASSES = (_T5, _LLAMA, _XLM_ROBERTA, _ANY)
-_OTHER_NAMES = {"TokenizersBackend": _ANY, "MT5Tokenizer": _T5}
+CLASSES = (_T5, _LLAMA, _XLM_ROBERTA, ANY_CLASS)
+_OTHER_NAMES = {"MT5Tokenizer": _T5}
 # What each calls its model file.
 _MODEL_FILES = {
     _T5: "spiece.model",
@@ -122,17 +122,17 @@ def _choose_class(tokenizer, vocabulary):
     """The class that a tokenizer was opened from, where that gives its ids; else one that does."""
     is_bpe_json = can_be_bpe_json(vocabulary, tokenizer.prepend_scheme)
     if tokenizer.add_bos_and_eos:
-        return _XLM_ROBERTA if _is_xlm_roberta(vocabulary) else _ANY
-    name = tokenizer.tokenizer_class or (_ANY if is_bpe_json else _T5)
+        return _XLM_ROBERTA if _is_xlm_roberta(vocabulary) else ANY_CLASS
+    name = tokenizer.tokenizer_class or (ANY_CLASS if is_bpe_json else _T5)
     if name == _LLAMA and (not is_bpe_json or tokenizer.prepend_scheme is None):
-        return _ANY
+        return ANY_CLASS
     if name == _XLM_ROBERTA or (name == _T5 and tokenizer.prepend_scheme is not None):
-        return _ANY
+        return ANY_CLASS
     return name
 
 
 def _name_model_file(tokenizer, vocabulary, class_name):
-    if class_name != _ANY:
+    if class_name != ANY_CLASS:
         return _MODEL_FILES[class_name]
     return _MODEL_FILES[_T5 if tokenizer.add_bos_and_eos or vocabulary.sentinel_ids else _LLAMA]
 
@@ -173,7 +173,7 @@ def _make_tokenizer_json(tokenizer, vocabulary, class_name):
     added = [{"id": index, **token} for index, token in added.items()]
     post_processor = _make_post_processor(tokenizer, vocabulary.ids, class_name)
     scheme = tokenizer.prepend_scheme
-    if class_name in (_LLAMA, _ANY) and can_be_bpe_json(vocabulary, scheme):
+    if class_name in (_LLAMA, ANY_CLASS) and can_be_bpe_json(vocabulary, scheme):
         return make_bpe_json(vocabulary, added, post_processor, scheme)
     if scheme is None and can_be_unigram_json(vocabulary):
         return make_unigram_json(vocabulary, added, post_processor)
@@ -306,38 +306,35 @@ def read_sentence_piece_files(folder):
         "add_start_token": add_start and not add_bos_and_eos,
         "add_bos_and_eos": add_bos_and_eos,
         "prepend_scheme": _read_scheme(path, form, named, layout, class_name),
-        "tokenizer_class": _ANY if class_name is None and layout == _LLAMA else class_name,
+        "tokenizer_class": ANY_CLASS if class_name is None and layout == _LLAMA else class_name,
     }, added
 
 
 def _read_class(folder, named):
     """One of `CLASSES`, as transformers 5 chooses it; None if the folder does not say."""
-    name, model_type = named.get("tokenizer_class"), None
-    if (folder / "config.json").is_file():
-        config = read_json(folder / "config.json")
-        model_type = config.get("model_type")
-        name = config.get("tokenizer_class") if name is None else name
+    name = read_class_name(folder, named)
     if name is None:
         return None
-    plain = name.removesuffix("Fast") if isinstance(name, str) and name != _ANY else name
-    plain = _OTHER_NAMES.get(plain, plain) if isinstance(plain, str) else plain
-    FileCheck(folder / "tokenizer_config.json", _KIND).expect("tokenizer_class", plain, CLASSES)
+    name = _OTHER_NAMES.get(name, name)
+    FileCheck(folder / "tokenizer_config.json", _KIND).expect("tokenizer_class", name, CLASSES)
+    config = folder / "config.json"
+    model_type = read_json(config).get("model_type") if config.is_file() else None
     # Folders of Mistral name Llama's class and do not mean it.
-    return None if plain == _LLAMA and model_type == "mistral" else plain
+    return None if name == _LLAMA and model_type == "mistral" else name
 
 
 def _read_model(folder, form, class_name, special):
     """Finds the model.
 
     Returns:
-        dict with `model`, bytes, and `num_sentinels`, int or None; and the class, but for `_ANY`,
-        whose ids and tokens it has.
+        dict with `model`, bytes, and `num_sentinels`, int or None; and the class whose ids and
+        tokens it has, never `ANY_CLASS`.
     """
     present = [theirs for theirs, name in _MODEL_FILES.items() if (folder / name).is_file()]
     path = folder / "tokenizer.json"
     if present:
         owner = class_name if class_name in present else present[0]
-        layout = owner if class_name in (None, _ANY) else class_name
+        layout = owner if class_name in (None, ANY_CLASS) else class_name
         data = read_bytes(folder / _MODEL_FILES[owner], MAX_BYTES)
         if layout == _XLM_ROBERTA:
             data = _number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
@@ -391,7 +388,7 @@ def _compare(path, form, data, class_name):
             check.refuse(f"model.vocab at id {index}", name, f"{piece!r:.60}, as the model file,")
     if kind == "Unigram":
         rules = read_rules(path, form, _KIND, class_name in _SPLITTING)
-        if rules == WHITE_SPACE_RULES and not model.rules and class_name in (_T5, _ANY):
+        if rules == WHITE_SPACE_RULES and not model.rules and class_name in (_T5, ANY_CLASS):
             return dataclasses.replace(model, rules=rules).serialize()
         if rules != model.rules:
             check.refuse("normalizer", form.get("normalizer"), "the table of the model file")
@@ -408,7 +405,7 @@ def _check_llama(path, data):
         raise ValueError(
             f"{path.name} must be a BPE model that does not normalize text, as LlamaTokenizer is "
             f"named. Received: {str(path)!r}, a {model.model_type} model. Name "
-            f'"{_ANY}" as `tokenizer_class` for what the model file says.'
+            f'"{ANY_CLASS}" as `tokenizer_class` for what the model file says.'
         )
 
 

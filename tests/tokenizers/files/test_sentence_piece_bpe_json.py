@@ -254,10 +254,10 @@ def test_files_that_contradict_each_other_are_refused(folder, train_model):
         SentencePieceTokenizer.load(folder)
 
 
-@pytest.mark.parametrize("name", ["AlbertTokenizer", "XLNetTokenizerFast", 5])
+@pytest.mark.parametrize("name", ["AlbertTokenizer", "XLNetTokenizerFast"])
 def test_a_class_that_is_not_read_is_refused_by_name(folder, name):
     edit(folder / "tokenizer_config.json", set_value("tokenizer_class", name))
-    plain = name.removesuffix("Fast") if isinstance(name, str) else name
+    plain = name.removesuffix("Fast")
     with pytest.raises(ValueError, match=f"'LlamaTokenizer' .* Received: {plain!r}"):
         SentencePieceTokenizer.load(folder)
 
