@@ -6,8 +6,8 @@ import re
 import secrets
 
 __all__ = [
-    *("MAX_BYTES", "read_bytes", "read_json", "read_text", "write_bytes", "write_json"),
-    "write_text",
+    *("MAX_BYTES", "SURROGATE", "read_bytes", "read_json", "read_text"),
+    *("write_bytes", "write_json", "write_text"),
 ]
 
 # The files of a vocabulary may be large. The largest of the others is a config that names 10,000
@@ -17,7 +17,8 @@ _LARGE = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
 # The largest published vocabulary has 1.8 million values, with its merges. An empty list takes
 # three bytes in a file and sixty in memory, so a limit on bytes alone does not bound the memory.
 _MAX_VALUES, _MAX_SMALL_VALUES = 2**22, 2**16
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# Half of a pair, which JSON can hold as an escape.
+SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -112,7 +113,7 @@ def _check_surrogates(path, found):
             stack += [*value.keys(), *value.values()]
         elif isinstance(value, list):
             stack += value
-        elif isinstance(value, str) and _SURROGATE.search(value):
+        elif isinstance(value, str) and SURROGATE.search(value):
             raise ValueError(
                 f"{path.name} must hold Unicode text, in which surrogates stand in pairs. "
                 f"Received: {str(path)!r} with {value!r:.80}."

@@ -30,6 +30,7 @@ LIES = {
         b'"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}',
         bytes(8),
     ),
+    "a name that is half a character": make_file({"\ud83d": entry()}, bytes(8)),
     "an entry that is a list": make_file({"a": [1, 2]}, bytes(8)),
     "an entry that is null": make_file({"a": None}, bytes(8)),
     "no dtype": make_file({"a": {"shape": [2], "data_offsets": [0, 8]}}, bytes(8)),

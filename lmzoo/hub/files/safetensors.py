@@ -8,6 +8,8 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 
+from lmzoo.json_files import SURROGATE
+
 __all__ = [
     *("FLOATS", "MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "is_finite", "parse_header"),
     *("read_header", "read_into", "read_tensor", "write_tensors"),
@@ -103,6 +105,8 @@ def parse_header(path, file, size):
         _refuse_header(path, start, f"its header cannot be read ({error!s:.120})")
     if not isinstance(header, dict):
         _refuse(path, "its header is not an object")
+    if SURROGATE.search("".join(header)):
+        _refuse(path, "a name in its header is not Unicode text")
     # It holds the format and the names of shared tensors. Neither is needed.
     header.pop("__metadata__", None)
     infos = {name: _read_entry(path, name, entry, 8 + length) for name, entry in header.items()}
