@@ -1,7 +1,12 @@
 """What holds for every layer alike: it stands alone in any Keras model, in every precision."""
 
+import importlib.util
 import inspect
 import itertools
+import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -345,3 +350,46 @@ def test_layers_stack_in_a_sequential_model():
     model.compile("sgd", "mse")
     model.fit(INPUTS["token_ids"], np.ones((2, 1)), verbose=0)
     assert model.predict(INPUTS["token_ids"], verbose=0).shape == (2, 1)
+
+
+# Makes each layer from its config under KERAS_BACKEND=jax, and runs it jitted.
+JAX_PROCESS = """
+import json, sys
+import jax, keras, numpy as np
+import lmzoo.layers
+for name, case in json.load(open(sys.argv[1] + "/cases.json")).items():
+    data = np.load(f"{sys.argv[1]}/{name}.npz")
+    layer = keras.saving.deserialize_keras_object(case["layer"])
+    inputs = {key: data[key] for key in case["inputs"]}
+    layer(**inputs)
+    layer.set_weights([data[f"weight_{i}"] for i in range(len(layer.weights))])
+    values = [w.value for w in layer.trainable_variables]
+    states = [w.value for w in layer.non_trainable_variables]
+    run = jax.jit(lambda values, inputs: layer.stateless_call(values, states, **inputs)[0])
+    np.testing.assert_allclose(run(values, inputs), data["output"], rtol=1e-5, atol=2e-5)
+print(keras.backend.backend())
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_layers_give_the_same_on_jax(tmp_path):
+    cases = {}
+    for case in CASES:
+        layer, names = make_layer(case), CASES[case][2]
+        inputs = call_arguments(layer, names)
+        weights = {f"weight_{i}": np.asarray(w) for i, w in enumerate(layer.weights)}
+        np.savez(tmp_path / f"{case}.npz", output=layer(**inputs), **inputs, **weights)
+        cases[case] = {
+            "layer": keras.saving.serialize_keras_object(layer),
+            "inputs": list(inputs),
+        }
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    child = subprocess.run(
+        [sys.executable, "-c", JAX_PROCESS, str(tmp_path)],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    assert child.stdout.split() == ["jax"]
