@@ -19,6 +19,7 @@ from lmzoo.layers.positions import PositionEmbedding, SinePositionEncoding, rota
 from lmzoo.layers.precision import at_least_float32
 from lmzoo.layers.relative_positions import RelativePositionBias
 from lmzoo.layers.rotary_scaling import check_rotary_scaling
+from lmzoo.layers.word_vectors import load_word_vectors
 
 __all__ = [
     "make_causal_mask",
@@ -32,6 +33,7 @@ __all__ = [
     "update_cache",
     "write_mask",
     "TokenEmbedding",
+    "load_word_vectors",
     "PositionEmbedding",
     "SinePositionEncoding",
     "rotate_by_position",
