@@ -1,4 +1,4 @@
-"""GPT-2's splitting of text into words, as comparisons of neighbouring code points.
+"""GPT-2's pre-tokenization, as comparisons of neighbouring code points.
 
 The pattern, here in three pieces, is `'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|`, then
 ` ?[^\\s\\p{L}\\p{N}]+|`, then `\\s+(?!\\S)|\\s+`. RE2, the engine in TensorFlow, has no look-ahead
@@ -16,19 +16,54 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.tokenizers.ragged_rows import mark_starts
+
 __all__ = [
     "LETTER",
     "NUMBER",
     "OTHER",
     "OUTSIDE",
     "SPACE",
+    "CodePointClasses",
+    "DigitsPreTokenizer",
     "GPT2PreTokenizer",
     "find_contractions",
+    "lowercase_contractions",
     "shift",
 ]
 
 OTHER, LETTER, NUMBER, SPACE, OUTSIDE = range(5)
 _BLOCK_BITS = 8
+# The one character beyond ASCII that is, but for its case, one of the contractions' letters.
+_LONG_S = 0x17F
+
+
+class CodePointClasses(tf.Module):
+    """A table of the classes of all code points.
+
+    Args:
+        name: str. "classes" for `OTHER` to `SPACE`; "cases" for those of letters and marks: none,
+            upper, lower, any; "digits" for what the pre-tokenizer `Digits` takes for one.
+    """
+
+    def __init__(self, name):
+        super().__init__(name=name)
+        path = pathlib.Path(__file__).with_name("code_point_classes.npz")
+        with np.load(path, allow_pickle=False) as file:
+            starts, values = file[f"{name}_starts"], file[f"{name}_values"]
+        classes = np.repeat(values, np.diff(starts, append=0x110000))
+        blocks, index = np.unique(
+            classes.reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
+        )
+        with tf.init_scope():
+            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
+            self._classes = tf.constant(blocks.reshape(-1))
+
+    def look_up(self, code_points):
+        """Gives the class of each code point, uint8 (n,)."""
+        block = tf.gather(self._block_starts, tf.bitwise.right_shift(code_points, _BLOCK_BITS))
+        inside = tf.bitwise.bitwise_and(code_points, (1 << _BLOCK_BITS) - 1)
+        return tf.gather(self._classes, block + inside)
 
 
 class GPT2PreTokenizer(tf.Module):
@@ -39,23 +74,18 @@ class GPT2PreTokenizer(tf.Module):
     """
 
     def __init__(self):
-        super().__init__(name="word_splitter")
-        blocks, index = np.unique(
-            _read_classes().reshape(-1, 1 << _BLOCK_BITS), axis=0, return_inverse=True
-        )
-        with tf.init_scope():
-            self._block_starts = tf.constant(index.reshape(-1) << _BLOCK_BITS, tf.int32)
-            self._classes = tf.constant(blocks.reshape(-1))
+        super().__init__(name="pre_tokenizer")
+        self._classes = CodePointClasses("classes")
 
     def split(self, code_points, row_splits):
         """Splits rows of code points into words.
 
         Args:
-            code_points: int32 (n,). The valid code points of all rows, one after the other.
-            row_splits: int64 (B + 1,). Where each row begins, and n.
+            code_points: int32 (n,). The valid code points of all rows, concatenated.
+            row_splits: int64 (B + 1,). Row boundaries, from 0 to n.
         Returns:
-            word_splits: int64 (W + 1,). Where each word begins in `code_points`, and n.
-            row_words: int64 (B + 1,). How many words stand before each row, and W.
+            word_splits: int64 (W + 1,). Word boundaries in `code_points`, from 0 to n.
+            row_words: int64 (B + 1,). Row boundaries in the words, from 0 to W.
         """
         size = tf.size(code_points, out_type=tf.int64)
         starts = tf.where(self._find_starts(code_points, row_splits, size))[:, 0]
@@ -80,9 +110,27 @@ class GPT2PreTokenizer(tf.Module):
         return first | behind | blank_start | (change & ~blank)
 
     def _classify(self, code_points):
-        block = tf.gather(self._block_starts, tf.bitwise.right_shift(code_points, _BLOCK_BITS))
-        inside = tf.bitwise.bitwise_and(code_points, (1 << _BLOCK_BITS) - 1)
-        return tf.gather(self._classes, block + inside)
+        return self._classes.look_up(code_points)
+
+
+class DigitsPreTokenizer(GPT2PreTokenizer):
+    """Makes each digit a word, and splits what lies between as GPT-2 does, as SmolLM.
+
+    What lies between is split by itself: white space before a digit is at the end of a text.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._digits = CodePointClasses("digits")
+
+    def split(self, code_points, row_splits):
+        """Splits rows of code points into words; takes and gives as `GPT2PreTokenizer.split`."""
+        digits = self._digits.look_up(code_points) > 0
+        starts = tf.where(digits | shift(digits, 1) | mark_starts(row_splits))[:, 0]
+        piece_splits = tf.concat([starts, row_splits[-1:]], 0)
+        word_splits, piece_words = super().split(code_points, piece_splits)
+        row_pieces = tf.searchsorted(starts, row_splits, out_type=tf.int64)
+        return word_splits, tf.gather(piece_words, row_pieces)
 
 
 def find_contractions(code_points, last):
@@ -115,17 +163,17 @@ def shift(values, by):
 
     Args:
         values: tensor (n,).
-        by: int, not 0. How many places to the right; negative to the left.
+        by: int, not 0. How far to the right; negative to the left.
     Returns:
-        tensor (n,). The places that become free hold zeros, or False.
+        tensor (n,). The positions that become free hold zeros, or False.
     """
     if by > 0:
         return tf.concat([tf.zeros([by], values.dtype), values], 0)[: tf.size(values)]
     return tf.concat([values[-by:], tf.zeros([-by], values.dtype)], 0)[: tf.size(values)]
 
 
-def _read_classes():
-    path = pathlib.Path(__file__).with_name("code_point_classes.npz")
-    with np.load(path, allow_pickle=False) as ranges:
-        starts, classes = ranges["starts"], ranges["classes"]
-    return np.repeat(classes, np.diff(starts, append=0x110000))
+def lowercase_contractions(code_points):
+    """Lowercases what `find_contractions` looks for, where the case does not matter."""
+    is_capital = (code_points >= ord("A")) & (code_points <= ord("Z"))
+    lowered = tf.where(is_capital, code_points + 32, code_points)
+    return tf.where(code_points == _LONG_S, ord("s"), lowered)

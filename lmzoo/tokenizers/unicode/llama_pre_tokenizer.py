@@ -1,18 +1,18 @@
-"""Llama 3's and Qwen2's splitting of text into words, as a look at runs of one class.
+"""Llama 3's and Qwen2's pre-tokenization, by runs of code points of one class.
 
 The pattern, here in five pieces, is `(?i:'s|'t|'re|'ve|'m|'ll|'d)|`, then
 `[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|`, then `\\p{N}{1,3}|`, then ` ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|`, and
-`\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`. How far a word of white space goes depends on a line end that may
-stand anywhere behind it, so neighbours are not enough as they are for GPT-2's pattern. But cut text
-into its longest runs of letters, numbers, line ends, other white space and other marks, and whether
-a word begins at a run depends on two runs to its left and one to its right alone:
+`\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`. How far a word of white space extends depends on a line end that
+may stand anywhere behind it, so the neighbours of a code point are not enough, as they are for
+GPT-2's pattern. But in the longest runs of letters, numbers, line ends, other white space and other
+marks, whether a word begins at a run depends only on two runs to its left and one to its right:
 
-- letters go on with white space, and with a lone mark that begins a word;
-- marks go on with one space; line ends go on with marks and with white space;
-- white space goes on with line ends if others follow, unless those belong to marks;
+- letters continue the word of white space, and of a lone mark that begins a word;
+- marks continue that of one space; line ends continue that of marks and of white space;
+- white space continues that of line ends if others follow, unless those belong to marks;
 - the last of white space begins a word if something other than a line end follows.
 
-Inside a run words begin behind a contraction, and numbers by their place.
+Inside a run, a word begins behind a contraction, and at each n-th digit.
 """
 
 import tensorflow as tf
@@ -25,14 +25,13 @@ from lmzoo.tokenizers.unicode.gpt2_pre_tokenizer import (
     SPACE,
     GPT2PreTokenizer,
     find_contractions,
+    lowercase_contractions,
     shift,
 )
 
 __all__ = ["LlamaPreTokenizer"]
 
 _LINE_END = OUTSIDE + 1
-# The one character beyond ASCII that is, but for its case, one of the contractions' letters.
-_LONG_S = 0x17F
 
 
 class LlamaPreTokenizer(GPT2PreTokenizer):
@@ -71,7 +70,7 @@ class LlamaPreTokenizer(GPT2PreTokenizer):
         starts |= ends & tf.gather(at_last, run)
         starts |= self._find_digits(classes, tf.gather(places, run), size)
 
-        short, long = find_contractions(_lower(code_points), last)
+        short, long = find_contractions(lowercase_contractions(code_points), last)
         opens = starts & (classes == OTHER)
         short, long = short & opens, long & opens
         joined = shift(short | long, 1)
@@ -108,9 +107,3 @@ def _join_runs(classes, first, behind_space, lengths):
     goes_on |= ((classes == _LINE_END) & line_ends) | ((classes == SPACE) & spaces)
     at_last = (classes == SPACE) & (after != _LINE_END) & (after != OUTSIDE)
     return ~goes_on, at_last
-
-
-def _lower(code_points):
-    is_capital = (code_points >= ord("A")) & (code_points <= ord("Z"))
-    lowered = tf.where(is_capital, code_points + 32, code_points)
-    return tf.where(code_points == _LONG_S, ord("s"), lowered)

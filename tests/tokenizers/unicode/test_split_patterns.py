@@ -4,16 +4,19 @@ import itertools
 import pytest
 import tensorflow as tf
 from tokenizers import Regex
-from tokenizers.pre_tokenizers import Split
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
 
-from lmzoo.tokenizers.unicode.split_patterns import PATTERNS, make_splitter
+from lmzoo.tokenizers.unicode.split_patterns import NAMES, make_splitter
 
-every_pattern = pytest.mark.parametrize("pattern", ["llama3", "qwen2"])
+# Those of GPT-2's neighbours have tests of their own.
+REGEXES = {regex: name for regex, name in NAMES.items() if name != "gpt2"}
+IDS = [f"{name}-{place}" for place, name in enumerate(REGEXES.values())]
+every_pattern = pytest.mark.parametrize("pattern", [*REGEXES, "gpt2_digits"], ids=[*IDS, "digits"])
 
 
 @functools.cache
 def make_graph(pattern):
-    return tf.function(make_splitter(pattern).split, reduce_retracing=True)
+    return tf.function(make_splitter(REGEXES.get(pattern, pattern)).split, reduce_retracing=True)
 
 
 def split(pattern, texts):
@@ -25,7 +28,11 @@ def split(pattern, texts):
 
 
 def split_with_reference(pattern, texts):
-    splitter = Split(Regex(PATTERNS[pattern]), "isolated")
+    if pattern == "gpt2_digits":
+        byte_level = ByteLevel(add_prefix_space=False)
+        splitter = Sequence([Digits(individual_digits=True), byte_level])
+    else:
+        splitter = Split(Regex(pattern), "isolated")
     return [[end for _, (_, end) in splitter.pre_tokenize_str(text)] for text in texts]
 
 
@@ -49,6 +56,9 @@ def test_words_end_where_the_reference_ends_them(pattern, nasty_texts, draw_text
 def test_every_arrangement_of_five_kinds_of_character(pattern):
     kinds = itertools.product(" \n\t'sL1!", repeat=5)
     assert_same_words(pattern, ["".join(characters) for characters in kinds][::11])
+    # Letters and marks of every case: with case, without, and both.
+    kinds = itertools.product("aA\u0301\u4e2d\u02b0\u01c5 '!/\n", repeat=4)
+    assert_same_words(pattern, ["".join(characters) for characters in kinds][::7])
 
 
 @pytest.mark.slow
