@@ -2,7 +2,7 @@
 
 import stat
 
-from lmzoo.hub.files import model_card
+from lmzoo.hub.files import model_card, sentence_transformers
 
 __all__ = ["FILES", "check_file", "check_folder"]
 
@@ -18,8 +18,7 @@ FILES = (
         "spiece.model",
         "tokenizer.model",
     ),
-    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
-    "config_sentence_transformers.json",
+    *sentence_transformers.FILES,
 )
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 

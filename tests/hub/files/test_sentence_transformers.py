@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import lmzoo
+from lmzoo.hub.files.sentence_transformers import check_lower_case, read_embedding
 from lmzoo.models import BertBackbone
 from lmzoo.tasks import TextEmbedder
 from lmzoo.tokenizers import WordPieceTokenizer
@@ -21,7 +23,14 @@ OLD = {
 }
 NEW = {"embedding_dimension": 48, "pooling_mode": "mean", "include_prompt": True}
 PACKAGE = "sentence_transformers.models."
+DENSE = {
+    "in_features": 48,
+    "out_features": 5,
+    "bias": True,
+    "activation_function": "torch.nn.modules.activation.Tanh",
+}
 NEW_NAMES = {
+    "Dense": "sentence_transformers.base.modules.dense.Dense",
     "Transformer": "sentence_transformers.base.modules.transformer.Transformer",
     "Pooling": "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
     "Normalize": "sentence_transformers.base.modules.normalize.Normalize",
@@ -29,10 +38,9 @@ NEW_NAMES = {
 
 
 def make_modules(*kinds, names=None):
-    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     names = names or {kind: PACKAGE + kind for kind in kinds}
     return [
-        {"idx": i, "name": str(i), "path": paths[kind], "type": names[kind]}
+        {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": names[kind]}
         for i, kind in enumerate(kinds)
     ]
 
@@ -89,23 +97,42 @@ def test_the_class_that_the_config_names_does_not_matter(tmp_path):
     assert type(lmzoo.load(folder)) is TextEmbedder
 
 
+LENGTH_FILES = [
+    *("sentence_bert_config", "sentence_roberta_config", "sentence_distilbert_config"),
+    *("sentence_camembert_config", "sentence_albert_config", "sentence_xlm-roberta_config"),
+    "sentence_xlnet_config",
+]
+
+
 @pytest.mark.parametrize(
     ("files", "length"),
     [
-        ({"sentence_bert_config": {"max_seq_length": 7, "do_lower_case": False}}, 7),
-        ({"sentence_bert_config": {"max_seq_length": None}}, 40),
-        ({"sentence_bert_config": {"max_seq_length": 512}}, 40),
+        *(({name: {"max_seq_length": 7, "do_lower_case": False}}, 7) for name in LENGTH_FILES),
+        # The first one that is not empty counts, whatever it holds.
+        ({"sentence_bert_config": {}, "sentence_roberta_config": {"max_seq_length": 7}}, 7),
+        ({name: {"max_seq_length": 7 + i} for i, name in enumerate(LENGTH_FILES)}, 7),
+        (
+            {
+                "sentence_bert_config": {"do_lower_case": False},
+                "sentence_roberta_config": {"max_seq_length": 7},
+            },
+            None,
+        ),
+        ({"sentence_bert_config": {"max_seq_length": None}}, None),
+        ({"sentence_bert_config": {"max_seq_length": 512}}, 512),
         ({"sentence_bert_config": {}, "tokenizer_config": {"model_max_length": 9}}, 9),
-        ({"tokenizer_config": {"model_max_length": 10**30}}, 40),
-        ({}, 40),
+        ({"tokenizer_config": {"model_max_length": 10**30}}, None),
+        ({}, None),
     ],
     ids=str,
 )
 def test_the_longest_text_is_read(files, length, tmp_path):
-    folder = write_folder(tmp_path / "a", "distilbert", "Model")
-    add_files(folder, make_modules("Transformer", "Pooling"), NEW, **files)
-    longest = lmzoo.load(folder).backbone.max_sequence_length
-    assert lmzoo.load(folder).sequence_length == min(length, longest)
+    add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
+    config = read_embedding(tmp_path)
+    assert config.sequence_length == length
+    arguments = {"hidden_dim": 48, "max_sequence_length": 40}
+    found = config.fit(arguments).get("sequence_length")
+    assert found == (length if length is not None and length < 40 else None)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +141,8 @@ def test_the_longest_text_is_read(files, length, tmp_path):
         (make_modules("Transformer"), "must list a Transformer, a Pooling"),
         (make_modules("Pooling", "Transformer"), "must list a Transformer, a Pooling"),
         (make_modules("Transformer", "Pooling", "Pooling"), "must list a Transformer"),
+        (make_modules("Transformer", "Pooling", "Dense", "Dense"), "Received: .*3_Dense"),
+        (make_modules("Transformer", "Pooling", "Normalize", "Dense"), "Received: .*3_Dense"),
         (
             [*make_modules("Transformer", "Pooling"), {"path": "3_Dense", "type": "x.Dense"}],
             "Received: .*3_Dense",
@@ -131,9 +160,9 @@ def test_the_longest_text_is_read(files, length, tmp_path):
     ids=str,
 )
 def test_other_modules_are_refused(modules, message, tmp_path):
-    folder = add_files(write_folder(tmp_path / "a", "bert", "Model"), modules)
+    add_files(tmp_path, modules)
     with pytest.raises(ValueError, match=message):
-        lmzoo.load(folder)
+        read_embedding(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +174,8 @@ def test_other_modules_are_refused(modules, message, tmp_path):
         ({**NEW, "pooling_mode": "weightedmean"}, {}, "Received: pooling_mode='weightedmean'"),
         ({**NEW, "pooling_mode": ["cls", "max"]}, {}, r"Received: pooling_mode=\['cls', 'max'\]"),
         ({**NEW, "embedding_dimension": 47}, {}, "must be the backbone's size, 48. Received: 47"),
+        ({**NEW, "word_embedding_dimension": 2**20}, {}, "Received: word_embedding_dimension=1048"),
         ({**NEW, "embedding_dimension": -1}, {}, "Received: embedding_dimension=-1"),
-        (
-            NEW,
-            {"sentence_bert_config": {"do_lower_case": True}},
-            "`do_lower_case` must be false in sentence_bert.* Received: do_lower_case=True in ",
-        ),
         (
             NEW,
             {"config_sentence_transformers": {"default_prompt_name": "query"}},
@@ -160,29 +185,64 @@ def test_other_modules_are_refused(modules, message, tmp_path):
     ids=str,
 )
 def test_what_an_embedder_cannot_do_is_refused(pooling, files, message, tmp_path):
-    folder = write_folder(tmp_path / "a", "bert", "Model")
-    add_files(folder, make_modules("Transformer", "Pooling"), pooling, **files)
+    add_files(tmp_path, make_modules("Transformer", "Pooling"), pooling, **files)
     with pytest.raises(ValueError, match=message):
-        lmzoo.load(folder)
+        read_embedding(tmp_path).fit({"hidden_dim": 48, "max_sequence_length": 9})
 
 
-@pytest.mark.parametrize("form", ["tokenizer.json", "vocab.txt"])
-@pytest.mark.parametrize("lowercase", [True, False])
-def test_small_letters_are_made_by_the_tokenizer_or_not_at_all(lowercase, form, tmp_path):
+def test_a_normalization_of_something_else_is_refused(tmp_path):
+    add_files(tmp_path, make_modules("Transformer", "Pooling", "Normalize"))
+    (tmp_path / "2_Normalize").mkdir()
+    fields = {"module_input_name": "token_embeddings"}
+    (tmp_path / "2_Normalize" / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match="Received: module_input_name='token_embeddings'"):
+        read_embedding(tmp_path)
+
+
+LETTERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a e é i İ ##a ##e ##é A É E".split()]
+
+
+@pytest.mark.parametrize("name", LENGTH_FILES)
+def test_do_lower_case_changes_a_cased_tokenizer(name, tmp_path):
+    tokenizer = WordPieceTokenizer(LETTERS, lowercase=False)
+    files = {name: {"do_lower_case": True}}
+    add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
+    check_lower_case(tmp_path, tokenizer)
+    assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, False)
+
+
+def test_do_lower_case_gives_the_ids_of_sentence_transformers(tmp_path):
+    library = pytest.importorskip("sentence_transformers", reason="it is not installed")
     folder = write_folder(tmp_path / "a", "bert", "Model")
-    WordPieceTokenizer(WORDS, lowercase=lowercase).save(folder)
-    if form == "vocab.txt":
-        (folder / "tokenizer.json").unlink()
-    files = {"sentence_bert_config": {"do_lower_case": True, "max_seq_length": 7}}
+    WordPieceTokenizer(LETTERS, lowercase=False).save(folder)
+    files = {"sentence_albert_config": {"do_lower_case": True}}
     add_files(folder, make_modules("Transformer", "Pooling"), NEW, **files)
-    if lowercase:
-        opened = lmzoo.load(folder)
-        assert opened.sequence_length == 7 and opened.tokenizer.lowercase
-    else:
-        with pytest.raises(ValueError, match=f"do_lower_case=True in '{folder}'"):
-            lmzoo.load(folder)
-        problem = lmzoo.hub.verify(folder)["problems"][0]
-        assert problem.startswith("the tokenizer cannot be opened: `do_lower_case` must be false")
+    theirs = library.SentenceTransformer(str(folder), device="cpu").tokenizer
+    tokenizer = lmzoo.load(folder).tokenizer
+    texts = ["A", "AE \u00c9", "a\u00c9e i", "\u0130 x", "E\u0301"]
+    wanted = [theirs(text)["input_ids"][1:-1] for text in texts]
+    assert tokenizer.tokenize(texts).to_list() == wanted
+    # It is written as a tokenizer that lowers text by itself.
+    tokenizer.save(tmp_path / "b")
+    assert WordPieceTokenizer.load(tmp_path / "b").tokenize(texts).to_list() == wanted
+
+
+def test_a_lowercase_tokenizer_stays_as_it_is(tmp_path):
+    tokenizer = WordPieceTokenizer(LETTERS)
+    files = {"sentence_bert_config": {"do_lower_case": True}}
+    add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
+    check_lower_case(tmp_path, tokenizer)
+    assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, None)
+
+
+@pytest.mark.parametrize("name", LENGTH_FILES[:2])
+def test_a_tokenizer_that_cannot_lower_text_is_refused(name, tmp_path):
+    add_files(
+        tmp_path, make_modules("Transformer", "Pooling"), NEW, **{name: {"do_lower_case": True}}
+    )
+    message = f"must be false in {name}.json if .* do_lower_case=True in '{tmp_path}'. Lower your"
+    with pytest.raises(ValueError, match=message):
+        check_lower_case(tmp_path, None)
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a the good bad film cat sat".split()]
@@ -202,35 +262,44 @@ def read_files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-@pytest.mark.parametrize("normalize", [True, False])
-def test_what_is_saved_is_read_and_saved_the_same(pooling, normalize, tmp_path):
-    embedder = make_embedder(pooling=pooling, normalize=normalize, sequence_length=9, scale=7.0)
+FORMS = [
+    {"pooling": "mean", "normalize": True},
+    {"pooling": "cls", "normalize": False},
+    {"pooling": "max", "normalize": True},
+    {"pooling": "mean", "normalize": False},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_what_is_saved_is_read_and_saved_the_same(form, tmp_path):
+    embedder = make_embedder(sequence_length=9, scale=7.0, **form)
     embedder.save_pretrained(tmp_path / "a")
     again = lmzoo.load(tmp_path / "a")
-    for name in ("pooling", "normalize", "sequence_length", "scale"):
-        assert getattr(again, name) == getattr(embedder, name)
-    np.testing.assert_array_equal(again.embed(TEXTS), embedder.embed(TEXTS))
+    assert again.get_config().items() >= {"sequence_length": 9, "scale": 7.0, **form}.items()
+    inputs, _ = embedder.pack_texts(tf.constant(TEXTS))
+    np.testing.assert_array_equal(again(inputs), embedder(inputs))
     again.save_pretrained(tmp_path / "b")
     assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
     assert "modules.json" in read_files(tmp_path / "a")
+    assert lmzoo.hub.verify(tmp_path / "a")["passed"]
+    tensors = [*again.backbone.weights, *(again.head.weights if again.head else ())]
+    described = lmzoo.hub.describe(tmp_path / "a")
+    assert described["num_parameters"] == sum(int(np.prod(tensor.shape)) for tensor in tensors)
 
 
-@pytest.mark.filterwarnings("ignore:.* were truncated:UserWarning")
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-@pytest.mark.parametrize("normalize", [True, False])
-def test_sentence_transformers_opens_what_is_saved(pooling, normalize, tmp_path):
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_sentence_transformers_opens_what_is_saved(form, tmp_path):
     library = pytest.importorskip("sentence_transformers", reason="it is not installed")
-    embedder = make_embedder(pooling=pooling, normalize=normalize, sequence_length=5)
+    embedder = make_embedder(sequence_length=5, **form)
     embedder.save_pretrained(tmp_path / "a")
     model = library.SentenceTransformer(str(tmp_path / "a"), device="cpu")
     texts = [*TEXTS, "the good cat sat a film the bad cat", "the unknownword"]
-    wanted = model.encode(texts)
-    np.testing.assert_allclose(embedder.embed(texts), wanted, rtol=1e-5, atol=1e-6)
+    inputs, _ = embedder.pack_texts(tf.constant(texts))
+    np.testing.assert_allclose(embedder(inputs), model.encode(texts), rtol=1e-5, atol=1e-6)
     assert model.max_seq_length == 5
 
 
-def test_an_account_knows_what_the_folder_opens_as(tmp_path):
+def test_a_description_names_the_embedder(tmp_path):
     folder = write_folder(tmp_path / "a", "roberta", "Model", architectures=["RobertaForMaskedLM"])
     add_files(folder, make_modules("Transformer", "Pooling"))
     report = lmzoo.hub.verify(folder)
