@@ -418,6 +418,14 @@ BANNED_IDENTIFIERS = {
     "CutReport": "TruncationReport",
     "word_places": "word_positions",
     "widen_numbers": "ints_to_floats",
+    # hub/files, hub/remote
+    "copy_texts": "copy_documents",
+    "fetch_start": "fetch_first_bytes",
+    "find_remote_weights": "read_remote_headers",
+    "read_licence": "read_license",
+    "read_shard_size": "parse_shard_size",
+    "refuse_weightless": "make_no_weights_error",
+    "tell_errors": "translate_errors",
 }
 
 

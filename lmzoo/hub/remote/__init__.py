@@ -1,6 +1,6 @@
-"""Models on the Hugging Face Hub: finding, downloading, reading headers by range.
+"""Models on the Hugging Face Hub: resolving a source, downloading, reading headers by range.
 
-Public: `lmzoo.hub.find_folder`.
+Errors of huggingface_hub become Python's own kinds. Public: `lmzoo.hub.find_folder`.
 """
 
 __all__ = []

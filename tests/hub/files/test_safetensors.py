@@ -87,7 +87,7 @@ def test_a_file_without_tensors_holds_none(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )
-def test_other_formats_are_told_by_their_content(tmp_path, content, kind):
+def test_other_formats_are_named_by_their_content(tmp_path, content, kind):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"model.safetensors' is .*: it is {kind}.*never opens"):

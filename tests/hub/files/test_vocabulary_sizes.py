@@ -78,5 +78,5 @@ def test_the_pieces_of_a_trained_model_are_counted(path):
         (b"\x80\x04.", 0),
     ],
 )
-def test_parts_are_told_by_their_first_bytes(data, count):
+def test_fields_are_recognised_by_their_tags(data, count):
     assert count_pieces(data) == count

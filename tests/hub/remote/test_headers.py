@@ -1,4 +1,4 @@
-"""What is told of a model whose weights stay on the hub."""
+"""Describing a model by the headers of its weights, which stay on the hub."""
 
 import pathlib
 
@@ -67,7 +67,7 @@ def test_shards_are_described_by_their_headers_alone(hub):
     assert not list(pathlib.Path(found["folder"]).glob("*.safetensors"))
 
 
-def test_a_broken_header_on_the_hub_is_told_as_one_in_a_file(hub):
+def test_a_broken_header_on_the_hub_raises_the_error_of_one_in_a_file(hub):
     hub.publish({"config.json": b"{}", "model.safetensors": read_golden("model.safetensors")[:-1]})
     with pytest.raises(ValueError, match="model.safetensors' is not a whole safetensors file"):
         describe(SOURCE)
@@ -91,13 +91,13 @@ def test_offline_nothing_is_asked_for_a_description(hub, monkeypatch):
     assert describe(SOURCE) == found
 
 
-def test_a_model_without_safetensors_is_told_without_them_too(hub):
+def test_a_model_without_safetensors_raises_an_error(hub):
     hub.publish({"config.json": b"{}", "pytorch_model.bin": b"x"})
     with pytest.raises(FileNotFoundError, match=f"pickled ones are never.*'{SOURCE}'.*refs/pr/1"):
         describe(SOURCE)
 
 
-def test_weights_that_are_out_of_reach_are_told_so(hub, monkeypatch):
+def test_weights_that_are_out_of_reach_raise_a_connection_error(hub, monkeypatch):
     publish_golden(hub)
     find_folder(SOURCE, weights=False)
     hub.status = (500, "Broken")

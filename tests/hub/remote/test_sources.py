@@ -93,7 +93,7 @@ def test_an_index_that_names_other_files_is_refused_before_they_are_asked_for(hu
     assert hub.count("GET", ".safetensors") == hub.count("GET", ".bin") == 0
 
 
-def test_shards_that_the_hub_does_not_have_are_told(hub):
+def test_shards_that_the_hub_does_not_have_raise_an_error(hub):
     files = make_shards(*SHARDS[0])
     del files[SHARDS[0][1]]
     hub.publish(files)
@@ -115,7 +115,7 @@ def test_offline_nothing_is_asked(hub, monkeypatch):
     assert hub.count() == asked
 
 
-def test_offline_what_is_not_in_the_cache_is_told(hub, monkeypatch):
+def test_offline_what_is_not_in_the_cache_raises_an_error(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match=f"HF_HUB_OFFLINE.*source='{SOURCE}'.*Unset it"):
         find_folder(SOURCE)
@@ -165,7 +165,7 @@ def holds_weights(cache):
     return any(cache.rglob("model.safetensors"))
 
 
-def test_a_file_that_is_cut_off_is_told_and_fetched_anew(hub, tmp_path):
+def test_a_truncated_download_raises_an_error_and_is_repeated(hub, tmp_path):
     hub.cut["model.safetensors"] = 1000
     with pytest.raises(ConnectionError, match=f"come whole from the hub.*source='{SOURCE}'"):
         find_folder(SOURCE)
@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_off_is_told_and_fetched_anew(hub, tmp_path):
     assert holds_weights(tmp_path / "cache")
 
 
-def test_a_file_of_another_size_than_its_head_says_is_told(hub, tmp_path):
+def test_a_file_of_another_size_than_its_head_says_raises_an_error(hub, tmp_path):
     hub.grown["model.safetensors"] = 7
     with pytest.raises(
         ConnectionError, match=f"come whole.*revision=None.*size {len(WEIGHTS) + 7}"
@@ -184,7 +184,7 @@ def test_a_file_of_another_size_than_its_head_says_is_told(hub, tmp_path):
     assert not holds_weights(tmp_path / "cache")
 
 
-def test_a_file_that_goes_between_list_and_download_is_told(hub):
+def test_a_file_that_goes_between_list_and_download_raises_an_error(hub):
     hub.gone.add("tokenizer.json")
     with pytest.raises(FileNotFoundError, match=f"'{SOURCE}'.*tokenizer.json.*another `revision`"):
         find_folder(SOURCE)
@@ -200,7 +200,7 @@ def test_a_file_that_goes_between_list_and_download_is_told(hub):
         ((429, "RateLimited"), ConnectionError, "429.*Check the network"),
     ],
 )
-def test_a_hub_that_says_no_is_told_in_one_line(hub, status, kind, words):
+def test_a_hub_that_says_no_raises_an_error_of_one_line(hub, status, kind, words):
     hub.status = status
     with pytest.raises(kind, match=words) as caught:
         find_folder(SOURCE, revision="v1")
@@ -209,7 +209,7 @@ def test_a_hub_that_says_no_is_told_in_one_line(hub, status, kind, words):
     assert caught.value.__cause__ is not None
 
 
-def test_a_revision_that_is_not_there_is_told(hub):
+def test_a_revision_that_is_not_there_raises_an_error(hub):
     with pytest.raises(FileNotFoundError, match="a branch, a tag or a commit.*revision='v9'"):
         find_folder(SOURCE, revision="v9")
     absent = "0" * 40
@@ -217,7 +217,7 @@ def test_a_revision_that_is_not_there_is_told(hub):
         find_folder(SOURCE, revision=absent)
 
 
-def test_a_hub_that_is_not_reached_is_told(hub, monkeypatch):
+def test_a_hub_that_is_not_reached_raises_an_error(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ConnectionError, match=f"not reached. Received: source='{SOURCE}'.*network"):
         find_folder(SOURCE)
@@ -237,7 +237,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(hub, monkeypatch):
         ("model.safetensors", "pickled ones are never opened.*refs/pr/1"),
     ],
 )
-def test_a_model_without_config_or_safetensors_is_told(hub, left_out, words):
+def test_a_model_without_config_or_safetensors_raises_an_error(hub, left_out, words):
     files = {name: data for name, data in FILES.items() if name != left_out}
     commit = hub.publish(files)
     with pytest.raises(FileNotFoundError, match=f"{words}") as caught:
@@ -306,13 +306,13 @@ def test_a_folder_is_itself_and_has_no_revision(tmp_path):
 @pytest.mark.parametrize(
     "source, near", [("gpt3", ", such as .'gpt2"), ("org/name", "[(][)][.]"), ("/no/folder", "")]
 )
-def test_what_is_nowhere_is_told_with_what_may_be_named(source, near):
+def test_an_unknown_source_raises_an_error_with_the_known_ones(source, near):
     words = f'"hf://org/name", or one of lmzoo.zoo.names.*{near}.* Received: source={source!r}'
     with pytest.raises(FileNotFoundError, match=words):
         find_folder(source)
 
 
-def test_without_the_library_the_remedy_is_told(monkeypatch):
+def test_without_the_library_the_remedy_raises_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=f"source='{SOURCE}'.*pip install 'lmzoo.hub.'"):
         find_folder(SOURCE)
