@@ -1,4 +1,4 @@
-"""Refusing arguments that cannot work, in the same words everywhere."""
+"""Checks of arguments, with the same messages everywhere."""
 
 import math
 

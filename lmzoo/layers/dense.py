@@ -1,4 +1,4 @@
-"""A dense layer's product, which may be computed in two halves."""
+"""A dense layer whose matrix product may be computed in two halves, for decoding steps in XLA."""
 
 import contextlib
 import contextvars
@@ -13,12 +13,12 @@ _in_halves = contextvars.ContextVar("in_halves", default=False)
 
 @contextlib.contextmanager
 def products_in_halves():
-    """Within it, `Dense` adds two products over half of the inputs each.
+    """A context in which `Dense` adds two products over half of the inputs each.
 
-    Meant for the trace of a decoding step that XLA compiles for a CPU. With so few rows a product
-    takes as long as its weights take to be read, and XLA gives it one thread or two by its size; of
-    a batch of two products it makes better use. On two cores a step of GPT-2 took 17 % less time,
-    one of T5 small 12 %. Without XLA it would take longer.
+    It is meant for tracing a decoding step that XLA compiles for a CPU. With so few rows, reading
+    the weights takes most of the time, and XLA uses all threads for a batch of two products but not
+    always for one. On two cores a step of GPT-2 took 17 % less time and one of T5 small 12 % less.
+    Without XLA it would take longer.
     """
     token = _in_halves.set(True)
     try:
@@ -29,9 +29,9 @@ def products_in_halves():
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class Dense(keras.layers.Dense):
-    """Keras's dense layer, whose product is that of two halves within `products_in_halves`.
+    """Keras's dense layer, with its product computed in two halves in `products_in_halves`.
 
-    In half precision it never is: each half would be rounded.
+    Not in half precision, where each half would be rounded.
     """
 
     def call(self, inputs, training=None):
@@ -49,5 +49,5 @@ class Dense(keras.layers.Dense):
         return self.activation(outputs)
 
     def quantize(self, mode=None, **options):
-        # Keras quantizes a layer of another class only where it is told not to look.
+        # Keras refuses to quantize a subclass of its dense layer unless told not to check.
         return super().quantize(mode, **{**options, "type_check": False})

@@ -1,4 +1,4 @@
-"""From ids to vectors, and back to a score for every id."""
+"""Token embeddings, and the logits that the same table gives."""
 
 import keras
 from keras import ops
@@ -12,15 +12,15 @@ __all__ = ["TokenEmbedding"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TokenEmbedding(keras.layers.Layer):
-    """Looks token ids up, and scores hidden states against the same (or another) table.
+    """Token embeddings whose table also gives logits (reversible embedding), tied or untied.
 
-    Both tables are stored (V, D). Looking up casts only the rows that are used, so a bfloat16
-    policy does not copy the vocabulary at every call.
+    Both tables are stored (V, D). A look-up casts only the rows that it needs, so that a bfloat16
+    policy does not copy the whole table at every call.
 
     Args:
         vocabulary_size: int. V.
         hidden_dim: int. D.
-        tied: bool. If True the head uses the embeddings; if False it has weights of its own.
+        tied: bool. If True, logits are computed with the embeddings; if False, with a second table.
         initializer: Keras initializer of both tables.
     Call arguments:
         inputs: int (B, T), or float (B, T, D) if `reverse`.
@@ -75,7 +75,7 @@ class TokenEmbedding(keras.layers.Layer):
         return at_least_float32(restore_positions(logits, like=inputs))
 
     def compute_output_spec(self, inputs, reverse=False):
-        # Not `compute_output_shape`: Keras does not tell that whether the call is reversed.
+        # Not `compute_output_shape`, to which Keras does not pass `reverse`.
         if not reverse:
             return keras.KerasTensor((*inputs.shape, self.hidden_dim), self.compute_dtype)
         dtype = keras.backend.result_type(self.compute_dtype, "float32")

@@ -1,4 +1,4 @@
-"""What stands on a backbone: from hidden states to scores.
+"""Heads: logits from the hidden states of a backbone.
 
 Shapes: B batch, T length, D hidden, C classes, V vocabulary.
 """
@@ -17,19 +17,19 @@ __all__ = ["ClassificationHead", "MaskedLMHead"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class ClassificationHead(keras.layers.Layer):
-    """Scores classes for whatever the last axis describes: a text, a token, an answer's ends.
+    """Classification head for texts, tokens or the ends of answers.
 
     Args:
         num_classes: int. C.
-        hidden_activation: str or None. If given, a dense layer of D features with this activation
-            comes first, as RoBERTa ("tanh") and DistilBERT ("relu") have it.
+        hidden_activation: str or None. If given, a dense layer of D units with this activation
+            comes first, as in RoBERTa ("tanh") and DistilBERT ("relu").
         dropout: float in [0, 1). Before the last dense layer. (RoBERTa has a second one before its
             first dense layer.)
         initializer: Keras initializer of the kernels.
         use_bias: bool. Whether the last dense layer has a bias.
         use_hidden_bias: bool. Whether the first dense layer has a bias.
         hidden_norm_epsilon: float or None. If given, a layer norm without bias follows the
-            activation, as ModernBERT has it.
+            activation, as in ModernBERT.
     Call arguments:
         hidden: float (B, D) or (B, T, D).
     Returns:
@@ -126,7 +126,7 @@ class ClassificationHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class MaskedLMHead(keras.layers.Layer):
-    """Turns the hidden state of a masked token into one to be compared with the embeddings.
+    """Masked-language-model head: dense layer, norm, and logits with the token embeddings.
 
     Args:
         vocabulary_size: int. V.

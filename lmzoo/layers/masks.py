@@ -40,12 +40,13 @@ def make_causal_mask(query_length, key_length, position=0, window=None):
         (1, None, 4)
     """
     check_size(window=window)
-    query_index = _make_range(query_length) + ops.cast(position, "int32")
+    # Functions of `ops`: the operators of TensorFlow refuse symbolic tensors on their right.
+    query_index = ops.add(_make_range(query_length), ops.cast(position, "int32"))
     query_index = ops.expand_dims(query_index, -1)
     key_index = ops.expand_dims(_make_range(key_length), 0)
-    mask = key_index <= query_index
+    mask = ops.less_equal(key_index, query_index)
     if window is not None:
-        mask = ops.logical_and(mask, key_index > query_index - window)
+        mask = ops.logical_and(mask, ops.greater(key_index, query_index - window))
     return ops.expand_dims(mask, 0)
 
 

@@ -1,4 +1,4 @@
-"""From one vector a token to one vector a text.
+"""Pooling: one vector for each text from the hidden states of its tokens.
 
 Shapes: B batch, T length, D hidden.
 """
@@ -13,7 +13,7 @@ _POOLINGS = ("cls", "last", "mean", "max")
 
 
 def pool(hidden, padding_mask=None, pooling="mean"):
-    """Sums a text up in one vector, which padding does not touch.
+    """Pools hidden states over the real tokens of each text.
 
     Args:
         hidden: float (B, T, D).
@@ -37,7 +37,7 @@ def pool(hidden, padding_mask=None, pooling="mean"):
             return hidden[:, 0 if pooling == "cls" else -1]
         return ops.mean(hidden, axis=1) if pooling == "mean" else ops.max(hidden, axis=1)
     if pooling in ("cls", "last"):
-        # A product with a one-hot row instead of a gather, which every converter knows.
+        # A product with a one-hot row instead of a gather: every model converter supports it.
         find = find_first if pooling == "cls" else _find_last
         chosen = ops.one_hot(find(padding_mask), ops.shape(hidden)[1], dtype=hidden.dtype)
         # (B, 1, T), (B, T, D) -> (B, 1, D) -> (B, D)
@@ -61,7 +61,7 @@ def check_pooling(pooling):
 
 
 def find_first(padding_mask):
-    """The place of the first real token of each row: bool (B, T) -> int32 (B,)."""
+    """The index of the first real token of each row: bool (B, T) -> int32 (B,)."""
     return ops.cast(ops.argmax(ops.cast(padding_mask, "int32"), axis=1), "int32")
 
 

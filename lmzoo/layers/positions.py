@@ -96,7 +96,7 @@ class SinePositionEncoding(keras.layers.Layer):
         indices of D, cosines at the odd ones.
     Example:
         >>> encoding = SinePositionEncoding()(keras.ops.zeros((1, 2, 4)))
-        >>> np.asarray(encoding[0, 0]).tolist()
+        >>> encoding[0, 0].numpy().tolist()
         [0.0, 1.0, 0.0, 1.0]
     """
 

@@ -1,4 +1,4 @@
-"""Where numbers must stay finite whatever the dtype policy: one cast, in one place."""
+"""Casts to float32 where half precision would overflow or lose too much."""
 
 import keras
 from keras import ops

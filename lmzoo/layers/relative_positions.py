@@ -1,4 +1,4 @@
-"""T5's relative positions: a learned number for each distance and head, added to the scores."""
+"""T5's relative position bias: a learned number for each distance and head."""
 
 import math
 
@@ -13,15 +13,15 @@ __all__ = ["RelativePositionBias", "make_distance_buckets"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class RelativePositionBias(keras.layers.Layer):
-    """Says how much each head likes a key at some distance from the query.
+    """Relative position bias: a learned number for each distance and head, added to the scores.
 
-    Distances share a number in buckets: one for each short distance, wider ones for longer
-    distances, and one for all from `max_distance` on.
+    Distances share numbers in buckets: each short distance has its own bucket, longer distances
+    share wider ones, and all from `max_distance` on share the last.
 
     Args:
         num_heads: int. N.
-        bidirectional: bool. Whether keys behind the query have buckets of their own, as in an
-            encoder; if False they all count as distance 0, and are masked anyway.
+        bidirectional: bool. Whether later keys have buckets of their own, as in an encoder. If
+            False they count as distance 0; a decoder masks them anyway.
         num_buckets: int. How many buckets there are, even with `bidirectional`.
         max_distance: int. From here on all distances share the last bucket.
         initializer: Keras initializer of the table.
@@ -76,13 +76,13 @@ class RelativePositionBias(keras.layers.Layer):
     def call(self, query_length, key_length, position=0):
         query_slots = ops.arange(query_length, dtype="int32") + ops.cast(position, "int32")
         key_slots = ops.arange(key_length, dtype="int32")
-        # (T, S): how far the key stands behind the query
+        # (T, S): how many positions the key comes after the query
         distances = ops.expand_dims(key_slots, 0) - ops.expand_dims(query_slots, 1)
         lengths = ops.abs(distances) if self.bidirectional else ops.maximum(-distances, 0)
         buckets = ops.take(self._buckets, ops.minimum(lengths, self.max_distance), axis=0)
         if self.bidirectional:
-            behind = ops.cast(distances > 0, "int32")
-            buckets = buckets + behind * (self.num_buckets // 2)
+            is_later = ops.cast(distances > 0, "int32")
+            buckets = buckets + is_later * (self.num_buckets // 2)
         # (T, S) -> (T, S, N) -> (1, N, T, S)
         bias = ops.take(self.embeddings, buckets, axis=0)
         return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
@@ -99,9 +99,9 @@ class RelativePositionBias(keras.layers.Layer):
 
 
 def make_distance_buckets(num_buckets, max_distance):
-    """The bucket of each distance from 0 to `max_distance`, which stands for all beyond.
+    """Computes the bucket of each distance from 0 to `max_distance`, the last one for all beyond.
 
-    The first half of the buckets holds one distance each, the second half grows as the logarithm.
+    The first half of the buckets holds one distance each; the second half grows logarithmically.
 
     Args:
         num_buckets: int. Of one side.
@@ -121,6 +121,6 @@ def make_distance_buckets(num_buckets, max_distance):
     # In float32 as the original computes it: at some distances the last bit decides.
     logarithm = np.log(np.maximum(distances, 1) / np.float32(num_single))
     share = logarithm / np.float32(math.log(max_distance / num_single))
-    wide = num_single + (share * np.float32(num_buckets - num_single)).astype("int32")
-    buckets = np.where(distances < num_single, distances, np.minimum(wide, num_buckets - 1))
+    logarithmic = num_single + (share * np.float32(num_buckets - num_single)).astype("int32")
+    buckets = np.where(distances < num_single, distances, np.minimum(logarithmic, num_buckets - 1))
     return buckets.astype("int32")

@@ -1,4 +1,4 @@
-"""Reshapes that keep a graph small: a fixed size is written down, only an unknown one is computed.
+"""Reshapes that keep graphs small: static sizes are constants, only dynamic ones are computed.
 
 Shapes: B batch, T length, D hidden, F any features, N heads, H head size.
 """
@@ -11,8 +11,8 @@ __all__ = ["find_size", "flatten_positions", "merge_heads", "restore_positions",
 def flatten_positions(hidden):
     """(B, T, D) -> (B * T, D), so that a dense layer is one plain matrix product.
 
-    A dense layer on three axes becomes a tensordot of ten ops; at one position a step those
-    cost as much as the attention itself.
+    A dense layer on three axes becomes a tensordot of ten ops. In a decoding step of one position,
+    these cost as much as the attention itself.
     """
     return ops.reshape(hidden, (-1, hidden.shape[-1]))
 
@@ -38,5 +38,5 @@ def merge_heads(heads):
 
 
 def find_size(x, axis):
-    """The size of one axis: an int where it is known, else a scalar tensor."""
+    """The size of one axis: an int if static, else a scalar tensor."""
     return x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]

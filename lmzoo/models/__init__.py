@@ -1,4 +1,8 @@
-"""Backbones: ids to hidden states, on one readable page each."""
+"""Backbones: token ids to hidden states, one file for each.
+
+Public: the backbones. Their base class and the stacks of blocks that they share have modules of
+their own.
+"""
 
 from lmzoo.models.bert import BertBackbone
 from lmzoo.models.gpt import GPTBackbone

@@ -1,4 +1,4 @@
-"""The BERT family: an encoder in which every token sees every other."""
+"""The BERT family: encoders in which every token attends to every other."""
 
 import keras
 from keras import ops
@@ -8,12 +8,12 @@ from lmzoo.layers import (
     RelativePositionBias,
     TokenEmbedding,
     TransformerBlock,
-    find_first,
-    make_norm,
     make_padding_mask,
     pool,
 )
 from lmzoo.layers.checks import check_length
+from lmzoo.layers.norms import make_norm
+from lmzoo.layers.pooling import find_first
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
 from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
 
@@ -22,7 +22,7 @@ __all__ = ["BertBackbone"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class BertBackbone(Backbone):
-    """Turns token ids into hidden states, each of which has seen the whole text.
+    """An encoder: turns token ids into hidden states, each attending to the whole text.
 
     The defaults are BERT base. With `position_offset=2, num_segments=1` it is a RoBERTa (whose only
     segment is a vector that all tokens share), with `num_segments=0, pooler=False` a DistilBERT,
@@ -36,9 +36,9 @@ class BertBackbone(Backbone):
         hidden_dim: int. D.
         intermediate_dim: int or None. F; None for 4 D.
         max_sequence_length: int. The longest text, in tokens.
-        num_segments: int. How many kinds of segments have a vector; 0 for none.
+        num_segments: int. How many segments have an embedding; 0 for none.
         position_offset: int. The row of the position table that the first token takes. RoBERTa's
-            positions begin behind its padding id.
+            positions begin after its padding id.
         pooler: bool. Whether there is a `pooled_output`.
         embedding_dim: int or None. E, the width of the token, position and segment embeddings. If
             it is not D, a dense layer projects them to D after their norm. None for D.

@@ -9,9 +9,9 @@ from lmzoo.layers import (
     TransformerBlock,
     make_causal_mask,
     make_document_mask,
-    make_norm,
 )
 from lmzoo.layers.checks import check_length
+from lmzoo.layers.norms import make_norm
 from lmzoo.models.backbone import Backbone, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 
@@ -20,15 +20,16 @@ __all__ = ["GPTBackbone"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class GPTBackbone(Backbone):
-    """Turns token ids into hidden states, each seeing only what stands before it.
+    """A decoder: turns token ids into hidden states, each attending to itself and earlier ones.
 
     The defaults are GPT-2: pre-norm, learned positions, tanh gelu, tied head. With
     `positions="rotary", norm="rms_norm", gated=True, activation="silu", use_bias=False` it is a
     Llama, with `sliding_window` also a Mistral, with `use_attention_bias=True` a Qwen2, with
     `query_key_norm=True` a Qwen3.
 
-    One forward pass serves training, prefill and step: without a cache the T tokens see each other;
-    with one they are written to its slots from `position` on and see all that is there.
+    One forward pass serves training, prefill and decoding. Without a cache the T tokens attend to
+    each other. With one, their keys and values are written to its slots from `position` on, and
+    they attend to all slots up to their own.
 
     Args:
         vocabulary_size: int. V.
@@ -39,8 +40,9 @@ class GPTBackbone(Backbone):
         max_sequence_length: int. The longest context, in tokens.
         positions: "learned" or "rotary".
         max_wavelength: float. The base of the rotary angles.
-        rotary_scaling: dict or None. Slows them down for longer texts, as
-            `lmzoo.layers.check_rotary_scaling` explains it.
+        rotary_scaling: dict or None. Scales the rotary frequencies for longer texts: `kind` is
+            "linear", "dynamic", "llama3" or "yarn", and
+            `lmzoo.layers.rotary_scaling.check_rotary_scaling` describes the fields of each.
         norm: "layer_norm" or "rms_norm".
         norm_epsilon: float.
         activation: str. The feed-forward's activation.
@@ -53,15 +55,15 @@ class GPTBackbone(Backbone):
         use_attention_bias: bool or None. Overrides it for query, key and value.
         use_output_bias: bool or None. Overrides it for the output of attention.
         tied: bool. Whether the head uses the token embeddings.
-        sliding_window: int or None. How many tokens back each token sees, itself included.
+        sliding_window: int or None. How many tokens each token attends to, itself included.
         dropout: float in [0, 1). On embeddings, attention weights and sub-layers.
         initializer_range: float. Standard deviation of the initial weights; those that write to the
             residual path have it divided by sqrt(2 * num_layers), as GPT-2 does.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T), True
-            for real tokens, and `document_ids` int (B, T): tokens then see only their own document,
-            whose positions count from 0.
-        cache: dict as `make_cache` gives it, or None.
+            for real tokens, and `document_ids` int (B, T): tokens then attend to their own document
+            only, whose positions count from 0.
+        cache: dict as `make_cache` returns it, or None.
         position: int or scalar int tensor. The cache slot of the first token.
     Returns:
         float (B, T, D); with a cache the pair (hidden, updated cache).
@@ -264,7 +266,7 @@ class GPTBackbone(Backbone):
         return self.token_embedding(hidden, reverse=True)
 
     def make_cache(self, batch_size, num_slots):
-        """An empty cache.
+        """Makes an empty key-value cache.
 
         Args:
             batch_size: int or scalar tensor. B.

@@ -3,13 +3,8 @@
 import keras
 from keras import ops
 
-from lmzoo.layers import (
-    TokenEmbedding,
-    TransformerBlock,
-    make_norm,
-    make_padding_mask,
-    make_window_mask,
-)
+from lmzoo.layers import TokenEmbedding, TransformerBlock, make_padding_mask, make_window_mask
+from lmzoo.layers.norms import make_norm
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
 from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
 
@@ -18,7 +13,7 @@ __all__ = ["ModernBertBackbone"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class ModernBertBackbone(Backbone):
-    """Turns token ids into hidden states with global and local attention in turns.
+    """An encoder with rotary positions whose layers alternate global and local attention.
 
     Every third block attends to the whole text, beginning with the first; the others attend to a
     window around each token. Blocks are pre-norm with a gated feed-forward, and no dense layer or

@@ -1,15 +1,10 @@
-"""The T5 family: an encoder that reads the source, and a decoder that writes the target."""
+"""The T5 family: an encoder for the source and a decoder for the target."""
 
 import keras
 from keras import ops
 
-from lmzoo.layers import (
-    RelativePositionBias,
-    TokenEmbedding,
-    TransformerBlock,
-    make_norm,
-    make_padding_mask,
-)
+from lmzoo.layers import RelativePositionBias, TokenEmbedding, TransformerBlock, make_padding_mask
+from lmzoo.layers.norms import make_norm
 from lmzoo.models.backbone import Backbone, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 from lmzoo.models.encoder_blocks import run_encoder_blocks
@@ -19,7 +14,7 @@ __all__ = ["T5Backbone"]
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class T5Backbone(Backbone):
-    """Turns source and target ids into hidden states of the target.
+    """An encoder and a decoder: turns source and target ids into hidden states of both.
 
     The defaults are T5 small. With `activation="gelu_tanh", gated=True, tied=False` it is a T5 1.1,
     Flan-T5 or mT5.
@@ -35,7 +30,7 @@ class T5Backbone(Backbone):
         max_sequence_length: int. The longest source, and the longest target, that tasks read;
             relative positions set no limit of their own.
         num_buckets: int. Buckets of relative positions.
-        max_distance: int. From here on all distances are alike.
+        max_distance: int. From here on all distances share a bucket.
         activation: str. The feed-forward's activation.
         gated: bool. Whether the feed-forward is gated (GLU).
         tied: bool. Whether the head uses the token embeddings.
@@ -58,8 +53,8 @@ class T5Backbone(Backbone):
         https://arxiv.org/abs/2002.05202 (1.1); Xue et al. 2021, https://arxiv.org/abs/2010.11934
         (mT5). Scores are not divided by sqrt(H); initial weights make up for it. Where the compute
         dtype is float16, the residual path stays float32, because published T5s exceed 65504 there.
-        What dropout hides is drawn for each position, as in Hugging Face's T5; the TensorFlow code
-        published with the paper draws it once for all positions of a text.
+        Dropout is drawn for each position, as in Hugging Face's T5; the TensorFlow code published
+        with the paper draws it once for all positions of a text.
     Example:
         >>> model = T5Backbone(100, num_layers=2, num_heads=4, hidden_dim=16, head_dim=8)
         >>> source, target = ops.array([[5, 7, 7, 1]]), ops.array([[0, 9]])
@@ -200,9 +195,9 @@ class T5Backbone(Backbone):
         self.built = True
 
     def _shrink_weights(self):
-        """Makes smaller what starts smaller: queries by sqrt(H), a head of its own by sqrt(D).
+        """Divides initial query kernels by sqrt(H), and an untied head by sqrt(D).
 
-        Scores are not divided by the one, logits of such a head not by the other.
+        T5 scales neither its attention scores nor the logits of an untied head.
         """
         if not self.tied:
             table = self.token_embedding.output_embeddings
@@ -210,7 +205,7 @@ class T5Backbone(Backbone):
         for block in [*self.encoder_blocks, *self.decoder_blocks]:
             fused = block.self_attention.query_key_value.kernel
             width = self.num_heads * self.head_dim
-            # (D, 3 N H): queries stand first
+            # (D, 3 N H): queries come first
             is_query = ops.arange(3 * width) < width
             fused.assign(ops.where(is_query, fused * self.head_dim**-0.5, fused))
             if block.cross_attention is not None:
@@ -230,7 +225,7 @@ class T5Backbone(Backbone):
         return {"encoder_sequence_output": context, "decoder_sequence_output": hidden}
 
     def encode(self, token_ids, padding_mask=None, training=None):
-        """Reads the source.
+        """Encodes the source.
 
         Args:
             token_ids: int (B, S).
@@ -257,14 +252,14 @@ class T5Backbone(Backbone):
         position=0,
         training=None,
     ):
-        """Reads the target so far, each token seeing what stands before it and the whole source.
+        """Decodes the target so far, each token attending to earlier ones and to the whole source.
 
         Args:
             token_ids: int (B, T).
             padding_mask: bool (B, T) or None.
-            context: float (B, S, D), what `encode` gave; None where a cache stands for it.
+            context: float (B, S, D), as `encode` returns it; None with a cache.
             context_mask: bool (B, S) or None.
-            cache: dict as `make_cache` gives it, or None.
+            cache: dict as `make_cache` returns it, or None.
             position: int or scalar int tensor. The cache slot of the first token.
             training: bool or None.
         Returns:
@@ -291,7 +286,7 @@ class T5Backbone(Backbone):
         return hidden, {"padding_mask": slots, "context_mask": context_mask, "blocks": caches}
 
     def _embed(self, token_ids, training):
-        # The blocks cast it to what their residual path is in.
+        # The blocks cast it to the dtype of their residual path.
         return self.dropout_layer(self.token_embedding(token_ids), training=training)
 
     def _finish(self, hidden, norm, training):
@@ -317,10 +312,10 @@ class T5Backbone(Backbone):
         return self.token_embedding(hidden, reverse=True)
 
     def make_cache(self, context, num_slots, context_mask=None):
-        """An empty cache for the target, with the keys and values of the source.
+        """Makes an empty cache for the target, with the keys and values of the source.
 
         Args:
-            context: float (B, S, D), what `encode` gave.
+            context: float (B, S, D), as `encode` returns it.
             num_slots: int or scalar tensor. How many tokens of the target fit.
             context_mask: bool (B, S) or None.
         Returns:

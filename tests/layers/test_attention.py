@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lmzoo.layers import CrossAttention, SelfAttention, attend, make_causal_mask
+from lmzoo.layers import CrossAttention, SelfAttention, make_causal_mask
+from lmzoo.layers.dot_product import attend
 from tests.layers import reference
 
 RANDOM = np.random.default_rng(1)

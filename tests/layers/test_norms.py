@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmzoo.layers import make_norm
+from lmzoo.layers.norms import make_norm
 from tests.layers import reference
 
 KINDS = ("layer_norm", "rms_norm")

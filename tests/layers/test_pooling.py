@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lmzoo.layers import find_first, pool
-from lmzoo.layers.pooling import check_pooling
+from lmzoo.layers import pool
+from lmzoo.layers.pooling import check_pooling, find_first
 
 RANDOM = np.random.default_rng(13)
 HIDDEN = RANDOM.normal(size=(5, 6, 4))

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers import PositionEmbedding, SinePositionEncoding, rotate_by_position
+from lmzoo.layers import PositionEmbedding, SinePositionEncoding
+from lmzoo.layers.positions import rotate_by_position
 from tests.layers import reference
 
 RANDOM = np.random.default_rng(4)
