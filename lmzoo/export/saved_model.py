@@ -8,6 +8,7 @@ from lmzoo.generation.generator import Generator
 from lmzoo.generation.options import merge_options
 from lmzoo.generation.pipeline import encode_bad_words, left_pad
 from lmzoo.generation.text_generation import check_defaults
+from lmzoo.tasks.request_checks import check_texts, check_token_batch, require, require_range
 
 __all__ = ["export_saved_model"]
 
@@ -16,7 +17,13 @@ _SERVED = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
 
 
 def export_saved_model(
-    task, folder, jit_compile=False, overwrite=False, return_prompt=True, **options
+    task,
+    folder,
+    jit_compile=False,
+    overwrite=False,
+    return_prompt=True,
+    truncate_prompts=False,
+    **options,
 ):
     """Writes tokenizer, model and what makes its answers as one SavedModel, atomically.
 
@@ -31,10 +38,14 @@ def export_saved_model(
             and `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,). Each row has at
             least one token, and its padding may be anywhere. A `Seq2SeqLM` takes its sources as it
             was trained on them: with their end token, and with what `prefix` became.
+    A request that does not fit the model is refused in words: other shapes, ids outside the
+    vocabulary, texts beyond the context. One that the model has no finite scores for is too.
     `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads
     the folder needs tensorflow alone, as there are no other ops than its own; with a
     SentencePieceTokenizer also tensorflow-text, whose ops TensorFlow Serving has. No text that is
-    sent to it becomes a special token.
+    sent to it becomes a special token. oneDNN keeps a compiled product for each shape that it has
+    met, up to some hundred: a process that serves many lengths grows by tens of MB at first and
+    then stays; with `TF_ENABLE_ONEDNN_OPTS=0` it does not grow.
 
     Args:
         task: a task of `lmzoo.tasks`. Without a tokenizer there is only the signature `tokens`.
@@ -45,27 +56,36 @@ def export_saved_model(
             TensorFlow Serving refuses it unless started with `--xla_cpu_compilation_enabled`.
         overwrite: bool. If True, an existing folder is replaced.
         return_prompt: bool. For a task that generates. Whether a text begins with its prompt.
+        truncate_prompts: bool. For a task that generates. If True, a text that is longer than the
+            context loses tokens on its left, until half of the context, or less where fewer tokens
+            are asked for, is free. A start token and a `prefix` stay. If False, such a text is an
+            error that names its row, and its whole batch is refused.
         **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. One that is
             not given is that of its `generation_defaults`. Without a `seed` it is 0.
     Raises:
         FileExistsError: if `folder` has files and `overwrite` is False.
         TypeError: if a task that does not generate gets an option of generation.
         ValueError: if an option is out of its range, has a number for each prompt, or asks for more
-            than one result a prompt.
+            than one result a prompt, or a weight is not finite.
     """
     check_new_folder(folder, overwrite)
+    _check_weights(task)
     if not task.is_generative:
-        module, signatures = _make_reader(task, jit_compile, options)
+        module, signatures = _make_reader(task, jit_compile, truncate_prompts, options)
     else:
-        module, signatures = _make_writer(task, jit_compile, return_prompt, options)
+        module, signatures = _make_writer(
+            task, jit_compile, return_prompt, truncate_prompts, options
+        )
     with atomic_folder(folder, overwrite) as new:
         tf.saved_model.save(module, str(new), signatures=signatures)
 
 
-def _make_reader(task, jit_compile, options):
+def _make_reader(task, jit_compile, truncate_prompts, options):
     """A tf.Module with the functions of a task that answers in labels, spans or vectors."""
     if jit_compile:
         options["jit_compile"] = True
+    if truncate_prompts:
+        options["truncate_prompts"] = True
     if options:
         raise TypeError(
             f"{type(task).__name__} does not generate, so it is exported without options. "
@@ -78,7 +98,7 @@ def _make_reader(task, jit_compile, options):
     return module, module.functions
 
 
-def _make_writer(task, jit_compile, return_prompt, options):
+def _make_writer(task, jit_compile, return_prompt, truncate_prompts, options):
     """A tf.Module with the functions of a task that generates."""
     merged = merge_options(task.generation_defaults, check_defaults(options))
     options = GenerationOptions(**{"seed": 0, **merged})
@@ -87,14 +107,14 @@ def _make_writer(task, jit_compile, return_prompt, options):
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
             f"input. Received: num_return_sequences={options.num_return_sequences}."
         )
-    module = _make_module(task, options, jit_compile, return_prompt)
+    module = _make_module(task, options, jit_compile, return_prompt, truncate_prompts)
     signatures = {"tokens": module.tokens}
     if task.tokenizer is not None:
         signatures |= {"serving_default": module.serving_default, "generate": module.generate}
     return module, signatures
 
 
-def _make_module(task, options, jit_compile, return_prompt):
+def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
     """A tf.Module with the three functions, which holds the weights and no optimizer."""
     module = tf.Module()
     module.weights = list(task.backbone.variables)
@@ -106,10 +126,16 @@ def _make_module(task, options, jit_compile, return_prompt):
     if options.bad_words:
         bad_words = encode_bad_words(task.tokenizer, options.bad_words)
 
+    num_fixed = _count_fixed(task) if truncate_prompts else 0
+
     def complete(generator, text, chosen):
+        (text,) = check_texts(("text",), (text,))
         token_ids, mask = task.encode_prompts(text)
         parameters = _fill_parameters(options, tf.shape(text)[0], chosen, bad_words)
-        results = generator.generate(token_ids, mask, parameters)
+        if truncate_prompts:
+            new = parameters["max_new_tokens"]
+            token_ids, mask = _truncate_left(task, token_ids, mask, new, num_fixed)
+        results = _require_finite(generator.generate(token_ids, mask, parameters))
         texts = generator.to_texts(results)[:, 0]
         if return_prompt and not task.is_encoder_decoder:
             texts = tf.strings.join([text, texts])
@@ -140,12 +166,18 @@ def _make_module(task, options, jit_compile, return_prompt):
         ]
     )
     def tokens(token_ids, padding_mask):
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        inputs = check_token_batch(inputs)
         # Whatever side the padding is on: it goes to the left.
-        ragged = tf.ragged.boolean_mask(token_ids, padding_mask)
-        with tf.control_dependencies(_check_tokens(ragged, task.backbone.vocabulary_size)):
-            token_ids, mask = left_pad(ragged.with_values(tf.identity(ragged.values)))
+        ragged = tf.ragged.boolean_mask(inputs["token_ids"], inputs["padding_mask"])
+        has_tokens = tf.reduce_all(ragged.row_lengths() > 0)
+        rules = [
+            ("Each row of `padding_mask` must have a True.", has_tokens),
+            require_range("token_ids", ragged.values, task.backbone.vocabulary_size),
+        ]
+        token_ids, mask = left_pad(ragged.with_values(require(ragged.values, rules)))
         parameters = _fill_parameters(options, tf.shape(token_ids)[0], {}, bad_words)
-        results = default.generate(token_ids, mask, parameters)
+        results = _require_finite(default.generate(token_ids, mask, parameters))
         return {
             "token_ids": results["token_ids"][:, 0],
             "padding_mask": results["mask"][:, 0],
@@ -158,41 +190,68 @@ def _make_module(task, options, jit_compile, return_prompt):
     return module
 
 
-def _check_tokens(ragged, vocabulary_size):
-    """Left alone, a negative id would be counted from the end of the vocabulary."""
-    ids = ragged.values
-    return [
-        tf.debugging.assert_positive(
-            ragged.row_lengths(), "Each row of `padding_mask` must have a True."
-        ),
-        tf.debugging.Assert(
-            tf.reduce_all((ids >= 0) & (ids < vocabulary_size)),
-            [f"`token_ids` must be from 0 to {vocabulary_size - 1}."],
-        ),
-    ]
+def _check_weights(task):
+    for weight in task.weights:
+        if weight.dtype.startswith(("float", "bfloat")):
+            if not tf.reduce_all(tf.math.is_finite(weight.value)):
+                raise ValueError(
+                    "Weights must be finite in an exported model. Received: NaN or infinity in "
+                    f"{weight.path!r}."
+                )
+
+
+def _require_finite(results):
+    message = "The model's scores must be finite, and are not: it cannot answer this request."
+    return require(results, [(message, tf.reduce_all(results["is_finite"]))])
+
+
+def _count_fixed(task):
+    """How many first tokens of a prompt are not its text: a start token, or the `prefix`."""
+    if not task.is_encoder_decoder:
+        return int(task.tokenizer.add_start_token)
+    _, mask = task.encode_prompts(tf.constant([""]))
+    # Its last one is the end token.
+    return int(tf.reduce_sum(tf.cast(mask, tf.int32))) - 1
+
+
+def _truncate_left(task, token_ids, mask, max_new_tokens, num_fixed):
+    """Prompts (B, P) and their mask, those beyond the context cut on the left of their text."""
+    longest = task.max_sequence_length
+    room = 0 if task.is_encoder_decoder else tf.clip_by_value(max_new_tokens, 0, longest // 2)
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+    # (B, P): the index of each token in its prompt
+    index = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1
+    first = tf.expand_dims(lengths - (longest - room) + num_fixed, 1)
+    fits = tf.expand_dims(lengths <= longest, 1)
+    return left_pad(
+        tf.ragged.boolean_mask(token_ids, mask & (fits | (index < num_fixed) | (index >= first)))
+    )
 
 
 def _fill_parameters(options, batch_size, chosen, bad_words):
-    """The options as tensors (B,), those in `chosen` from the caller, who is told what is wrong."""
+    """The options as tensors (B,); those in `chosen` come with the request and are checked."""
     defaults, parameters = options.make_parameters(1), {}
     for name, spec in options.make_signature().items():
         value = chosen[name] if name in chosen else defaults[name]
         value = tf.cast(tf.reshape(value, [-1]), spec.dtype)
+        if name in chosen:
+            count = tf.size(value)
+            rule = f"`{name}` must be one number, or one for each row."
+            value = require(value, [(rule, (count == 1) | (count == batch_size))])
         parameters[name] = tf.broadcast_to(value, [batch_size])
     parameters["rng_stream"] = tf.range(batch_size)
     if bad_words is not None:
         parameters["bad_words"] = bad_words
-    with tf.control_dependencies(_check_chosen(parameters) if chosen else []):
-        return {name: tf.identity(value) for name, value in parameters.items()}
+    return require(parameters, _list_rules(parameters) if chosen else [])
 
 
-def _check_chosen(parameters):
+def _list_rules(parameters):
     temperature, top_p = parameters["temperature"], parameters["top_p"]
+    is_finite = (temperature >= 0) & tf.math.is_finite(temperature)
     rules = {
         "`max_new_tokens` must be at least 0.": parameters["max_new_tokens"] >= 0,
         "`top_k` must be at least 0.": parameters["top_k"] >= 0,
-        "`temperature` must be finite and at least 0.": (temperature >= 0)
-        & tf.math.is_finite(temperature),
+        "`temperature` must be finite and at least 0.": is_finite,
         "`top_p` must be in (0, 1].": (top_p > 0) & (top_p <= 1),
     }
-    return [tf.debugging.Assert(tf.reduce_all(holds), [rule]) for rule, holds in rules.items()]
+    return [(rule, tf.reduce_all(holds)) for rule, holds in rules.items()]

@@ -45,8 +45,10 @@ class ServingError(Exception):
 def encode(value):
     """A NumPy array, or strings as str or bytes, for the wire."""
     if not isinstance(value, np.ndarray | np.generic):
-        values = [text.encode() if isinstance(text, str) else text for text in value]
-        return {"dtype": "string", "shape": [len(values)], "values": [v.hex() for v in values]}
+        rows = value if value and isinstance(value[0], list) else [value]
+        values = [text.encode() if isinstance(text, str) else text for row in rows for text in row]
+        shape = [len(values)] if rows[0] is value else [len(rows), len(rows[0])]
+        return {"dtype": "string", "shape": shape, "values": [v.hex() for v in values]}
     return {
         "dtype": value.dtype.name,
         "shape": list(value.shape),

@@ -230,16 +230,31 @@ def test_a_bad_request_is_an_error_and_the_next_one_is_answered(server, tasks, f
     ):
         with pytest.raises(ServingError, match=f"`token_ids` must be from 0 to {size - 1}"):
             server.call(folder, "tokens", **{**good, **wrong})
+    if "segment_ids" in good:
+        for wrong in (-1, 2):
+            with pytest.raises(ServingError, match="`segment_ids` must be from 0 to 1"):
+                segments = np.array([[0, wrong, 0]], np.int32)
+                server.call(folder, "tokens", **{**good, "segment_ids": segments})
+    for shape in ((1, 2), (1, 1), (3, 3)):
+        with pytest.raises(ServingError, match="`padding_mask` must have the shape of `token_ids`"):
+            server.call(folder, "tokens", **{**good, "padding_mask": np.ones(shape, bool)})
     too_long = {key: np.repeat(value[:, :1], LONGEST + 1, 1) for key, value in good.items()}
     for wrong in (
         {"token_ids": np.ones((1, 3), np.float32)},
         {"token_ids": np.ones(3, np.int32)},
-        {"padding_mask": np.ones((1, 2), bool)},
-        too_long,
     ):
         with pytest.raises(ServingError, match="Error"):
             server.call(folder, "tokens", **{**good, **wrong})
-    first = next(iter(make_inputs(task, TEXTS)))
+    said = f"`token_ids` must have at most {LONGEST} tokens a row. Received: {LONGEST + 1} tokens"
+    with pytest.raises(ServingError, match=said):
+        server.call(folder, "tokens", **{**good, **too_long})
+    texts = make_inputs(task, TEXTS[:2])
+    first = next(iter(texts))
+    with pytest.raises(ServingError, match=rf"Shape of tensor {first} \[2,1\] is not compatible"):
+        server.call(folder, "serving_default", **{**texts, first: [["a"], ["b"]]})
+    if len(texts) > 1:
+        with pytest.raises(ServingError, match="same number of rows. Received: 0 and 1 rows"):
+            server.call(folder, "serving_default", **dict(zip(texts, ([], ["a"]), strict=True)))
     for wrong in (np.array([1, 2]), np.array([[1], [2]])):
         inputs = {**make_inputs(task, TEXTS[:2]), first: wrong}
         with pytest.raises(ServingError, match="Error"):

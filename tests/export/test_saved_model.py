@@ -197,7 +197,7 @@ REFUSED = {
     "fewer than no tokens": ("generate", {"max_new_tokens": np.int32(-1)}),
     "numbers for other rows": ("generate", {"top_k": np.array([1, 2, 3], np.int32)}),
     "text of another type": ("generate", {"text": np.array([1, 2])}),
-    "text of another rank": ("generate", {"text": np.array([[1, 2]])}),
+    "text of another rank": ("generate", {"text": [["a", "b"]]}),
     "a number of another type": ("generate", {"top_k": np.float32(1)}),
     "an unknown input": ("generate", {"top_q": np.float32(1)}),
     "ids beyond the vocabulary": ("tokens", {"token_ids": np.array([[5, 285], [7, 0]], np.int32)}),
@@ -207,10 +207,18 @@ REFUSED = {
     "a mask of another shape": ("tokens", {"padding_mask": np.ones([2, 3], bool)}),
     "a row without a token": ("tokens", {"padding_mask": np.array([[True, True], [False, False]])}),
     "too many ids": ("tokens", left_aligned([[5] * (CONTEXT + 1)])),
+    "far too many ids": ("tokens", left_aligned([[5], [5] * 20_000])),
+    "a mask that would be broadcast": ("tokens", {"padding_mask": np.ones([1, 2], bool)}),
 }
 SAID = {
-    "a prompt beyond the context": f"must not be longer than the context of {CONTEXT} tokens",
-    "too many ids": f"must not be longer than the context of {CONTEXT} tokens",
+    "a prompt beyond the context": f"context of {CONTEXT} tokens. Received: row 0 of 33 tokens",
+    "too many ids": f"context of {CONTEXT} tokens. Received: row 0 of 33 tokens",
+    "far too many ids": f"context of {CONTEXT} tokens. Received: row 1 of 20000 tokens",
+    "text of another rank": r"Shape of tensor text \[1,2\] is not compatible",
+    "ids of another rank": r"Shape of tensor token_ids \[2\] is not compatible",
+    "a mask of another shape": "`padding_mask` must have the shape of `token_ids`",
+    "a mask that would be broadcast": "`padding_mask` must have the shape of `token_ids`",
+    "numbers for other rows": "`top_k` must be one number, or one for each row",
     "a temperature below 0": "`temperature` must be finite and at least 0",
     "a temperature that is no number": "`temperature` must be finite and at least 0",
     "a temperature without end": "`temperature` must be finite and at least 0",
@@ -232,6 +240,30 @@ def test_a_bad_request_is_an_error_and_the_next_one_is_answered(server, lm, expo
         server.call(export(), signature, **inputs)
     got = server.call(export(), "serving_default", text=["a cat"])
     assert to_text(got["text"]) == lm.generate(["a cat"], max_new_tokens=8)
+
+
+def test_an_overlong_prompt_may_lose_its_left_side(server, lm, export):
+    folder = export(truncate_prompts=True)
+    long, room = (DIGITS * 9)[:80], 8
+    kept = long[-(CONTEXT - room) :]
+    prompts = ["a cat", long, DIGITS * 3]
+    for signature, inputs in (("serving_default", {}), ("generate", scalars())):
+        texts = to_text(server.call(folder, signature, text=prompts, **inputs)["text"])
+        whole = lm.generate(["a cat", kept, DIGITS * 3], max_new_tokens=room)
+        assert texts == [whole[0], long + whole[1][len(kept) :], whole[2]]
+    # However many tokens are asked for, half of the context is kept.
+    inputs = scalars(max_new_tokens=10**6)
+    (text,) = to_text(server.call(folder, "generate", text=[long], **inputs)["text"])
+    kept = long[-CONTEXT // 2 :]
+    assert text == long + lm.generate(kept, max_new_tokens=CONTEXT // 2)[len(kept) :]
+
+
+def test_weights_that_are_not_finite_are_not_exported(tokenizer, tmp_path):
+    lm = make_task(tokenizer)
+    lm.backbone.final_norm.gamma.assign(np.full(16, np.nan))
+    with pytest.raises(ValueError, match="must be finite .* Received: .*final_norm/gamma"):
+        lm.export(tmp_path / "1")
+    assert not (tmp_path / "1").exists()
 
 
 def test_a_batch_of_nothing_is_answered_with_nothing(server, export):

@@ -5,6 +5,9 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
+from lmzoo.export.saved_model import _count_fixed, _truncate_left
+from tests.tasks.tiny_t5 import make_lm as make_t5
+from tests.tasks.tiny_t5 import make_tokenizer
 
 # An export with text takes as long as all the rest here.
 slow = pytest.mark.slow
@@ -140,3 +143,20 @@ def test_beams_of_sentence_pieces_need_tensorflow_and_its_text_ops_alone(text_se
     # Beams are ranked by the log-probability over the length, here to the power of one.
     lengths = tokens["padding_mask"].sum(axis=1)
     np.testing.assert_allclose(got["log_prob"][:1] / lengths, scores[:1], rtol=1e-5)
+
+
+def test_an_overlong_source_keeps_its_prefix_and_its_end():
+    tokenizer = make_tokenizer()
+    lm = make_t5(tokenizer)
+    lm.prefix = "a hat: "
+    texts = ["one cat", "two cats and a hat " * 4 + "three"]
+    token_ids, mask = lm.encode_prompts(tf.constant(texts))
+    fixed = _count_fixed(lm)
+    assert fixed == len(tokenizer.tokenize("a hat: ").numpy())
+    cut_ids, cut_mask = _truncate_left(lm, token_ids, mask, tf.constant([9, 9]), fixed)
+    rows = [row[real].tolist() for row, real in zip(token_ids.numpy(), mask.numpy(), strict=True)]
+    found = [row[real] for row, real in zip(cut_ids.numpy(), cut_mask.numpy(), strict=True)]
+    longest = lm.max_sequence_length
+    assert len(rows[1]) > longest and rows[1][-1] == tokenizer.end_token_id
+    assert found[0].tolist() == rows[0]
+    assert found[1].tolist() == rows[1][:fixed] + rows[1][fixed - longest :]

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from lmzoo.tasks.request_checks import check_texts, check_token_batch
+
 __all__ = ["make_text_function", "make_tokens_function", "run_in_batches"]
 
 
@@ -17,7 +19,7 @@ def make_text_function(function, names, served):
     """
 
     def serve(*texts):
-        outputs = function(*texts)
+        outputs = function(*check_texts(names, texts))
         return {name: outputs[name] for name in outputs if name != "is_truncated"}
 
     specs = [tf.TensorSpec([None], tf.string, name) for name in names]
@@ -25,7 +27,7 @@ def make_text_function(function, names, served):
 
 
 def make_tokens_function(task, output):
-    """A tf.function of token batches, which refuses ids outside the vocabulary.
+    """A tf.function of token batches, which refuses those that do not fit the backbone.
 
     Its inputs are `token_ids` int32 (B, T), `padding_mask` bool (B, T) and, for a backbone with
     segments, `segment_ids` int32 (B, T).
@@ -36,19 +38,19 @@ def make_tokens_function(task, output):
     Returns:
         tf.function.
     """
-    names = ["token_ids", "padding_mask"]
-    if task.backbone.num_segments > 1:
+    names, backbone = ["token_ids", "padding_mask"], task.backbone
+    if backbone.num_segments > 1:
         names.append("segment_ids")
     dtypes = {"padding_mask": tf.bool}
     specs = [tf.TensorSpec([None, None], dtypes.get(name, tf.int32), name) for name in names]
 
     def tokens(*values):
-        ids = values[0]
-        # A gather would read a negative id from the end of the vocabulary.
-        known = tf.reduce_all((ids >= 0) & (ids < task.backbone.vocabulary_size))
-        message = f"`token_ids` must be from 0 to {task.backbone.vocabulary_size - 1}."
-        with tf.control_dependencies([tf.debugging.Assert(known, [message])]):
-            inputs = {name: tf.identity(value) for name, value in zip(names, values, strict=True)}
+        inputs = check_token_batch(
+            dict(zip(names, values, strict=True)),
+            backbone.vocabulary_size,
+            backbone.max_sequence_length,
+            backbone.num_segments,
+        )
         return {output: task(inputs, training=False)}
 
     return tf.function(tokens, autograph=False, input_signature=specs)
