@@ -1,17 +1,16 @@
 """The published models by name, and fresh backbones of their sizes.
 
 `lmzoo.load("gpt2")` opens the published weights; `make_backbone("gpt2")` makes a backbone of the
-same size with fresh weights. The table itself is in `lmzoo/hub/published.py`. Only making a
-backbone needs TensorFlow.
+same size with fresh weights. Each model stands in the record of its family, in
+`lmzoo/hub/families/`. Only making a backbone needs TensorFlow.
 """
 
 import difflib
 
-from lmzoo.hub.published import ENTRIES, ZooEntry, find_arguments
+from lmzoo.hub.families import find_family
+from lmzoo.hub.published import find_arguments, list_published
 
-__all__ = ["ZooEntry", "find_entry", "make_backbone", "names"]
-
-_BACKBONES = {"CausalLM": "GPTBackbone", "Seq2SeqLM": "T5Backbone", "MaskedLM": "BertBackbone"}
+__all__ = ["find_entry", "make_backbone", "names"]
 
 
 def names():
@@ -23,7 +22,7 @@ def names():
         >>> names()[:2]
         ['bert-tiny', 'bert-mini']
     """
-    return list(ENTRIES)
+    return list(list_published())
 
 
 def find_entry(name):
@@ -32,20 +31,22 @@ def find_entry(name):
     Args:
         name: str. One of `names()`.
     Returns:
-        ZooEntry: `source`, `model_type`, `task`, `num_parameters`, `licence`, `config`, `note`.
+        PublishedModel: `source`, `model_type`, `task`, `num_parameters`, `licence`, `config` and
+        `note`.
     Raises:
         ValueError: if there is none of this name.
     Example:
         >>> find_entry("gpt2").num_parameters
         124439808
     """
-    if name not in ENTRIES:
-        near = difflib.get_close_matches(str(name), ENTRIES, n=3, cutoff=0.5) or list(ENTRIES)
+    models = list_published()
+    if name not in models:
+        near = difflib.get_close_matches(str(name), models, n=3, cutoff=0.5) or list(models)
         raise ValueError(
             f"`name` must be one of lmzoo.zoo.names(), such as {', '.join(near)}. Received: "
             f"name={name!r:.80}."
         )
-    return ENTRIES[name]
+    return models[name]
 
 
 def make_backbone(name, **overrides):
@@ -66,6 +67,4 @@ def make_backbone(name, **overrides):
     """
     entry = find_entry(name)
     arguments = {**find_arguments(entry), **overrides}
-    from lmzoo import models
-
-    return getattr(models, _BACKBONES[entry.task])(**arguments)
+    return find_family(entry.model_type).backbone()(**arguments)

@@ -2,13 +2,13 @@
 
 import math
 
+from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.folders import check_folder
 from lmzoo.hub.files.model_card import read_license
 from lmzoo.hub.files.shards import find_files, find_weights
 from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files, count_pieces
-from lmzoo.hub.other_tasks import make_folder_plan
-from lmzoo.hub.plans import MODEL_TYPES
+from lmzoo.hub.folder_spec import make_folder_spec
 from lmzoo.hub.remote.headers import read_remote_headers
 from lmzoo.hub.remote.sources import find_folder, find_name
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
@@ -59,16 +59,16 @@ def describe(source, revision=None):
     # Words have a row each in some tensor, and a file has the bytes that its tensors claim.
     rows = [info.shape[0] for info in tensors.values() if info.shape and math.prod(info.shape)]
     check_vocabulary_files(folder, max(rows, default=0))
-    plan, problem = _try_plan(folder, config, tensors)
-    used = list(tensors.values()) if plan is None else _find_used(tensors, plan)
+    spec, problem = _try_spec(folder, config, tensors)
+    used = list(tensors.values()) if spec is None else _find_used(tensors, spec)
     num_parameters = sum(math.prod(info.shape) for info in used)
     model_type = config.get("model_type")
     return {
         "folder": str(folder),
         "model_type": model_type if isinstance(model_type, str) else None,
         "architectures": _list_names(config.get("architectures")),
-        **_describe_task(plan, problem),
-        **(_find_sizes(config) if plan is None else _list_sizes(plan.arguments)),
+        **_describe_task(spec, problem),
+        **(_find_sizes(config) if spec is None else _list_sizes(spec.arguments)),
         "num_parameters": num_parameters,
         "num_tensors": len(tensors),
         "dtypes": sorted({_DTYPES.get(info.dtype, info.dtype) for info in used}),
@@ -100,29 +100,30 @@ def _list_names(value):
     return [name for name in values if isinstance(name, str)]
 
 
-def _try_plan(folder, config, tensors):
+def _try_spec(folder, config, tensors):
     """What the config opens as, or None and why it does not."""
     try:
-        check_model_type(folder, config, MODEL_TYPES)
-        return make_folder_plan(folder, config, tensors), None
+        check_model_type(folder, config, list_model_types())
+        return make_folder_spec(folder, config, tensors), None
     except ValueError as error:
         return None, str(error)
 
 
-def _find_used(tensors, plan):
+def _find_used(tensors, spec):
     """The tensors of the model, each once: neither what is ignored nor what is tied to another."""
-    return [tensors[name] for name in {place: name for name, place in plan.found.items()}.values()]
+    return [
+        tensors[name] for name in {place: name for name, place in spec.tensors.items()}.values()
+    ]
 
 
-def _describe_task(plan, problem):
-    if plan is None:
+def _describe_task(spec, problem):
+    if spec is None:
         nothing = dict.fromkeys(("family", "task", "num_labels", "labels"))
         return {**nothing, "problem": problem}
-    family = {"CausalLM": "GPT", "Seq2SeqLM": "T5"}.get(plan.task, "BERT")
-    labels = plan.options.get("labels")
-    count = plan.options.get("num_targets") if labels is None else len(labels)
+    labels = spec.options.get("labels")
+    count = spec.options.get("num_targets") if labels is None else len(labels)
     names = None if labels is None else list(labels)
-    found = {"family": family, "task": plan.task, "num_labels": count, "labels": names}
+    found = {"family": spec.family.name, "task": spec.task, "num_labels": count, "labels": names}
     return {**found, "problem": None}
 
 

@@ -9,17 +9,16 @@ import keras
 import tensorflow as tf
 
 from lmzoo import tasks
-from lmzoo.hub.families import variables_by_path
+from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.folders import check_folder
 from lmzoo.hub.files.generation_config import read_generation
-from lmzoo.hub.files.model_tokenizers import open_tokenizer
 from lmzoo.hub.files.shards import find_weights
+from lmzoo.hub.files.tokenizers import open_tokenizer
 from lmzoo.hub.files.weights import check_weights, read_ahead, set_variables
-from lmzoo.hub.other_tasks import make_folder_plan
-from lmzoo.hub.plans import MODEL_TYPES
+from lmzoo.hub.folder_spec import make_folder_spec
+from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.remote.sources import find_folder
-from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 
 __all__ = ["load"]
 
@@ -67,20 +66,21 @@ def load(source, dtype=None, task=None, revision=None, **options):
     folder = find_folder(source, revision)
     check_folder(folder)
     config = read_config(folder)
-    check_model_type(folder, config, MODEL_TYPES)
+    check_model_type(folder, config, list_model_types())
     path, header = find_weights(folder)
-    plan = make_folder_plan(folder, config, header, task)
-    check_weights(path, header, plan.found, plan.recipes, plan.shapes)
-    tokenizer = open_tokenizer(folder, plan)
-    options = {**plan.options, **_read_generation(folder, config, plan, tokenizer), **options}
-    reading = (header, plan.found, plan.recipes, plan.shapes, policy.variable_dtype)
+    spec = make_folder_spec(folder, config, header, task)
+    check_weights(path, header, spec.tensors, spec.mapping, spec.shapes)
+    tokenizer = open_tokenizer(folder, spec)
+    kind = getattr(tasks, spec.task)
+    options = {**spec.options, **_read_generation(folder, config, spec, tokenizer), **options}
+    reading = (header, spec.tensors, spec.mapping, spec.shapes, policy.variable_dtype)
     with _pause_collector(), read_ahead(*reading) as values:
-        backbone = _build_empty(plan, policy)
-        opened = getattr(tasks, plan.task)(backbone, tokenizer, **options)
-        variables = variables_by_path(backbone, getattr(opened, "head", None))
-        _check_head(folder, plan, variables)
+        backbone = _build_empty(spec, policy)
+        opened = kind(backbone, tokenizer, **options)
+        variables = variables_by_path(backbone, opened.head)
+        _check_head(folder, spec, variables)
         set_variables(values, variables)
-    _draw_fresh(folder, plan, backbone, variables)
+    _draw_fresh(folder, spec, backbone, variables)
     _warn_of_special_tokens(folder, opened)
     return opened
 
@@ -113,11 +113,11 @@ def _make_policy(dtype):
     return policy
 
 
-def _read_generation(folder, config, plan, tokenizer):
-    if plan.task not in ("CausalLM", "Seq2SeqLM"):
+def _read_generation(folder, config, spec, tokenizer):
+    if not getattr(tasks, spec.task).is_generative:
         return {}
-    start = plan.options.get("start_token_id")
-    size = plan.arguments["vocabulary_size"]
+    start = spec.options.get("start_token_id")
+    size = spec.arguments["vocabulary_size"]
     return read_generation(folder, size, tokenizer, start, config)
 
 
@@ -133,51 +133,42 @@ def _pause_collector():
             gc.enable()
 
 
-def _build_empty(plan, policy):
+def _build_empty(spec, policy):
     """A backbone without values: those that are drawn, or zeros, would only be overwritten."""
-    kinds = {"CausalLM": GPTBackbone, "Seq2SeqLM": T5Backbone}
-    kind = kinds.get(plan.task, BertBackbone)
-    name = "initializer_factor" if kind is T5Backbone else "initializer_range"
+    name = spec.family.initializer
     with tf.variable_creator_scope(functools.partial(_leave_empty, tf.Graph())):
-        backbone = kind(**{**plan.arguments, name: 0.0}, dtype=policy)
-    setattr(backbone, name, plan.arguments[name])
+        backbone = spec.family.backbone()(**{**spec.arguments, name: 0.0}, dtype=policy)
+    setattr(backbone, name, spec.arguments[name])
     return backbone
 
 
-def _check_head(folder, plan, variables):
+def _check_head(folder, spec, variables):
     """Options may not ask for another head than the one that is about to be read."""
-    for path in plan.recipes:
+    for path in spec.mapping:
         found = tuple(variables[path].shape) if path in variables else None
-        if found != plan.shapes[path]:
+        if found != spec.shapes[path]:
             raise ValueError(
                 f"`options` must ask for the head that the folder has. Received: options for which "
-                f"{path!r} has shape {found}, while {str(folder)!r} has {plan.shapes[path]}. For "
+                f"{path!r} has shape {found}, while {str(folder)!r} has {spec.shapes[path]}. For "
                 "another head, open it without options and make a new task on its `backbone`."
             )
 
 
-def _draw_fresh(folder, plan, backbone, variables):
+def _draw_fresh(folder, spec, backbone, variables):
     """Says which variables no file has given, and draws those that are in the empty backbone."""
-    fresh = [path for path in variables if path not in plan.recipes]
+    fresh = [path for path in variables if path not in spec.mapping]
     if not fresh:
         return
     for path in fresh:
         if not path.startswith("head/") and len(variables[path].shape) == 2:
-            draw = keras.initializers.TruncatedNormal(stddev=_find_deviation(backbone))
+            draw = keras.initializers.TruncatedNormal(stddev=spec.family.embedding_stddev(backbone))
             variables[path].assign(draw(variables[path].shape, variables[path].dtype))
     layers = sorted({path if "embeddings" in path else path.rpartition("/")[0] for path in fresh})
     warnings.warn(
-        f"{str(folder)!r} has no weights for {', '.join(layers)} of {plan.task}. They are random; "
+        f"{str(folder)!r} has no weights for {', '.join(layers)} of {spec.task}. They are random; "
         "train it before use.",
         stacklevel=3,
     )
-
-
-def _find_deviation(backbone):
-    """The standard deviation of what a backbone draws for its words."""
-    if isinstance(backbone, T5Backbone):
-        return (backbone.initializer_factor or 1) * backbone.hidden_dim**-0.5
-    return backbone.initializer_range or 0.02
 
 
 def _leave_empty(graph, next_creator, **arguments):

@@ -3,7 +3,8 @@
 import json
 
 from lmzoo.files import atomic_folder, check_new_folder
-from lmzoo.hub import bert, bert_heads, families, lmzoo_bert, lmzoo_t5, t5
+from lmzoo.hub.checkpoint_spec import make_spec
+from lmzoo.hub.families import list_families
 from lmzoo.hub.files.config import read_config
 from lmzoo.hub.files.generation_config import (
     GENERATION_CONFIG,
@@ -15,10 +16,14 @@ from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
 from lmzoo.hub.files.tokenizers import save_tokenizer
 from lmzoo.hub.files.weights import write_weights
-from lmzoo.hub.plans import make_plan
-from lmzoo.models import BertBackbone, T5Backbone
+from lmzoo.hub.folder_spec import list_tasks
+from lmzoo.hub.heads import make_head_config, make_label_config
+from lmzoo.hub.model_variables import values_by_path
 
-__all__ = ["save_pretrained"]
+__all__ = ["make_config", "save_pretrained"]
+
+# Arguments of a backbone that a caller chooses anew each time.
+_ANEW = ("name", "dtype", "trainable")
 
 
 def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
@@ -50,32 +55,25 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     check_new_folder(folder, overwrite)
     name = name_task(task)
     limit = parse_shard_size(shard_size)
-    is_encoder = isinstance(task.backbone, BertBackbone)
-    if isinstance(task.backbone, T5Backbone):
-        config = _describe_seq2seq(task)
-    else:
-        config = _describe_encoder(task) if is_encoder else _describe_decoder(task)
-    config["dtype"] = task.backbone.variable_dtype
-    # What could not be read again is not written.
-    plan = make_plan(config, pooler=task.backbone.pooler if is_encoder else None)
-    values = families.values_by_path(task.backbone, getattr(task, "head", None))
-    _check_written(task, values, plan)
+    config, spec = make_config(task)
+    values = values_by_path(task.backbone, task.head)
+    _check_written(task, values, spec)
     generation = make_generation_config(task) if task.is_generative else None
     with atomic_folder(folder, overwrite) as new:
-        write_weights(new, plan.recipes, values, limit)
+        write_weights(new, spec.mapping, values, limit)
         _write_json(new / "config.json", config)
         if generation is not None:
             _write_json(new / GENERATION_CONFIG, generation)
         _check_readable(new, folder, task)
         save_tokenizer(new, task)
-        if name == "TextEmbedder" and config["model_type"] in bert.MODEL_TYPES:
+        if name == "TextEmbedder" and not spec.family.is_native:
             write_embedding(new, task)
 
 
-def _check_written(task, values, plan):
+def _check_written(task, values, spec):
     """Nothing that a task computes with may stay behind, but a pooler that it does not use."""
-    left = [path for path in values.keys() - plan.recipes if not path.startswith("pooler/")]
-    own = [*task.backbone.weights, *getattr(getattr(task, "head", None), "weights", ())]
+    left = [path for path in values.keys() - spec.mapping if not path.startswith("pooler/")]
+    own = [*task.backbone.weights, *(task.head.weights if task.head is not None else ())]
     known = {id(weight) for weight in own}
     left += [weight.path for weight in task.weights if id(weight) not in known]
     if left:
@@ -90,7 +88,7 @@ def _check_readable(new, folder, task):
     """Refuses to write what is over the limits of those who read it."""
     try:
         config = read_config(new)
-        start = getattr(task, "start_token_id", None)
+        start = task.start_token_id
         read_generation(new, task.backbone.vocabulary_size, task.tokenizer, start, config)
     except ValueError as error:
         reason = str(error).replace(str(new), str(folder))
@@ -105,50 +103,88 @@ def _write_json(path, content):
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _describe_decoder(task):
-    config = families.family_of(task.backbone).make_config(task.backbone)
-    config["architectures"] = [families.ARCHITECTURES[config["model_type"]]]
+def make_config(task):
+    """The config.json of a task, and the spec that reads it again.
+
+    The model type is the first one that can express the task: what is written must read back as
+    what the task has. It is the one that the backbone was opened from, if that can.
+
+    Args:
+        task: a task of `lmzoo.tasks`.
+    Returns:
+        (dict, CheckpointSpec).
+    Raises:
+        ValueError: if no model type has words for an option.
+    """
+    name, problem = name_task(task), None
+    for family, model_type in _list_candidates(task, name):
+        try:
+            config = _describe(task, name, family, model_type)
+            spec = make_spec(config, pooler=getattr(task.backbone, "pooler", None))
+        except (KeyError, ValueError) as error:
+            problem = error
+            continue
+        if _is_expressed(task, spec) and family.accepts(task, model_type):
+            return config, spec
+    if isinstance(problem, ValueError):
+        raise problem
+    raise ValueError(
+        "`task` must have a backbone of a family that lmzoo can write. Received: a "
+        f"{type(task.backbone).__name__}."
+    )
+
+
+def _list_candidates(task, name):
+    """Pairs of (Family, model type), those first that suit where the task comes from."""
+    kind = type(task.tokenizer).__name__
+    opened_from = getattr(task.backbone, "opened_from", None)
+    found = [
+        (family, model_type)
+        for family in list_families()
+        if name in list_tasks(family) and isinstance(task.backbone, family.backbone())
+        for model_type in family.classes
+    ]
+
+    def rank(candidate):
+        family, model_type = candidate
+        is_other_kind = task.tokenizer is not None and kind not in family.tokenizers
+        return family.is_native, model_type != opened_from, is_other_kind
+
+    return sorted(found, key=rank)
+
+
+def _describe(task, name, family, model_type):
+    head = "TextClassifier" if name == "TextRegressor" else name
+    config = {
+        **family.make_config(task.backbone, model_type),
+        "architectures": [family.class_name(model_type, head)],
+        "dtype": task.backbone.variable_dtype,
+        **make_head_config(family, head, task),
+        **make_label_config(task),
+        **make_task_options(task),
+    }
+    start = task.start_token_id
+    if start is not None:
+        config["decoder_start_token_id"] = start
     tokenizer = task.tokenizer
     if tokenizer is not None:
-        config["bos_token_id"] = tokenizer.start_token_id
-        config["eos_token_id"] = tokenizer.end_token_id
-        config["pad_token_id"] = tokenizer.pad_token_id
+        # A RoBERTa's backbone has said it: its positions begin behind this id.
+        config.setdefault("pad_token_id", tokenizer.pad_token_id)
+        if task.is_generative:
+            config["eos_token_id"] = tokenizer.end_token_id
+            if start is None:
+                config["bos_token_id"] = tokenizer.start_token_id
     return config
 
 
-def _describe_seq2seq(task):
-    config = (t5 if t5.fits(task.backbone) else lmzoo_t5).make_config(task.backbone)
-    config["decoder_start_token_id"] = task.start_token_id
-    if task.tokenizer is not None:
-        config["eos_token_id"] = task.tokenizer.end_token_id
-        config["pad_token_id"] = task.tokenizer.pad_token_id
-    return {**config, **make_task_options(task)}
-
-
-def _describe_encoder(task):
-    model_type, kind = bert.find_model_type(task.backbone), bert_heads.name_head(task)
-    fits = model_type is not None and bert_heads.fits_head(model_type, task)
-    if fits and _counts_positions(task):
-        config = bert.make_config(task.backbone)
-        config["architectures"] = [bert_heads.make_architecture(model_type, kind)]
-        config |= bert_heads.make_dropout_config(model_type, kind, task)
-    else:
-        config = lmzoo_bert.make_config(task)
-    if task.tokenizer is not None:
-        # For a RoBERTa the backbone has said it: its positions begin behind this id.
-        config.setdefault("pad_token_id", task.tokenizer.pad_token_id)
-    return {**config, **bert_heads.make_label_config(task), **make_task_options(task)}
-
-
-def _counts_positions(task):
-    """Whether the positions of a text are the same in transformers.
-
-    RoBERTa's begin behind the padding's id there, and that id has none, wherever it stands: it must
-    be one that no text and no template gives.
-    """
-    tokenizer, pad = task.tokenizer, task.backbone.position_offset - 1
-    if tokenizer is None or not 0 <= pad < tokenizer.vocabulary_size:
-        return True
-    names = ("unknown_token_id", "start_token_id", "end_token_id", "mask_token_id")
-    is_given = pad in [getattr(tokenizer, name, None) for name in names]
-    return tokenizer.id_to_token(pad) in tokenizer.special_tokens and not is_given
+def _is_expressed(task, spec):
+    """Whether a spec that was read from a task's config is that task."""
+    family, read = spec.family, dict(spec.arguments)
+    own = {name: value for name, value in task.backbone.get_config().items() if name not in _ANEW}
+    if not task.uses_pooler and not family.is_native:
+        # A pooler that nobody uses may stay behind.
+        own.pop("pooler", None)
+        read.pop("pooler", None)
+    if family.complete(own) != family.complete(read):
+        return False
+    return all(getattr(task.head, name) == value for name, value in (spec.head or {}).items())

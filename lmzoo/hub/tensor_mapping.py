@@ -1,15 +1,22 @@
-"""How the tensors of a file make the variables of a model, in both directions.
+"""Which tensors of a file make which variables of a model, in both directions.
 
-A file of transformers keeps query, key and value apart and its linear layers as (out, in); a model
-here has one kernel (in, out) for the three. A recipe says so for one variable, and nothing is said
-twice: reading, writing and the check of every shape follow it.
+transformers stores query, key and value apart and linear layers as (out, in); a model here has one
+kernel (in, out) for the three. `TensorSources` says so for one variable, and reading, writing and
+the check of every shape follow it.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Recipe", "join_tensors", "make_recipes", "split_variable", "tensor_shapes"]
+__all__ = [
+    "TensorSources",
+    "join_tensors",
+    "make_mapping",
+    "make_native_mapping",
+    "split_variable",
+    "tensor_shapes",
+]
 
 # What a variable's last name becomes in a file.
 _ENDINGS = {
@@ -23,10 +30,10 @@ _ENDINGS = {
 }
 
 
-class Recipe(NamedTuple):
-    """What one variable is made of.
+class TensorSources(NamedTuple):
+    """The tensors of a file that make one variable.
 
-    names: tuple of str. The tensors that lie side by side along the variable's last axis.
+    names: tuple of str. They lie side by side along the variable's last axis.
     widths: tuple of int or None. How much of that axis each takes; None for equal shares.
     transposed: bool. Whether the file has the two axes of a matrix the other way round.
     """
@@ -36,66 +43,75 @@ class Recipe(NamedTuple):
     transposed: bool = False
 
 
-def make_recipes(shapes, modules, transposed=True, widths=None):
-    """Names the tensors of each variable by the module of the file that holds them.
+def make_mapping(shapes, modules, transposed=True, widths=None):
+    """Names the tensors of each variable by the modules of the file that hold them.
 
     Args:
-        shapes: dict of variable path -> shape. One recipe is made for each.
+        shapes: dict of variable path -> shape.
         modules: dict of a layer's path, or of a variable's, -> tuple of module names.
         transposed: bool. Whether the kernels are stored (out, in), as torch's linear layers are.
         widths: dict of a layer's path -> widths of its modules where they are not equal, or None.
     Returns:
-        dict of variable path -> Recipe.
+        dict of variable path -> TensorSources.
     """
-    recipes = {}
+    mapping = {}
     for path in shapes:
         layer, _, kind = path.rpartition("/")
         found = modules[path] if path in modules else modules[layer]
-        recipes[path] = Recipe(
+        mapping[path] = TensorSources(
             tuple(f"{module}.{_ENDINGS[kind]}" for module in found),
             (widths or {}).get(layer),
             transposed and kind == "kernel",
         )
-    return recipes
+    return mapping
 
 
-def tensor_shapes(recipes, shapes):
+def make_native_mapping(shapes):
+    """dict of path -> TensorSources in which each variable is one tensor under its own path.
+
+    Args:
+        shapes: dict of variable path -> shape.
+    """
+    return {path: TensorSources((path.replace("/", "."),)) for path in shapes}
+
+
+def tensor_shapes(mapping, shapes):
     """dict of tensor name -> its shape in a file, for variables of these shapes."""
     found = {}
-    for path, recipe in recipes.items():
+    for path, sources in mapping.items():
         *others, width = shapes[path]
-        for name, part in zip(recipe.names, _find_widths(recipe, width), strict=True):
+        for name, part in zip(sources.names, _find_widths(sources, width), strict=True):
             shape = (*others, part)
-            found[name] = shape[::-1] if recipe.transposed else shape
+            found[name] = shape[::-1] if sources.transposed else shape
     return found
 
 
-def join_tensors(recipe, values, read):
+def join_tensors(sources, values, read):
     """Fills the values of a variable from its tensors.
 
     Args:
-        recipe: Recipe.
+        sources: TensorSources.
         values: NumPy array of the variable's shape. What it holds is overwritten.
         read: callable `(name, part)`. Writes a tensor of the file into `part`, which has its shape
             and is a view of `values`: so no tensor lies beside the whole but where it is converted.
     """
     start = 0
-    for name, width in zip(recipe.names, _find_widths(recipe, values.shape[-1]), strict=True):
+    for name, width in zip(sources.names, _find_widths(sources, values.shape[-1]), strict=True):
         part = values[..., start : start + width]
-        read(name, part.T if recipe.transposed else part)
+        read(name, part.T if sources.transposed else part)
         start += width
 
 
-def split_variable(recipe, array):
+def split_variable(sources, array):
     """dict of tensor name -> its values, for the values of a variable: views, not copies."""
-    ends = np.cumsum(_find_widths(recipe, array.shape[-1]))[:-1]
+    ends = np.cumsum(_find_widths(sources, array.shape[-1]))[:-1]
     parts = np.split(array, ends, axis=-1)
-    if recipe.transposed:
+    if sources.transposed:
         parts = [part.T for part in parts]
-    return dict(zip(recipe.names, parts, strict=True))
+    return dict(zip(sources.names, parts, strict=True))
 
 
-def _find_widths(recipe, width):
-    if recipe.widths is not None:
-        return recipe.widths
-    return (width // len(recipe.names),) * len(recipe.names)
+def _find_widths(sources, width):
+    if sources.widths is not None:
+        return sources.widths
+    return (width // len(sources.names),) * len(sources.names)

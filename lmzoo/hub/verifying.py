@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from lmzoo.hub.accounts import TIED, find_ignored
 from lmzoo.hub.describing import describe
+from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.safetensors import FLOATS, read_tensor
 from lmzoo.hub.files.shards import find_weights
-from lmzoo.hub.other_tasks import make_folder_plan
-from lmzoo.hub.plans import MODEL_TYPES
+from lmzoo.hub.folder_spec import make_folder_spec
 from lmzoo.hub.remote.sources import find_folder
 from lmzoo.hub.tensor_mapping import tensor_shapes
 
@@ -44,46 +43,46 @@ def verify(source, revision=None):
     # It checks the files first, so that no link out of the folder is read.
     described = describe(folder)
     config = read_config(folder)
-    check_model_type(folder, config, MODEL_TYPES)
+    check_model_type(folder, config, list_model_types())
     header = find_weights(folder)[1]
-    plan = make_folder_plan(folder, config, header)
-    report = _account(config["model_type"], header, plan)
+    spec = make_folder_spec(folder, config, header)
+    report = _match_tensors(header, spec)
     report["problems"] += [
-        *_check_tensors(header, plan),
-        *_check_tokenizer(folder, described["tokenizer"], plan),
+        *_check_tensors(header, spec),
+        *_check_tokenizer(folder, described["tokenizer"], spec),
     ]
-    head = {"folder": str(folder), "model_type": config["model_type"], "task": plan.task}
-    counts = {"num_tensors": len(header), "num_variables": len(plan.shapes)}
+    head = {"folder": str(folder), "model_type": config["model_type"], "task": spec.task}
+    counts = {"num_tensors": len(header), "num_variables": len(spec.shapes)}
     return {**head, **counts, **report, "passed": not report["problems"]}
 
 
-def _account(model_type, header, plan):
+def _match_tensors(header, spec):
     """Which tensor makes which variable, by their names alone."""
-    wanted = {name for recipe in plan.recipes.values() for name in recipe.names}
+    wanted = {name for sources in spec.mapping.values() for name in sources.names}
     ignored, unexpected, places = {}, [], {}
     for name in header:
-        words = find_ignored(model_type, name)
-        if plan.found.get(name) in wanted:
-            places.setdefault(plan.found[name], []).append(name)
-        elif name not in plan.found and words:
+        words = spec.family.find_ignored(name)
+        if spec.tensors.get(name) in wanted:
+            places.setdefault(spec.tensors[name], []).append(name)
+        elif name not in spec.tensors and words:
             ignored[name] = words
         else:
             unexpected.append(name)
     # The one that has the place's own name comes first, a copy behind it.
     for place, names in places.items():
-        names.sort(key=lambda name: (_is_tied(model_type, name), name != place, name))
+        names.sort(key=lambda name: (spec.family.is_tied(name), name != place, name))
     variables, tied, makers = {}, {}, {}
-    for path, recipe in plan.recipes.items():
-        variables[path] = [places[name][0] for name in recipe.names if name in places]
-        first = makers.setdefault(recipe.names, path)
+    for path, sources in spec.mapping.items():
+        variables[path] = [places[name][0] for name in sources.names if name in places]
+        first = makers.setdefault(sources.names, path)
         if first != path:
             tied[path] = first
     for place, names in places.items():
         # A head of its own has its own place.
-        alone = names[0] == place or not _is_tied(model_type, names[0])
+        alone = names[0] == place or not spec.family.is_tied(names[0])
         tied |= dict.fromkeys(names[1 if alone else 0 :], place)
     missing = sorted(wanted - places.keys())
-    unset = sorted(plan.shapes.keys() ^ plan.recipes.keys())
+    unset = sorted(spec.shapes.keys() ^ spec.mapping.keys())
     return {
         "variables": variables,
         "tied": tied,
@@ -98,15 +97,10 @@ def _account(model_type, header, plan):
     }
 
 
-def _is_tied(model_type, name):
-    table = TIED.get(model_type, {})
-    return name in table or name.removeprefix(f"{model_type}.") in table
-
-
-def _check_tensors(header, plan):
+def _check_tensors(header, spec):
     """What is wrong with the tensors that are used: shapes, dtypes, values, copies that differ."""
-    shapes, first, problems = tensor_shapes(plan.recipes, plan.shapes), {}, []
-    for name, place in plan.found.items():
+    shapes, first, problems = tensor_shapes(spec.mapping, spec.shapes), {}, []
+    for name, place in spec.tensors.items():
         info = header[name]
         if place not in shapes:
             continue
@@ -132,17 +126,17 @@ def _count_not_finite(values):
     return int(sum(chunk.size - np.count_nonzero(np.isfinite(chunk)) for chunk in chunks))
 
 
-def _check_tokenizer(folder, tokenizer, plan):
+def _check_tokenizer(folder, tokenizer, spec):
     if tokenizer is None:
         return []
-    words, highest = tokenizer["vocabulary_size"], plan.arguments["vocabulary_size"]
+    words, highest = tokenizer["vocabulary_size"], spec.arguments["vocabulary_size"]
     if words and words > highest:
         return [f"the tokenizer has {words} words and the model {highest}"]
     # It needs TensorFlow, and most folders that are only looked at have none.
-    from lmzoo.hub.files.model_tokenizers import open_tokenizer
+    from lmzoo.hub.files.tokenizers import open_tokenizer
 
     try:
-        open_tokenizer(folder, plan)
+        open_tokenizer(folder, spec)
     except (FileNotFoundError, ValueError) as error:
         return [f"the tokenizer cannot be opened: {error}"]
     return []

@@ -54,7 +54,7 @@ class MaskedLM(TextInput, Task):
     """
 
     backbone_kinds = ("encoder",)
-    _uses_pooler = False
+    uses_pooler = False
 
     def __init__(
         self,

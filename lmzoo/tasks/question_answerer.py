@@ -83,7 +83,7 @@ class QuestionAnswerer(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     backbone_kinds = ("encoder",)
-    _uses_pooler = False
+    uses_pooler = False
     text_columns = ("question", "context")
     label_column = "answers"
 

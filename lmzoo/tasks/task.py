@@ -47,7 +47,7 @@ class Task(TrainerSeams, keras.Model):
 
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
-    _uses_pooler = True
+    uses_pooler = True
 
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
@@ -80,7 +80,7 @@ class Task(TrainerSeams, keras.Model):
         encoder, and output embeddings. Keras would warn that they have no gradients.
         """
         unused = [] if self.is_generative else list(self.backbone.generation_weights)
-        if not self._uses_pooler and getattr(self.backbone, "pooler_dense", None) is not None:
+        if not self.uses_pooler and getattr(self.backbone, "pooler_dense", None) is not None:
             unused += self.backbone.pooler_dense.weights
         unused = {id(weight) for weight in unused}
         return [weight for weight in super().trainable_weights if id(weight) not in unused]

@@ -81,7 +81,7 @@ class TextEmbedder(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
-    _uses_pooler = False
+    uses_pooler = False
     text_columns = ("text", "pair", "negative")
 
     def __init__(

@@ -76,7 +76,7 @@ class TokenClassifier(TextInput, Task):
     """
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
-    _uses_pooler = False
+    uses_pooler = False
     label_column = "tags"
 
     def __init__(

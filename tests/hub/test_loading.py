@@ -14,8 +14,8 @@ import tensorflow as tf
 
 import lmzoo
 from lmzoo.hub import loading
-from lmzoo.hub.families import variables_by_path
 from lmzoo.hub.files.tokenizers import load_tokenizer
+from lmzoo.hub.model_variables import variables_by_path
 from tests.hub.fake_hub import NAME
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
@@ -37,11 +37,10 @@ print("digest", digest.hexdigest())
 def no_backbone(monkeypatch):
     """Fails the test if a backbone is built: what is refused is refused before."""
 
-    def build(**arguments):
-        raise AssertionError(f"a backbone was built with {arguments}")
+    def build(spec, policy):
+        raise AssertionError(f"a backbone was built with {spec.arguments}")
 
-    monkeypatch.setattr(loading, "GPTBackbone", build)
-    monkeypatch.setattr(loading, "BertBackbone", build)
+    monkeypatch.setattr(loading, "_build_empty", build)
 
 
 def digest_of(lm):

@@ -4,13 +4,12 @@ import math
 
 import pytest
 
-from lmzoo.hub import bert_variables, gpt_variables, t5_variables
-from lmzoo.hub.published import ENTRIES, find_arguments
+from lmzoo.hub.families import find_family
+from lmzoo.hub.published import find_arguments, list_published
 from lmzoo.hub.remote.sources import find_folder
 
+ENTRIES = list_published()
 every_entry = pytest.mark.parametrize("name", ENTRIES)
-SHAPES = {"bert": bert_variables, "roberta": bert_variables, "distilbert": bert_variables}
-SHAPES |= {"gpt2": gpt_variables, "t5": t5_variables, "mt5": t5_variables}
 # As the cards and papers give them, in millions.
 SAID = {
     "bert-tiny": 4.4,
@@ -42,7 +41,7 @@ SAID = {
 @every_entry
 def test_the_parameters_are_those_of_the_variables(name):
     entry = ENTRIES[name]
-    shapes = SHAPES[entry.model_type].variable_shapes(find_arguments(entry))
+    shapes = find_family(entry.model_type).variable_shapes(find_arguments(entry))
     assert sum(math.prod(shape) for shape in shapes.values()) == entry.num_parameters
 
 

@@ -38,7 +38,7 @@ def test_each_tensor_of_a_t5_makes_one_variable(tmp_path, family):
 
 
 def read_variables(task):
-    from lmzoo.hub.families import variables_by_path
+    from lmzoo.hub.model_variables import variables_by_path
 
     return variables_by_path(task.backbone, getattr(task, "head", None))
 
@@ -201,12 +201,12 @@ def test_a_variable_that_nothing_sets_is_told(golden, monkeypatch):
     from lmzoo.hub import verifying
 
     def forget(*arguments):
-        plan = make_plan(*arguments)
-        del plan.recipes["final_norm/beta"]
-        return plan
+        spec = make_spec(*arguments)
+        del spec.mapping["final_norm/beta"]
+        return spec
 
-    make_plan = verifying.make_folder_plan
-    monkeypatch.setattr(verifying, "make_folder_plan", forget)
+    make_spec = verifying.make_folder_spec
+    monkeypatch.setattr(verifying, "make_folder_spec", forget)
     assert "no tensor is known for the variable 'final_norm/beta'" in verify(golden)["problems"]
 
 

@@ -2,11 +2,13 @@
 
 import copy
 
+from lmzoo import tasks
+from lmzoo.hub.files.sentence_transformers import check_lower_case
+from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files
 from lmzoo.json_files import read_json
-from lmzoo.models import BertBackbone
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
-__all__ = ["load_tokenizer", "save_tokenizer"]
+__all__ = ["load_tokenizer", "open_tokenizer", "save_tokenizer"]
 
 # What tokenizer.json calls the kind of a model, and the file that old folders have of it.
 _KINDS = {
@@ -21,8 +23,6 @@ _OLD_FILES = {
     "tokenizer.model": SentencePieceTokenizer,
     "sentencepiece.bpe.model": SentencePieceTokenizer,
 }
-# The tasks that put tokens around texts by themselves, each in its own way.
-_WRITING = ("CausalLM", "Seq2SeqLM")
 
 
 def load_tokenizer(folder, vocabulary_size, task=None):
@@ -47,12 +47,33 @@ def load_tokenizer(folder, vocabulary_size, task=None):
             f"{vocabulary_size}."
         )
     # A WordPiece tokenizer's files always say so.
-    if task in _WRITING and tokenizer.add_bos_and_eos and kind is not WordPieceTokenizer:
+    is_generative = task is not None and getattr(tasks, task).is_generative
+    if is_generative and tokenizer.add_bos_and_eos and kind is not WordPieceTokenizer:
         raise ValueError(
             "tokenizer.json must not have a `post_processor` that puts a token before and behind "
             f"each text, as it is for {task}. Received: {str(folder)!r}, where "
             f"{tokenizer.id_to_token(tokenizer.end_token_id)!r} stands behind."
         )
+    return tokenizer
+
+
+def open_tokenizer(folder, spec):
+    """Opens the tokenizer of a model that has not been built.
+
+    Args:
+        folder: pathlib.Path.
+        spec: CheckpointSpec. What the folder opens as.
+    Returns:
+        a tokenizer of `lmzoo.tokenizers`, or None if there is none.
+    Raises:
+        ValueError: if its files are broken, of a kind that is not read, far too large, or have more
+            words than the model, or if texts need small letters and the tokenizer keeps capitals.
+    """
+    vocabulary_size = spec.arguments["vocabulary_size"]
+    check_vocabulary_files(folder, vocabulary_size)
+    tokenizer = load_tokenizer(folder, vocabulary_size, spec.task)
+    if spec.task == "TextEmbedder":
+        check_lower_case(folder, tokenizer)
     return tokenizer
 
 
@@ -66,7 +87,7 @@ def save_tokenizer(folder, task):
     tokenizer = task.tokenizer
     if tokenizer is None:
         return
-    if isinstance(task.backbone, BertBackbone) and not tokenizer.add_bos_and_eos:
+    if not task.is_generative and not tokenizer.add_bos_and_eos:
         # The caller's own tokenizer stays as it is.
         tokenizer = copy.copy(tokenizer)
         tokenizer.add_bos_and_eos = None not in (tokenizer.start_token_id, tokenizer.end_token_id)

@@ -18,21 +18,21 @@ __all__ = ["check_weights", "read_ahead", "read_weights", "set_variables", "writ
 _ALIGNMENT = 64
 
 
-def check_weights(path, header, found, recipes, shapes):
+def check_weights(path, header, tensors, mapping, shapes):
     """Refuses a file that does not hold each tensor once, in its shape and in a float dtype.
 
     Args:
         path, header: as `find_weights` gives them.
-        found: dict of name in the file -> name in the recipes; what is not in it is ignored.
-        recipes: dict of variable path -> Recipe.
+        tensors: dict of name in the file -> name in the mapping; what is not in it is ignored.
+        mapping: dict of variable path -> TensorSources.
         shapes: dict of variable path -> shape.
     Raises:
         ValueError: if tensors are missing or superfluous, have another shape or dtype, or are two
             for one place and differ.
     """
-    wanted = tensor_shapes(recipes, shapes)
-    _check_names(path, wanted, found)
-    for name, place in found.items():
+    wanted = tensor_shapes(mapping, shapes)
+    _check_names(path, wanted, tensors)
+    for name, place in tensors.items():
         info = header[name]
         if info.shape != wanted[place]:
             raise ValueError(
@@ -44,12 +44,12 @@ def check_weights(path, header, found, recipes, shapes):
                 f"{name!r} in {str(info.path)!r} must have one of the dtypes {', '.join(FLOATS)}. "
                 f"Received: {info.dtype}."
             )
-    _check_copies(path, header, found)
+    _check_copies(path, header, tensors)
 
 
-def _check_names(path, wanted, found):
-    missing = sorted(wanted.keys() - set(found.values()))
-    extra = sorted(name for name, place in found.items() if place not in wanted)
+def _check_names(path, wanted, tensors):
+    missing = sorted(wanted.keys() - set(tensors.values()))
+    extra = sorted(name for name, place in tensors.items() if place not in wanted)
     if missing or extra:
         raise ValueError(
             f"The tensors of {str(path)!r} must be those of its config. "
@@ -62,10 +62,10 @@ def _shorten(names):
     return (shown or "none") + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _check_copies(path, header, found):
+def _check_copies(path, header, tensors):
     """Two tensors for one place must be equal."""
     first = {}
-    for name, place in found.items():
+    for name, place in tensors.items():
         other = first.setdefault(place, name)
         if other == name:
             continue
@@ -78,37 +78,37 @@ def _check_copies(path, header, found):
             )
 
 
-def read_weights(header, found, recipes, variables):
+def read_weights(header, tensors, mapping, variables):
     """Gives each variable its values.
 
     Args:
-        header, found, recipes: as for `check_weights`, which has let them through.
-        variables: dict of variable path -> Keras variable, all those of the recipes.
+        header, tensors, mapping: as for `check_weights`, which has let them through.
+        variables: dict of variable path -> Keras variable, all those of the mapping.
     Raises:
         ValueError: if a weight is too large for the variables' dtype.
     """
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     dtype = next(iter(variables.values())).dtype
-    with read_ahead(header, found, recipes, shapes, dtype) as values:
+    with read_ahead(header, tensors, mapping, shapes, dtype) as values:
         set_variables(values, variables)
 
 
 @contextlib.contextmanager
-def read_ahead(header, found, recipes, shapes, dtype):
+def read_ahead(header, tensors, mapping, shapes, dtype):
     """Reads in a thread of its own what variables shall hold, while others build them.
 
     Args:
-        header, found, recipes, shapes: as for `check_weights`, which has let them through.
+        header, tensors, mapping, shapes: as for `check_weights`, which has let them through.
         dtype: str. That of the variables.
     Yields:
         dict of variable path -> future of its values, for `set_variables`.
     """
-    names = {place: name for name, place in found.items()}
+    names = {place: name for name, place in tensors.items()}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         try:
             yield {
-                place: pool.submit(_read_variable, header, names, recipe, shapes[place], dtype)
-                for place, recipe in recipes.items()
+                place: pool.submit(_read_variable, header, names, sources, shapes[place], dtype)
+                for place, sources in mapping.items()
             }
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -129,9 +129,9 @@ def set_variables(values, variables):
         variable.assign(_to_tensor(array, tf.as_dtype(array.dtype)))
 
 
-def _read_variable(header, names, recipe, shape, dtype):
+def _read_variable(header, names, sources, shape, dtype):
     values = _make_aligned(shape, tf.as_dtype(dtype).as_numpy_dtype)
-    join_tensors(recipe, values, lambda name, part: _read_as(header, names[name], part))
+    join_tensors(sources, values, lambda name, part: _read_as(header, names[name], part))
     return values
 
 
@@ -170,21 +170,21 @@ def _read_as(header, name, part):
         )
 
 
-def write_weights(folder, recipes, values, shard_size):
-    """Writes the tensors of all recipes from the values of the same paths.
+def write_weights(folder, mapping, values, shard_size):
+    """Writes the tensors of a mapping from the values of the same paths.
 
     Args:
         folder: pathlib.Path.
-        recipes: dict of variable path -> Recipe.
+        mapping: dict of variable path -> TensorSources.
         values: dict of variable path -> Keras variable or tensor.
         shard_size: int. How many bytes the tensors of one file may take. Where one file does not
             do, an index names the shards.
     """
     tensors = {}
-    for place, recipe in recipes.items():
+    for place, sources in mapping.items():
         # The array of a tensor is a view of it; that of a variable would be a copy.
         array = np.asarray(tf.convert_to_tensor(values[place]))
-        tensors |= split_variable(recipe, array)
+        tensors |= split_variable(sources, array)
     sizes = {name: array.nbytes for name, array in tensors.items()}
     files = plan_shards(sizes, shard_size)
     for file, names in files.items():

@@ -1,22 +1,17 @@
 """From KerasHub's models to tasks and back: BERT, RoBERTa, DistilBERT, GPT-2 and T5."""
 
-import warnings
-
 import keras
 import numpy as np
 
 from lmzoo import tasks
-from lmzoo.hub import gpt2
-from lmzoo.hub.families import values_by_path, variables_by_path
+from lmzoo.hub.families import list_families
+from lmzoo.hub.folder_spec import list_tasks
 from lmzoo.hub.keras_hub.tokenizers import convert_tokenizer, make_tokenizer
 from lmzoo.hub.keras_hub.variables import copy_from, copy_to, pair_variables
-from lmzoo.hub.other_tasks import ENCODER_TASKS
-from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
+from lmzoo.hub.model_variables import values_by_path, variables_by_path
 
 __all__ = ["from_keras_hub", "to_keras_hub"]
 
-# KerasHub's RoBERTa has no rows before its first position; transformers' has two.
-_ROBERTA_OFFSET = 2
 _SIZES = "vocabulary_size num_layers num_heads hidden_dim intermediate_dim dropout".split()
 
 
@@ -41,25 +36,23 @@ def from_keras_hub(source, tokenizer=None, dtype=None, task=None, **options):
         lm = lmzoo.from_keras_hub("gpt2_base_en")
     """
     backbone, found = _open(source)
-    family = type(backbone).__name__
-    if family not in _READERS:
+    name = type(backbone).__name__
+    families = {each.keras_hub.name: each for each in list_families() if each.keras_hub}
+    if name not in families:
         raise ValueError(
-            f"`source` must be one of {', '.join(_READERS)} of KerasHub, a task with one, or a "
-            f"preset's name. Received: {family}."
+            f"`source` must be one of {', '.join(families)} of KerasHub, a task with one, or a "
+            f"preset's name. Received: {name}."
         )
-    kind, arguments = _READERS[family](backbone)
-    native = {GPTBackbone: "CausalLM", T5Backbone: "Seq2SeqLM"}.get(kind)
-    if (native or task) != (task or native):
-        raise ValueError(f"`task` must be {native} for a {family}. Received: task={task!r}.")
-    task = task or native or "TextEmbedder"
-    if native is None and task not in ENCODER_TASKS:
+    family = families[name]
+    known = list_tasks(family)
+    task = task or family.plain_task
+    if task not in known:
         raise ValueError(
-            f"`task` must be one of {', '.join(ENCODER_TASKS)} for a {family}. Received: "
-            f"task={task!r}."
+            f"`task` must be {' or '.join(known)} for a {name}. Received: task={task!r}."
         )
     converted = convert_tokenizer(tokenizer or found, backbone.vocabulary_size)
-    ours = kind(**arguments, dtype=dtype)
-    _copy_weights(backbone, ours)
+    ours = family.backbone()(**_read_arguments(backbone, family), dtype=dtype)
+    _copy_weights(backbone, ours, family.keras_hub.position_rows)
     return getattr(tasks, task)(ours, converted, **options)
 
 
@@ -81,16 +74,18 @@ def to_keras_hub(task, dtype=None):
         keras_hub.models.GPT2CausalLM(backbone, preprocessor).generate("def main(")
     """
     keras_hub = _import_keras_hub()
-    family, arguments = _describe(task.backbone)
-    theirs = getattr(keras_hub.models, family)(**arguments, dtype=dtype)
+    family = _find_family(task.backbone)
+    name = family.keras_hub.name
+    arguments = _read_sizes(task.backbone) | family.keras_hub.make_arguments(task.backbone)
+    theirs = getattr(keras_hub.models, name)(**arguments, dtype=dtype)
     values = {
         path: keras.ops.convert_to_numpy(value)
         for path, value in values_by_path(task.backbone).items()
     }
-    if family == "RobertaBackbone":
-        _fold_roberta(values, task.backbone.position_offset)
+    if family.keras_hub.position_rows:
+        _drop_position_rows(values, task.backbone.position_offset)
     copy_to(pair_variables(values, theirs), values)
-    return theirs, make_tokenizer(keras_hub, family, task.tokenizer)
+    return theirs, make_tokenizer(keras_hub, name, task.tokenizer)
 
 
 def _import_keras_hub():
@@ -115,65 +110,24 @@ def _open(source):
     return source, None
 
 
-# From KerasHub
-
-
 def _read_sizes(backbone):
     return {name: getattr(backbone, name) for name in _SIZES}
 
 
-def _read_bert(backbone):
-    length, segments = backbone.max_sequence_length, backbone.num_segments
-    own = {"max_sequence_length": length, "num_segments": segments, "activation": "gelu_tanh"}
-    return BertBackbone, {**_read_sizes(backbone), **own, "pooler": True}
+# From KerasHub
 
 
-def _read_roberta(backbone):
-    own = {"position_offset": _ROBERTA_OFFSET, "num_segments": 1, "norm_epsilon": 1e-5}
-    length = backbone.max_sequence_length
-    sizes = {**_read_sizes(backbone), "max_sequence_length": length}
-    return BertBackbone, {**sizes, **own, "pooler": False}
+def _read_arguments(backbone, family):
+    arguments = _read_sizes(backbone)
+    # Its T5 has none.
+    if hasattr(backbone, "max_sequence_length"):
+        arguments["max_sequence_length"] = backbone.max_sequence_length
+    return {**arguments, **family.keras_hub.read_arguments(backbone)}
 
 
-def _read_distilbert(backbone):
-    sizes = {**_read_sizes(backbone), "max_sequence_length": backbone.max_sequence_length}
-    return BertBackbone, {**sizes, "num_segments": 0, "pooler": False}
-
-
-def _read_gpt2(backbone):
-    sizes = _read_sizes(backbone)
-    return GPTBackbone, {**sizes, "max_sequence_length": backbone.max_sequence_length}
-
-
-def _read_t5(backbone):
-    width = backbone.key_value_dim or backbone.hidden_dim // backbone.num_heads
-    return T5Backbone, {
-        **_read_sizes(backbone),
-        "head_dim": width,
-        "activation": _name_activation(backbone.activation),
-        "gated": backbone.use_gated_activation,
-        "tied": backbone.tie_embedding_weights,
-        "norm_epsilon": backbone.layer_norm_epsilon,
-    }
-
-
-_READERS = {
-    "BertBackbone": _read_bert,
-    "RobertaBackbone": _read_roberta,
-    "DistilBertBackbone": _read_distilbert,
-    "GPT2Backbone": _read_gpt2,
-    "T5Backbone": _read_t5,
-}
-
-
-def _name_activation(activation):
-    name = getattr(activation, "__name__", str(activation))
-    return {"gelu_approximate": "gelu_tanh"}.get(name, name)
-
-
-def _copy_weights(theirs, ours):
+def _copy_weights(theirs, ours, position_rows):
     variables = variables_by_path(ours)
-    if type(theirs).__name__ != "RobertaBackbone":
+    if not position_rows:
         copy_from(pair_variables(variables, theirs), variables)
         return
     # What transformers has beside: rows before the first position, and one segment.
@@ -183,84 +137,29 @@ def _copy_weights(theirs, ours):
     (found,) = pairs.pop("position_embedding/embeddings")
     copy_from(pairs, variables)
     rows = np.asarray(found.value)
-    positions.assign(np.concatenate([np.zeros_like(rows[:_ROBERTA_OFFSET]), rows]))
+    positions.assign(np.concatenate([np.zeros_like(rows[:position_rows]), rows]))
     segments.assign(np.zeros(segments.shape, "float32"))
 
 
 # To KerasHub
 
 
-def _describe(backbone):
-    """The class of KerasHub for a backbone, and its arguments."""
-    sizes = _read_sizes(backbone)
-    if isinstance(backbone, T5Backbone):
-        return "T5Backbone", {**sizes, **_describe_t5(backbone)}
-    sizes["max_sequence_length"] = backbone.max_sequence_length
-    if not isinstance(backbone, GPTBackbone):
-        return _describe_encoder(backbone, sizes)
-    if not gpt2.fits(backbone) or (backbone.activation, backbone.tied) != ("gelu_tanh", True):
+def _find_family(backbone):
+    """The family whose class of KerasHub a backbone can become."""
+    families = [
+        each for each in list_families() if each.keras_hub and isinstance(backbone, each.backbone())
+    ]
+    found = next((each for each in families if each.keras_hub.fits(backbone)), None)
+    if found is None:
+        names = ", ".join(each.keras_hub.name for each in families) or "no class"
         raise ValueError(
-            "`task` must have a backbone with GPT-2's options, since KerasHub has a class for each "
-            "other family. Received: another GPTBackbone."
+            f"`task` must have a backbone with the options of KerasHub's {names}. Received: "
+            f"another {type(backbone).__name__}."
         )
-    _check_only("norm_epsilon", backbone.norm_epsilon, 1e-5)
-    return "GPT2Backbone", sizes
+    return found
 
 
-def _describe_encoder(backbone, sizes):
-    _check_only("embedding_dim", backbone.embedding_dim or backbone.hidden_dim, backbone.hidden_dim)
-    _check_only("relative_attention", backbone.relative_attention, False)
-    epsilon, activation, pooler = 1e-12, "gelu", False
-    if backbone.position_offset:
-        family, epsilon = "RobertaBackbone", 1e-5
-        _check_only("num_segments", max(backbone.num_segments, 1), 1)
-    elif backbone.num_segments:
-        family, activation, pooler = "BertBackbone", "gelu_tanh", True
-        sizes["num_segments"] = backbone.num_segments
-    else:
-        family = "DistilBertBackbone"
-    _check_only("norm_epsilon", backbone.norm_epsilon, epsilon)
-    task, what = (
-        ("TextEmbedder", "keeps one that a file has") if pooler else ("MaskedLM", "has none")
-    )
-    remedy = f" Open its folder with task={task!r}, which {what}."
-    _check_only("pooler", backbone.pooler, pooler, remedy)
-    if (family, backbone.activation) == ("BertBackbone", "gelu"):
-        warnings.warn(
-            "KerasHub's BERT has the tanh form of gelu where this one has the exact gelu: hidden "
-            "states will differ, by about 0.001.",
-            stacklevel=4,
-        )
-    else:
-        _check_only("activation", backbone.activation, activation)
-    return family, sizes
-
-
-def _describe_t5(backbone):
-    _check_only("num_decoder_layers", backbone.num_decoder_layers, backbone.num_layers)
-    _check_only("num_buckets", backbone.num_buckets, 32)
-    _check_only("max_distance", backbone.max_distance, 128)
-    activation = backbone.activation
-    if activation == "gelu_tanh":
-        # Its own function, so that what KerasHub saves can be opened again.
-        activation = keras.saving.get_registered_object("keras_hub>gelu_approximate")
-    return {
-        "key_value_dim": backbone.head_dim,
-        "activation": activation,
-        "use_gated_activation": backbone.gated,
-        "tie_embedding_weights": backbone.tied,
-        "layer_norm_epsilon": backbone.norm_epsilon,
-    }
-
-
-def _check_only(name, value, only, remedy=""):
-    if value != only:
-        raise ValueError(
-            f"`{name}` must be {only} for KerasHub. Received: {name}={value!r}.{remedy}"
-        )
-
-
-def _fold_roberta(values, offset):
+def _drop_position_rows(values, offset):
     """KerasHub has no rows before the first position, and no segments: theirs is added to all."""
     segments = values.pop("segment_embedding/embeddings", np.zeros([1, 1], "float32"))
     name = "position_embedding/embeddings"

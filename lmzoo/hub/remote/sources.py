@@ -9,7 +9,7 @@ import re
 from lmzoo import __version__
 from lmzoo.hub.files.folders import FILES
 from lmzoo.hub.files.shards import INDEX, WEIGHTS, find_files, read_weight_map
-from lmzoo.hub.published import ENTRIES
+from lmzoo.hub.published import list_published
 from lmzoo.hub.remote.errors import (
     make_no_weights_error,
     make_offline_error,
@@ -63,7 +63,7 @@ def find_folder(source, revision=None, weights=True):
         )
     folder = pathlib.Path(source)
     if not folder.is_dir():
-        near = difflib.get_close_matches(str(source), ENTRIES, n=3)
+        near = difflib.get_close_matches(str(source), list_published(), n=3)
         raise FileNotFoundError(
             f'`source` must be a folder with a config.json, "{_SCHEME}org/name", or one of '
             f"lmzoo.zoo.names(){f', such as {near}' if near else ''}. Received: "
@@ -82,8 +82,9 @@ def find_name(source):
     """
     if not isinstance(source, str):
         return None
-    if source in ENTRIES and not pathlib.Path(source).is_dir():
-        source = ENTRIES[source].source
+    published = list_published()
+    if source in published and not pathlib.Path(source).is_dir():
+        source = published[source].source
     if not source.startswith(_SCHEME):
         return None
     name = source.removeprefix(_SCHEME)

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from lmzoo.hub.files.model_tokenizers import open_tokenizer
+from lmzoo.hub.files.tokenizers import open_tokenizer
 from lmzoo.tokenizers import WordPieceTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat"]

@@ -7,8 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from lmzoo.data.corpus.packing import pack
+from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.files.tokenizers import load_tokenizer, save_tokenizer
-from lmzoo.hub.plans import make_plan
 from lmzoo.models import BertBackbone
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
@@ -147,8 +147,8 @@ def read_mt5(name):
 
 
 def load_mt5():
-    plan = make_plan(read_mt5("config.json"))
-    return load_tokenizer(MT5, plan.arguments["vocabulary_size"], plan.task)
+    spec = make_spec(read_mt5("config.json"))
+    return load_tokenizer(MT5, spec.arguments["vocabulary_size"], spec.task)
 
 
 def test_mt5_gives_the_ids_of_transformers_and_keeps_them_when_saved(tmp_path):

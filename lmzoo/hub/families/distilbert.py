@@ -1,0 +1,120 @@
+"""DistilBERT: a BERT without segments and pooler, with keys and tensor names of its own."""
+
+from lmzoo.hub.families.bert import (
+    ACTIVATIONS,
+    IGNORED,
+    MAX_SIZES,
+    RENAMED,
+    bert_backbone,
+    check_encoder,
+    complete,
+    make_fields,
+    make_modules,
+    variable_shapes,
+)
+from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.files.config_validation import (
+    choice_field,
+    number_field,
+    read_fields,
+    size_field,
+    write_fields,
+)
+
+__all__ = ["FAMILIES"]
+
+_FIELDS = make_fields(
+    num_layers=size_field("n_layers", MAX_SIZES["num_layers"], 6),
+    num_heads=size_field("n_heads", MAX_SIZES["num_heads"], 12),
+    hidden_dim=size_field("dim", MAX_SIZES["hidden_dim"], 768),
+    intermediate_dim=size_field("hidden_dim", MAX_SIZES["intermediate_dim"], 3072),
+    activation=choice_field("activation", "gelu", ACTIVATIONS),
+    dropout=number_field("dropout", 0, 0.999, 0.1),
+    num_segments=None,
+    norm_epsilon=None,
+)
+_BLOCK = {
+    "self_attention/query_key_value": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    "self_attention/output": ("attention.out_lin",),
+    "self_attention_norm": ("sa_layer_norm",),
+    "feed_forward/intermediate": ("ffn.lin1",),
+    "feed_forward/output": ("ffn.lin2",),
+    "feed_forward_norm": ("output_layer_norm",),
+}
+
+
+def _read_arguments(config):
+    check_encoder(config)
+    fixed = {"position_offset": 0, "num_segments": 0, "norm_epsilon": 1e-12}
+    return {**fixed, **read_fields(config, _FIELDS)}
+
+
+def _make_config(backbone, model_type):
+    fields = write_fields(backbone, _FIELDS)
+    return {"model_type": model_type, "attention_dropout": backbone.dropout, **fields}
+
+
+def _make_keras_hub(backbone):
+    from lmzoo.hub.keras_hub.checks import check_common, check_only
+
+    check_common(backbone)
+    check_only(backbone, norm_epsilon=1e-12, pooler=False, activation="gelu")
+    return {"max_sequence_length": backbone.max_sequence_length}
+
+
+FAMILIES = (
+    Family(
+        name="BERT",
+        backbone=bert_backbone,
+        classes={"distilbert": "DistilBert"},
+        plain_task="TextEmbedder",
+        heads={
+            "MaskedLM": Head(
+                endings=("ForMaskedLM",),
+                modules={
+                    "head/dense": ("vocab_transform",),
+                    "head/norm": ("vocab_layer_norm",),
+                    "head": ("vocab_projector",),
+                },
+                tied={"vocab_projector.weight": "embeddings.word_embeddings.weight"},
+            ),
+            "TextClassifier": Head(
+                endings=("ForSequenceClassification",),
+                modules={"head/hidden": ("pre_classifier",), "head/output": ("classifier",)},
+                hidden_activation="relu",
+                dropout_key="seq_classif_dropout",
+                dropout=0.2,
+            ),
+            "TokenClassifier": Head(
+                endings=("ForTokenClassification",), modules={"head/output": ("classifier",)}
+            ),
+            "QuestionAnswerer": Head(
+                endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
+            ),
+            "TextEmbedder": Head(endings=("Model",)),
+        },
+        prefix="distilbert.",
+        read_arguments=_read_arguments,
+        make_config=_make_config,
+        variable_shapes=variable_shapes,
+        modules=lambda arguments: make_modules(arguments, place="transformer.layer", block=_BLOCK),
+        complete=complete,
+        renamed=RENAMED,
+        ignored=IGNORED,
+        has_pooler=True,
+        tokenizers=("WordPieceTokenizer",),
+        accepts=lambda task, model_type: not task.backbone.pooler,
+        keras_hub=KerasHubClass(
+            name="DistilBertBackbone",
+            read_arguments=lambda backbone: {"num_segments": 0, "pooler": False},
+            make_arguments=_make_keras_hub,
+            fits=lambda backbone: not backbone.num_segments and not backbone.position_offset,
+        ),
+        published={
+            "distilbert-base-uncased": PublishedModel(
+                "hf://distilbert/distilbert-base-uncased",
+                *("distilbert", "MaskedLM", 66_362_880, "apache-2.0", {}),
+            ),
+        },
+    ),
+)

@@ -1,0 +1,124 @@
+"""What a folder opens as: the task its config names, or another one on the same backbone."""
+
+from lmzoo.hub.checkpoint_spec import make_spec
+from lmzoo.hub.families import find_family
+from lmzoo.hub.files.sentence_transformers import read_embedding
+from lmzoo.hub.tensor_mapping import tensor_shapes
+
+__all__ = ["list_tasks", "make_folder_spec"]
+
+_POOLED = ("TextClassifier", "TextRegressor")
+
+
+def list_tasks(family):
+    """Tuple of the names of the tasks that a family's backbone can be opened as."""
+    tasks = tuple(family.heads)
+    # Numbers come out of the head that sorts texts.
+    return (*tasks, "TextRegressor") if "TextClassifier" in tasks else tasks
+
+
+def make_folder_spec(folder, config, header, task=None):
+    """The spec of a folder as a task that its config need not name.
+
+    Args:
+        folder: pathlib.Path. Whose modules.json, if there is one, makes it a `TextEmbedder`.
+        config: dict, the content of its config.json.
+        header: dict of tensor name -> TensorInfo.
+        task: str, the name of a class of `lmzoo.tasks`; None for the folder's own.
+    Returns:
+        CheckpointSpec. Where the folder has no head for `task`, its mapping has none either.
+    Raises:
+        ValueError: if the family has no such task, or as `make_spec`; it names the folder.
+    """
+    embedding = read_embedding(folder)
+    if embedding is not None:
+        task = task or "TextEmbedder"
+    try:
+        spec = _make_spec_for(config, header, task)
+        if embedding is not None and spec.task == "TextEmbedder":
+            spec = spec._replace(options=spec.options | embedding.fit(spec.arguments))
+    except ValueError as error:
+        raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
+    return spec
+
+
+def _make_spec_for(config, header, task):
+    family = find_family(config["model_type"])
+    known = list_tasks(family)
+    try:
+        spec, refused = make_spec(config, header), None
+    except ValueError as error:
+        # A model whose class is unknown still has a backbone.
+        spec, refused = None, error
+    if spec is not None and task in (None, spec.task):
+        return spec
+    if task is None:
+        raise refused
+    if task not in known:
+        raise refused or ValueError(
+            f"`task` must be one of {', '.join(known)} for model type {config['model_type']}. "
+            f"Received: task={task!r:.80}."
+        )
+    if spec is None or spec.task == family.plain_task:
+        # The config names no head, and still the file may have the one.
+        spec = _make_spec_of_head(family, config, header, task)
+        if spec is not None:
+            return spec
+    return _make_spec_of_backbone(family, config, header, task)
+
+
+def _make_spec_of_head(family, config, header, task):
+    """The spec as if the config named the class of a task, or None where the file is none such."""
+    name = "TextClassifier" if task == "TextRegressor" else task
+    names = [family.class_name(config["model_type"], name)]
+    try:
+        spec = make_spec({**config, "architectures": names}, header)
+    except ValueError:
+        return None
+    wanted = tensor_shapes(spec.mapping, spec.shapes)
+    # Other heads may lie beside it.
+    tensors = {
+        name: place
+        for name, place in spec.tensors.items()
+        if place in wanted or not family.is_head_tensor(name)
+    }
+    shapes = {place: header[name].shape for name, place in tensors.items() if place in wanted}
+    return spec._replace(tensors=tensors) if (spec.task, shapes) == (task, wanted) else None
+
+
+def _make_spec_of_backbone(family, config, header, task):
+    model_type = config["model_type"]
+    plain = {name: value for name, value in config.items() if name != "lmzoo_task"}
+    plain["architectures"] = [_name_plain_class(family, model_type)]
+    body = {name: info for name, info in header.items() if not family.is_head_tensor(name)}
+    spec = make_spec(plain, body)
+    if family.is_native:
+        return spec._replace(task=task, options={})
+    options = {}
+    head = family.heads["TextClassifier" if task == "TextRegressor" else task]
+    if task in _POOLED:
+        # What transformers has there, so that it opens what is saved.
+        options["head_activation"] = head.hidden_activation
+    if not family.has_pooler:
+        return spec._replace(task=task, options=options)
+    wants_pooler = head.uses_pooler or (task == family.plain_task and spec.arguments["pooler"])
+    arguments = {**spec.arguments, "pooler": wants_pooler}
+    spec = spec._replace(task=task, options=options, arguments=arguments)
+    return spec if wants_pooler else _without_pooler(spec)
+
+
+def _name_plain_class(family, model_type):
+    if family.is_native:
+        return family.plain_task
+    return f"{family.classes[model_type]}Model"
+
+
+def _without_pooler(spec):
+    kept = {path: spec.mapping[path] for path in spec.mapping if not path.startswith("pooler/")}
+    names = {name for sources in kept.values() for name in sources.names}
+    left_out = {name for sources in spec.mapping.values() for name in sources.names} - names
+    return spec._replace(
+        shapes={path: spec.shapes[path] for path in kept},
+        mapping=kept,
+        tensors={name: place for name, place in spec.tensors.items() if place not in left_out},
+    )
