@@ -116,7 +116,10 @@ def _map_tensors(family, task, arguments, shapes, header):
     body = {path: shape for path, shape in shapes.items() if not _is_of(path, heads)}
     rest = {path: shape for path, shape in shapes.items() if path not in body}
     return {
-        **make_mapping(body, modules, family.transposed, family.widths(arguments)),
+        **make_mapping(
+            *(body, modules, family.transposed),
+            *(family.widths(arguments), family.parts(arguments)),
+        ),
         **make_mapping(rest, heads),
     }
 

@@ -41,8 +41,9 @@ def read_head(family, config, task, arguments):
                 "the embeddings. Received: tie_word_embeddings=False."
             )
         return family.masked_lm_head(config, arguments)
+    options = {"hidden_activation": None, **family.head_options(arguments)}
     if task == "QuestionAnswerer":
-        return {"num_classes": 2, "hidden_activation": None, "dropout": 0.0}
+        return {"num_classes": 2, "dropout": 0.0, **options}
     if task not in _WITH_LABELS:
         return None
     count = len(read_labels(config))
@@ -52,11 +53,10 @@ def read_head(family, config, task, arguments):
     rate = head.dropout
     if head.dropout_key is not None and config.get(head.dropout_key, rate) is not None:
         rate = read_number(config, head.dropout_key, rate, 0, 0.999)
-    return {
-        "num_classes": count,
-        "hidden_activation": head.hidden_activation,
-        "dropout": arguments["dropout"] if rate is None else rate,
-    }
+    if head.hidden_activation is not None:
+        options["hidden_activation"] = head.hidden_activation
+    rate = arguments["dropout"] if rate is None else rate
+    return {"num_classes": count, "dropout": rate, **options}
 
 
 def _read_native(config):
@@ -82,11 +82,15 @@ def head_shapes(head, arguments):
         return {}
     if "vocabulary_size" in head:
         width = arguments.get("embedding_dim") or dim
-        shapes = dense_shapes("head/dense", dim, width) | norm_shapes("head/norm", width)
+        use_bias = head.get("use_bias", True)
+        shapes = dense_shapes("head/dense", dim, width, use_bias)
+        shapes |= norm_shapes("head/norm", width, use_bias)
         return {**shapes, "head/bias": (head["vocabulary_size"],)}
     shapes = dense_shapes("head/output", dim, head["num_classes"])
     if head["hidden_activation"] is not None:
-        shapes |= dense_shapes("head/hidden", dim, dim)
+        shapes |= dense_shapes("head/hidden", dim, dim, head.get("use_hidden_bias", True))
+    if head.get("hidden_norm_epsilon") is not None:
+        shapes |= norm_shapes("head/hidden_norm", dim, use_bias=False)
     return shapes
 
 

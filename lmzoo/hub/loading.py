@@ -75,7 +75,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
     options = {**spec.options, **_read_generation(folder, config, spec, tokenizer), **options}
     reading = (header, spec.tensors, spec.mapping, spec.shapes, policy.variable_dtype)
     with _pause_collector(), read_ahead(*reading) as values:
-        backbone = _build_empty(spec, policy)
+        backbone = _build_empty(spec, policy, config["model_type"])
         opened = kind(backbone, tokenizer, **options)
         variables = variables_by_path(backbone, opened.head)
         _check_head(folder, spec, variables)
@@ -133,12 +133,14 @@ def _pause_collector():
             gc.enable()
 
 
-def _build_empty(spec, policy):
+def _build_empty(spec, policy, model_type):
     """A backbone without values: those that are drawn, or zeros, would only be overwritten."""
     name = spec.family.initializer
     with tf.variable_creator_scope(functools.partial(_leave_empty, tf.Graph())):
         backbone = spec.family.backbone()(**{**spec.arguments, name: 0.0}, dtype=policy)
     setattr(backbone, name, spec.arguments[name])
+    # Of several model types that can express it, this one is written again.
+    backbone.opened_from = model_type
     return backbone
 
 

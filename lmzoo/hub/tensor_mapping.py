@@ -15,6 +15,7 @@ __all__ = [
     "make_mapping",
     "make_native_mapping",
     "split_variable",
+    "split_variables",
     "tensor_shapes",
 ]
 
@@ -36,14 +37,17 @@ class TensorSources(NamedTuple):
     names: tuple of str. They lie side by side along the variable's last axis.
     widths: tuple of int or None. How much of that axis each takes; None for equal shares.
     transposed: bool. Whether the file has the two axes of a matrix the other way round.
+    part: (int, int) or None. The index of this variable and the number of variables, of equal
+        shapes, that lie side by side in one tensor; None where a tensor has one variable alone.
     """
 
     names: tuple
     widths: tuple | None = None
     transposed: bool = False
+    part: tuple | None = None
 
 
-def make_mapping(shapes, modules, transposed=True, widths=None):
+def make_mapping(shapes, modules, transposed=True, widths=None, parts=None):
     """Names the tensors of each variable by the modules of the file that hold them.
 
     Args:
@@ -51,6 +55,7 @@ def make_mapping(shapes, modules, transposed=True, widths=None):
         modules: dict of a layer's path, or of a variable's, -> tuple of module names.
         transposed: bool. Whether the kernels are stored (out, in), as torch's linear layers are.
         widths: dict of a layer's path -> widths of its modules where they are not equal, or None.
+        parts: dict of a layer's path -> `TensorSources.part` where its module has further layers.
     Returns:
         dict of variable path -> TensorSources.
     """
@@ -62,6 +67,7 @@ def make_mapping(shapes, modules, transposed=True, widths=None):
             tuple(f"{module}.{_ENDINGS[kind]}" for module in found),
             (widths or {}).get(layer),
             transposed and kind == "kernel",
+            (parts or {}).get(layer),
         )
     return mapping
 
@@ -80,8 +86,9 @@ def tensor_shapes(mapping, shapes):
     found = {}
     for path, sources in mapping.items():
         *others, width = shapes[path]
+        count = sources.part[1] if sources.part else 1
         for name, part in zip(sources.names, _find_widths(sources, width), strict=True):
-            shape = (*others, part)
+            shape = (*others, part * count)
             found[name] = shape[::-1] if sources.transposed else shape
     return found
 
@@ -95,11 +102,40 @@ def join_tensors(sources, values, read):
         read: callable `(name, part)`. Writes a tensor of the file into `part`, which has its shape
             and is a view of `values`: so no tensor lies beside the whole but where it is converted.
     """
+    if sources.part is not None:
+        index, count = sources.part
+        *others, width = values.shape
+        whole = np.empty((*others, width * count), values.dtype)
+        read(sources.names[0], whole.T if sources.transposed else whole)
+        values[...] = whole[..., index * width : (index + 1) * width]
+        return
     start = 0
     for name, width in zip(sources.names, _find_widths(sources, values.shape[-1]), strict=True):
         part = values[..., start : start + width]
         read(name, part.T if sources.transposed else part)
         start += width
+
+
+def split_variables(mapping, values):
+    """dict of tensor name -> its values, for the values of all variables of a mapping.
+
+    Args:
+        mapping: dict of path -> TensorSources.
+        values: callable. A path -> NumPy array.
+    """
+    tensors, parts = {}, {}
+    for path, sources in mapping.items():
+        found = split_variable(sources, values(path))
+        if sources.part is None:
+            tensors |= found
+            continue
+        (name,) = sources.names
+        index, count = sources.part
+        parts.setdefault(name, [None] * count)[index] = found[name]
+        if all(part is not None for part in parts[name]):
+            # A transposed part is (out, in).
+            tensors[name] = np.concatenate(parts.pop(name), axis=0 if sources.transposed else -1)
+    return tensors
 
 
 def split_variable(sources, array):

@@ -74,7 +74,7 @@ def _match_tensors(header, spec):
     variables, tied, makers = {}, {}, {}
     for path, sources in spec.mapping.items():
         variables[path] = [places[name][0] for name in sources.names if name in places]
-        first = makers.setdefault(sources.names, path)
+        first = makers.setdefault((sources.names, sources.part), path)
         if first != path:
             tied[path] = first
     for place, names in places.items():

@@ -1,8 +1,8 @@
-"""Writes tests/golden/{bert,roberta,distilbert}: small encoders and what transformers computes.
+"""Writes tests/golden/{bert,roberta,...}: small encoders and what transformers computes.
 
-Run by hand where torch and transformers are installed:
+Run by hand where torch and transformers are installed, for all families or for some:
 
-    python tests/golden/make_bert_golden.py
+    python tests/golden/make_bert_golden.py [bert roberta ...]
 
 No size is square, so that no missing transpose fits, and every tensor is random, so that no bias is
 0 and no norm is 1. Each folder holds
@@ -17,10 +17,13 @@ No size is square, so that no missing transpose fits, and every tensor is random
   which no wrong entry leaves as they are, all of them one after another in the order of names.
 """
 
+import contextlib
 import hashlib
 import json
 import pathlib
+import sys
 import tempfile
+import unittest.mock
 import zlib
 
 import numpy as np
@@ -37,15 +40,31 @@ SIZES = {
     "intermediate_size": 37,
     "max_position_embeddings": 40,
 }
-# Fields that differ from the class's defaults, as the published checkpoints have them.
+# The prefix of the classes, that of the backbone's tensors, and fields that differ from the
+# defaults, as the published checkpoints have them.
 FAMILIES = {
-    "bert": ("Bert", {**SIZES, "layer_norm_eps": 1e-12}),
-    "roberta": ("Roberta", {**SIZES, "layer_norm_eps": 1e-5, "type_vocab_size": 1}),
+    "bert": ("Bert", "bert.", {**SIZES, "layer_norm_eps": 1e-12}),
+    "roberta": ("Roberta", "roberta.", {**SIZES, "layer_norm_eps": 1e-5, "type_vocab_size": 1}),
     "distilbert": (
-        "DistilBert",
+        *("DistilBert", "distilbert."),
         {
             **{"vocab_size": 101, "dim": 48, "n_layers": 3, "n_heads": 4, "hidden_dim": 37},
             "max_position_embeddings": 40,
+        },
+    ),
+    "xlm_roberta": (
+        *("XLMRoberta", "roberta."),
+        {**SIZES, "layer_norm_eps": 1e-5, "type_vocab_size": 1},
+    ),
+    "mpnet": ("MPNet", "mpnet.", {**SIZES, "layer_norm_eps": 1e-5}),
+    "electra": ("Electra", "electra.", {**SIZES, "embedding_size": 20}),
+    "electra_base": ("Electra", "electra.", {**SIZES, "embedding_size": 48}),
+    # Blocks 0 and 3 attend to the whole text, the others to one token on each side.
+    "modern_bert": (
+        *("ModernBert", "model."),
+        {
+            **{**SIZES, "num_hidden_layers": 4, "local_attention": 2, "pad_token_id": 0},
+            **{"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
         },
     ),
 }
@@ -53,6 +72,8 @@ HEADS = (
     *("Model", "ForMaskedLM", "ForSequenceClassification"),
     *("ForTokenClassification", "ForQuestionAnswering"),
 )
+# Families whose texts come in pairs.
+SEGMENTED = ("bert", "electra", "electra_base")
 MASKS = {
     "full": [[1] * 9, [1] * 9],
     "right": [[1] * 9, [1] * 5 + [0] * 4],
@@ -61,7 +82,7 @@ MASKS = {
 
 
 def make_model(family, head):
-    prefix, fields = FAMILIES[family]
+    prefix, base, fields = FAMILIES[family]
     labels = dict(enumerate(LABELS)) if head.endswith("Classification") else {0: "a", 1: "b"}
     named = {"id2label": labels, "label2id": {name: index for index, name in labels.items()}}
     if not head.endswith("Classification"):
@@ -71,14 +92,34 @@ def make_model(family, head):
     )
     model = getattr(transformers, prefix + head)(config).eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            name = name.removeprefix(f"{family}.")
+        named = model.named_parameters(remove_duplicate=False)
+        # Of two names of one tensor, that in the backbone decides.
+        for name, parameter in sorted(named, key=lambda pair: pair[0].startswith(base)):
+            name = name.removeprefix(base)
             generator = np.random.default_rng(zlib.crc32(name.encode()))
             centre = 64 if "norm" in name.lower() and name.endswith("weight") else 0
             numbers = np.clip(generator.normal(centre, 13, parameter.shape).round(), -128, 127)
             # An int8 knows no -0.
             parameter.copy_(torch.from_numpy(numbers.astype(np.int8) / 64))
     return model
+
+
+@contextlib.contextmanager
+def in_float64(model):
+    """A model of transformers in float64, all through: it takes rotary angles in float32."""
+    model.double()
+    body = getattr(model, "model", model)
+    with contextlib.ExitStack() as stack:
+        if hasattr(body, "rotary_emb"):
+            for place, name, value in (
+                (torch, "float32", torch.float64),
+                (torch, "float", torch.float64),
+                (torch.Tensor, "float", torch.Tensor.double),
+            ):
+                stack.enter_context(unittest.mock.patch.object(place, name, value))
+            # Its frequencies were rounded when they were made.
+            body.rotary_emb = type(body.rotary_emb)(model.config)
+        yield
 
 
 def save(model, family, folders, weights):
@@ -93,8 +134,11 @@ def save(model, family, folders, weights):
     for name in names:
         numbers = (state[name].numpy() * 64).astype(np.int8)
         assert np.array_equal(numbers / 64, state[name].numpy())
-        shared = weights.setdefault(name.removeprefix(f"{family}."), numbers)
-        assert np.array_equal(shared, numbers), name
+        bare = name.removeprefix(FAMILIES[family][1])
+        if weights.setdefault(bare, numbers).shape != numbers.shape:
+            # A layer of this name in another class has other sizes.
+            bare = f"{type(model).__name__}/{bare}"
+        assert np.array_equal(weights.setdefault(bare, numbers), numbers), name
     folders[type(model).__name__] = {
         "config": config,
         "tensors": names,
@@ -110,13 +154,13 @@ def make_inputs(family):
     chosen = generator.random((2, 9)) < 0.5
     token_labels = np.where(chosen, generator.integers(3, 101, (2, 9)), -100)
     inputs = {"token_ids": token_ids, "token_labels": token_labels, "labels": np.array([2, 0])}
-    return {**inputs, "segment_ids": segment_ids} if family == "bert" else inputs
+    return {**inputs, "segment_ids": segment_ids} if family in SEGMENTED else inputs
 
 
 def call(model, family, inputs, mask, **options):
     pad, right = model.config.pad_token_id, np.cumprod(mask[:, ::-1] == 0, axis=1)[:, ::-1]
     token_ids = np.where(right == 1, pad, inputs["token_ids"])
-    if family == "bert":
+    if family in SEGMENTED:
         options["token_type_ids"] = torch.from_numpy(inputs["segment_ids"])
     return model(torch.from_numpy(token_ids), attention_mask=torch.from_numpy(mask), **options)
 
@@ -136,8 +180,10 @@ def compute(model, head, family, inputs, mask):
         output = call(
             model, family, inputs, mask, output_hidden_states=True, output_attentions=True
         )
-        found = {"hidden": torch.stack(output.hidden_states), "attention": output.attentions[-1]}
-        if family != "distilbert":
+        # A last norm comes behind the last block.
+        hidden = [*output.hidden_states[:-1], output.last_hidden_state]
+        found = {"hidden": torch.stack(hidden), "attention": output.attentions[-1]}
+        if getattr(output, "pooler_output", None) is not None:
             found["pooled"] = output.pooler_output
         return {name: value.detach().numpy() for name, value in found.items()}
     if head == "ForQuestionAnswering":
@@ -161,7 +207,7 @@ def compute(model, head, family, inputs, mask):
 
 
 def main():
-    for family in FAMILIES:
+    for family in sys.argv[1:] or FAMILIES:
         folder = FOLDER / family
         folder.mkdir(exist_ok=True)
         inputs = make_inputs(family)
@@ -169,12 +215,12 @@ def main():
         for head in HEADS:
             model = make_model(family, head)
             save(model, family, folders, weights)
-            model = model.double()
-            for pattern, rows in MASKS.items():
-                mask = np.array(rows)
-                found = compute(model, head, family, inputs, mask)
-                expected[f"{pattern}/mask"] = mask == 1
-                expected |= {f"{pattern}/{name}": value for name, value in found.items()}
+            with in_float64(model):
+                for pattern, rows in MASKS.items():
+                    mask = np.array(rows)
+                    found = compute(model, head, family, inputs, mask)
+                    expected[f"{pattern}/mask"] = mask == 1
+                    expected |= {f"{pattern}/{name}": value for name, value in found.items()}
         np.savez_compressed(folder / "weights.npz", **weights)
         np.savez_compressed(folder / "expected.npz", **expected)
         text = json.dumps(folders, indent=1, sort_keys=True)

@@ -9,6 +9,15 @@ import safetensors.numpy
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FAMILIES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert"}
+# Families that were added as records alone.
+ADDED = {
+    "xlm_roberta": "XLMRoberta",
+    "mpnet": "MPNet",
+    "electra": "Electra",
+    "electra_base": "Electra",
+    "modern_bert": "ModernBert",
+}
+_PREFIXES = {"xlm_roberta": "roberta.", "electra_base": "electra.", "modern_bert": "model."}
 PATTERNS = ("full", "right", "middle")
 HEADS = {
     "Model": "TextEmbedder",
@@ -27,12 +36,19 @@ def read_expected(family):
 def read_folder(family, head):
     """The config.json and the tensors of one class."""
     folders = json.loads((GOLDEN / family / "folders.json").read_text(encoding="utf-8"))
-    folder = folders[FAMILIES[family] + head]
+    class_name = {**FAMILIES, **ADDED}[family] + head
+    folder = folders[class_name]
     with np.load(GOLDEN / family / "weights.npz") as file:
-        tensors = {
-            name: (file[name.removeprefix(f"{family}.")] / 64).astype(np.float32)
+        bare = {
+            name: name.removeprefix(_PREFIXES.get(family, f"{family}."))
             for name in folder["tensors"]
         }
+        # A tensor whose shape is that of one class alone has the class before its name.
+        names = {
+            name: f"{class_name}/{own}" if f"{class_name}/{own}" in file else own
+            for name, own in bare.items()
+        }
+        tensors = {name: (file[names[name]] / 64).astype(np.float32) for name in names}
     return folder["config"], tensors, folder["sha256"]
 
 
@@ -41,7 +57,7 @@ def write_folder(folder, family, head, change_tensors=None, **fields):
 
     Args:
         folder: pathlib.Path.
-        family: str. "bert", "roberta" or "distilbert".
+        family: str. A key of `FAMILIES` or `ADDED`.
         head: str. A key of `HEADS`.
         change_tensors: callable that changes a dict of name -> array in place, or None.
         fields: of config.json.

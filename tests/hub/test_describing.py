@@ -159,7 +159,7 @@ def test_a_file_that_nothing_here_opens_is_no_tokenizer(folder):
 )
 def test_a_vocabulary_far_larger_than_the_weights_is_not_read(folder, name, content):
     (folder / name).write_text(content)
-    with pytest.raises(ValueError, match=f"{name} must have at most .* for the 8 words"):
+    with pytest.raises(ValueError, match=f"{name} must have at most .* for the 8 tokens"):
         describe(folder)
 
 

@@ -234,7 +234,7 @@ def test_a_tokenizer_that_cannot_be_opened_is_told(edit_golden):
 @pytest.mark.parametrize(
     "fields, words",
     [
-        ({"model_type": "bart"}, "one of gpt2, .*Received: model_type='bart'"),
+        ({"model_type": "bart"}, "one of bert, .*Received: model_type='bart'"),
         ({"n_layer": 0}, "cannot be used: `n_layer` must .*Received: n_layer=0"),
     ],
 )

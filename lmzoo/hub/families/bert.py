@@ -198,9 +198,10 @@ def dense_shapes(path, inputs, outputs, use_bias=True):
     return {**shapes, f"{path}/bias": (outputs,)} if use_bias else shapes
 
 
-def norm_shapes(path, dim):
+def norm_shapes(path, dim, use_bias=True):
     """dict of path -> shape of a layer norm."""
-    return {f"{path}/gamma": (dim,), f"{path}/beta": (dim,)}
+    shapes = {f"{path}/gamma": (dim,)}
+    return {**shapes, f"{path}/beta": (dim,)} if use_bias else shapes
 
 
 def make_modules(arguments, body=None, place="encoder.layer", block=None):

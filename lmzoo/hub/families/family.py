@@ -104,6 +104,8 @@ class Family:
         transposed: bool. Whether the backbone's kernels are stored (out, in).
         widths: callable. Arguments -> dict of a layer's path -> the widths of its modules, where
             they are not equal.
+        parts: callable. Arguments -> dict of a layer's path -> `TensorSources.part`, where one
+            module of the file holds several layers.
         renamed: dict of a pattern at the end of a tensor's name -> what it is called today.
         tied: dict of a tensor -> the tensor it always repeats, without the prefix.
         ignored: dict of the name of a list -> pattern of the tensors on it, without the prefix:
@@ -121,6 +123,8 @@ class Family:
         initializer: str. The argument that scales the initial weights.
         embedding_stddev: callable. A backbone -> the standard deviation of its initial embeddings.
         masked_lm_head: callable (config, arguments). Returns what `MaskedLMHead` is built with.
+        head_options: callable. Arguments -> arguments of `ClassificationHead` that each head on
+            this backbone has.
         read_options: callable (config, arguments). Returns arguments of the task that config.json
             has under keys of the family's own.
         keras_hub: KerasHubClass or None.
@@ -140,6 +144,7 @@ class Family:
     prefix: str = ""
     transposed: bool = True
     widths: Callable = lambda arguments: {}
+    parts: Callable = lambda arguments: {}
     renamed: Mapping = dataclasses.field(default_factory=dict)
     tied: Mapping = dataclasses.field(default_factory=dict)
     ignored: Mapping = dataclasses.field(default_factory=dict)
@@ -154,6 +159,7 @@ class Family:
     masked_lm_head: Callable = lambda config, arguments: {
         name: arguments[name] for name in ("vocabulary_size", "activation", "norm_epsilon")
     }
+    head_options: Callable = lambda arguments: {}
     read_options: Callable = lambda config, arguments: {}
     keras_hub: KerasHubClass | None = None
     published: Mapping = dataclasses.field(default_factory=dict)

@@ -123,9 +123,9 @@ def _make_keras_hub(backbone):
     from lmzoo.hub.keras_hub.checks import check_common, check_only
 
     check_common(backbone)
-    check_only(backbone, norm_epsilon=1e-5, pooler=False, activation="gelu")
     if backbone.num_segments:
         check_only(backbone, num_segments=1)
+    check_only(backbone, norm_epsilon=1e-5, pooler=False, activation="gelu")
     return {"max_sequence_length": backbone.max_sequence_length}
 
 

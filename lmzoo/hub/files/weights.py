@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lmzoo.hub.files.safetensors import FLOATS, is_finite, read_into, read_tensor, write_tensors
 from lmzoo.hub.files.shards import INDEX, make_index, plan_shards
-from lmzoo.hub.tensor_mapping import join_tensors, split_variable, tensor_shapes
+from lmzoo.hub.tensor_mapping import join_tensors, split_variables, tensor_shapes
 from lmzoo.json_files import write_json
 
 __all__ = ["check_weights", "read_ahead", "read_weights", "set_variables", "write_weights"]
@@ -180,11 +180,8 @@ def write_weights(folder, mapping, values, shard_size):
         shard_size: int. How many bytes the tensors of one file may take. Where one file does not
             do, an index names the shards.
     """
-    tensors = {}
-    for place, sources in mapping.items():
-        # The array of a tensor is a view of it; that of a variable would be a copy.
-        array = np.asarray(tf.convert_to_tensor(values[place]))
-        tensors |= split_variable(sources, array)
+    # The array of a tensor is a view of it; that of a variable would be a copy.
+    tensors = split_variables(mapping, lambda path: np.asarray(tf.convert_to_tensor(values[path])))
     sizes = {name: array.nbytes for name, array in tensors.items()}
     files = plan_shards(sizes, shard_size)
     for file, names in files.items():

@@ -1,0 +1,133 @@
+"""ELECTRA: a BERT without a pooler, whose embeddings may be narrower and projected.
+
+A generator is a `MaskedLM`. A discriminator, the class that most checkpoints are published as,
+opens as the backbone alone: its head, which tells replaced tokens from the others, is ignored.
+"""
+
+import functools
+
+from lmzoo.hub.families.bert import (
+    IGNORED,
+    MAX_SIZES,
+    RENAMED,
+    bert_backbone,
+    check_encoder,
+    complete,
+    make_fields,
+    make_modules,
+    variable_shapes,
+)
+from lmzoo.hub.families.family import Family, Head, PublishedModel
+from lmzoo.hub.families.roberta import masked_lm_head
+from lmzoo.hub.files.config_validation import (
+    read_choice,
+    read_fields,
+    read_flag,
+    size_field,
+    write_fields,
+)
+
+__all__ = ["FAMILIES"]
+
+_FIELDS = make_fields(
+    hidden_dim=size_field("hidden_size", MAX_SIZES["hidden_dim"], 256),
+    num_heads=size_field("num_attention_heads", MAX_SIZES["num_heads"], 4),
+    intermediate_dim=size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 1024),
+    embedding_dim=size_field("embedding_size", MAX_SIZES["embedding_dim"], 128),
+)
+_EMBEDDINGS = "embeddings.word_embeddings.weight"
+
+
+def _read_arguments(config):
+    check_encoder(config)
+    read_choice(config, "summary_type", "first", ("first",))
+    read_flag(config, "summary_use_proj", True)
+    return {**read_fields(config, _FIELDS), "position_offset": 0, "pooler": False}
+
+
+def _make_config(backbone, model_type):
+    config = {
+        "model_type": model_type,
+        "attention_probs_dropout_prob": backbone.dropout,
+        **write_fields(backbone, _FIELDS),
+    }
+    # None is the width of the blocks.
+    config["embedding_size"] = backbone.embedding_dim or backbone.hidden_dim
+    return config
+
+
+def _make_modules(arguments):
+    return make_modules(arguments, {"embedding_projection": ("embeddings_project",)})
+
+
+def _published(place, num_parameters, **config):
+    values = (f"hf://{place}", "electra", "TextEmbedder", num_parameters, "apache-2.0", config)
+    return PublishedModel(*values)
+
+
+_one_layer = functools.partial(Head, modules={"head/output": ("classifier",)})
+
+FAMILIES = (
+    Family(
+        name="BERT",
+        backbone=bert_backbone,
+        classes={"electra": "Electra"},
+        plain_task="TextEmbedder",
+        heads={
+            "MaskedLM": Head(
+                endings=("ForMaskedLM",),
+                modules={
+                    "head/dense": ("generator_predictions.dense",),
+                    "head/norm": ("generator_predictions.LayerNorm",),
+                    "head": ("generator_lm_head",),
+                },
+                tied={"generator_lm_head.weight": _EMBEDDINGS},
+            ),
+            "TextClassifier": Head(
+                endings=("ForSequenceClassification",),
+                modules={
+                    "head/hidden": ("classifier.dense",),
+                    "head/output": ("classifier.out_proj",),
+                },
+                hidden_activation="gelu",
+                dropout_key="classifier_dropout",
+            ),
+            "TokenClassifier": _one_layer(
+                endings=("ForTokenClassification",), dropout_key="classifier_dropout"
+            ),
+            "QuestionAnswerer": Head(
+                endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
+            ),
+            "TextEmbedder": Head(endings=("Model", "ForPreTraining")),
+        },
+        prefix="electra.",
+        read_arguments=_read_arguments,
+        make_config=_make_config,
+        variable_shapes=variable_shapes,
+        modules=_make_modules,
+        complete=complete,
+        renamed=RENAMED,
+        ignored={
+            **IGNORED,
+            "head of the discriminator": r"discriminator_predictions\..*\.(weight|bias)",
+        },
+        tokenizers=("WordPieceTokenizer",),
+        accepts=lambda task, model_type: not task.backbone.pooler,
+        masked_lm_head=masked_lm_head,
+        published={
+            "electra-small": _published("google/electra-small-discriminator", 13_548_800),
+            "electra-base": _published(
+                "google/electra-base-discriminator",
+                108_891_648,
+                **{"embedding_size": 768, "hidden_size": 768, "num_attention_heads": 12},
+                intermediate_size=3072,
+            ),
+            "electra-large": _published(
+                "google/electra-large-discriminator",
+                334_092_288,
+                **{"embedding_size": 1024, "hidden_size": 1024, "num_attention_heads": 16},
+                **{"intermediate_size": 4096, "num_hidden_layers": 24},
+            ),
+        },
+    ),
+)
