@@ -64,7 +64,7 @@ def make_spec(config, header=(), pooler=None):
     if _lacks_output(family, config, header, arguments):
         del shapes[_OUTPUT], mapping[_OUTPUT]
     options = {
-        **family.read_options(config, arguments),
+        **family.read_options(config, task, arguments),
         **read_head_options(config, task, head),
     }
     if "num_targets" in options:

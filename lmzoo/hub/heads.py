@@ -42,6 +42,8 @@ def read_head(family, config, task, arguments):
             )
         return family.masked_lm_head(config, arguments)
     options = {"hidden_activation": None, **family.head_options(arguments)}
+    if not family.is_native:
+        options |= family.heads[task].options
     if task == "QuestionAnswerer":
         return {"num_classes": 2, "dropout": 0.0, **options}
     if task not in _WITH_LABELS:
@@ -86,7 +88,7 @@ def head_shapes(head, arguments):
         shapes = dense_shapes("head/dense", dim, width, use_bias)
         shapes |= norm_shapes("head/norm", width, use_bias)
         return {**shapes, "head/bias": (head["vocabulary_size"],)}
-    shapes = dense_shapes("head/output", dim, head["num_classes"])
+    shapes = dense_shapes("head/output", dim, head["num_classes"], head.get("use_bias", True))
     if head["hidden_activation"] is not None:
         shapes |= dense_shapes("head/hidden", dim, dim, head.get("use_hidden_bias", True))
     if head.get("hidden_norm_epsilon") is not None:

@@ -162,6 +162,7 @@ def _describe(task, name, family, model_type):
         **make_head_config(family, head, task),
         **make_label_config(task),
         **make_task_options(task),
+        **family.make_options(task),
     }
     start = task.start_token_id
     if start is not None:
@@ -169,7 +170,8 @@ def _describe(task, name, family, model_type):
     tokenizer = task.tokenizer
     if tokenizer is not None:
         # A RoBERTa's backbone has said it: its positions begin behind this id.
-        config.setdefault("pad_token_id", tokenizer.pad_token_id)
+        if config.get("pad_token_id") is None:
+            config["pad_token_id"] = tokenizer.pad_token_id
         if task.is_generative:
             config["eos_token_id"] = tokenizer.end_token_id
             if start is None:
@@ -187,4 +189,16 @@ def _is_expressed(task, spec):
         read.pop("pooler", None)
     if family.complete(own) != family.complete(read):
         return False
+    if not family.is_native and not _pools_as(task, family):
+        return False
     return all(getattr(task.head, name) == value for name, value in (spec.head or {}).items())
+
+
+def _pools_as(task, family):
+    """Whether the class of transformers for a task pools hidden states as the task does."""
+    if name_task(task) not in ("TextClassifier", "TextRegressor"):
+        return True
+    pooling = task.pooling
+    if pooling == "auto":
+        pooling = "pooler" if task.uses_pooler else task.backbone.default_pooling
+    return pooling in family.heads["TextClassifier"].pooling

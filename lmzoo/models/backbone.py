@@ -2,6 +2,7 @@
 
 import collections.abc
 import inspect
+import types
 
 import keras
 
@@ -28,6 +29,9 @@ class Backbone(keras.Model):
 
     Attributes: what tasks read, so that each takes any backbone of the right kind.
         kind: "encoder", "decoder" or "encoder_decoder".
+        head_options: mapping. Arguments of `ClassificationHead` that each head on the backbone has.
+        masked_lm_head_options: mapping. Arguments of `MaskedLMHead`, where they are not those that
+            the backbone has too.
         default_pooling: str. How classifiers pool hidden states without a pooler; see
             `lmzoo.layers.pool`.
         pooler: bool. Whether the output has `pooled_output`.
@@ -37,6 +41,8 @@ class Backbone(keras.Model):
 
     required_inputs = ("token_ids",)
     kind = "encoder"
+    head_options = types.MappingProxyType({})
+    masked_lm_head_options = types.MappingProxyType({})
     default_pooling = "cls"
     pooler = False
     num_segments = 0

@@ -1,5 +1,7 @@
 """ModernBERT: an encoder with rotary positions, most of whose layers attend locally."""
 
+import types
+
 import keras
 from keras import ops
 
@@ -59,6 +61,8 @@ class ModernBertBackbone(Backbone):
         >>> tuple(outputs["sequence_output"].shape)
         (1, 3, 16)
     """
+
+    masked_lm_head_options = types.MappingProxyType({"activation": "gelu", "use_bias": False})
 
     def __init__(
         self,
@@ -146,6 +150,14 @@ class ModernBertBackbone(Backbone):
 
     def _is_global(self, index):
         return index % self.global_attention_every == 0
+
+    @property
+    def head_options(self):
+        return {
+            "hidden_activation": "gelu",
+            "use_hidden_bias": False,
+            "hidden_norm_epsilon": self.norm_epsilon,
+        }
 
     def build(self, input_shape):
         hidden_shape = (None, None, self.hidden_dim)

@@ -72,11 +72,14 @@ class MaskedLM(TextInput, Task):
         if tokenizer is not None:
             # A tokenizer without a mask token is refused here and not in the first `fit`.
             Masking(tokenizer, mask_rate, whole_word)
+        options = {"activation": backbone.activation, **backbone.masked_lm_head_options}
         self.head = MaskedLMHead(
             backbone.vocabulary_size,
-            backbone.activation,
-            backbone.norm_epsilon,
-            keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02),
+            norm_epsilon=backbone.norm_epsilon,
+            initializer=keras.initializers.TruncatedNormal(
+                stddev=backbone.initializer_range or 0.02
+            ),
+            **options,
             dtype=backbone.dtype_policy,
             name="head",
         )

@@ -120,6 +120,7 @@ class QuestionAnswerer(TextInput, Task):
             initializer=keras.initializers.TruncatedNormal(
                 stddev=backbone.initializer_range or 0.02
             ),
+            **backbone.head_options,
             dtype=backbone.dtype_policy,
             name="head",
         )

@@ -95,6 +95,7 @@ class TokenClassifier(TextInput, Task):
             initializer=keras.initializers.TruncatedNormal(
                 stddev=backbone.initializer_range or 0.02
             ),
+            **backbone.head_options,
             dtype=backbone.dtype_policy,
             name="head",
         )

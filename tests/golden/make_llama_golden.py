@@ -1,8 +1,8 @@
-"""Writes tests/golden/{llama,qwen2,mistral}: small models and what transformers computes with them.
+"""Writes tests/golden/{llama,qwen2,...}: small models and what transformers computes with them.
 
 Run by hand where torch and transformers are installed:
 
-    python tests/golden/make_llama_golden.py
+    python tests/golden/make_llama_golden.py [llama qwen2 ...]
 
 No size is square, so that no missing transpose fits, and every tensor is random, so that no bias is
 0 and no norm is 1. Each folder holds
@@ -22,6 +22,7 @@ is in, else nothing could be compared beyond the seventh digit: `in_float64` mak
 import contextlib
 import json
 import pathlib
+import sys
 import tempfile
 import unittest.mock
 import zlib
@@ -49,11 +50,13 @@ FAMILIES = {
     },
     # A head's size that is no part of the width, and a window that most sequences exceed.
     "mistral": {"head_dim": 10, "sliding_window": 4, "rms_norm_eps": 1e-5},
+    "qwen3": {"head_dim": 10, "tie_word_embeddings": True},
 }
 CLASSES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM),
+    "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
 }
 LENGTH = 9
 # How many real tokens each row of a pattern has, and on which side the padding is.
@@ -175,7 +178,7 @@ def generate(model, options):
 
 def main():
     token_ids = np.random.default_rng(3).integers(0, 100, (2, LENGTH))
-    for family in FAMILIES:
+    for family in sys.argv[1:] or FAMILIES:
         folder = FOLDER / family
         folder.mkdir(exist_ok=True)
         model = make_model(family)

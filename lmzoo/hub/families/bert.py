@@ -295,6 +295,7 @@ FAMILIES = (
                 modules={"head/output": ("classifier",)},
                 dropout_key="classifier_dropout",
                 uses_pooler=True,
+                pooling=("pooler",),
             ),
             "TokenClassifier": Head(
                 endings=("ForTokenClassification",),

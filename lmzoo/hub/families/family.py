@@ -47,6 +47,8 @@ class Head:
         dropout_key: str or None. The key of config.json for the head's dropout rate.
         dropout: float or None. What a missing key stands for; None for the backbone's rate.
         uses_pooler: bool. Whether the class has the backbone's pooler.
+        pooling: tuple of str. The ways of pooling that a class for whole texts knows.
+        options: dict of arguments of `ClassificationHead` that the class fixes.
     """
 
     endings: tuple
@@ -56,6 +58,8 @@ class Head:
     dropout_key: str | None = None
     dropout: float | None = None
     uses_pooler: bool = False
+    pooling: tuple = ("cls",)
+    options: Mapping = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,8 +129,9 @@ class Family:
         masked_lm_head: callable (config, arguments). Returns what `MaskedLMHead` is built with.
         head_options: callable. Arguments -> arguments of `ClassificationHead` that each head on
             this backbone has.
-        read_options: callable (config, arguments). Returns arguments of the task that config.json
-            has under keys of the family's own.
+        read_options: callable (config, task, arguments). Returns arguments of a task, given by its
+            name, that config.json has under keys of the family's own.
+        make_options: callable (task). Returns what `read_options` reads, as a part of config.json.
         keras_hub: KerasHubClass or None.
         published: dict of name -> PublishedModel.
     """
@@ -160,7 +165,8 @@ class Family:
         name: arguments[name] for name in ("vocabulary_size", "activation", "norm_epsilon")
     }
     head_options: Callable = lambda arguments: {}
-    read_options: Callable = lambda config, arguments: {}
+    read_options: Callable = lambda config, task, arguments: {}
+    make_options: Callable = lambda task: {}
     keras_hub: KerasHubClass | None = None
     published: Mapping = dataclasses.field(default_factory=dict)
 

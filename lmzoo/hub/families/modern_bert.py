@@ -33,6 +33,10 @@ _FIELDS = {
     "initializer_range": number_field("initializer_range", 0, 1000, 0.02),
 }
 _FULL, _SLIDING = "full_attention", "sliding_attention"
+_SPECIAL_IDS = (
+    *("pad_token_id", "bos_token_id", "eos_token_id"),
+    *("cls_token_id", "sep_token_id"),
+)
 _GLOBAL_BASE, _LOCAL_BASE = 160000.0, 10000.0
 _EMBEDDINGS = "embeddings.tok_embeddings.weight"
 _BLOCK = {
@@ -124,6 +128,8 @@ def _make_config(backbone, model_type):
         "global_rope_theta": backbone.global_max_wavelength,
         "local_rope_theta": backbone.local_max_wavelength,
         "tie_word_embeddings": True,
+        # Missing ones would be those of the published vocabulary.
+        **dict.fromkeys(_SPECIAL_IDS),
     }
 
 
@@ -183,6 +189,17 @@ def _head_options(arguments):
     }
 
 
+def _read_options(config, task, arguments):
+    pooling = read_choice(config, "classifier_pooling", "cls", ("cls", "mean"))
+    return {"pooling": pooling} if task == "TextClassifier" else {}
+
+
+def _make_options(task):
+    # An embedder's pooling is none of its class.
+    is_mean = task.head is not None and getattr(task, "pooling", None) == "mean"
+    return {"classifier_pooling": "mean" if is_mean else "cls"}
+
+
 def _masked_lm_head(config, arguments):
     names = ("vocabulary_size", "norm_epsilon")
     own = {name: arguments[name] for name in names}
@@ -205,6 +222,7 @@ def _make_head(ending):
         },
         dropout_key="classifier_dropout",
         dropout=0.0,
+        pooling=("cls", "mean"),
     )
 
 
@@ -238,6 +256,8 @@ FAMILIES = (
         tokenizers=("BytePairTokenizer",),
         masked_lm_head=_masked_lm_head,
         head_options=_head_options,
+        read_options=_read_options,
+        make_options=_make_options,
         published={
             "modernbert-base": PublishedModel(
                 "hf://answerdotai/ModernBERT-base",

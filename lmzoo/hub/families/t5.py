@@ -115,12 +115,14 @@ def _is_tied(config, model_type):
     return scaled and model_type == "t5"
 
 
-def read_options(config, arguments):
+def read_options(config, task, arguments):
     """The start token of a `Seq2SeqLM`: `decoder_start_token_id`, or else the padding.
 
     Raises:
         ValueError: if a special id is not in the vocabulary.
     """
+    if task != "Seq2SeqLM":
+        return {}
     highest = arguments["vocabulary_size"] - 1
     pad = read_size(config, "pad_token_id", 0, highest, lowest=0)
     ends = config.get("eos_token_id", 1)

@@ -13,6 +13,7 @@ __all__ = ["make_task_options", "name_task", "read_task_options"]
 _KEY = "lmzoo_task"
 _MOST_TOKENS = 2**24
 _MOST_CHARACTERS = 2**16
+_POOLING = ("choice", "auto", ("auto", "cls", "mean", "max", "last"))
 # task -> option -> how it is read, with the class's own default for a file of transformers. A size
 # of None is what the class makes of it.
 _OPTIONS = {
@@ -21,8 +22,8 @@ _OPTIONS = {
         "whole_word": ("flag", False),
         "sequence_length": ("length",),
     },
-    "TextClassifier": {"sequence_length": ("length",)},
-    "TextRegressor": {"sequence_length": ("length",)},
+    "TextClassifier": {"pooling": _POOLING, "sequence_length": ("length",)},
+    "TextRegressor": {"pooling": _POOLING, "sequence_length": ("length",)},
     "TokenClassifier": {"sequence_length": ("length",)},
     "QuestionAnswerer": {
         "no_answer": ("flag", False),

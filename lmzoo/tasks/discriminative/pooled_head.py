@@ -27,20 +27,25 @@ class PooledHead(TextInput):
 
         Args:
             pooling: str. "auto" is the pooler of a backbone that has one, or else what suits it.
-            head_activation: str or None. "auto" is "tanh" for an encoder without a pooler, which is
-                such a layer itself, and None for a decoder.
+            head_activation: str or None. "auto" is that of the backbone's `head_options` or else
+                "tanh" for an encoder without a pooler, which is such a layer itself, and None for a
+                decoder.
             dropout: float or None. None for the backbone's.
         """
         backbone = self.backbone
         if pooling != "auto":
             check_pooling(pooling)
         self.pooling = pooling
-        self._uses_pooler = backbone.pooler and pooling == "auto"
+        self.uses_pooler = backbone.pooler and pooling == "auto"
         self.head_activation = head_activation
         self.dropout = dropout
+        options = dict(backbone.head_options)
+        usual = options.pop("hidden_activation", "tanh")
         if head_activation == "auto":
-            is_plain = self._uses_pooler or backbone.kind == "decoder"
-            head_activation = None if is_plain else "tanh"
+            is_plain = self.uses_pooler or backbone.kind == "decoder"
+            head_activation = None if is_plain else usual
+        if head_activation is None:
+            options.clear()
         self.head = ClassificationHead(
             self.num_outputs,
             head_activation,
@@ -48,13 +53,14 @@ class PooledHead(TextInput):
             keras.initializers.TruncatedNormal(stddev=backbone.initializer_range or 0.02),
             # As transformers has it, so that what is trained here opens there.
             use_bias=backbone.kind != "decoder",
+            **options,
             dtype=backbone.dtype_policy,
             name="head",
         )
         self.head.build((None, backbone.hidden_dim))
 
     def call(self, inputs, training=None):
-        if self._uses_pooler:
+        if self.uses_pooler:
             pooled = self.backbone(inputs, training=training)["pooled_output"]
         else:
             hidden = self.backbone.compute_hidden(inputs, training)

@@ -16,7 +16,7 @@ from lmzoo.layers import attention
 from tests.hub.golden_t5 import project, read_expected, write_folder
 from tests.hub.records import find_model_type, make_config, read_arguments
 
-FAMILIES = ("llama", "qwen2", "mistral")
+FAMILIES = ("llama", "qwen2", "mistral", "qwen3")
 PATTERNS = ("full", "right", "left")
 OPTIONS = {
     **{"positions": "rotary", "norm": "rms_norm", "activation": "silu", "gated": True},

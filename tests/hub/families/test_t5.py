@@ -317,7 +317,7 @@ def test_buckets_that_leave_nothing_for_long_distances_are_refused(buckets, long
 @pytest.mark.parametrize("value", [-1, 19, "1"])
 def test_a_special_id_outside_the_vocabulary_is_refused(field, value):
     with pytest.raises(ValueError, match=f"Received: {field}={value!r}"):
-        read_options({field: value}, {"vocabulary_size": 19})["start_token_id"]
+        read_options({field: value}, "Seq2SeqLM", {"vocabulary_size": 19})["start_token_id"]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_special_id_outside_the_vocabulary_is_refused(field, value):
     ids=str,
 )
 def test_the_decoder_starts_with_the_padding_unless_the_config_says_otherwise(config, start):
-    assert read_options(config, {"vocabulary_size": 19}) == {"start_token_id": start}
+    assert read_options(config, "Seq2SeqLM", {"vocabulary_size": 19}) == {"start_token_id": start}
 
 
 @pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "mixed_float16"])
