@@ -200,7 +200,13 @@ def compute(model, head, family, inputs, mask):
     if labels is not None:
         model.zero_grad()
         output.loss.backward()
-        gradients = {name: p.grad.numpy() for name, p in model.named_parameters()}
+        # Of two names of one tensor, that in the backbone.
+        named = sorted(
+            model.named_parameters(remove_duplicate=False),
+            key=lambda pair: pair[0].startswith(FAMILIES[family][1]),
+        )
+        names = {id(parameter): name for name, parameter in named}
+        gradients = {names[id(p)]: p.grad.numpy() for p in model.parameters()}
         found[f"{head}/loss"] = output.loss.item()
         found[f"{head}/gradients"] = project(gradients)
     return found
