@@ -14,14 +14,6 @@ from tests.tasks.tiny_t5 import make_lm as make_t5
 both = pytest.mark.parametrize("is_seq2seq", [pytest.param(False, marks=pytest.mark.slow), True])
 
 
-@pytest.fixture
-def eagerly():
-    """A few steps are done before a graph is traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="module")
 def t5():
     """No test changes it."""

@@ -95,14 +95,6 @@ def pieces():
     return SentencePieceTokenizer.train(iter(SOURCES * 9), 60, "bpe", num_sentinels=0)
 
 
-@pytest.fixture
-def eagerly():
-    """A few steps are done before a graph is traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def test_an_answer_ends_before_a_stop_string_also_in_a_stream(t5, eagerly):
     whole = t5.generate(SOURCES[:3], max_new_tokens=5)
     stop = whole[0][2:4]

@@ -55,14 +55,6 @@ def log_probs_by_hand(lm, source, target):
     return log_probs[np.arange(labels.shape[1]), labels[0]]
 
 
-@pytest.fixture
-def eagerly():
-    """A few steps are done before a graph is traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 # Training
 
 

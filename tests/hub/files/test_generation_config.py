@@ -5,7 +5,6 @@ import re
 import warnings
 
 import pytest
-import tensorflow as tf
 
 import lmzoo
 from lmzoo.hub.files.generation_config import make_generation_config, read_generation
@@ -23,14 +22,6 @@ FILES = [
     pytest.param(case, id=case["family"], marks=[] if number in (0, 4) else pytest.mark.slow)
     for number, case in enumerate(RECORD["cases"])
 ]
-
-
-@pytest.fixture
-def eagerly():
-    """Without graphs, which take longer to be traced than these few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")

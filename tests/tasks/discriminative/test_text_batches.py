@@ -28,14 +28,6 @@ def make(task, *arguments):
     return task(make_encoder(), word_pieces(), *arguments)
 
 
-@pytest.fixture
-def eagerly():
-    """A few texts are read before a graph is traced."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def messages_of(call, *args, **kwargs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
