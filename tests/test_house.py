@@ -402,6 +402,8 @@ BANNED_IDENTIFIERS = {
     "find_room": "count_text_tokens",
     "without_borders": "without_eos",
     "unit_noise": "uniform_noise",
+    "fixed_masks": "fixed_noise",
+    "make_datasets": "build_datasets",
     # generation
     "text_pieces": "streaming",
     "apply_prohibitions": "apply_logits_processors",

@@ -1,4 +1,4 @@
-"""Long contexts as overlapping windows, each beside its question.
+"""Overlapping windows over long contexts, each packed with its question.
 
 Shapes: B batch, W windows of a batch, T length.
 """
@@ -12,24 +12,24 @@ from lmzoo.data.rows.rows import Rows
 
 __all__ = ["Windows", "label_windows", "window_rows"]
 
-_COUNTED_TOGETHER = 64
+_ROWS_PER_COUNT = 64
 
 
 class Windows:
-    """Cuts contexts into windows that overlap.
+    """Splits contexts into overlapping windows.
 
     Args:
         tokenizer: tokenizer with `tokenize_with_offsets`.
         sequence_length: int. T, for question, window and special tokens.
-        stride: int. How many tokens of the context two neighbours share.
-        max_question_tokens: int. Longer questions are cut.
+        stride: int. How many tokens of the context two adjacent windows share.
+        max_question_tokens: int. Longer questions are truncated.
         allow_special: tuple of str. The special tokens that texts may contain.
     Raises:
         TypeError: if a number is not an int.
-        ValueError: if `max_question_tokens` is not positive, or the numbers leave no room for a
-            window to move on.
+        ValueError: if `max_question_tokens` is not positive, or `stride` is not below
+            the number of context tokens that fit beside the longest question.
     Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, and the SQuAD code published
-        with it, whose "doc stride" is the distance of two windows and not their overlap.
+        with it, whose "doc stride" is the distance between window starts, not their overlap.
     """
 
     def __init__(self, tokenizer, sequence_length, stride, max_question_tokens, allow_special=()):
@@ -50,8 +50,8 @@ class Windows:
         room = sequence_length - count_special_tokens(tokenizer, 2) - max_question_tokens
         if not 0 <= stride < room:
             raise ValueError(
-                "`stride` must be at least 0 and below what a window holds beside the longest "
-                f"question, {room} tokens. Received: stride={stride}, sequence_length="
+                "`stride` must be at least 0 and below the number of context tokens beside the "
+                f"longest question, {room}. Received: stride={stride}, sequence_length="
                 f"{sequence_length}, max_question_tokens={max_question_tokens}."
             )
 
@@ -61,7 +61,7 @@ class Windows:
         return self._count(question_ids, features)[0]
 
     def is_truncated(self, question):
-        """In the graph: which questions, string (B,), are cut, bool (B,)."""
+        """In the graph: which questions, string (B,), are truncated, bool (B,)."""
         ids = self._tokenizer.tokenize(question, self._allow_special)
         return ids.row_lengths() > self._max_question_tokens
 
@@ -72,11 +72,10 @@ class Windows:
             question, context: string (B,).
         Returns:
             inputs: dict as the backbone takes it, (W, T).
-            places: int32 (W, T, 4). Where each token lies in its context, start and end in
-                characters; where the token before it in the context ends (0 for the first), and
-                where the one after it begins (the highest number for the last). -1 for tokens
-                that are not of the context.
-            rows: int64 (W,). Which pair each window belongs to.
+            offsets: int32 (W, T, 4), in characters of the context: start and end of the token, the
+                end of the token before it (0 for the first), and the start of the token after it
+                (the largest int32 for the last). -1 for tokens that are not of the context.
+            rows: int64 (W,). The pair of each window.
         """
         question_ids, features = self._read(question, context)
         counts, _ = self._count(question_ids, features)
@@ -88,7 +87,7 @@ class Windows:
         """In the graph: one window of each pair, that of its `number` int64 (B,); see `make`.
 
         Returns:
-            inputs and places, (B, T) and (B, T, 4).
+            inputs and offsets, (B, T) and (B, T, 4).
         """
         question_ids, features = self._read(question, context)
         rows = tf.range(tf.size(number, tf.int64))
@@ -106,7 +105,7 @@ class Windows:
             ids.flat_values,
             starts.flat_values,
             ends.flat_values,
-            # The first of all tokens has none before it, the last none after it.
+            # The first token has none before it, the last none after it.
             tf.concat([[0], before], 0)[: tf.size(rows)],
             tf.concat([after, [tf.int32.max]], 0)[: tf.size(rows)],
         ]
@@ -125,35 +124,35 @@ class Windows:
         first = numbers * tf.gather(steps, rows)
         last = tf.minimum(first + tf.gather(rooms, rows), lengths)
         begin = tf.gather(features.row_splits, rows)
-        places = tf.ragged.range(begin + first, begin + last)
-        window = places.with_flat_values(tf.gather(features.flat_values, places.flat_values))
+        indices = tf.ragged.range(begin + first, begin + last)
+        window = indices.with_flat_values(tf.gather(features.flat_values, indices.flat_values))
         question = tf.gather(question_ids, rows)
-        # The question's tokens have no place in the context.
+        # The tokens of the question have no offsets in the context.
         ids = question.flat_values
-        nowhere = tf.fill(tf.shape(ids), -1)
-        question = question.with_flat_values(tf.stack([ids, *[nowhere] * 4], axis=-1))
-        inputs, places, _ = pack([question, window], self._tokenizer, self._sequence_length)
-        return inputs, places
+        absent = tf.fill(tf.shape(ids), -1)
+        question = question.with_flat_values(tf.stack([ids, *[absent] * 4], axis=-1))
+        inputs, offsets, _ = pack([question, window], self._tokenizer, self._sequence_length)
+        return inputs, offsets
 
 
-def label_windows(places, starts, ends):
+def label_windows(offsets, starts, ends):
     """In the graph: the first and the last token of each window's answer.
 
     Args:
-        places: int32 (W, T, 4), as `Windows` makes them.
-        starts, ends: int32 (W,). Where each answer lies in its context, in characters; a negative
-            start says that there is none.
+        offsets: int32 (W, T, 4), as `Windows` makes them.
+        starts, ends: int32 (W,). The character offsets of each answer in its context; a negative
+            start is no answer.
     Returns:
-        int32 (W, 2). Both are 0, the start token, where there is no answer, the window does not
-        hold all tokens of it, or no token stands for any character of it.
+        int32 (W, 2). Both are 0, the start token, if there is no answer, if the window does not
+        have all of its tokens, or if no token covers a character of it.
     """
-    token_starts, token_ends, before, after = tf.unstack(places, axis=-1)
+    token_starts, token_ends, before, after = tf.unstack(offsets, axis=-1)
     is_context = token_starts >= 0
     touches = is_context & (token_ends > starts[:, None]) & (token_starts < ends[:, None])
     first = tf.argmax(tf.cast(touches, tf.int32), axis=1, output_type=tf.int32)
     from_end = tf.argmax(tf.cast(touches[:, ::-1], tf.int32), axis=1, output_type=tf.int32)
-    last = tf.shape(places)[1] - 1 - from_end
-    # Whether the token before the window, or the one behind it, belongs to the answer.
+    last = tf.shape(offsets)[1] - 1 - from_end
+    # Whether the answer reaches into the token before or after the window.
     before = tf.reduce_min(tf.where(is_context, before, tf.int32.max), axis=1)
     after = tf.reduce_max(tf.where(is_context, after, -1), axis=1)
     whole = (starts >= 0) & tf.reduce_any(touches, 1) & (before <= starts) & (ends <= after)
@@ -161,7 +160,7 @@ def label_windows(places, starts, ends):
 
 
 def window_rows(rows, windows):
-    """Makes a row of each window: the rows' columns, repeated, and its number as `window`.
+    """Makes one row for each window: the columns of its row, and its index as `window`.
 
     Args:
         rows: Rows with columns `question` and `context`.
@@ -172,9 +171,9 @@ def window_rows(rows, windows):
     counts = []
     spec = tf.TensorSpec([None], tf.string)
     count = tf.function(windows.count, autograph=False, input_signature=[spec, spec])
-    with progress_bar("Cutting contexts into windows", len(rows)) as advance:
-        for start in range(0, len(rows), _COUNTED_TOGETHER):
-            part = rows.select(range(start, min(start + _COUNTED_TOGETHER, len(rows))))
+    with progress_bar("Splitting contexts into windows", len(rows)) as advance:
+        for start in range(0, len(rows), _ROWS_PER_COUNT):
+            part = rows.select(range(start, min(start + _ROWS_PER_COUNT, len(rows))))
             pairs = [(row["question"], row["context"]) for row in part]
             counts.append(count(*(tf.constant(texts) for texts in zip(*pairs, strict=True))))
             advance(len(part))

@@ -1,4 +1,4 @@
-"""Lists of texts as callers give them: lists, arrays and eager tensors of strings."""
+"""Texts as callers pass them (lists, arrays, eager tensors of strings) as lists of str."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,13 +9,13 @@ __all__ = ["list_arrays", "list_texts"]
 
 
 def list_arrays(values):
-    """Eager tensors and arrays of strings as lists of str; what is none of these stays.
+    """Converts eager tensors and arrays of strings to lists of str; returns anything else as it is.
 
     Args:
-        values: anything; in a dict or a tuple each one by itself.
+        values: anything. The values of a dict or tuple are converted one by one.
     Returns:
-        lists of str, where each byte that is not UTF-8 is a lone surrogate, so that the check of a
-        column names its place; NumPy arrays for tensors of numbers, lists for ragged ones.
+        lists of str, in which bytes that are not UTF-8 are lone surrogates, for the check of the
+        column to find; NumPy arrays for tensors of numbers, lists for ragged tensors.
     """
     if isinstance(values, dict):
         return {name: list_arrays(value) for name, value in values.items()}
@@ -37,13 +37,13 @@ def _decode(values):
 
 
 def list_texts(texts, name="texts"):
-    """The texts as a list.
+    """Returns texts as a list of str.
 
     Args:
         texts: list of str, or an array or an eager tensor of strings.
-        name: str. What messages call them.
+        name: str. The argument's name, for messages.
     Raises:
-        TypeError: if one is not a str, or there is no list.
+        TypeError: if they are no list, or one is not a str.
         ValueError: if one is not valid Unicode.
     """
     texts = list_arrays(texts)

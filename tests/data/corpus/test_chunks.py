@@ -34,7 +34,7 @@ def nasty_texts():
 
 
 @pytest.mark.parametrize("pre_tokenizer", [GPT2, GPT4, BERT], ids=["gpt2", "gpt4", "bert"])
-def test_pieces_have_the_tokens_of_the_whole(pre_tokenizer, monkeypatch):
+def test_chunks_have_the_tokens_of_the_whole(pre_tokenizer, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
     num_chunks = 0
     for text in nasty_texts():
@@ -46,7 +46,7 @@ def test_pieces_have_the_tokens_of_the_whole(pre_tokenizer, monkeypatch):
     assert num_chunks > 3000
 
 
-def test_a_blank_line_is_not_cut_behind(monkeypatch):
+def test_a_chunk_does_not_end_with_a_blank_line(monkeypatch):
     # GPT-2 reads "\n\n" at the end of a text as one token, before another letter as two.
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 8)
     text = "one\n\ntwo\n\nthree\n\nfour\n\nfive\n\n"

@@ -87,7 +87,7 @@ def cut_one_by_one(first, second, room):
     return first, second
 
 
-def test_a_pair_is_cut_as_token_by_token_but_for_who_gets_an_odd_one():
+def test_a_pair_is_truncated_token_by_token_but_for_an_odd_one():
     first, second = (axis.reshape(-1) for axis in np.meshgrid(np.arange(15), np.arange(15)))
     for room in range(1, 20):
         kept = truncate_pair(tf.constant(first), tf.constant(second), room)

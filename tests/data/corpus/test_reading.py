@@ -29,7 +29,7 @@ def test_a_byte_order_mark_is_dropped_at_the_beginning_only(tmp_path):
 
 @pytest.mark.parametrize("separator", ["\n\n", "\n", "<|end|>", "aab"])
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
-def test_separators_cut_as_split_does(tmp_path, monkeypatch, separator, block):
+def test_separators_split_as_str_split_does(tmp_path, monkeypatch, separator, block):
     monkeypatch.setattr(bounded_reading, "BLOCK", block)
     draw = random.Random(block)
     for _ in range(20):

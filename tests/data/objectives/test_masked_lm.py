@@ -43,7 +43,7 @@ def as_lists(dataset):
 
 
 def restore(batch):
-    """The windows as they were before anything was hidden."""
+    """The windows as they were before anything was masked."""
     ids = np.array(batch["token_ids"])
     for row, (places, labels, weights) in enumerate(
         zip(batch["mask_positions"], batch["labels"], batch["weights"], strict=True)
@@ -80,14 +80,14 @@ def test_shapes_are_static_and_places_have_one_width(path, words):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_each_epoch_hides_other_tokens_of_the_same_examples(path, words, shuffle):
+def test_each_epoch_masks_other_tokens_of_the_same_examples(path, words, shuffle):
     data = masked_lm(path, words, 10, 1, shuffle=shuffle)
     first, second = as_lists(data), as_lists(data)
     rows = [[restore(batch)[0] for batch in epoch] for epoch in (first, second)]
     assert sorted(rows[0]) == sorted(rows[1])
     assert (rows[0] == rows[1]) is not shuffle
-    hidden = [sorted(batch["token_ids"][0] for batch in epoch) for epoch in (first, second)]
-    assert hidden[0] != hidden[1]
+    masked = [sorted(batch["token_ids"][0] for batch in epoch) for epoch in (first, second)]
+    assert masked[0] != masked[1]
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -107,7 +107,7 @@ def test_a_batch_is_a_function_of_its_seed_and_its_number(path, words, shuffle):
 
 
 def test_a_seed_and_its_neighbour_share_no_masks(path, words):
-    """Were both added up, step 1 of seed 0 would hide what step 0 of seed 1 hides."""
+    """Were both added up, step 1 of seed 0 would mask what step 0 of seed 1 masks."""
     stream, found = stream_tokens(Corpus(path), words), []
     for seed in range(4):
         examples = MaskedLMExamples(stream, words, 12, 4, seed=seed, shuffle=False)
@@ -125,7 +125,7 @@ def test_validation_has_one_order_one_set_of_masks_and_nothing_of_training(path,
     assert 1 <= len(first[-1]["labels"]) <= 7
 
 
-def test_whole_words_are_hidden_together(path, words):
+def test_whole_words_are_masked_together(path, words):
     tokenizer = WordPieceTokenizer(
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "w", "x"]
         + [f"##{digit}" for digit in range(10)]

@@ -33,14 +33,14 @@ def draw_rows(num_rows, length=40, seed=0):
     return rows
 
 
-def hide(masking, rows, seed, num_predictions=None):
-    """(hidden ids, chosen bool (B, T)), after checks that every answer must pass."""
+def mask_tokens(masking, rows, seed, num_predictions=None):
+    """(masked ids, chosen bool (B, T)), after checks that every answer must pass."""
     inputs = {"token_ids": tf.constant(rows), "kept": tf.constant(7)}
     inputs, labels, weights = masking.apply(inputs, tf.constant(seed, tf.int64), num_predictions)
     assert int(inputs["kept"]) == 7
     positions, labels = inputs["mask_positions"].numpy(), labels.numpy()
-    hidden, weights = inputs["token_ids"].numpy(), weights.numpy()
-    assert positions.dtype == labels.dtype == hidden.dtype == np.int32
+    masked, weights = inputs["token_ids"].numpy(), weights.numpy()
+    assert positions.dtype == labels.dtype == masked.dtype == np.int32
     chosen = np.zeros(rows.shape, int)
     for row, (places, answers, counts) in enumerate(zip(positions, labels, weights, strict=True)):
         assert set(counts) <= {0.0, 1.0}
@@ -49,16 +49,16 @@ def hide(masking, rows, seed, num_predictions=None):
         np.testing.assert_array_equal(answers[counts == 1], rows[row, real])
         np.add.at(chosen[row], real, 1)
     assert chosen.max(initial=0) <= 1
-    np.testing.assert_array_equal(hidden[chosen == 0], rows[chosen == 0])
-    return hidden, chosen.astype(bool)
+    np.testing.assert_array_equal(masked[chosen == 0], rows[chosen == 0])
+    return masked, chosen.astype(bool)
 
 
 def test_of_what_is_chosen_eight_tenths_are_masked_and_one_is_another_token(words):
     masking, rows = Masking(words, 0.3), draw_rows(300)
     counts, others = np.zeros(3), []
     for seed in range(10):
-        hidden, chosen = hide(masking, rows, seed)
-        now, before = hidden[chosen], rows[chosen]
+        masked, chosen = mask_tokens(masking, rows, seed)
+        now, before = masked[chosen], rows[chosen]
         same = now == before
         counts += [(now == MASK).sum(), (~same & (now != MASK)).sum(), same.sum()]
         others.append(now[~same & (now != MASK)])
@@ -77,7 +77,7 @@ def test_of_what_is_chosen_eight_tenths_are_masked_and_one_is_another_token(word
 
 def test_every_place_is_chosen_equally_often(words):
     rows = np.tile(np.r_[CLS, np.arange(5, 25), SEP].astype(np.int32), (500, 1))
-    counts = sum(hide(Masking(words, 0.25), rows, seed)[1].sum(0) for seed in range(8))
+    counts = sum(mask_tokens(Masking(words, 0.25), rows, seed)[1].sum(0) for seed in range(8))
     assert counts[0] == counts[-1] == 0
     # Five of twenty are chosen without putting back, so the variance is p (1 - p) a row.
     deviation = (counts[1:-1] - 1000) / np.sqrt(4000 * 0.25 * 0.75)
@@ -88,16 +88,16 @@ def test_every_place_is_chosen_equally_often(words):
 @pytest.mark.parametrize("rate", [0.01, 0.15, 0.5, 0.99])
 def test_the_share_is_that_of_ordinary_tokens_and_special_ones_are_never_chosen(words, rate):
     rows = draw_rows(200)
-    _, chosen = hide(Masking(words, rate), rows, 3)
+    _, chosen = mask_tokens(Masking(words, rate), rows, 3)
     ordinary = rows >= 5
     assert not chosen[~ordinary].any()
     for count, found in zip(ordinary.sum(1), chosen.sum(1), strict=True):
         assert found == (max(1, round(rate * int(count))) if count else 0)
 
 
-def test_the_same_seed_hides_the_same_and_another_one_other_tokens(words):
+def test_the_same_seed_masks_the_same_and_another_one_other_tokens(words):
     masking, rows = Masking(words), draw_rows(50)
-    first, again, other = (hide(masking, rows, seed)[0] for seed in (11, 11, 12))
+    first, again, other = (mask_tokens(masking, rows, seed)[0] for seed in (11, 11, 12))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(1)[(rows >= 5).sum(1) >= 20].all()
 
@@ -125,7 +125,7 @@ def test_whole_words_are_complete_and_come_as_near_to_the_share_as_the_next_word
     continues = words.continues_word
     hits, total = 0, 0
     for seed in range(3):
-        _, chosen = hide(Masking(words, 0.3, whole_word=True), rows, seed)
+        _, chosen = mask_tokens(Masking(words, 0.3, whole_word=True), rows, seed)
         for row, places in zip(chosen, find_words(rows, continues), strict=True):
             assert all(row[word].all() or not row[word].any() for word in places)
             taken = [word for word in places if row[word[0]]]
@@ -141,7 +141,7 @@ def test_whole_words_are_complete_and_come_as_near_to_the_share_as_the_next_word
 def test_a_word_right_behind_a_special_token_is_chosen_as_often_as_others(words):
     # A window may begin inside a word, and then its rest is a word of its own.
     rows = np.tile(np.int32([CLS, 45, 46, 5, 47, 6, 48, UNK, 49, 50, 7, 51, SEP]), (400, 1))
-    counts = sum(hide(Masking(words, 0.5, True), rows, seed)[1].sum(0) for seed in range(5))
+    counts = sum(mask_tokens(Masking(words, 0.5, True), rows, seed)[1].sum(0) for seed in range(5))
     assert (counts[[0, 7, 12]] == 0).all()
     # Five words of two pieces and a share of five: two words a row.
     found = counts[[1, 3, 5, 8, 10]]
@@ -156,7 +156,7 @@ def test_the_first_word_of_a_text_is_chosen_with_byte_pairs_too(byte_pairs):
     ids = byte_pairs.tokenize("the cat sat on the mat").numpy()
     row = np.r_[byte_pairs.start_token_id, ids, byte_pairs.end_token_id].astype(np.int32)
     rows = np.tile(row, (400, 1))
-    counts = hide(Masking(byte_pairs, 0.5, True), rows, 1)[1].sum(0)
+    counts = mask_tokens(Masking(byte_pairs, 0.5, True), rows, 1)[1].sum(0)
     first, later = ids[0], byte_pairs.tokenize(" the").numpy()
     assert byte_pairs.continues_word[first] and later.shape == (1,)
     # The same word stands at the front and later on.
@@ -166,7 +166,7 @@ def test_the_first_word_of_a_text_is_chosen_with_byte_pairs_too(byte_pairs):
 def test_rows_without_ordinary_tokens_have_no_places(words):
     rows = np.array([[CLS, SEP, PAD, PAD], [CLS, 7, SEP, PAD]], np.int32)
     for whole_word in (False, True):
-        _, chosen = hide(Masking(words, 0.15, whole_word), rows, 0)
+        _, chosen = mask_tokens(Masking(words, 0.15, whole_word), rows, 0)
         assert chosen.sum(1).tolist() == [0, 1]
         inputs, labels, weights = Masking(words, 0.15, whole_word).apply(
             {"token_ids": tf.constant(rows[:1])}, tf.constant(0, tf.int64)
@@ -177,13 +177,13 @@ def test_rows_without_ordinary_tokens_have_no_places(words):
 
 def test_a_number_of_places_only_fills_up(words):
     masking, rows = Masking(words, 0.2), draw_rows(30)
-    wide = hide(masking, rows, 4, num_predictions=20)
-    np.testing.assert_array_equal(wide, hide(masking, rows, 4))
+    wide = mask_tokens(masking, rows, 4, num_predictions=20)
+    np.testing.assert_array_equal(wide, mask_tokens(masking, rows, 4))
     inputs, _, _ = masking.apply({"token_ids": tf.constant(rows)}, tf.constant(4, tf.int64), 20)
     assert inputs["mask_positions"].shape == (30, 20)
 
 
-def test_a_graph_hides_what_eager_code_hides(words):
+def test_a_graph_masks_what_eager_code_masks(words):
     masking, rows = Masking(words, 0.15, True), tf.constant(draw_rows(20))
     graph = tf.function(lambda ids, seed: masking.apply({"token_ids": ids}, seed))
     seed = tf.constant(5, tf.int64)

@@ -177,14 +177,14 @@ def tokenizer():
 
 @pytest.fixture
 def spans(tokenizer, tmp_path):
-    """Windows with hidden spans, and the tokens of the corpus that they are made of."""
+    """Windows with corrupted spans, and the tokens of the corpus that they are made of."""
     (tmp_path / "a.txt").write_text(TEXT)
     stream = stream_tokens(Corpus(tmp_path / "a.txt"), tokenizer, tmp_path, verbose=False)
     return SpanCorruptionExamples(stream, tokenizer, sequence_length=40, batch_size=1)
 
 
 def fill_spans(source, target, sentinels):
-    """The window that was hidden, put together of its input and its target."""
+    """The window that was corrupted, put together of its input and its target."""
     spans, window = {}, []
     for token in target:
         if token in sentinels:
@@ -197,7 +197,7 @@ def fill_spans(source, target, sentinels):
     return tuple(window)
 
 
-def test_windows_take_their_turns_and_hide_other_spans_each_time(spans, tokenizer):
+def test_windows_are_interleaved_and_corrupt_other_spans_each_time(spans, tokenizer):
     sentinels = set(tokenizer.sentinel_ids.tolist())
     tasks = {"text": make_task("text", 3), "spans": spans}
     size = spans.num_examples
@@ -216,7 +216,7 @@ def test_windows_take_their_turns_and_hide_other_spans_each_time(spans, tokenize
     passes = [found[start : start + size] for start in range(0, 4 * size, size)]
     windows = [sorted(fill_spans(*pair, sentinels) for pair in used) for used in passes]
     assert windows[0] == windows[1] == windows[2] == windows[3]
-    # Of all windows some have the same of their few places hidden twice.
+    # Of all windows some have the same of their few places corrupted twice.
     assert size > 10 and len(set(found)) > 3 * size
 
 
@@ -229,7 +229,7 @@ def test_a_window_of_a_mixture_is_known_from_its_index_alone(spans):
     assert again.place(first) == "spans, example 0 of epoch 0"
 
 
-def test_a_prefix_stands_before_windows_where_it_is_asked_for(spans):
+def test_windows_have_a_prefix_if_one_is_given(spans):
     rows = mix({"spans": spans}, prefix={"spans": "fill: "})
     assert {row["source"] for row in rows} == {"fill: "}
 

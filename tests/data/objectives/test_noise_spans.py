@@ -50,7 +50,7 @@ def test_a_window_is_the_longest_that_fits_and_fills_the_input(noise_density, me
     ("length", "noise_density", "mean_span_length"),
     [(568, 0.15, 3.0), (100, 0.5, 2.0), (41, 0.15, 1.0), (2, 0.15, 3.0), (9, 0.9, 8.0)],
 )
-def test_every_draw_hides_what_is_published(length, noise_density, mean_span_length):
+def test_every_draw_corrupts_what_is_published(length, noise_density, mean_span_length):
     num_rows = 3000
     mask = make_noise_mask(length, noise_density, mean_span_length, draw(num_rows, length))
     num_noise = round(length * noise_density) or 1
@@ -65,8 +65,8 @@ def test_every_draw_hides_what_is_published(length, noise_density, mean_span_len
 
 
 def test_every_segmentation_is_equally_likely():
-    # 12 tokens, 6 of them hidden in 3 spans: 6 tokens are cut into 3 parts in 10 ways, the hidden
-    # and the kept ones each. Of 20,000 draws each of the 100 pairs is expected 200 times;
+    # 12 tokens, 6 of them corrupted in 3 spans: 6 tokens are split into 3 parts in 10 ways, the
+    # corrupted and the kept ones each. Of 20,000 draws each of the 100 pairs is expected 200 times;
     # chi-square with 99 degrees of freedom stays below 149 in all but 0.1 % of cases.
     parts = [cut for cut in itertools.product(range(1, 7), repeat=3) if sum(cut) == 6]
     mask = make_noise_mask(12, 0.5, 2.0, draw(20_000, 12, seed=3))

@@ -244,7 +244,7 @@ def write(tmp_path):
     return write
 
 
-def test_all_tokens_but_the_borders_are_found(write):
+def test_all_tokens_but_the_end_tokens_are_found(write):
     draw = np.random.default_rng(0)
     for trial in range(20):
         # Documents without a token are among them, also the first and the last one.
@@ -270,7 +270,7 @@ def test_a_stream_may_begin_inside_a_document(write):
     np.testing.assert_array_equal(stream.token_ids[np.arange(len(stream))], rest)
 
 
-def test_a_stream_without_any_border_is_as_it_was(write):
+def test_a_stream_without_end_tokens_is_unchanged(write):
     whole = write([[1, 2, 3]])
     stream = without_eos(
         dataclasses.replace(whole, token_ids=whole.token_ids[1:], starts=whole.starts[:0])

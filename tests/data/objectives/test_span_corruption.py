@@ -45,10 +45,10 @@ def reassemble(source, target):
     """Puts the spans of a target into the places of their sentinels."""
     assert source[-1] == target[-1] == END
     kept, sentinels = read(source[:-1])
-    before, *hidden = read(target[:-1])[0]
+    before, *corrupted = read(target[:-1])[0]
     assert before == [] and read(target)[1] == sentinels
-    assert kept[0] and all(hidden)
-    return kept[0] + [t for span, run in zip(hidden, kept[1:], strict=True) for t in span + run]
+    assert kept[0] and all(corrupted)
+    return kept[0] + [t for span, run in zip(corrupted, kept[1:], strict=True) for t in span + run]
 
 
 @pytest.mark.parametrize(

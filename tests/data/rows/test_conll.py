@@ -110,7 +110,7 @@ def test_a_line_with_another_number_of_columns_is_named(tmp_path, line, count):
         lmzoo.data.read_conll(write(tmp_path / "a.txt", text))
 
 
-def test_a_line_below_a_comment_is_counted_as_it_stands(tmp_path):
+def test_comments_count_as_lines(tmp_path):
     path = write(tmp_path / "a.txt", CONLL_U.replace("2\tbuy", "2 buy"))
     with pytest.raises(ValueError, match=r"a\.txt:5: .* 10 columns, .* Received: 9 in '2 buy"):
         lmzoo.data.read_conll(path, word=1, tag=3, separator="\t", comment="#")

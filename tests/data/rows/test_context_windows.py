@@ -50,13 +50,13 @@ def test_windows_are_those_of_a_slow_loop(text_tokenizer, length, stride, longes
     questions = [draw_text(generator, 8) for _ in range(16)] + ["", "who?"]
     contexts = [draw_text(generator, 60) for _ in range(16)] + ["Ada", ""]
     windows = Windows(text_tokenizer, length, stride, longest_question)
-    inputs, places, rows = windows.make(tf.constant(questions), tf.constant(contexts))
+    inputs, offsets, rows = windows.make(tf.constant(questions), tf.constant(contexts))
     counts = windows.count(tf.constant(questions), tf.constant(contexts)).numpy().tolist()
     is_truncated = windows.is_truncated(tf.constant(questions)).numpy().tolist()
     lengths = [len(text_tokenizer.tokenize(question).numpy()) for question in questions]
     assert is_truncated == [length > longest_question for length in lengths]
     all_ids, masks = inputs["token_ids"].numpy(), inputs["padding_mask"].numpy()
-    places = places.numpy()
+    offsets = offsets.numpy()
     found = 0
     for row, (question, context) in enumerate(zip(questions, contexts, strict=True)):
         wanted, tokens = cut(text_tokenizer, question, context, length, stride, longest_question)
@@ -66,7 +66,7 @@ def test_windows_are_those_of_a_slow_loop(text_tokenizer, length, stride, longes
             assert rows[found] == row
             assert all_ids[found][masks[found]].tolist() == ids
             assert (all_ids[found][~masks[found]] == text_tokenizer.pad_token_id).all()
-            here = places[found][places[found][:, 0] >= 0]
+            here = offsets[found][offsets[found][:, 0] >= 0]
             assert here[:, :2].tolist() == [list(token[1:]) for token in part]
             if part:
                 # Neighbours share `stride` tokens.
@@ -87,19 +87,19 @@ def test_one_window_of_each_pair_is_that_of_its_number(text_tokenizer):
     questions = [draw_text(generator, 8) for _ in range(12)]
     contexts = [draw_text(generator, 60) for _ in range(12)]
     windows = Windows(text_tokenizer, 24, 5, 6)
-    inputs, places, rows = windows.make(tf.constant(questions), tf.constant(contexts))
+    inputs, offsets, rows = windows.make(tf.constant(questions), tf.constant(contexts))
     numbers = np.concatenate([np.arange(n) for n in np.bincount(rows)])
     many = [tf.gather(tf.constant(texts), rows) for texts in (questions, contexts)]
-    others, other_places = windows.make_one(*many, numbers)
+    others, other_offsets = windows.make_one(*many, numbers)
     for name, values in inputs.items():
         np.testing.assert_array_equal(values, others[name])
-    np.testing.assert_array_equal(places, other_places)
+    np.testing.assert_array_equal(offsets, other_offsets)
 
 
 def test_segments_part_the_question_from_its_window(text_tokenizer):
     windows = Windows(text_tokenizer, 32, 4, 8)
-    inputs, places, _ = windows.make(tf.constant(["who read?"]), tf.constant([TEXT]))
-    in_context = places[..., 0].numpy() >= 0
+    inputs, offsets, _ = windows.make(tf.constant(["who read?"]), tf.constant([TEXT]))
+    in_context = offsets[..., 0].numpy() >= 0
     segments = inputs["segment_ids"].numpy()
     assert (segments[in_context] == 1).all()
     question = text_tokenizer.tokenize("who read?").shape[0]
@@ -125,9 +125,9 @@ def test_labels_are_the_tokens_of_an_answer_that_is_whole(text_tokenizer):
         spans.append((start, min(len(context), start + 1 + generator.randrange(12))))
     spans[60:64] = [(0, 3), (len(TEXT) - 4, len(TEXT)), (0, len(TEXT)), (-1, -1)]
     windows = Windows(text_tokenizer, length, stride, 6)
-    _, places, rows = windows.make(tf.fill([len(contexts)], question), tf.constant(contexts))
+    _, offsets, rows = windows.make(tf.fill([len(contexts)], question), tf.constant(contexts))
     starts, ends = (tf.gather(tf.constant(side), rows) for side in zip(*spans, strict=True))
-    labels = label_windows(places, starts, ends).numpy().tolist()
+    labels = label_windows(offsets, starts, ends).numpy().tolist()
     found = num_whole = 0
     for context, (start, end) in zip(contexts, spans, strict=True):
         wanted, tokens = cut(text_tokenizer, question, context, length, stride, 6)
@@ -156,9 +156,9 @@ def test_rows_of_windows_repeat_their_row_and_know_its_place(text_tokenizer):
 
 def test_no_pair_has_no_window(text_tokenizer):
     nothing = tf.zeros([0], tf.string)
-    inputs, places, rows = Windows(text_tokenizer, 24, 5, 6).make(nothing, nothing)
-    assert inputs["token_ids"].shape[0] == places.shape[0] == rows.shape[0] == 0
-    assert places.shape[2] == 4
+    inputs, offsets, rows = Windows(text_tokenizer, 24, 5, 6).make(nothing, nothing)
+    assert inputs["token_ids"].shape[0] == offsets.shape[0] == rows.shape[0] == 0
+    assert offsets.shape[2] == 4
 
 
 def test_numbers_that_leave_no_room_are_refused(text_tokenizer):
@@ -166,7 +166,7 @@ def test_numbers_that_leave_no_room_are_refused(text_tokenizer):
     room = 24 - special - 6
     Windows(text_tokenizer, 24, room - 1, 6)
     for stride in (room, -1):
-        with pytest.raises(ValueError, match=f"{room} tokens. Received: stride={stride}, seq"):
+        with pytest.raises(ValueError, match=f"{room}. Received: stride={stride}, seq"):
             Windows(text_tokenizer, 24, stride, 6)
     with pytest.raises(ValueError, match="must be positive. Received: max_question_tokens=0"):
         Windows(text_tokenizer, 24, 4, 0)

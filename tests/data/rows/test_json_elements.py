@@ -36,7 +36,7 @@ def test_elements_larger_than_a_block_are_read():
     assert [value for *_, value in read(content, 1 << 16)] == elements
 
 
-def test_a_number_that_a_block_cuts_is_read_whole():
+def test_a_number_across_two_blocks_is_read_whole():
     elements = list(range(100_000, 130_000))
     assert [value for *_, value in read(json.dumps({"data": elements}))] == elements
 

@@ -94,7 +94,7 @@ def test_a_file_that_changes_is_refused(tmp_path, ask):
         asks[ask]()
 
 
-def test_a_file_that_is_cut_short_is_refused(tmp_path, monkeypatch):
+def test_a_truncated_file_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     file = open_file(path, b"one\ntwo\n")
     # The file may shrink between the look at it and the reading.

@@ -184,7 +184,7 @@ def test_empty_texts_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "start"), [("Zürich", 74), ("zürich", 75), ("", 3), ("h.", -2)])
-def test_an_answer_that_does_not_stand_there_is_named(tmp_path, text, start):
+def test_an_answer_that_is_not_in_the_context_is_named(tmp_path, text, start):
     found = make_version_1()
     change(found, (*QUESTION, "answers"), [{"text": text, "answer_start": start}])
     path = write(tmp_path / "train.json", found)
