@@ -1,8 +1,9 @@
 """Makes `lmzoo/tokenizers/unicode/bert_characters.npz` by asking the `tokenizers` library.
 
 Run it by hand after an upgrade of that library: `python tests/golden/make_bert_characters.py`.
-It asks what BERT's cleaning makes of every code point, and how BERT's splitting treats it, so that
-the tables hold the Unicode versions the library was built with (there are three), not Python's.
+It asks what BERT's normalizer makes of every code point, and how BERT's pre-tokenization and
+`Whitespace` treat it, so that the tables hold the Unicode versions the library was built with
+(there are three), not Python's.
 """
 
 import bisect
@@ -10,8 +11,8 @@ import pathlib
 import unicodedata
 
 import numpy as np
-from tokenizers.normalizers import NFD, BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.normalizers import NFD, BertNormalizer, StripAccents
+from tokenizers.pre_tokenizers import BertPreTokenizer, Whitespace
 
 LETTER, ISOLATED, SPACE, DELETED = range(4)
 POINTS = [*range(0xD800), *range(0xE000, 0x110000)]
@@ -31,6 +32,14 @@ def classify(character, cleaner, splitter):
     if cleaned != character:
         raise ValueError(f"Cleaning must not change {character!r} to {cleaned!r}.")
     return LETTER if len(splitter.pre_tokenize_str(f"a{character}b")) == 1 else ISOLATED
+
+
+def classify_whitespace(character, splitter):
+    """How `Whitespace` treats a character: a part of a word, of other marks, or none."""
+    pieces = splitter.pre_tokenize_str(f"a{character}a")
+    if len(pieces) == 1:
+        return LETTER
+    return SPACE if len(pieces) == 2 else ISOLATED
 
 
 def find_orders(decomposed):
@@ -86,6 +95,9 @@ def make_arrays():
         "chinese": [chinese.normalize_str(c) == f" {c} " for c in characters],
         "mark": marks,
         "order": find_orders(decomposed),
+        # What `StripAccents` deletes, spacing and enclosing marks among it.
+        "any_mark": [StripAccents().normalize_str(c) == "" and c != "\0" for c in characters],
+        "word": [classify_whitespace(c, Whitespace()) for c in characters],
     }
     arrays = {}
     for name, values in tables.items():

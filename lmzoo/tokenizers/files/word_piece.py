@@ -46,6 +46,8 @@ _NORMALIZER = {
     "strip_accents": ("strip_accents", "strip_accents"),
     "split_chinese": ("handle_chinese_chars", "tokenize_chinese_chars"),
 }
+# The normalizers that may stand before the pre-tokenizer Whitespace.
+_STEPS = ("NFD", "Lowercase", "StripAccents")
 _KIND = "the WordPiece of BERT"
 
 
@@ -62,14 +64,19 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
     if tokenizer.num_separators == 2:
         roles |= {"bos_token": tokenizer.start_token, "eos_token": tokenizer.end_token}
     ids = _list_model_tokens(vocabulary)
-    write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in ids))
+    class_name = _MPNET_CLASS if tokenizer.num_separators == 2 else _BERT_CLASS
+    options = {theirs: getattr(tokenizer, name) for name, (_, theirs) in _NORMALIZER.items()}
+    if tokenizer.pre_tokenizer == "whitespace":
+        class_name, options = ANY_CLASS, {}
+    else:
+        write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in ids))
     named = {theirs: token for theirs, token in roles.items() if token is not None}
     write_json(folder / "special_tokens_map.json", named)
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": _MPNET_CLASS if tokenizer.num_separators == 2 else _BERT_CLASS,
-            **{theirs: getattr(tokenizer, name) for name, (_, theirs) in _NORMALIZER.items()},
+            "tokenizer_class": class_name,
+            **options,
             "clean_up_tokenization_spaces": True,
             # A role without a token is named too, or its default would be added.
             **roles,
@@ -94,12 +101,7 @@ def _make_tokenizer_json(tokenizer, ids, added, vocabulary):
         "truncation": None,
         "padding": None,
         "added_tokens": [{"id": index, **token} for index, token in added.items()],
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            **{theirs: getattr(tokenizer, name) for name, (theirs, _) in _NORMALIZER.items()},
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        **_make_steps(tokenizer),
         "post_processor": _make_post_processor(tokenizer, vocabulary.ids),
         "decoder": {"type": "WordPiece", "prefix": tokenizer.prefix, "cleanup": True},
         "model": {
@@ -109,6 +111,27 @@ def _make_tokenizer_json(tokenizer, ids, added, vocabulary):
             "max_input_chars_per_word": tokenizer.max_word_characters,
             "vocab": ids,
         },
+    }
+
+
+def _make_steps(tokenizer):
+    """Describes the normalizer and the pre-tokenizer."""
+    if tokenizer.pre_tokenizer == "bert":
+        options = {theirs: getattr(tokenizer, name) for name, (theirs, _) in _NORMALIZER.items()}
+        return {
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, **options},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+        }
+    strips = tokenizer.strip_accents
+    strips = tokenizer.lowercase if strips is None else strips
+    kinds = [
+        kind
+        for kind, used in zip(_STEPS, (strips, tokenizer.lowercase, strips), strict=True)
+        if used
+    ]
+    return {
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": kind} for kind in kinds]},
+        "pre_tokenizer": {"type": "Whitespace"},
     }
 
 
@@ -167,10 +190,14 @@ def read_word_piece_files(folder):
         raise FileNotFoundError(
             f"`folder` must hold tokenizer.json or vocab.txt. Received: {str(folder)!r}."
         )
+    if found.get("pre_tokenizer") == "whitespace" and class_name not in (None, ANY_CLASS):
+        check.refuse(
+            "tokenizer_class", class_name, f"{ANY_CLASS!r}, as its tokenizer.json splits otherwise,"
+        )
     # As in transformers: a class of its own takes these options from the small file, and the class
     # for every tokenizer.json takes that as it is.
     for name, (_, theirs) in _NORMALIZER.items():
-        if theirs in named and class_name != ANY_CLASS:
+        if theirs in named and class_name != ANY_CLASS and "pre_tokenizer" not in found:
             found[name] = named[theirs]
     known = {*found["special_tokens"], *(token.content for token in found["added_tokens"])}
     for source, tokens in read_more_added(folder, named, _KIND, defaults):
@@ -227,11 +254,6 @@ def _read_tokenizer_json(path):
     # Files of old versions of the tokenizers library do not name the type.
     kind = model.get("type", "WordPiece") if isinstance(model, dict) else model
     check.expect("model.type", kind, ("WordPiece",))
-    check.expect_section("normalizer", normalizer)
-    check.expect("normalizer.type", normalizer.get("type"), ("BertNormalizer",))
-    check.expect("normalizer.clean_text", normalizer.get("clean_text"), (True,))
-    check.expect_section("pre_tokenizer", pre_tokenizer)
-    check.expect("pre_tokenizer.type", pre_tokenizer.get("type"), ("BertPreTokenizer",))
     vocabulary = read_vocabulary(check, model.get("vocab"))
     tokens = content.get("added_tokens") or []
     return {
@@ -241,7 +263,36 @@ def _read_tokenizer_json(path):
         "prefix": model.get("continuing_subword_prefix", "##"),
         "max_word_characters": model.get("max_input_chars_per_word", 100),
         "num_separators": read_num_separators(check, content.get("post_processor")),
-        **{name: normalizer.get(theirs) for name, (theirs, _) in _NORMALIZER.items()},
+        **_read_steps(check, normalizer, pre_tokenizer),
+    }
+
+
+def _read_steps(check, normalizer, pre_tokenizer):
+    """The normalizer and the pre-tokenizer, as arguments of `WordPieceTokenizer`."""
+    check.expect_section("pre_tokenizer", pre_tokenizer)
+    kinds = ("BertPreTokenizer", "Whitespace")
+    check.expect("pre_tokenizer.type", pre_tokenizer.get("type"), kinds)
+    if pre_tokenizer["type"] == "BertPreTokenizer":
+        check.expect_section("normalizer", normalizer)
+        check.expect("normalizer.type", normalizer.get("type"), ("BertNormalizer",))
+        check.expect("normalizer.clean_text", normalizer.get("clean_text"), (True,))
+        return {name: normalizer.get(theirs) for name, (theirs, _) in _NORMALIZER.items()}
+    steps = [normalizer]
+    if normalizer is None:
+        steps = []
+    elif isinstance(normalizer, dict) and normalizer.get("type") == "Sequence":
+        steps = normalizer.get("normalizers")
+    names = steps
+    if isinstance(steps, list):
+        names = [step.get("type") if isinstance(step, dict) else step for step in steps]
+    known = ([], ["Lowercase"], ["NFD", "StripAccents"], list(_STEPS))
+    known += (["NFD", "StripAccents", "Lowercase"],)
+    check.expect("normalizer", names, known)
+    return {
+        "lowercase": "Lowercase" in names,
+        "strip_accents": "StripAccents" in names,
+        "split_chinese": False,
+        "pre_tokenizer": "whitespace",
     }
 
 

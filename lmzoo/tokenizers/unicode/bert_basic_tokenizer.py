@@ -20,12 +20,13 @@ from lmzoo.tokenizers.unicode.bert_characters import (
     MOVES,
     make_bert_tables,
     make_decomposition_tables,
+    make_whitespace_tables,
     read_chinese_ranges,
     read_combining_classes,
 )
 from lmzoo.tokenizers.unicode.character_map import CharacterMap
 
-__all__ = ["BertBasicTokenizer"]
+__all__ = ["BertBasicTokenizer", "WhitespaceTokenizer"]
 
 _ORDER_BITS = 8
 
@@ -152,14 +153,54 @@ class BertBasicTokenizer(tf.Module):
         return self._map.look_up(points), row_splits, tf.gather(used, counted)
 
 
-def _find_words(entries, row_splits, sources):
-    """Leaves out white space; code points, word splits, row words and sources, as `split`."""
-    letters = entries >= LETTER
-    follows = tf.concat([[False], letters[:-1]], 0) & ~mark_starts(row_splits)
+class WhitespaceTokenizer(tf.Module):
+    """Normalizes rows of text and splits them at white space, and words from other characters.
+
+    It is NFD, Lowercase and StripAccents with the pre-tokenizer Whitespace of Hugging Face
+    `tokenizers`, whose expression is `\\w+|[^\\w\\s]+`.
+
+    Args:
+        lowercase: bool.
+        strip_accents: bool. If True, text is decomposed (NFD) and all marks are deleted.
+        two_steps: bool. If True, `split_normalized` can be called.
+    """
+
+    def __init__(self, lowercase, strip_accents, two_steps=False):
+        super().__init__(name="whitespace_tokenizer")
+        self._map = CharacterMap(make_whitespace_tables(lowercase, strip_accents))
+        self._classes = CharacterMap(make_whitespace_tables(False, False)) if two_steps else None
+
+    def split(self, text):
+        """Normalizes and splits each row; takes and gives as `BertBasicTokenizer.split`."""
+        row_splits, code_points = decode_utf8(text)
+        entries, splits, sources = self._map.expand(self._map.look_up(code_points), row_splits)
+        return *_find_words(entries, splits, sources, joins_others=True), row_splits[:-1]
+
+    def normalize(self, text):
+        """Normalizes each row; takes and gives as `BertBasicTokenizer.normalize`."""
+        row_splits, code_points = decode_utf8(text)
+        entries, splits, sources = self._map.expand(self._map.look_up(code_points), row_splits)
+        return tf.bitwise.bitwise_and(entries, (1 << CODE_POINT_BITS) - 1), splits, sources
+
+    def split_normalized(self, code_points, row_splits):
+        """Splits rows of normalized text; as `BertBasicTokenizer.split_normalized`."""
+        entries = self._classes.look_up(code_points)
+        return _find_words(entries, row_splits, tf.range(tf.size(entries)), joins_others=True)
+
+
+def _find_words(entries, row_splits, sources, joins_others=False):
+    """Leaves out white space; code points, word splits, row words and sources, as `split`.
+
+    Where `joins_others` is True, what is isolated is a word together with its like.
+    """
+    kinds = tf.bitwise.right_shift(entries, CODE_POINT_BITS)
+    before = tf.concat([[0], kinds[:-1]], 0)
+    follows = (kinds == before) & ~mark_starts(row_splits)
+    if not joins_others:
+        follows &= entries >= LETTER
     # (m,) -> (n,)
     kept = tf.where(entries >= ISOLATED)[:, 0]
-    begins = tf.gather(~(letters & follows), kept)
-    starts = tf.where(begins)[:, 0]
+    starts = tf.where(tf.gather(~follows, kept))[:, 0]
     row_words = tf.searchsorted(tf.gather(kept, starts), row_splits, out_type=tf.int64)
     word_splits = tf.concat([starts, [tf.size(kept, tf.int64)]], 0)
     points = tf.bitwise.bitwise_and(tf.gather(entries, kept), (1 << CODE_POINT_BITS) - 1)

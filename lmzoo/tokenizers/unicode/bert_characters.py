@@ -1,4 +1,4 @@
-"""What BERT's cleaning makes of every code point, as tables."""
+"""What normalizers make of every code point, and the class that comes out, as tables."""
 
 import dataclasses
 import functools
@@ -17,6 +17,7 @@ __all__ = [
     "make_bert_tables",
     "make_canonical_tables",
     "make_decomposition_tables",
+    "make_whitespace_tables",
     "read_chinese_ranges",
     "read_compositions",
     "read_combining_classes",
@@ -59,7 +60,7 @@ class CharacterTables:
 
 
 def make_bert_tables(lowercase, strip_accents, split_chinese):
-    """Makes the tables of a whole cleaning: deletion, marks, case, and the class that comes out.
+    """Makes the tables of BERT's normalizer: deletion, marks, case, and the class that comes out.
 
     Args:
         lowercase: bool.
@@ -86,6 +87,30 @@ def make_bert_tables(lowercase, strip_accents, split_chinese):
     for point, parts in stripped.items():
         moving[point] |= any(moving[part] for part in parts)
     return _pack(plain, changed, moving)
+
+
+def make_whitespace_tables(lowercase, strip_accents):
+    """Makes the tables of NFD, lowercasing and accent stripping, with the classes of `Whitespace`.
+
+    Args:
+        lowercase: bool.
+        strip_accents: bool. If True, text is decomposed (NFD) and all marks are deleted.
+    Returns:
+        CharacterTables. A code point is `LETTER`, `SPACE`, or `ISOLATED` if it is neither.
+    """
+    file = _read_file()
+    classes = np.array(_CLASSES, np.int32)[file["word"]]
+    plain = classes + np.arange(_SIZE, dtype=np.int32)
+    stripped = file["decomposition"] if strip_accents else {}
+    marks = set(np.flatnonzero(file["any_mark"] > 0).tolist()) if strip_accents else set()
+    lowered = file["lower"] if lowercase else {}
+    changed = {}
+    for point in {*stripped, *marks, *lowered}:
+        parts = [
+            low for part in stripped.get(point, (point,)) for low in lowered.get(part, (part,))
+        ]
+        changed[point] = tuple(int(plain[part]) for part in parts if part not in marks)
+    return _pack(plain, changed, np.zeros(_SIZE, bool))
 
 
 def make_decomposition_tables():
@@ -165,7 +190,7 @@ def _read_file():
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     tables = {}
-    for name in ("class", "chinese", "mark", "order"):
+    for name in ("class", "chinese", "mark", "order", "any_mark", "word"):
         runs = np.diff(arrays[f"{name}_starts"], append=_SIZE)
         tables[name] = np.repeat(arrays[f"{name}_values"], runs)
     for name in ("lower", "decomposition"):

@@ -5,12 +5,13 @@ import tensorflow as tf
 from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import decode_utf8, encode_utf8, find_segments
 from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
-from lmzoo.tokenizers.unicode.bert_basic_tokenizer import BertBasicTokenizer
+from lmzoo.tokenizers.unicode.bert_basic_tokenizer import BertBasicTokenizer, WhitespaceTokenizer
 from lmzoo.tokenizers.word_piece.longest_match import LongestMatcher
 
 __all__ = ["WordPieceEncoder"]
 
 _UNKNOWN = -1
+_SPLITTERS = {"bert": BertBasicTokenizer, "whitespace": WhitespaceTokenizer}
 
 
 class WordPieceEncoder(Encoder):
@@ -20,10 +21,11 @@ class WordPieceEncoder(Encoder):
         vocabulary: WordPieceVocabulary.
         unknown_id: int. The id of a word that the tokens do not make.
         max_word_characters: int. Longer words are unknown.
-        normalizer: dict of the arguments of `BertBasicTokenizer`.
+        pre_tokenizer: str. "bert" or "whitespace".
+        normalizer: dict of the arguments of `BertBasicTokenizer` or `WhitespaceTokenizer`.
     """
 
-    def __init__(self, vocabulary, unknown_id, max_word_characters, normalizer):
+    def __init__(self, vocabulary, unknown_id, max_word_characters, pre_tokenizer, normalizer):
         super().__init__(name="word_piece_encoder")
         whole = {
             token: index
@@ -32,7 +34,7 @@ class WordPieceEncoder(Encoder):
         }
         two_steps = any(token.normalized for token in vocabulary.added_tokens)
         with tf.init_scope(), tf.device("/CPU:0"):
-            self._splitter = BertBasicTokenizer(**normalizer, two_steps=two_steps)
+            self._splitter = _SPLITTERS[pre_tokenizer](**normalizer, two_steps=two_steps)
             self._matcher = LongestMatcher(
                 vocabulary.initial_tokens,
                 vocabulary.continuing_tokens,

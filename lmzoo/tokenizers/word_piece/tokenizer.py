@@ -49,6 +49,10 @@ class WordPieceTokenizer(Tokenizer):
             text that is always one token.
         num_separators: int. How many end tokens stand between the two texts of a pair: 1 for BERT,
             2 for MPNet.
+        pre_tokenizer: str. How text is split into words: "bert" (at white space, and each
+            punctuation mark is a word; control characters are deleted) or "whitespace" (runs of
+            letters, digits and underscores, and runs of other characters), where `split_chinese`
+            must be False, and `strip_accents` deletes spacing marks too.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary and special tokens do not fit together.
@@ -83,6 +87,7 @@ class WordPieceTokenizer(Tokenizer):
         prefix="##",
         added_tokens=(),
         num_separators=1,
+        pre_tokenizer="bert",
     ):
         vocabulary = WordPieceVocabulary.build(vocabulary, special_tokens, prefix, added_tokens)
         roles = {"unknown_token": unknown_token, "start_token": start_token}
@@ -101,6 +106,15 @@ class WordPieceTokenizer(Tokenizer):
         self.max_word_characters = max_word_characters
         self.prefix = prefix
         self.num_separators = check_num_separators(num_separators)
+        if pre_tokenizer not in ("bert", "whitespace"):
+            raise ValueError(
+                f"`pre_tokenizer` must be 'bert' or 'whitespace'. Received: {pre_tokenizer!r:.80}."
+            )
+        if pre_tokenizer == "whitespace" and split_chinese:
+            raise ValueError(
+                "`split_chinese` must be False with pre_tokenizer='whitespace'. Received: True."
+            )
+        self.pre_tokenizer = pre_tokenizer
 
     @classmethod
     def train(
@@ -175,13 +189,15 @@ class WordPieceTokenizer(Tokenizer):
 
     def _make_encoder(self):
         strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
-        normalizer = {
-            "lowercase": self.lowercase,
-            "strip_accents": strip_accents,
-            "split_chinese": self.split_chinese,
-        }
+        normalizer = {"lowercase": self.lowercase, "strip_accents": strip_accents}
+        if self.pre_tokenizer == "bert":
+            normalizer["split_chinese"] = self.split_chinese
         return WordPieceEncoder(
-            self._vocabulary, self.unknown_token_id, self.max_word_characters, normalizer
+            self._vocabulary,
+            self.unknown_token_id,
+            self.max_word_characters,
+            self.pre_tokenizer,
+            normalizer,
         )
 
     def _make_decoder(self):
