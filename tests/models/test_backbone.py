@@ -34,6 +34,8 @@ KINDS = {
     "t5 1.1": (T5Backbone, {**T5, "activation": "gelu_tanh", "gated": True, "tied": False}),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
+# One sequence in, one sequence out. T5 has tests of its own for its two.
+single = pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("t5")])
 
 
 def make_model(kind, dtype="float32", **options):
@@ -117,6 +119,113 @@ def test_dropout_acts_in_training_alone(kind):
     for one, other, expected in zip(first, second, flatten(plain), strict=True):
         assert np.abs(one - expected).max() > 1e-3
         assert np.abs(one - other).max() > 1e-3
+
+
+def pad(inputs, widths):
+    """The inputs with padding of any token, so that one which is not masked is noticed."""
+    mask = np.pad(np.ones(inputs["token_ids"].shape, bool), widths)
+    padded = {"padding_mask": mask}
+    for name, values in inputs.items():
+        if name != "padding_mask":
+            padded[name] = RANDOM.integers(0, values.max() + 1, mask.shape).astype("int32")
+            padded[name][mask] = values.ravel()
+    return padded
+
+
+def take_real(outputs, mask):
+    """The outputs of real tokens, (R, D), and of whole texts, (B, D), in float64."""
+    arrays = [np.asarray(x, "float64") for x in tf.nest.flatten(outputs)]
+    assert all(np.isfinite(x).all() for x in arrays)
+    return [x[mask] if x.ndim == 3 else x[mask.any(axis=-1)] for x in arrays]
+
+
+def assert_near(got, wanted, tolerance):
+    for first, second in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=tolerance)
+
+
+@single
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing(models, kind, side):
+    model = models(kind)
+    inputs = {**make_inputs(model), "padding_mask": np.ones((2, 9), bool)}
+    wanted = take_real(model(inputs), inputs["padding_mask"])
+    for length in (1, 32):
+        padded = pad(inputs, [(0, 0), (length, 0) if side == "left" else (0, length)])
+        assert_near(take_real(model(padded), padded["padding_mask"]), wanted, 1e-10)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt with everything"])
+def test_padding_changes_nothing_in_float32(kind):
+    model = make_model(kind)
+    inputs = {**make_inputs(model), "padding_mask": np.ones((2, 9), bool)}
+    wanted = take_real(model(inputs), inputs["padding_mask"])
+    for widths in ((17, 0), (0, 17)):
+        padded = pad(inputs, [(0, 0), widths])
+        assert_near(take_real(model(padded), padded["padding_mask"]), wanted, 1e-5)
+
+
+@single
+def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
+    model, lengths = models(kind), (1, 3, 8, 15)
+    mask = np.arange(15) < np.array(lengths)[:, None]
+    token_ids = RANDOM.integers(0, 101, mask.shape).astype("int32")
+    batch = model({"token_ids": token_ids, "padding_mask": mask})
+    for row, length in enumerate(lengths):
+        alone = model({"token_ids": token_ids[row : row + 1, :length]})
+        for got, wanted in zip(flatten(batch), flatten(alone), strict=True):
+            got = got[row, :length] if got.ndim == 3 else got[row]
+            np.testing.assert_allclose(got, wanted[0], rtol=0, atol=1e-10)
+
+
+@single
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
+)
+def test_half_precision_stays_near_float32(kind, policy, tolerance):
+    keras.utils.set_random_seed(3)
+    full, half = make_model(kind), make_model(kind, policy)
+    half.set_weights(full.get_weights())
+    # The third row is padding throughout and must be finite, no more.
+    mask = np.arange(12) < np.array([[12], [5], [0]])
+    inputs = {"token_ids": RANDOM.integers(0, 101, mask.shape), "padding_mask": mask}
+    outputs, expected = half(inputs), full(inputs)
+    assert {x.dtype.name for x in tf.nest.flatten(outputs)} == {half.compute_dtype}
+    pairs = zip(take_real(outputs, mask), take_real(expected, mask), strict=True)
+    # As whole vectors: one number of a thousand is off by a step or two of its 8 bits.
+    for got, wanted in pairs:
+        assert np.linalg.norm(got - wanted) <= tolerance * np.linalg.norm(wanted)
+        assert np.abs(got - wanted).max() <= 3 * tolerance * np.abs(wanted).max()
+    table_width = half.token_embedding.hidden_dim
+    hidden = tf.nest.flatten(outputs)[-1][..., :table_width]
+    assert half.compute_logits(hidden).dtype == "float32"
+
+
+@every_kind
+def test_a_gradient_reaches_every_variable(kind):
+    model = randomise(make_model(kind), deviation=0.2)
+    inputs = make_inputs(model)
+    with tf.GradientTape() as tape:
+        outputs = tf.nest.flatten(model(inputs))
+        hidden = outputs[-1][..., : model.token_embedding.hidden_dim]
+        loss = tf.reduce_mean(tf.square(model.compute_logits(hidden)))
+        loss += sum(tf.reduce_mean(x) for x in outputs)
+    variables = [v.value for v in model.trainable_variables]
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        gradient = tf.convert_to_tensor(gradient).numpy()
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0, variable.name
+
+
+@pytest.mark.parametrize("kind", ["roberta", "mpnet", "modern bert", "gpt2", "gpt with everything"])
+def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind):
+    model = models(kind)
+    inputs = make_inputs(model)
+    expected = flatten(model(inputs))
+    specs = {name: tf.TensorSpec((None, None), dtype) for name, dtype in model.input_dtypes.items()}
+    for jit_compile in (False, True):
+        run = tf.function(lambda inputs: model(inputs), [specs], jit_compile=jit_compile)
+        assert_near(flatten(run(inputs)), expected, 1e-10)
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "modern bert", "gpt with everything", "t5"])

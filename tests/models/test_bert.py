@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers import MaskedLMHead
 from lmzoo.models import BertBackbone
 from tests.layers.reference import randomise
 from tests.models import reference
@@ -173,51 +172,6 @@ def test_the_numpy_encoder_finds_each_trap(mutant):
     assert error > 1e-6 if mutant is not None else error < 1e-10
 
 
-@every_kind
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("padding", [0, 1, 17, 32])
-def test_padding_changes_nothing(models, kind, side, padding):
-    # With 32 there are more places than positions.
-    model, inputs = models(kind), some_inputs(2, 12)
-    widths = [(0, 0), (padding, 0) if side == "left" else (0, padding)]
-    mask = np.pad(np.ones((2, 12), bool), widths)
-    # Padding is any token, so that one which is not masked is seen.
-    padded = some_inputs(2, 12 + padding, mask)
-    for name, values in inputs.items():
-        padded[name][mask] = values.ravel()
-    outputs = dict(model(padded))
-    hidden = outputs.pop("sequence_output").numpy()
-    assert np.isfinite(hidden).all()
-    outputs["sequence_output"] = hidden[mask].reshape(2, 12, 48)
-    assert_equal_outputs(outputs, model(inputs), 1e-10)
-
-
-@every_kind
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing_in_float32(kind, side):
-    model, inputs = BertBackbone(**{**SIZES, **OPTIONS[kind]}), some_inputs(2, 12)
-    widths = [(0, 0), (17, 0) if side == "left" else (0, 17)]
-    padded = {name: np.pad(values, widths) for name, values in inputs.items()}
-    mask = padded["padding_mask"] = np.pad(np.ones((2, 12), bool), widths)
-    outputs = dict(model(padded))
-    outputs["sequence_output"] = outputs["sequence_output"].numpy()[mask].reshape(2, 12, 48)
-    assert_equal_outputs(outputs, model(inputs), 1e-5)
-
-
-@every_kind
-def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
-    model, lengths = models(kind), np.array([1, 2, 3, 5, 8, 13, 14, 15])
-    inputs = some_inputs(8, 15, np.arange(15) < lengths[:, None])
-    batch = model(inputs)
-    for row, length in enumerate(lengths):
-        alone = model(
-            {name: inputs[name][row : row + 1, :length] for name in ("token_ids", "segment_ids")}
-        )
-        own = {name: x[row : row + 1] for name, x in batch.items()}
-        own["sequence_output"] = own["sequence_output"][:, :length]
-        assert_equal_outputs(own, alone, 1e-10)
-
-
 def test_a_row_without_real_tokens_is_finite(models):
     outputs = models("bert")(some_inputs(2, 5, np.array([[True] * 5, [False] * 5])))
     assert all(np.isfinite(x).all() for x in outputs.values())
@@ -231,72 +185,6 @@ def test_every_token_sees_every_other(models):
         changed["token_ids"][0, place] = (changed["token_ids"][0, place] + 50) % 101
         after = model(changed)["sequence_output"].numpy()
         assert (before != after).any(axis=-1).all()
-
-
-@every_kind
-@pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
-)
-def test_half_precision_stays_near_float32(kind, policy, tolerance):
-    # The third row is padding throughout and must be finite, no more.
-    mask = np.arange(12) < np.array([[12], [5], [0]])
-    inputs = some_inputs(3, 12, mask)
-    full, half = (BertBackbone(**{**SIZES, **OPTIONS[kind]}, dtype=d) for d in ("float32", policy))
-    half.set_weights(full.get_weights())
-    expected, outputs = full(inputs), half(inputs)
-    width = full.embedding_dim or full.hidden_dim
-    logits = half.compute_logits(outputs["sequence_output"][..., :width])
-    assert logits.dtype == "float32"
-    wanted = full.compute_logits(expected["sequence_output"][..., :width]).numpy()
-    assert_near(logits.numpy()[mask], wanted[mask], tolerance)
-    for name, output in outputs.items():
-        assert output.dtype == half.compute_dtype
-        output = tf.cast(output, "float32").numpy()
-        assert np.isfinite(output).all()
-        real = mask if name == "sequence_output" else mask.any(axis=-1)
-        assert_near(output[real], expected[name].numpy()[real], tolerance)
-
-
-def assert_near(got, wanted, tolerance):
-    """As whole vectors: one number of a thousand is off by a step or two of its 8 bits."""
-    assert np.linalg.norm(got - wanted) <= tolerance * np.linalg.norm(wanted)
-    assert np.abs(got - wanted).max() <= 3 * tolerance * np.abs(wanted).max()
-
-
-@every_kind
-def test_a_gradient_reaches_every_variable(kind):
-    model = make_model(kind, "float32")
-    head = MaskedLMHead(101)
-    with tf.GradientTape() as tape:
-        outputs = model(some_inputs(4, 12))
-        logits = head(outputs["sequence_output"], model.token_embedding.embeddings)
-        loss = tf.reduce_mean(tf.square(logits))
-        if model.pooler:
-            loss += tf.reduce_mean(outputs["pooled_output"])
-    variables = [v.value for v in model.trainable_variables + head.trainable_variables]
-    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        gradient = tf.convert_to_tensor(gradient).numpy()
-        assert np.isfinite(gradient).all()
-        assert np.abs(gradient).max() > 0, variable.name
-
-
-@pytest.mark.parametrize("kind", ["roberta", "another"])
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind, jit_compile):
-    model, inputs = models(kind), some_inputs(4, 11, MASK)
-    specs = {
-        name: tf.TensorSpec((None, None), "bool" if name == "padding_mask" else "int32")
-        for name in inputs
-    }
-
-    @tf.function(input_signature=[specs], jit_compile=jit_compile)
-    def run(inputs):
-        outputs = model(inputs, attention_layers=(1,))
-        return {**outputs, "attention_weights": outputs["attention_weights"][0]}
-
-    expected = model(inputs, attention_layers=(1,))
-    expected = {**expected, "attention_weights": expected["attention_weights"][0]}
-    assert_equal_outputs(run(inputs), expected, 1e-10)
 
 
 @pytest.mark.parametrize("kind", ["distilbert", "another"])

@@ -131,43 +131,6 @@ def test_the_slot_may_be_a_tensor_and_sizes_unknown_in_a_graph(models, kind):
 
 
 @both
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("padding", [0, 1, 5, 17, 32])
-def test_padding_changes_nothing(models, kind, side, padding):
-    model, token_ids = models(kind), some_ids(2, 9)
-    widths = [(0, 0), (padding, 0) if side == "left" else (0, padding)]
-    mask = np.pad(np.ones((2, 9), bool), widths)
-    # Padding is any token, so that one which is not masked is seen.
-    padded = np.where(mask, np.pad(token_ids, widths), some_ids(2, 9 + padding))
-    hidden = model({"token_ids": padded, "padding_mask": mask}).numpy()
-    assert np.isfinite(hidden).all()
-    plain = model({"token_ids": token_ids})
-    np.testing.assert_allclose(hidden[mask].reshape(2, 9, 48), plain, rtol=0, atol=1e-10)
-
-
-@both
-@pytest.mark.parametrize("padding", [(17, 0), (0, 17)], ids=str)
-def test_padding_changes_nothing_in_float32(kind, padding):
-    model, token_ids = GPTBackbone(**{**SIZES, **OPTIONS[kind]}), some_ids(2, 9)
-    mask = np.pad(np.ones((2, 9), bool), [(0, 0), padding])
-    hidden = model(
-        {"token_ids": np.pad(token_ids, [(0, 0), padding]), "padding_mask": mask}
-    ).numpy()
-    plain = model({"token_ids": token_ids})
-    np.testing.assert_allclose(hidden[mask].reshape(2, 9, 48), plain, rtol=0, atol=1e-5)
-
-
-@both
-def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
-    model, lengths = models(kind), np.array([1, 2, 3, 5, 8, 13, 14, 15])
-    token_ids, mask = some_ids(8, 15), np.arange(15) < lengths[:, None]
-    batch = model({"token_ids": token_ids, "padding_mask": mask})
-    for row, length in enumerate(lengths):
-        alone = model({"token_ids": token_ids[row : row + 1, :length]})
-        np.testing.assert_allclose(batch[row, :length], alone[0], rtol=0, atol=1e-10)
-
-
-@both
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_changed_token_leaves_the_outputs_before_it_bit_equal(kind, dtype):
     model, token_ids = make_model(kind, dtype), some_ids(2, 10)
@@ -213,50 +176,6 @@ def test_packed_rows_may_be_longer_than_the_learned_positions(models, kind):
     }
     hidden = model(packed)
     np.testing.assert_allclose(hidden[:, :40], hidden[:, 40:], rtol=0, atol=1e-10)
-
-
-@both
-@pytest.mark.parametrize(
-    ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
-)
-def test_half_precision_stays_near_float32(kind, policy, tolerance):
-    inputs = {
-        "token_ids": some_ids(3, 12),
-        "padding_mask": np.arange(12) >= np.array([[0], [3], [12]]),
-    }
-    full, half = (GPTBackbone(**{**SIZES, **OPTIONS[kind]}, dtype=d) for d in ("float32", policy))
-    half.set_weights(full.get_weights())
-    hidden = half(inputs)
-    assert hidden.dtype == half.compute_dtype
-    logits, expected = half.compute_logits(hidden), full.compute_logits(full(inputs))
-    assert logits.dtype == "float32"
-    # The third row is padding throughout and must be finite, no more.
-    assert np.isfinite(logits).all()
-    np.testing.assert_allclose(logits[:2], expected[:2], rtol=0, atol=tolerance)
-    cached, _ = half(inputs, cache=half.make_cache(3, 12))
-    np.testing.assert_allclose(half.compute_logits(cached)[:2], logits[:2], atol=tolerance)
-
-
-@both
-def test_a_gradient_reaches_every_variable(kind):
-    model = make_model(kind, "float32")
-    with tf.GradientTape() as tape:
-        logits = model.compute_logits(model({"token_ids": some_ids(4, 12)}))
-        loss = tf.reduce_mean(tf.square(logits))
-    variables = [v.value for v in model.trainable_variables]
-    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        gradient = tf.convert_to_tensor(gradient).numpy()
-        assert np.isfinite(gradient).all()
-        assert np.abs(gradient).max() > 0, variable.name
-
-
-@both
-def test_compiled_by_xla_is_the_same(models, kind):
-    model, token_ids = models(kind), some_ids(2, 9)
-    compiled = tf.function(lambda x: model({"token_ids": x}), jit_compile=True)
-    np.testing.assert_allclose(
-        compiled(token_ids), model({"token_ids": token_ids}), rtol=0, atol=1e-10
-    )
 
 
 def test_initial_weights_have_the_documented_deviation():

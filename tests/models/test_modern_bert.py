@@ -3,9 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from lmzoo.layers import MaskedLMHead
 from lmzoo.models import ModernBertBackbone
 from tests.layers.reference import randomise
 from tests.models import reference
@@ -71,61 +69,9 @@ def test_a_local_layer_attends_to_half_its_window_on_each_side(model):
         np.testing.assert_array_equal(seen, np.ones_like(near) if index in (0, 3) else near)
 
 
-@pytest.mark.parametrize("padding", [(5, 0), (0, 17), (2, 3)], ids=str)
-def test_padding_changes_nothing(model, padding):
-    mask = np.pad(np.ones((4, 11), bool), [(0, 0), padding])
-    padded = RANDOM.integers(0, 101, mask.shape).astype("int32")
-    padded[mask] = TOKEN_IDS.ravel()
-    hidden = model({"token_ids": padded, "padding_mask": mask})["sequence_output"].numpy()
-    assert np.isfinite(hidden).all()
-    plain = model({"token_ids": TOKEN_IDS})["sequence_output"]
-    np.testing.assert_allclose(hidden[mask].reshape(4, 11, 48), plain, rtol=0, atol=1e-10)
-
-
 def test_a_text_may_be_longer_than_max_sequence_length():
     model = ModernBertBackbone(**SIZES, max_sequence_length=8)
     assert model({"token_ids": TOKEN_IDS})["sequence_output"].shape == (4, 11, 48)
-
-
-def test_a_gradient_reaches_every_variable():
-    model, head = make_model("float32"), MaskedLMHead(101, use_bias=False)
-    with tf.GradientTape() as tape:
-        hidden = model({"token_ids": TOKEN_IDS})["sequence_output"]
-        loss = tf.reduce_mean(tf.square(head(hidden, model.token_embedding.embeddings)))
-    variables = [v.value for v in model.trainable_variables + head.trainable_variables]
-    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.name
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_stays_near_float32(policy):
-    inputs = {"token_ids": TOKEN_IDS, "padding_mask": np.array(MASK)}
-    inputs["padding_mask"][3] = False
-    full, half = (ModernBertBackbone(**SIZES, dtype=dtype) for dtype in ("float32", policy))
-    half.set_weights(full.get_weights())
-    hidden = np.asarray(half(inputs)["sequence_output"], "float32")
-    assert np.isfinite(hidden).all()
-    expected = full(inputs)["sequence_output"].numpy()
-    real = inputs["padding_mask"]
-    error = np.linalg.norm((hidden - expected)[real])
-    assert error < 1e-2 * np.linalg.norm(expected[real])
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_graph_and_compiled_outputs_are_the_eager_ones(model, jit_compile):
-    specs = {"token_ids": tf.TensorSpec((None, None), "int32")}
-    specs["padding_mask"] = tf.TensorSpec((None, None), "bool")
-    run = tf.function(lambda x: model(x)["sequence_output"], [specs], jit_compile=jit_compile)
-    inputs = {"token_ids": TOKEN_IDS, "padding_mask": MASK}
-    expected = model(inputs)["sequence_output"]
-    np.testing.assert_allclose(run(inputs), expected, rtol=0, atol=1e-10)
-
-
-def test_a_functional_model_knows_its_shapes(model):
-    symbols = {"token_ids": keras.Input((None,), dtype="int32")}
-    outputs = model(symbols, attention_layers=(1,))
-    assert outputs["sequence_output"].shape == (None, None, 48)
-    assert outputs["attention_weights"][0].shape == (None, 4, None, None)
 
 
 def test_initial_weights_have_the_documented_deviation():
