@@ -7,7 +7,13 @@ name of Keras; `tests/test_house.py` looks for them.
 
 import keras
 
-__all__ = ["TrainerSeams", "get_loss_tracker", "list_layers", "set_loss_tracker"]
+__all__ = [
+    "TrainerSeams",
+    "get_loss_tracker",
+    "list_layers",
+    "set_input_shapes",
+    "set_loss_tracker",
+]
 
 
 class TrainerSeams:
@@ -62,6 +68,17 @@ def set_loss_tracker(model, tracker):
     among the model's own metrics a second time.
     """
     vars(model)["_loss_tracker"] = tracker
+
+
+def set_input_shapes(model, names):
+    """Tells `keras.Model.export` the inputs of a model that was called on a dict of (B, T).
+
+    Writes `keras.src.layers.layer.Layer._build_shapes_dict`, which Keras fills in `build` and which
+    `keras.src.export.export_utils.get_input_signature` reads. A task is built with its backbone, so
+    that Keras never calls its `build`.
+    """
+    if names:
+        vars(model)["_build_shapes_dict"] = {"inputs": {name: (None, None) for name in names}}
 
 
 def list_layers(model):

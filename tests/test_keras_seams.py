@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, list_layers, set_loss_tracker
+from lmzoo.keras_seams import (
+    TrainerSeams,
+    get_loss_tracker,
+    list_layers,
+    set_input_shapes,
+    set_loss_tracker,
+)
 
 REVIEW = "Read the new source and change lmzoo/keras_seams.py."
 
@@ -141,3 +147,13 @@ def test_keras_still_walks_layers_below_layers(model):
     assert found[0] is model and model.inner.layers[0] in found, (
         f"`Layer._flatten_layers` no longer lists the inner layers. {REVIEW}"
     )
+
+
+def test_keras_reads_the_inputs_of_an_export_where_they_are_set(model):
+    from keras.src.export import export_utils
+
+    set_input_shapes(model, ["a", "b"])
+    (found,) = export_utils.get_input_signature(model)
+    assert {name: spec.shape for name, spec in found.items()} == dict.fromkeys(
+        "ab", (None, None)
+    ), f"keras.Model.export no longer reads `_build_shapes_dict`. {REVIEW}"

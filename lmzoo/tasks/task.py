@@ -5,7 +5,7 @@ import importlib.util
 import keras
 import tensorflow as tf
 
-from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_loss_tracker
+from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_input_shapes, set_loss_tracker
 from lmzoo.tasks.replicas import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
@@ -71,6 +71,17 @@ class Task(TrainerSeams, keras.Model):
         self._graphs = {}
         self._tokenizer_class = None
         self.built = True
+        set_input_shapes(self, getattr(backbone, "input_dtypes", ()))
+
+    # What `keras.Model.export(task, folder)` reads, which exports the task on token batches.
+
+    @property
+    def input_dtype(self):
+        return "int32"
+
+    def get_build_config(self):
+        # A task is built with its backbone; a .keras file has nothing to add.
+        return None
 
     @property
     def trainable_weights(self):
@@ -218,7 +229,10 @@ class Task(TrainerSeams, keras.Model):
         from lmzoo.export import export_saved_model
 
         if format != "tf_saved_model":
-            raise ValueError(f"`format` must be 'tf_saved_model'. Received: format={format!r}.")
+            raise ValueError(
+                f"`format` must be 'tf_saved_model'. Received: format={format!r}. "
+                "keras.Model.export(task, folder, format) writes the task on token batches."
+            )
         return export_saved_model(self, folder, **kwargs)
 
     # The tokenizer's files are assets of a .keras file.

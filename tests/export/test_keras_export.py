@@ -1,0 +1,59 @@
+"""Keras's own exports, of a backbone and of a task that has been trained."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
+from lmzoo.tasks import CausalLM, MaskedLM, Seq2SeqLM
+
+IDS = np.random.default_rng(0).integers(0, 40, (4, 6)).astype("int32")
+MASK = np.arange(6) < np.array([[6], [4], [3], [6]])
+READ = {"token_ids": IDS, "padding_mask": MASK}
+SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 12}
+
+
+def make_decoder():
+    return CausalLM(GPTBackbone(40, max_sequence_length=16, **SIZES)), READ
+
+
+def make_encoder():
+    backbone = BertBackbone(40, max_sequence_length=16, **SIZES)
+    return MaskedLM(backbone), {**READ, "segment_ids": np.zeros_like(IDS)}
+
+
+def make_seq2seq():
+    return Seq2SeqLM(T5Backbone(40, max_sequence_length=16, **SIZES)), {
+        f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in READ.items()
+    }
+
+
+@pytest.mark.parametrize("make", [make_decoder, make_encoder, make_seq2seq])
+def test_a_trained_task_and_its_backbone_are_exported_by_keras(make, tmp_path):
+    task, inputs = make()
+    task.fit(inputs, IDS, verbose=0)
+    task.backbone.export(tmp_path / "backbone", verbose=False)
+    keras.Model.export(task, tmp_path / "task", verbose=False)
+    for model, folder in ((task.backbone, "backbone"), (task, "task")):
+        specs = {name: "int32" for name in inputs}
+        if model is task.backbone:
+            specs = task.backbone.input_dtypes
+        given = {name: tf.constant(inputs[name], specs[name]) for name in specs}
+        loaded = tf.saved_model.load(tmp_path / folder)
+        found = loaded.serve(given)
+        keras.tree.map_structure(
+            lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5),
+            found,
+            model(inputs, training=False),
+        )
+
+
+def test_onnx_says_which_package_it_needs(tmp_path):
+    task, inputs = make_decoder()
+    task(inputs)
+    try:
+        import tf2onnx  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match="onnx"):
+            keras.Model.export(task, tmp_path / "task.onnx", format="onnx")
