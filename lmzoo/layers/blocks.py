@@ -287,6 +287,10 @@ class TransformerBlock(keras.layers.Layer):
         # hidden states has no symbol.
         return keras.KerasTensor(hidden.shape, self._residual_policy.compute_dtype)
 
+    def compute_output_shape(self, hidden_shape, context_shape=None):
+        # `summary` asks for it.
+        return hidden_shape
+
     def get_config(self):
         names = (
             "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "

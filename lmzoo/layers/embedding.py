@@ -81,6 +81,10 @@ class TokenEmbedding(keras.layers.Layer):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype)
 
+    def compute_output_shape(self, inputs_shape):
+        # `summary` asks for it, and means the look-up.
+        return (*inputs_shape, self.hidden_dim)
+
     def get_config(self):
         return {
             **super().get_config(),

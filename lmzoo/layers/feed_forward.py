@@ -122,6 +122,10 @@ class FeedForward(keras.layers.Layer):
         # Not `compute_output_shape`, for which Keras takes the compute dtype.
         return keras.KerasTensor(hidden.shape, self._output_policy.compute_dtype)
 
+    def compute_output_shape(self, hidden_shape):
+        # `summary` asks for it.
+        return hidden_shape
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -109,7 +109,10 @@ class ClassificationHead(keras.layers.Layer):
 
     def compute_output_spec(self, hidden, training=None):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        return keras.KerasTensor((*hidden.shape[:-1], self.num_classes), dtype)
+        return keras.KerasTensor(self.compute_output_shape(hidden.shape), dtype)
+
+    def compute_output_shape(self, hidden_shape):
+        return (*hidden_shape[:-1], self.num_classes)
 
     def get_config(self):
         return {
@@ -196,7 +199,10 @@ class MaskedLMHead(keras.layers.Layer):
 
     def compute_output_spec(self, hidden, embeddings):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        return keras.KerasTensor((*hidden.shape[:-1], self.vocabulary_size), dtype)
+        return keras.KerasTensor(self.compute_output_shape(hidden.shape), dtype)
+
+    def compute_output_shape(self, hidden_shape, embeddings_shape=None):
+        return (*hidden_shape[:-1], self.vocabulary_size)
 
     def get_config(self):
         return {

@@ -87,6 +87,9 @@ class RelativePositionBias(keras.layers.Layer):
         bias = ops.take(self.embeddings, buckets, axis=0)
         return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
 
+    def compute_output_shape(self, shapes=()):
+        return (1, self.num_heads, None, None)
+
     def get_config(self):
         return {
             **super().get_config(),

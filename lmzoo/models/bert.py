@@ -15,7 +15,11 @@ from lmzoo.layers.checks import check_length
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.pooling import find_first
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
-from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
+from lmzoo.models.encoder_blocks import (
+    compute_encoder_shapes,
+    make_encoder_specs,
+    run_encoder_blocks,
+)
 
 __all__ = ["BertBackbone"]
 
@@ -210,10 +214,11 @@ class BertBackbone(Backbone):
         if self.segment_embedding is not None:
             self.segment_embedding.build(input_shape["token_ids"])
         self.embedding_norm.build(embedding_shape)
+        self.dropout_layer.build(embedding_shape)
         if self.embedding_projection is not None:
             self.embedding_projection.build(embedding_shape)
         if self.relative_position_bias is not None:
-            self.relative_position_bias.build()
+            self.relative_position_bias.build(hidden_shape)
         for block in self.blocks:
             block.build(hidden_shape)
         if self.pooler_dense is not None:
@@ -274,3 +279,6 @@ class BertBackbone(Backbone):
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
         return make_encoder_specs(self, inputs, attention_layers)
+
+    def compute_output_shape(self, input_shape):
+        return compute_encoder_shapes(self, input_shape)

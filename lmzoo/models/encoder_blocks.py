@@ -2,7 +2,7 @@
 
 import keras
 
-__all__ = ["make_encoder_specs", "run_encoder_blocks"]
+__all__ = ["compute_encoder_shapes", "make_encoder_specs", "run_encoder_blocks"]
 
 
 def run_encoder_blocks(blocks, hidden, attention_masks, bias=None, attention_layers=(), **kwargs):
@@ -47,12 +47,20 @@ def make_encoder_specs(backbone, inputs, attention_layers=()):
     batch_size, length = inputs["token_ids"].shape
 
     def make_spec(*shape):
-        return keras.KerasTensor((batch_size, *shape), backbone.compute_dtype)
+        return keras.KerasTensor(shape, backbone.compute_dtype)
 
-    outputs = {"sequence_output": make_spec(length, backbone.hidden_dim)}
-    if backbone.pooler:
-        outputs["pooled_output"] = make_spec(backbone.hidden_dim)
+    shapes = compute_encoder_shapes(backbone, {"token_ids": (batch_size, length)})
+    outputs = {name: make_spec(*shape) for name, shape in shapes.items()}
     if attention_layers:
-        weights = [make_spec(backbone.num_heads, length, length) for _ in attention_layers]
-        outputs["attention_weights"] = weights
+        shape = (batch_size, backbone.num_heads, length, length)
+        outputs["attention_weights"] = [make_spec(*shape) for _ in attention_layers]
     return outputs
+
+
+def compute_encoder_shapes(backbone, input_shape):
+    """The shapes of the outputs of an encoder, from those of its inputs."""
+    batch_size, length = input_shape["token_ids"]
+    shapes = {"sequence_output": (batch_size, length, backbone.hidden_dim)}
+    if backbone.pooler:
+        shapes["pooled_output"] = (batch_size, backbone.hidden_dim)
+    return shapes

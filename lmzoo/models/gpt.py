@@ -204,6 +204,7 @@ class GPTBackbone(Backbone):
             self.position_embedding.build(hidden_shape)
         for block in self.blocks:
             block.build(hidden_shape)
+        self.dropout_layer.build(hidden_shape)
         self.final_norm.build(hidden_shape)
         self.built = True
 

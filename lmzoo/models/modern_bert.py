@@ -8,7 +8,11 @@ from keras import ops
 from lmzoo.layers import TokenEmbedding, TransformerBlock, make_padding_mask, make_window_mask
 from lmzoo.layers.norms import make_norm
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
-from lmzoo.models.encoder_blocks import make_encoder_specs, run_encoder_blocks
+from lmzoo.models.encoder_blocks import (
+    compute_encoder_shapes,
+    make_encoder_specs,
+    run_encoder_blocks,
+)
 
 __all__ = ["ModernBertBackbone"]
 
@@ -163,6 +167,7 @@ class ModernBertBackbone(Backbone):
         hidden_shape = (None, None, self.hidden_dim)
         self.token_embedding.build(input_shape["token_ids"])
         self.embedding_norm.build(hidden_shape)
+        self.dropout_layer.build(hidden_shape)
         for block in self.blocks:
             block.build(hidden_shape)
         self.final_norm.build(hidden_shape)
@@ -193,3 +198,6 @@ class ModernBertBackbone(Backbone):
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
         return make_encoder_specs(self, inputs, attention_layers)
+
+    def compute_output_shape(self, input_shape):
+        return compute_encoder_shapes(self, input_shape)

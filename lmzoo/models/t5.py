@@ -183,8 +183,9 @@ class T5Backbone(Backbone):
     def build(self, input_shape):
         hidden_shape = (None, None, self.hidden_dim)
         self.token_embedding.build(input_shape["encoder_token_ids"])
+        self.dropout_layer.build(hidden_shape)
         for bias in (self.encoder_bias, self.decoder_bias):
-            bias.build()
+            bias.build(hidden_shape)
         for block in self.encoder_blocks:
             block.build(hidden_shape)
         for block in self.decoder_blocks:

@@ -7,7 +7,16 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.metrics import F1
-from lmzoo.tasks import MaskedLM, Task, TextClassifier, TextRegressor, TokenClassifier
+from lmzoo.models import GPTBackbone, T5Backbone
+from lmzoo.tasks import (
+    CausalLM,
+    MaskedLM,
+    Seq2SeqLM,
+    Task,
+    TextClassifier,
+    TextRegressor,
+    TokenClassifier,
+)
 from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 
@@ -53,3 +62,20 @@ def test_a_tensorboard_callback_without_tensorboard_names_the_extra(monkeypatch,
     callback = keras.callbacks.TensorBoard(tmp_path)
     with pytest.raises(ImportError, match=r"pip install lmzoo\[tune\]"):
         classifier.fit(TEXTS, NAMES, callbacks=[callback], verbose=0)
+
+
+def test_a_summary_shows_the_shape_of_every_layer():
+    encoder = make_encoder()
+    decoder = GPTBackbone(9, num_layers=1, num_heads=1, hidden_dim=2, max_sequence_length=4)
+    seq2seq = T5Backbone(9, 1, 1, 2, head_dim=2, intermediate_dim=2)
+    tasks = [
+        TextClassifier(encoder, labels=["bad", "good"]),
+        MaskedLM(encoder),
+        CausalLM(decoder),
+        Seq2SeqLM(seq2seq),
+    ]
+    for model in (*tasks, encoder, decoder, seq2seq):
+        lines = []
+        model.summary(print_fn=lines.append)
+        assert "None, None, " in "".join(lines)
+        assert not [line for line in "\n".join(lines).splitlines() if " ? " in line]
