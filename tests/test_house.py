@@ -16,11 +16,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
 # What stands below every room, and which rooms a room may import beside its own modules.
-GROUND = {"files", "json_files", "keras_seams"}
+GROUND = {"files", "json_files", "keras_seams", "tracing"}
 MAY_IMPORT = {
     "files": set(),
     "json_files": set(),
     "keras_seams": set(),
+    "tracing": set(),
     "layers": set(),
     "models": {"layers"},
     "tokenizers": set(),
@@ -38,6 +39,7 @@ FRONT = ("__init__", "cli", "startup", "zoo")
 THIRD_PARTY = {
     "files": set(),
     "json_files": set(),
+    "tracing": {"tensorflow"},
     "keras_seams": {"keras"},
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},

@@ -11,6 +11,7 @@ from lmzoo.generation.loop import decode, init_state
 from lmzoo.generation.selection import make_token_selector
 from lmzoo.generation.stop_strings import make_stop_strings
 from lmzoo.layers.dense import products_in_halves
+from lmzoo.tracing import trace_once
 
 __all__ = ["Generator", "detokenize_new", "trace_generate", "trace_stream"]
 
@@ -38,9 +39,9 @@ class Generator:
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
         self.stop = make_stop_strings(task, options.stop_strings) if options.stop_strings else None
-        self._core = (
-            tf.function(self._generate, jit_compile=True) if jit_compile else self._generate
-        )
+        self._core = self._generate
+        if jit_compile:
+            self._core = trace_once(self._generate, jit_compile=True)
 
     def generate(self, token_ids, padding_mask, parameters):
         """Continues each prompt.
@@ -201,7 +202,7 @@ def trace_generate(task, options, jit_compile):
         texts = generator.to_texts(results) if task.tokenizer is not None else None
         return results, texts
 
-    return tf.function(generate, autograph=False, input_signature=_make_signature(options))
+    return trace_once(generate, _make_signature(options))
 
 
 def trace_stream(task, options):
@@ -217,11 +218,11 @@ def trace_stream(task, options):
         room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
         return generator.start(token_ids, mask, parameters, room)
 
-    start = tf.function(start, autograph=False, input_signature=_make_signature(options))
+    start = trace_once(start, _make_signature(options))
     outputs = start.get_concrete_function().structured_outputs
     specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
     slot = tf.TensorSpec([], tf.int32)
-    return start, tf.function(generator.advance, autograph=False, input_signature=[*specs, slot])
+    return start, trace_once(generator.advance, [*specs, slot])
 
 
 def _make_signature(options):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from lmzoo.data.rows.texts import list_texts
 from lmzoo.generation.generator import trace_generate
+from lmzoo.tracing import trace_once
 
 __all__ = [
     "check_finite",
@@ -137,10 +138,9 @@ def encode_batch(task, batch, allow_special=False):
         encode = get_graph(
             task,
             ("encode", task.encode_settings, repr(allow_special)),
-            lambda: tf.function(
+            lambda: trace_once(
                 lambda texts: task.encode_prompts(texts, allow_special),
-                autograph=False,
-                input_signature=[tf.TensorSpec([None], tf.string)],
+                [tf.TensorSpec([None], tf.string)],
             ),
         )
         token_ids, mask = encode(tf.constant(batch))

@@ -9,6 +9,7 @@ from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.packed_text_input import PackedTextInput
 from lmzoo.tasks.task import Task
+from lmzoo.tracing import trace_once
 
 __all__ = ["CausalLM"]
 
@@ -163,9 +164,7 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
         spec = tf.RaggedTensorSpec([None, None], tf.int32)
         graph = self._get_graph(
             "score",
-            lambda: tf.function(
-                self.compute_log_probs, autograph=False, input_signature=[spec, spec]
-            ),
+            lambda: trace_once(self.compute_log_probs, [spec, spec]),
         )
         return [np.array(row, np.float32) for row in graph(prompts, texts).numpy()]
 

@@ -14,6 +14,7 @@ from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tasks.task import Task
+from lmzoo.tracing import trace_once
 
 __all__ = ["Seq2SeqLM"]
 
@@ -269,9 +270,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
         specs = [tf.TensorSpec([None], tf.string, name) for name in ("source", "target")]
         graph = self._get_graph(
             ("score", repr(allow_special)),
-            lambda: tf.function(
-                functools.partial(self._score, allow_special), input_signature=specs
-            ),
+            lambda: trace_once(functools.partial(self._score, allow_special), specs),
         )
         results = self.run_graph(graph, [sources, targets], batch_size)
         for index, result in enumerate(results):

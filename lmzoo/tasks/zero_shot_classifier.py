@@ -10,6 +10,7 @@ from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
+from lmzoo.tracing import trace_once
 
 __all__ = ["ZeroShotClassifier"]
 
@@ -168,9 +169,7 @@ class ZeroShotClassifier:
                 outputs = {"labels": tf.gather(labels, order), "scores": scores}
                 return outputs if served else {**outputs, "is_truncated": is_truncated}
 
-            self._graphs[multi_label, served] = tf.function(
-                classify, autograph=False, input_signature=specs
-            )
+            self._graphs[multi_label, served] = trace_once(classify, specs)
         return self._graphs[multi_label, served]
 
     def serving_functions(self):

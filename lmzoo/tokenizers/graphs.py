@@ -8,6 +8,7 @@ from lmzoo.tokenizers.special_tokens import (
     PART_OF_A_TOKEN,
     SpecialTokenFinder,
 )
+from lmzoo.tracing import traced_method
 
 __all__ = ["Encoder", "check_ids"]
 
@@ -63,7 +64,7 @@ class Encoder(tf.Module):
         self._normalized_added = SpecialTokenFinder(searched) if searched else None
         return texts
 
-    @tf.function(input_signature=_ROWS, autograph=False)
+    @traced_method(_ROWS)
     def encode(self, text):
         """Encodes each row; what looks like a special token is text.
 
@@ -75,7 +76,7 @@ class Encoder(tf.Module):
         with tf.device("/CPU:0"):
             return self._encode(text)
 
-    @tf.function(input_signature=_ROWS, autograph=False)
+    @traced_method(_ROWS)
     def encode_with_special(self, text):
         """Encodes each row; special tokens in it are read as such.
 
@@ -100,7 +101,7 @@ class Encoder(tf.Module):
         """
         return finder.encode(text, self.encode)
 
-    @tf.function(input_signature=_ROWS, autograph=False)
+    @traced_method(_ROWS)
     def encode_with_offsets(self, text):
         """Encodes each row and says where its tokens stand, without white space at their ends.
 

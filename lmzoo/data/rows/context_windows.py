@@ -9,6 +9,7 @@ import tensorflow as tf
 from lmzoo.data.corpus.packing import count_special_tokens, pack
 from lmzoo.data.progress import progress_bar
 from lmzoo.data.rows.rows import Rows
+from lmzoo.tracing import trace_once
 
 __all__ = ["Windows", "label_windows", "window_rows"]
 
@@ -170,7 +171,7 @@ def window_rows(rows, windows):
     """
     counts = []
     spec = tf.TensorSpec([None], tf.string)
-    count = tf.function(windows.count, autograph=False, input_signature=[spec, spec])
+    count = trace_once(windows.count, [spec, spec])
     with progress_bar("Splitting contexts into windows", len(rows)) as advance:
         for start in range(0, len(rows), _ROWS_PER_COUNT):
             part = rows.select(range(start, min(start + _ROWS_PER_COUNT, len(rows))))

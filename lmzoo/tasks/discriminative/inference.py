@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from lmzoo.tasks.request_checks import check_texts, check_token_batch
+from lmzoo.tracing import trace_once
 
 __all__ = ["make_text_function", "make_tokens_function", "run_in_batches"]
 
@@ -23,7 +24,7 @@ def make_text_function(function, names, served):
         return {name: outputs[name] for name in outputs if name != "is_truncated"}
 
     specs = [tf.TensorSpec([None], tf.string, name) for name in names]
-    return tf.function(serve if served else function, autograph=False, input_signature=specs)
+    return trace_once(serve if served else function, specs)
 
 
 def make_tokens_function(task, output):
@@ -53,7 +54,7 @@ def make_tokens_function(task, output):
         )
         return {output: task(inputs, training=False)}
 
-    return tf.function(tokens, autograph=False, input_signature=specs)
+    return trace_once(tokens, specs)
 
 
 def run_in_batches(function, columns, batch_size):
