@@ -25,8 +25,9 @@ class ReadLimits:
         max_record_bytes: int. The size of one record: a line of JSON, a row of a table (with the
             line ends inside its quotes), a CoNLL sentence, a SQuAD paragraph, a file of
             `read_folders`. A text file without `document_separator` is streamed and has no limit.
-        max_items: int. How many values, also nested ones, the JSON of one record may have: an
-            empty list is 3 bytes of text and 64 bytes of memory.
+        max_items: int. How many values one record may have: the values in its JSON, also nested
+            ones, the fields of a row, the words of a sentence. An empty list is 3 bytes of text and
+            64 bytes of memory.
         max_unpacked_bytes: int or None. The size of a `.gz` file after decompression. None is 100
             times its size on the disk, or 1 GiB if that is more.
     Raises:
@@ -60,6 +61,14 @@ class ReadLimits:
                 f"{where}: A record must have at most {self.max_record_bytes} bytes. Received: a "
                 "larger one. Is a quote or bracket open? If not, pass "
                 "limits=lmzoo.data.ReadLimits(max_record_bytes=...)."
+            )
+
+    def check_items(self, count):
+        """Refuses a record of more than `max_items` values: ValueError."""
+        if count > self.max_items:
+            raise ValueError(
+                f"A record must have at most {self.max_items} values. Received: {count}. Pass "
+                "limits=lmzoo.data.ReadLimits(max_items=...) for more."
             )
 
 
@@ -165,11 +174,7 @@ def parse_json(text, limits=None):
     # A value takes a character, and most texts have few commas and brackets: only the others are
     # counted without their strings.
     if len(text) > limits.max_items and _count_items(text) > limits.max_items:
-        if (count := _count_items(_STRING.sub("", text))) > limits.max_items:
-            raise ValueError(
-                f"it has {count} values, and one record may have {limits.max_items}. Pass "
-                "limits=lmzoo.data.ReadLimits(max_items=...) for more."
-            )
+        limits.check_items(_count_items(_STRING.sub("", text)))
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -149,6 +149,12 @@ class _SentenceParser:
                 parts.append(line)
                 size += len(line)
                 limits.check_record(size, f"{path}:{first[0]}")
+                if len(parts) > limits.max_items:
+                    raise ValueError(
+                        f"{path}:{first[0]}: A sentence has at most {limits.max_items} words. "
+                        "Received: a longer one. Are blank lines between sentences missing? If "
+                        "not, pass limits=lmzoo.data.ReadLimits(max_items=...)."
+                    )
         if parts:
             yield *first, b"".join(parts)
 

@@ -107,10 +107,10 @@ def _open(source, wanted, types, delimiter, header, skip, limits):
     if _suffix_of(source) == ".csv":
         delimiter = delimiter or ","
         found = quoted_records(file.lines(), delimiter, file.path, limits)
-        split = functools.partial(_split, split_quoted, delimiter)
+        split = functools.partial(_split, split_quoted, delimiter, limits)
     else:
         found = plain_records(file.lines())
-        split = functools.partial(_split, str.split, delimiter or "\t")
+        split = functools.partial(_split, str.split, delimiter or "\t", limits)
     for number, offset, content in found:
         names = file.parse(split, content, lambda number=number: number)
         find = _find_by_name if header else _find_by_index
@@ -122,7 +122,8 @@ def _open(source, wanted, types, delimiter, header, skip, limits):
     return Records(file, columns, [], None)
 
 
-def _split(function, delimiter, content):
+def _split(function, delimiter, limits, content):
+    limits.check_items(content.count(delimiter.encode("utf-8")))
     return function(decode(content).rstrip("\r\n"), delimiter)
 
 
