@@ -1,10 +1,27 @@
 """Checks of arguments, with the same messages everywhere."""
 
+import collections.abc
 import math
 
 import numpy as np
 
-__all__ = ["check_even", "check_length", "check_positive", "check_rate", "check_size"]
+__all__ = [
+    "check_even",
+    "check_inputs",
+    "check_length",
+    "check_positive",
+    "check_rate",
+    "check_size",
+]
+
+# What other libraries call the inputs of a model.
+_OTHER_NAMES = {
+    "input_ids": "token_ids",
+    "attention_mask": "padding_mask",
+    "token_type_ids": "segment_ids",
+    "decoder_input_ids": "decoder_token_ids",
+    "decoder_attention_mask": "decoder_padding_mask",
+}
 
 
 def check_size(**sizes):
@@ -57,3 +74,29 @@ def check_length(length, max_sequence_length):
 
 def _is_number(value):
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def check_inputs(inputs, required, known=()):
+    """Raises TypeError or ValueError unless a model's inputs are a dict with the right names.
+
+    Args:
+        inputs: what a model was called on.
+        required: tuple of str. The names that must be there.
+        known: the names that may be there. Other names pass, but those of other libraries.
+    """
+    names = " and ".join(f"`{name}`" for name in required)
+    if not isinstance(inputs, collections.abc.Mapping):
+        raise TypeError(f"`inputs` must be a dict with {names}. Received: {type(inputs).__name__}.")
+    for name in inputs:
+        ours = _OTHER_NAMES.get(name)
+        if ours is not None:
+            ours = next((own for own in (ours, f"encoder_{ours}") if own in known), ours)
+            raise ValueError(
+                f"`inputs` must name its entries as this library does. Received: {name}. "
+                f"Rename it to `{ours}`."
+            )
+    for name in required:
+        if name not in inputs:
+            raise ValueError(
+                f"`inputs` must have {names}. Received: {', '.join(inputs)}, without `{name}`."
+            )

@@ -1,24 +1,13 @@
 """What every backbone shares: its config, its inputs, its export and the checks of arguments."""
 
-import collections.abc
 import inspect
 import types
 
 import keras
 
-from lmzoo.layers.checks import check_positive, check_rate, check_size
+from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size
 
 __all__ = ["Backbone", "check_arguments", "make_normal", "make_truncated_normal"]
-
-
-# What other libraries call the inputs of a model.
-_OTHER_NAMES = {
-    "input_ids": "token_ids",
-    "attention_mask": "padding_mask",
-    "token_type_ids": "segment_ids",
-    "decoder_input_ids": "decoder_token_ids",
-    "decoder_attention_mask": "decoder_padding_mask",
-}
 
 
 class Backbone(keras.Model):
@@ -54,29 +43,8 @@ class Backbone(keras.Model):
         return {"token_ids": "int32", "padding_mask": "bool"}
 
     def __call__(self, inputs, *args, **kwargs):
-        self._check_inputs(inputs)
+        check_inputs(inputs, self.required_inputs, self.input_dtypes)
         return super().__call__(inputs, *args, **kwargs)
-
-    def _check_inputs(self, inputs):
-        names = " and ".join(f"`{name}`" for name in self.required_inputs)
-        if not isinstance(inputs, collections.abc.Mapping):
-            raise TypeError(
-                f"`inputs` must be a dict with {names}. Received: {type(inputs).__name__}."
-            )
-        known = self.input_dtypes
-        for name in inputs:
-            ours = _OTHER_NAMES.get(name)
-            if ours is not None:
-                ours = next((own for own in (ours, f"encoder_{ours}") if own in known), ours)
-                raise ValueError(
-                    f"`inputs` must name its entries as this library does. Received: {name}. "
-                    f"Rename it to `{ours}`."
-                )
-        for name in self.required_inputs:
-            if name not in inputs:
-                raise ValueError(
-                    f"`inputs` must have {names}. Received: {', '.join(inputs)}, without `{name}`."
-                )
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
@@ -97,6 +65,21 @@ class Backbone(keras.Model):
                 }
             ]
         return super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, source, dtype=None):
+        """The backbone of the model that `lmzoo.load` opens; see there."""
+        from lmzoo.hub import load
+
+        backbone = load(source, dtype=dtype).backbone
+        if not isinstance(backbone, cls):
+            raise TypeError(
+                f"`source` must hold a {cls.__name__}. Received: {str(source)!r}, which holds a "
+                f"{type(backbone).__name__}."
+            )
+        return backbone
+
+    from_preset = from_pretrained
 
     def compute_hidden(self, inputs, training=None):
         """Hidden states of token batches, for tasks that read texts and do not generate.

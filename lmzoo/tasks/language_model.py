@@ -12,6 +12,7 @@ class LanguageModel:
     """
 
     is_generative = True
+    _call_remedy = "For texts, use `generate` or `score`."
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -54,6 +54,7 @@ class MaskedLM(TextInput, Task):
     """
 
     backbone_kinds = ("encoder",)
+    makes_labels = True
     uses_pooler = False
 
     def __init__(

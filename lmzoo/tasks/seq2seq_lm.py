@@ -62,6 +62,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
 
     backbone_kinds = ("encoder_decoder",)
     is_encoder_decoder = True
+    required_inputs = ("encoder_token_ids", "decoder_token_ids")
     text_columns = ("source",)
     label_column = "target"
 

@@ -6,9 +6,12 @@ import keras
 import tensorflow as tf
 
 from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_input_shapes, set_loss_tracker
+from lmzoo.layers.checks import check_inputs
 from lmzoo.tasks.replicas import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
+
+_HOME = "lmzoo.tasks"
 
 
 class Task(TrainerSeams, keras.Model):
@@ -44,6 +47,9 @@ class Task(TrainerSeams, keras.Model):
     multi_label = None
     start_token_id = None
     unread_special_tokens = ()
+    # The entries that a dict of token batches must have.
+    required_inputs = ("token_ids",)
+    _call_remedy = "For texts, use `predict` or the method that the class is named for."
 
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
@@ -83,6 +89,36 @@ class Task(TrainerSeams, keras.Model):
         # A task is built with its backbone; a .keras file has nothing to add.
         return None
 
+    @classmethod
+    def from_pretrained(cls, source, dtype=None, **options):
+        """Opens a folder or a model of the hub as this task; the same as `lmzoo.load`.
+
+        Args:
+            source, dtype, **options: as for `lmzoo.load`.
+        Returns:
+            A task of this class; of `Task` itself, the task that the folder names.
+        Raises:
+            As `lmzoo.load`.
+        """
+        from lmzoo.hub import load
+
+        names = [kind.__name__ for kind in cls.__mro__ if kind.__module__.startswith(_HOME)]
+        return load(source, dtype=dtype, task=None if cls is Task else names[0], **options)
+
+    from_preset = from_pretrained
+
+    def __call__(self, inputs, *args, **kwargs):
+        if not isinstance(inputs, dict):
+            raise TypeError(
+                f"`inputs` must be a dict of token batches, {{{self._name_inputs()}: ...}}. "
+                f"Received: a {type(inputs).__name__}. {self._call_remedy}"
+            )
+        check_inputs(inputs, self.required_inputs, self.required_inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _name_inputs(self):
+        return ": ..., ".join(repr(name) for name in self.required_inputs)
+
     @property
     def trainable_weights(self):
         """list. Without the weights of the backbone that the task does not use.
@@ -100,7 +136,15 @@ class Task(TrainerSeams, keras.Model):
     def trainable_variables(self):
         return self.trainable_weights
 
-    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics="auto", **kwargs):
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        *,
+        metrics="auto",
+        weighted_metrics="auto",
+        **kwargs,
+    ):
         """Configures training as `keras.Model.compile`, with defaults for the task.
 
         Args:
@@ -108,11 +152,15 @@ class Task(TrainerSeams, keras.Model):
                 biases and norms), gradients clipped to a global norm of 1, and a learning rate of
                 3e-4 for tasks of pretraining and of 5e-5 for tasks of fine-tuning.
             loss: a Keras loss or its name. "auto" is the task's own.
-            weighted_metrics: list of metrics that take sample weights. "auto" is the task's own.
+            metrics: list of metrics that take no sample weights. "auto" is the task's own, or none
+                where `weighted_metrics` are given.
+            weighted_metrics: list of metrics that take sample weights. "auto" is the task's own, or
+                none where `metrics` are given.
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         """
         self._optimizer_is_auto = optimizer == "auto"
+        self._metrics_are_auto = metrics == weighted_metrics == "auto"
         kwargs.setdefault("jit_compile", False)
         # Create optimizer and metrics under the model's strategy scope, wherever it is called.
         with self.distribute_strategy.scope():
@@ -120,9 +168,14 @@ class Task(TrainerSeams, keras.Model):
                 optimizer = self._make_optimizer()
             if loss == "auto":
                 loss = self._make_loss()
-            if weighted_metrics == "auto":
-                weighted_metrics = self._make_metrics()
-            super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
+            if self._metrics_are_auto:
+                metrics, weighted_metrics = self._make_unweighted_metrics(), self._make_metrics()
+            metrics, weighted_metrics = (
+                None if given == "auto" else given for given in (metrics, weighted_metrics)
+            )
+            super().compile(
+                optimizer, loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs
+            )
             set_loss_tracker(self, LossTracker(name="loss"))
 
     def get_compile_config(self):
@@ -140,6 +193,9 @@ class Task(TrainerSeams, keras.Model):
         vectors = [variable for variable in self.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=vectors)
         return optimizer
+
+    def _make_unweighted_metrics(self):
+        return None
 
     def _make_metrics(self):
         return None

@@ -22,9 +22,11 @@ class TextClassifier(PooledHead, Task):
     """Classifies texts, or pairs of texts, with one label each or with several.
 
     Trains on raw text: `fit(texts, labels)`. `texts` is a list of str, or a tuple of two lists for
-    pairs. A label is the name or the id of a class. With `multi_label` it is a list of names, or C
-    zeros and ones. `lmzoo.data.Rows` need the columns `text` and `label`, and may have `pair` and
-    `weight`.
+    pairs. A label is the name or the id of a class, or one-hot. With `multi_label` it is a list of
+    names, or C zeros and ones. `lmzoo.data.Rows` need the columns `text` and `label`, and may have
+    `pair` and `weight`.
+
+    The metric is `accuracy`; with sample or class weights also `weighted_accuracy`.
 
     Exported signatures:
         serving_default: `text` string (B,) -> `labels` string (B, C), the best first, and `scores`
@@ -111,10 +113,9 @@ class TextClassifier(PooledHead, Task):
             return keras.losses.BinaryCrossentropy(from_logits=True)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def _make_metrics(self):
-        if self.multi_label:
-            return [Accuracy(multi_label=True)]
-        return [Accuracy()]
+    def make_metric(self):
+        """A new metric of the task, without weights."""
+        return Accuracy(multi_label=self.multi_label)
 
     def fit(self, x=None, y=None, batch_size=None, *, class_weight=None, **kwargs):
         """Trains as `TextInput.fit`; the keys of `class_weight` may be names of classes."""
@@ -154,12 +155,22 @@ class TextClassifier(PooledHead, Task):
         if labels.shape.rank == 2 and labels.shape[-1] == 1:
             # (B, 1) -> (B,)
             labels = tf.squeeze(labels, -1)
+        if labels.shape.rank == 2 and labels.dtype != tf.string:
+            labels = self._from_one_hot(to_float_rows(labels, len(self.labels)))
         if labels.shape.rank != 1:
             raise ValueError(
                 "A text must have one label where `multi_label` is False. Received: labels of "
                 f"shape {labels.shape}."
             )
         return self.labels.to_ids(labels)
+
+    def _from_one_hot(self, labels):
+        """float32 (B, C) -> int32 (B,)."""
+        is_one_hot = (tf.reduce_sum(labels, 1) == 1) & (tf.reduce_max(labels, 1) == 1)
+        message = "A label must be a name, an id or a row with a single 1. Received:"
+        check = tf.debugging.Assert(tf.reduce_all(is_one_hot), [message, labels])
+        with tf.control_dependencies([check]):
+            return tf.argmax(labels, axis=1, output_type=tf.int32)
 
     def _to_multi_hot(self, labels):
         """Zeros and ones, float32 (B, C). A dataset may hold names instead, string (B, None)."""

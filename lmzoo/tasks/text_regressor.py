@@ -1,7 +1,5 @@
 """Text regression: one number, or several, for a text or a pair of texts."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,6 +13,8 @@ from lmzoo.tasks.task import Task
 
 __all__ = ["TextRegressor"]
 
+_MAX = float(np.finfo("float32").max)
+
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TextRegressor(PooledHead, Task):
@@ -23,7 +23,8 @@ class TextRegressor(PooledHead, Task):
     Trains on raw text: `fit(texts, targets)`. `texts` is a list of str, or a tuple of two lists for
     pairs. A target is a number, or a list of `num_targets` numbers. `lmzoo.data.Rows` need the
     columns `text` and `label`, and may have `pair` and `weight`. The loss is the mean squared
-    error. The metric is Pearson's correlation, or with several targets the mean absolute error.
+    error. The metric is Pearson's correlation, or with several targets the mean absolute error;
+    with sample weights also the weighted one.
 
     Exported signatures:
         serving_default: `text` string (B,) -> `scores` float32 (B, num_targets).
@@ -96,10 +97,9 @@ class TextRegressor(PooledHead, Task):
     def _make_loss(self):
         return keras.losses.MeanSquaredError()
 
-    def _make_metrics(self):
-        if self.num_targets == 1:
-            return [PearsonCorrelation()]
-        return [keras.metrics.MeanAbsoluteError()]
+    def make_metric(self):
+        """A new metric of the task, without weights."""
+        return PearsonCorrelation() if self.num_targets == 1 else keras.metrics.MeanAbsoluteError()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         # In Keras's graph, arrays of a caller may have no static shape.
@@ -178,6 +178,9 @@ class TextRegressor(PooledHead, Task):
 def _read_number(number):
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise TypeError(f"A label must be a number. Received: {number!r:.60}.")
-    if not math.isfinite(number):
-        raise ValueError(f"A label must be a finite number. Received: {number!r}.")
+    if not abs(number) <= _MAX:
+        raise ValueError(
+            f"A label must be a finite number within float32, up to {_MAX:.3g}. Received: "
+            f"{number!r:.60}."
+        )
     return float(number)

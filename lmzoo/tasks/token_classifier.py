@@ -269,6 +269,7 @@ class TokenClassifier(TextInput, Task):
         return {
             "tags": tf.argmax(probabilities, axis=-1, output_type=tf.int32),
             "scores": tf.reduce_max(probabilities, axis=-1),
+            "is_finite": tf.reduce_all(tf.math.is_finite(probabilities), axis=[1, 2]),
             "token_ids": inputs["token_ids"],
             "starts": features[..., 0],
             "ends": features[..., 1],
@@ -277,7 +278,7 @@ class TokenClassifier(TextInput, Task):
 
     def _tag(self, text):
         tokens = self._tag_tokens(text)
-        is_truncated = tokens.pop("is_truncated")
+        about = {name: tokens.pop(name) for name in ("is_truncated", "is_finite")}
         is_text = tokens["starts"] >= 0
         tokens = {name: tf.ragged.boolean_mask(tokens[name], is_text) for name in tokens}
         ids = tokens["token_ids"]
@@ -297,7 +298,7 @@ class TokenClassifier(TextInput, Task):
             "spans": found["spans"],
             "labels": tf.gather(names, found["types"] % len(self._scheme.types + ("",))),
             "scores": found["scores"],
-            "is_truncated": is_truncated,
+            **about,
         }
 
     def serving_functions(self):

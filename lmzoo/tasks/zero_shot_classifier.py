@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from lmzoo.data.rows.texts import list_texts
 from lmzoo.layers.checks import check_size
-from lmzoo.tasks.discriminative.inference import run_in_batches
+from lmzoo.tasks.discriminative.inference import check_finite, run_in_batches
 from lmzoo.tasks.discriminative.labels import check_label_choice, choose_labels
 from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
@@ -150,6 +150,7 @@ class ZeroShotClassifier:
             [[texts] if isinstance(texts, str) else list_texts(texts)],
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
+        check_finite(results, [texts] if isinstance(texts, str) else list_texts(texts))
         report = TruncationReport(self._scorer.sequence_length)
         report.add("texts", 0, [result["is_truncated"] for result in results])
         report.warn()

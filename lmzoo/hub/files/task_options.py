@@ -40,7 +40,7 @@ _OPTIONS = {
         "sequence_length": ("length",),
     },
     "TextEmbedder": {
-        "pooling": ("choice", "mean", ("cls", "mean", "max")),
+        "pooling": ("choice", "mean", ("cls", "last", "mean", "max")),
         "normalize": ("flag", True),
         "scale": ("number", 20.0, 1e-6, 1e6),
         "sequence_length": ("length",),
@@ -120,6 +120,8 @@ def make_task_options(task):
     config = task.get_config()
     names = _OPTIONS.get(name_task(task), {})
     found = {name: config[name] for name in names}
-    if not found.get("allow_special"):
-        found.pop("allow_special", None)
+    # Options of few models are kept where they say something.
+    for name, default in (("allow_special", []), ("pooling", "auto")):
+        if found.get(name) == default:
+            del found[name]
     return {_KEY: found} if names else {}

@@ -80,6 +80,8 @@ class AnswerSearch:
         numbers, size = tf.range(tf.size(logits)), tf.size(logits)
         is_best = logits >= tf.gather(logit, rows)
         chosen = tf.math.segment_min(tf.where(is_best, numbers, size), rows)
+        # A row of NaN has no best window. Its score is NaN too, which callers refuse.
+        chosen = tf.minimum(chosen, size - 1)
         found = tf.gather(bounds, chosen)
         highest = tf.math.segment_max(totals, rows)
         shares = tf.math.segment_sum(tf.exp(totals - tf.gather(highest, rows)), rows)

@@ -1,11 +1,15 @@
 """Prediction: a task's traced functions, and running them over lists of texts."""
 
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.tasks.request_checks import check_texts, check_token_batch
 from lmzoo.tracing import trace_once
 
-__all__ = ["make_text_function", "make_tokens_function", "run_in_batches"]
+__all__ = ["check_finite", "make_text_function", "make_tokens_function", "run_in_batches"]
+
+# What a traced function says of its texts beside the prediction.
+_NOT_SERVED = ("is_truncated", "is_finite")
 
 
 def make_text_function(function, names, served):
@@ -21,7 +25,7 @@ def make_text_function(function, names, served):
 
     def serve(*texts):
         outputs = function(*check_texts(names, texts))
-        return {name: outputs[name] for name in outputs if name != "is_truncated"}
+        return {name: outputs[name] for name in outputs if name not in _NOT_SERVED}
 
     specs = [tf.TensorSpec([None], tf.string, name) for name in names]
     return trace_once(serve if served else function, specs)
@@ -79,3 +83,25 @@ def run_in_batches(function, columns, batch_size):
         for row, index in enumerate(chosen):
             results[index] = {name: value[row] for name, value in outputs.items()}
     return results
+
+
+def check_finite(results, texts):
+    """Refuses predictions out of scores that are not numbers.
+
+    Args:
+        results: list of dict of arrays, of `run_in_batches`. An `is_finite` in it is removed.
+        texts: list of str, one for each.
+    Raises:
+        ValueError: if a float is not finite, or `is_finite` is False; it shows the text.
+    """
+    for text, result in zip(texts, results, strict=True):
+        is_finite = result.pop("is_finite", True)
+        for value in map(np.asarray, result.values()):
+            if np.issubdtype(value.dtype, np.floating):
+                is_finite &= np.isfinite(value).all()
+        if not is_finite:
+            raise ValueError(
+                "The scores of a model must be finite. Received: NaN or infinity for the text "
+                f"{text!r:.60}. Its weights have probably diverged in training, or overflow in "
+                "float16."
+            )

@@ -33,6 +33,10 @@ class LabelSet:
         for name in names:
             if not isinstance(name, str):
                 raise TypeError(f"`labels` must be a list of str. Received: {name!r} in it.")
+            if not _is_unicode(name):
+                raise ValueError(
+                    f"`labels` must hold valid Unicode. Received: a lone surrogate in {name!r:.60}."
+                )
         if num_classes not in (None, len(names)):
             raise ValueError(
                 "`num_classes` must be the number of `labels`. Received: "
@@ -51,12 +55,14 @@ class LabelSet:
         return len(self.names)
 
     def to_id(self, label):
-        """The id of a label given by name or id.
+        """The id of a label given by name, by id or one-hot.
 
         Raises:
             TypeError: if it is neither a str nor a whole number.
             ValueError: if there is no such label.
         """
+        if isinstance(label, list) and len(label) == len(self.names):
+            label = _read_one_hot(label)
         if isinstance(label, float) and label.is_integer():
             label = int(label)
         if isinstance(label, str):
@@ -154,6 +160,18 @@ def choose_labels(result, top_k, threshold=None):
     if threshold is not None:
         return [each for each in found if each["score"] >= threshold]
     return found[0]
+
+
+def _read_one_hot(label):
+    """The index of the 1 among zeros; the list itself where it is something else."""
+    is_one_hot = set(map(type, label)) <= {int, float} and sorted(label) == [0] * (
+        len(label) - 1
+    ) + [1]
+    return label.index(1) if is_one_hot else label
+
+
+def _is_unicode(name):
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _check_number(num_classes):

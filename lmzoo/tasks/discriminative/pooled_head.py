@@ -72,6 +72,22 @@ class PooledHead(TextInput):
     def compute_output_shape(self, input_shape):
         return (input_shape["token_ids"][0], self.num_outputs)
 
+    def _make_unweighted_metrics(self):
+        return [self.make_metric()]
+
+    def _make_metrics(self):
+        metric = self.make_metric()
+        return [
+            type(metric).from_config({**metric.get_config(), "name": f"weighted_{metric.name}"})
+        ]
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        if sample_weight is None and self._metrics_are_auto:
+            # It would repeat the unweighted one.
+            return {name: logs[name] for name in logs if not name.startswith("weighted_")}
+        return logs
+
     def label_rows(self, rows):
         if "label" not in rows.columns:
             raise ValueError(

@@ -1,7 +1,6 @@
 """The arguments of `fit`, `evaluate` and `predict`: whether they are raw text, and its form."""
 
-import math
-
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.data import Rows
@@ -17,6 +16,8 @@ __all__ = [
     "unwrap_label",
     "ints_to_floats",
 ]
+
+_MAX = float(np.finfo("float32").max)
 
 
 def holds_text(x):
@@ -136,8 +137,11 @@ def read_weight(weight):
     if not isinstance(weight, int | float):
         remedy = " Tables are read with `types`." if isinstance(weight, str) else ""
         raise TypeError(f"A weight must be a number. Received: {weight!r:.60}.{remedy}")
-    if not math.isfinite(weight):
-        raise ValueError(f"A weight must be a finite number. Received: {weight!r}.")
+    if not abs(weight) <= _MAX:
+        raise ValueError(
+            f"A weight must be a finite number within float32, up to {_MAX:.3g}. Received: "
+            f"{weight!r:.60}."
+        )
     return float(weight)
 
 

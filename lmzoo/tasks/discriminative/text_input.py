@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 import tensorflow as tf
 
 from lmzoo.data import Rows, make_rows
@@ -9,6 +10,7 @@ from lmzoo.data.corpus.packing import pack
 from lmzoo.data.rows.texts import list_arrays, list_texts
 from lmzoo.layers.checks import check_size
 from lmzoo.tasks.discriminative.inference import (
+    check_finite,
     make_text_function,
     make_tokens_function,
     run_in_batches,
@@ -32,6 +34,8 @@ from lmzoo.tasks.discriminative.text_batches import (
 
 __all__ = ["Example", "TextInput"]
 
+# A batch size that takes all rows.
+_ALL = 2**31
 # Tokens that a vocabulary holds in reserve, which nobody misses in a text.
 _RESERVED = re.compile(r"extra_id_|unused|reserved", re.IGNORECASE)
 
@@ -50,6 +54,8 @@ class TextInput:
     label_column = "label"
     # Whether each row has exactly one class, so that Keras's `class_weight` applies.
     has_classes = False
+    # Whether training needs no labels beside the texts.
+    makes_labels = False
 
     def __init__(self, backbone, tokenizer=None, *, allow_special=(), **kwargs):
         super().__init__(backbone, tokenizer, **kwargs)
@@ -197,6 +203,46 @@ class TextInput:
         report.warn()
         return results
 
+    def preprocess(self, x, y=None, sample_weight=None, *, batch_size=None):
+        """Token batches of raw text, as `fit` makes them, for a training loop of one's own.
+
+        Args:
+            x, y, sample_weight: as for `fit`.
+            batch_size: int or None. For Rows; None for 32.
+        Returns:
+            For lists, one batch of all texts: `inputs`, a dict of tensors; with labels the tuple
+            `(inputs, labels)`, with weights `(inputs, labels, weights)`. For Rows and for a
+            tf.data.Dataset of string batches, a tf.data.Dataset of such batches. A `MaskedLM`
+            masks the texts and gives labels and weights without `y`.
+        Raises:
+            ValueError, TypeError: as `fit`.
+
+        Example:
+            inputs, labels = classifier.preprocess(["so good", "too bad"], ["good", "bad"])
+            logits = classifier(inputs, training=True)
+        """
+        if not is_raw(x):
+            raise TypeError(
+                "`x` must be raw text. Received: token batches or numbers, which a task takes as "
+                "they are."
+            )
+        labelled = y is not None or self.makes_labels
+        if isinstance(x, Rows):
+            labelled |= self.label_column in x.columns
+        elif isinstance(x, tf.data.Dataset):
+            labelled |= isinstance(x.element_spec, tuple) and len(x.element_spec) > 1
+            labelled |= isinstance(x.element_spec, dict) and self.label_column in x.element_spec
+        report = self.make_report()
+        rows = self._to_rows(x, y, sample_weight, labelled=labelled)
+        is_stream = isinstance(x, Rows | tf.data.Dataset)
+        size = batch_size if is_stream else _ALL
+        batches = self._to_batches(rows, size, report, labelled=labelled)
+        if is_stream:
+            return batches.map(keras.utils.pack_x_y_sample_weight)
+        batch = next(iter(batches))
+        report.warn()
+        return keras.utils.pack_x_y_sample_weight(*batch)
+
     # What a task may override
 
     def make_report(self):
@@ -317,10 +363,11 @@ class TextInput:
         Returns:
             list of dict of arrays, one for each text, in the order of the texts.
         Raises:
-            TypeError, ValueError: if `batch_size` is not a positive int.
+            TypeError, ValueError: if `batch_size` is not a positive int, or a score is not finite.
         """
         check_size(batch_size=batch_size)
         results = run_in_batches(function, columns, batch_size or self.batch_size)
+        check_finite(results, columns[0])
         report = self.make_report()
         report.add("texts", 0, [result.pop("is_truncated", False) for result in results])
         report.warn()

@@ -46,8 +46,8 @@ def test_each_option_is_kept(make):
     assert left <= {
         *("backbone", "tokenizer", "name", "labels", "multi_label"),
         *("head_activation", "dropout"),
-        # Kept where there is one.
-        "allow_special",
+        # Kept where they say something.
+        *("allow_special", "pooling"),
         # T5 has a name of its own for it.
         "start_token_id",
     }
