@@ -132,6 +132,22 @@ class Tokenizer(tf.Module):
         if self.chat_template is not None:
             write_text(folder / CHAT_TEMPLATE, self.chat_template)
 
+    def as_layer(self, sequence_length, **options):
+        """A Keras layer that tokenizes texts inside of a model.
+
+        Args:
+            sequence_length: int. T, to which texts are truncated and padded.
+            **options: `add_special`, `allow_special` and `name` of `TokenizerLayer`.
+        Returns:
+            TokenizerLayer. It turns string (B,) into a dict of `token_ids` int32 (B, T) and
+            `padding_mask` bool (B, T), which backbones take.
+        Raises:
+            TypeError, ValueError: as `TokenizerLayer`.
+        """
+        from lmzoo.tokenizers.layer import TokenizerLayer
+
+        return TokenizerLayer(self, sequence_length, **options)
+
     def __getattr__(self, name):
         # Called for names that do not exist.
         if name in _OTHER_NAMES:
