@@ -145,12 +145,13 @@ class ZeroShotClassifier:
             )
         labels = _list_labels(labels)
         candidates, graph = tf.constant(labels), self._get_classify(bool(multi_label))
+        listed = [texts] if isinstance(texts, str) else list_texts(texts)
         results = run_in_batches(
             lambda batch: graph(batch, candidates),
-            [[texts] if isinstance(texts, str) else list_texts(texts)],
+            [listed],
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
-        check_finite(results, [texts] if isinstance(texts, str) else list_texts(texts))
+        check_finite(results, listed)
         report = TruncationReport(self._scorer.sequence_length)
         report.add("texts", 0, [result["is_truncated"] for result in results])
         report.warn()

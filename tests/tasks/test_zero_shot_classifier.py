@@ -187,7 +187,8 @@ def test_the_labels_of_a_text_are_computed_together(monkeypatch, zero_shot):
 
     def run(function, columns, batch_size):
         sizes.append(batch_size)
-        return []
+        result = {"labels": [b"a"], "scores": np.array([0.5]), "is_truncated": False}
+        return [dict(result) for _ in columns[0]]
 
     monkeypatch.setattr(zero_shot_classifier, "run_in_batches", run)
     for batch_size in (None, 7, 1):
