@@ -10,7 +10,7 @@ from lmzoo.tokenizers.special_tokens import (
 )
 from lmzoo.tracing import traced_method
 
-__all__ = ["Encoder", "check_ids"]
+__all__ = ["Encoder", "check_ids", "split_pieces"]
 
 _ROWS = [tf.TensorSpec([None], tf.string)]
 
@@ -148,13 +148,28 @@ class Encoder(tf.Module):
             pieces, token_ids, row_splits: as `_split_at_raw`, for Q pieces.
             owners: int32 (Q,). The index of the given piece that each one is a part of.
         """
-        pieces, found = self._normalized_added.split(text)
-        owners = find_segments(pieces.row_splits)
-        outer = tf.gather(token_ids, owners)
-        # A token of the raw text is not split: its id goes with the first part.
-        inside = tf.where(mark_starts(pieces.row_splits), outer, PART_OF_A_TOKEN)
-        token_ids = tf.where(outer == NOT_A_TOKEN, found, inside)
-        return pieces.values, token_ids, tf.gather(pieces.row_splits, row_splits), owners
+        return split_pieces(self._normalized_added, text, token_ids, row_splits)
+
+
+def split_pieces(finder, text, token_ids, row_splits):
+    """Splits pieces of text at further tokens.
+
+    Args:
+        finder: SpecialTokenFinder.
+        text: string (P,).
+        token_ids: int32 (P,). As for `join_tokens`.
+        row_splits: int64 (B + 1,). Row boundaries in the pieces.
+    Returns:
+        pieces, token_ids, row_splits: the same for Q pieces.
+        owners: int32 (Q,). The index of the given piece that each one is a part of.
+    """
+    pieces, found = finder.split(text)
+    owners = find_segments(pieces.row_splits)
+    outer = tf.gather(token_ids, owners)
+    # A token that was found before is not split: its id goes with the first part.
+    inside = tf.where(mark_starts(pieces.row_splits), outer, PART_OF_A_TOKEN)
+    token_ids = tf.where(outer == NOT_A_TOKEN, found, inside)
+    return pieces.values, token_ids, tf.gather(pieces.row_splits, row_splits), owners
 
 
 def check_ids(ids, vocabulary_size):

@@ -1,11 +1,11 @@
 """The added tokens that Hugging Face files name beside a SentencePiece model."""
 
-import dataclasses
-
 from lmzoo.tokenizers.files.common import FileCheck, get_content, read_more_added
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.tokenizers.sentence_piece.model import PieceType
+from lmzoo.tokenizers.sentence_piece.vocabulary import MAX_SENTINELS
+from lmzoo.tokenizers.vocabulary import AddedToken
 
-__all__ = ["add_control_pieces", "check_added_tokens", "find_added_special", "list_added_tokens"]
+__all__ = ["find_added_special", "list_added_tokens", "read_added_tokens"]
 
 _ROLES = ("unk_token", "bos_token", "eos_token", "pad_token", "cls_token", "sep_token")
 _ROLES += ("mask_token",)
@@ -57,54 +57,52 @@ def find_added_special(added):
     }
 
 
-def add_control_pieces(data, special):
-    """Puts the tokens behind the pieces of a model, such as a later `<pad>`, into it.
+def read_added_tokens(added, model, num_sentinels):
+    """Places the tokens of `list_added_tokens` among and behind those of a model.
 
     Args:
-        data: bytes. The model file.
-        special: dict of int to str.
+        added: list of (FileCheck, dict).
+        model: SentencePieceModel.
+        num_sentinels: int. How many sentinels stand behind its pieces.
     Returns:
-        bytes. With those tokens as control pieces; as it is where it is broken.
-    """
-    if not special:
-        return data
-    try:
-        model = SentencePieceModel.parse(data)
-    except ValueError:
-        # Whoever opens it says what is wrong with it.
-        return data
-    size = len(model.pieces)
-    more = []
-    while token := special.get(size + len(more)):
-        more.append(token)
-    if not more:
-        return data
-    return dataclasses.replace(
-        model,
-        pieces=(*model.pieces, *more),
-        scores=(*model.scores, *[0.0] * len(more)),
-        types=(*model.types, *[PieceType.CONTROL] * len(more)),
-    ).serialize()
-
-
-def check_added_tokens(added, vocabulary):
-    """Refuses tokens that text would not have as the files say it.
-
-    Args:
-        added: list of (FileCheck, dict), as `list_added_tokens` gives it.
-        vocabulary: SentencePieceVocabulary.
+        dict with the arguments `added_tokens` and `extra_tokens` of `SentencePieceTokenizer`.
     Raises:
-        ValueError: if one has another id; or if it is not special, and no piece that a text with it
-            always has.
+        ValueError: if one has another id than it would have, or an option that is not read.
     """
-    special = set(vocabulary.special_tokens)
+    tokens = [
+        piece.removeprefix(_SPACE) if _is_sentinel(piece) else piece for piece in model.pieces
+    ]
+    # Another number is refused by the tokenizer.
+    is_number = type(num_sentinels) is int and num_sentinels <= MAX_SENTINELS
+    if is_number and not any(map(_is_sentinel, tokens)):
+        tokens += [f"<extra_id_{index}>" for index in range(num_sentinels - 1, -1, -1)]
+    first = len(tokens)
+    by_id = {token["id"]: token["content"] for _, token in added}
+    while len(tokens) in by_id:
+        tokens.append(by_id[len(tokens)])
+    found = {}
     for check, token in added:
         content, index = token["content"], token["id"]
         # mT5's sentinels have a space before them.
-        name = content if content in vocabulary.ids else content.removeprefix(_SPACE)
-        if vocabulary.ids.get(name) != index:
+        name = content.removeprefix(_SPACE) if _is_sentinel(content) else content
+        if not 0 <= index < len(tokens) or tokens[index] != name:
             check.refuse("added_tokens", {str(index): content}, "the tokens' own ids")
-        is_piece = index < len(vocabulary.model.types)
-        is_whole = is_piece and vocabulary.model.types[index] is PieceType.USER_DEFINED
-        if name not in special and not is_whole:
-            check.refuse(f"added_tokens.special of {content!r:.60}", False, "True")
+        check.expect(
+            f"added_tokens.single_word of {content!r:.60}", token.get("single_word"), (None, False)
+        )
+        if token["special"] or _is_sentinel(name):
+            continue
+        # A piece that text with it always has needs no search.
+        if index < len(model.types) and model.types[index] is PieceType.USER_DEFINED:
+            continue
+        for option in ("lstrip", "rstrip"):
+            name = f"added_tokens.{option} of {content!r:.60}"
+            check.expect(name, token.get(option), (None, False))
+        normalized = token.get("normalized", True)
+        check.expect(f"added_tokens.normalized of {content!r:.60}", normalized, (False, True))
+        found[content] = AddedToken(content, normalized, in_model=index < len(model.pieces))
+    return {"added_tokens": tuple(found.values()), "extra_tokens": tuple(tokens[first:])}
+
+
+def _is_sentinel(content):
+    return content.removeprefix(_SPACE).startswith("<extra_id_")

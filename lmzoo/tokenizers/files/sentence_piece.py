@@ -4,14 +4,14 @@ import dataclasses
 
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
 from lmzoo.tokenizers.files.added_tokens import (
-    add_control_pieces,
     find_added_special,
     list_added_tokens,
+    read_added_tokens,
 )
 from lmzoo.tokenizers.files.common import (
     ANY_CLASS,
     FileCheck,
-    describe_token,
+    describe_tokens,
     get_content,
     read_additional,
     read_class_name,
@@ -154,13 +154,9 @@ def _make_options(tokenizer, class_name, num_sentinels):
 
 
 def _describe_added(tokenizer, vocabulary, class_name):
-    """The special tokens by id, as `tokenizer.json` describes them."""
-    added = {
-        vocabulary.ids[token]: describe_token(
-            token, lstrip=class_name == _XLM_ROBERTA and token == tokenizer.mask_token
-        )
-        for token in vocabulary.special_tokens
-    }
+    """The special and added tokens by id, as `tokenizer.json` describes them."""
+    lstrip = (tokenizer.mask_token,) if class_name == _XLM_ROBERTA else ()
+    added = describe_tokens(vocabulary, lstrip)
     if not vocabulary.has_sentinels:
         return added
     # Sentinels of the model's own are no added tokens: they have a space before them there.
@@ -259,8 +255,7 @@ def read_sentence_piece_files(folder):
     Args:
         folder: pathlib.Path.
     Returns:
-        dict of the arguments of `SentencePieceTokenizer`, and the tokens that the files add, as
-        `list_added_tokens` gives them.
+        dict of the arguments of `SentencePieceTokenizer`.
     Raises:
         FileNotFoundError: if neither is there.
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
@@ -272,7 +267,7 @@ def read_sentence_piece_files(folder):
     every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
     sentinels = [token for token in every if token.startswith("<extra_id_")]
     class_name = _read_class(folder, named)
-    found, layout = _read_model(folder, form, class_name, special)
+    found, layout = _read_model(folder, form, class_name)
     around = _read_around(path, form, named, layout, class_name)
     add_bos_and_eos = len(around) == 2
     if found["num_sentinels"] is None:
@@ -298,16 +293,41 @@ def read_sentence_piece_files(folder):
     roles = {
         role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
     }
+    scheme = _read_scheme(path, form, named, layout, class_name)
     return {
         **found,
         **roles,
+        **_place_added(added, found, form, layout, scheme),
         "special_tokens": [*(t for t in more if t not in sentinels), *special.values()],
         "start_token": start,
         "add_start_token": add_start and not add_bos_and_eos,
         "add_bos_and_eos": add_bos_and_eos,
-        "prepend_scheme": _read_scheme(path, form, named, layout, class_name),
+        "prepend_scheme": scheme,
         "tokenizer_class": ANY_CLASS if class_name is None and layout == _LLAMA else class_name,
-    }, added
+    }
+
+
+def _place_added(added, found, form, layout, scheme):
+    """The arguments that added tokens give: `added_tokens` and `extra_tokens`."""
+    try:
+        model = SentencePieceModel.parse(found["model"])
+    except ValueError:
+        # The tokenizer says what is wrong with it.
+        return {}
+    arguments = read_added_tokens(added, model, found["num_sentinels"])
+    if layout != _LLAMA or scheme is not None:
+        return arguments
+    if not form:
+        # As in transformers 5, with a model file alone they are searched in the raw text.
+        tokens = arguments["added_tokens"]
+        raw = (dataclasses.replace(token, normalized=False) for token in tokens)
+        return {**arguments, "added_tokens": tuple(raw)}
+    for check, token in added:
+        # A normalizer that puts a space before text would put it before the token too.
+        if not token["special"]:
+            name = f"added_tokens.normalized of {token['content']!r:.60}"
+            check.expect(name, token.get("normalized"), (None, False))
+    return arguments
 
 
 def _read_class(folder, named):
@@ -323,7 +343,7 @@ def _read_class(folder, named):
     return None if name == _LLAMA and model_type == "mistral" else name
 
 
-def _read_model(folder, form, class_name, special):
+def _read_model(folder, form, class_name):
     """Finds the model.
 
     Returns:
@@ -338,8 +358,6 @@ def _read_model(folder, form, class_name, special):
         data = read_bytes(folder / _MODEL_FILES[owner], MAX_BYTES)
         if layout == _XLM_ROBERTA:
             data = _number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
-        elif layout == _LLAMA:
-            data = add_control_pieces(data, special)
         if form:
             data = _compare(path, form, data, class_name)
         if class_name == _LLAMA:
@@ -383,8 +401,7 @@ def _compare(path, form, data, class_name):
         names = [places.get(index) for index in range(len(model.pieces))]
     for index, piece in enumerate(model.pieces):
         name = names[index] if index < len(names) else None
-        # Tokens behind the pieces may be added ones, which both files describe.
-        if name != piece and not (name is None and model.types[index] is PieceType.CONTROL):
+        if name != piece:
             check.refuse(f"model.vocab at id {index}", name, f"{piece!r:.60}, as the model file,")
     if kind == "Unigram":
         rules = read_rules(path, form, _KIND, class_name in _SPLITTING)

@@ -1,6 +1,6 @@
 """A BPE SentencePiece model with byte fallback as `tokenizer.json`, both ways: Llama 2's kind."""
 
-from lmzoo.tokenizers.files.common import FileCheck
+from lmzoo.tokenizers.files.common import FileCheck, read_vocabulary
 from lmzoo.tokenizers.sentence_piece.model import PieceType, build_model
 
 __all__ = [
@@ -21,6 +21,8 @@ _DECODER = [
     {"type": "Fuse"},
 ]
 _STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+# Each token is cut in two at each of its characters. 250,000 pieces have some 2 million.
+_MAX_CHARACTERS = 1 << 22
 _SCHEMES = ("always", "first", "never")
 _PLAIN_MODEL = {
     "dropout": (None, 0),
@@ -87,7 +89,8 @@ def make_bpe_json(vocabulary, added, post_processor, prepend_scheme):
             **{option: plain[0] for option, plain in _PLAIN_MODEL.items()},
             "unk_token": model.pieces[model.types.index(PieceType.UNKNOWN)],
             "fuse_unk": True,
-            "vocab": dict(vocabulary.ids),
+            # Those behind are added tokens alone.
+            "vocab": {piece: index for index, piece in enumerate(model.pieces)},
             "merges": [list(pair) for pair in ranked],
         },
     }
@@ -120,12 +123,16 @@ def read_bpe_json(path, content, kind):
     check.expect_section("model", model)
     for option, plain in _PLAIN_MODEL.items():
         check.expect(f"model.{option}", model.get(option), plain)
-    check.expect_section("model.vocab", model.get("vocab"))
-    ids = dict(model["vocab"])
+    ids = read_vocabulary(check, model.get("vocab"))
+    size = sum(map(len, ids))
+    if size > _MAX_CHARACTERS:
+        check.refuse("model.vocab", size, f"tokens of at most {_MAX_CHARACTERS} characters in all")
     added = content.get("added_tokens") or []
-    added = check.read_added(added, ids, ("single_word", "lstrip", "rstrip"))
-    special = {token["content"] for token in added}
-    if sorted(map(str, ids.values())) != sorted(map(str, range(len(ids)))):
+    refused = ("single_word", "lstrip", "rstrip")
+    # Those behind the vocabulary are no pieces.
+    added = check.read_added(added, dict(ids), refused, takes_visible=True)
+    special = {token["content"] for token in added if token["special"]} & set(ids)
+    if sorted(ids.values()) != list(range(len(ids))):
         check.refuse("model.vocab", len(ids), "the ids from 0 to its size - 1 as tokens")
     pieces = sorted(ids, key=ids.get)
     unknown = model.get("unk_token") or "<unk>"

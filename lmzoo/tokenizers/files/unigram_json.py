@@ -92,14 +92,16 @@ def read_unigram_json(path, content, kind, class_splits):
     names = [piece for piece, _ in pieces]
     added = content.get("added_tokens") or []
     ids = {name: index for index, name in enumerate(names)}
-    special = check.read_added(added, ids, refused=("single_word", "normalized"))
+    added = check.read_added(added, ids, refused=("single_word",), takes_visible=True)
+    special = [token for token in added if token["special"]]
+    for token in special:
+        name = f"added_tokens.normalized of {token['content']!r:.60}"
+        check.expect(name, token.get("normalized"), (None, False))
     # Sentinels that are added tokens stand behind the pieces.
     behind = {
         token["content"] for token in special if re.match("<extra_id_[0-9]+>$", token["content"])
     }
     control = {token["content"] for token in special} - behind
-    if missing := [name for name in control if ids[name] >= len(names)]:
-        check.refuse("added_tokens", missing[0], "pieces and sentinels")
     kept = [(name, score) for name, score in pieces if name not in behind]
     if names[: len(kept)] != [name for name, _ in kept]:
         check.refuse("model.vocab", sorted(behind)[0], "sentinels at the end")

@@ -8,9 +8,10 @@ import pathlib
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.graphs import Encoder
+from lmzoo.tokenizers.graphs import Encoder, split_pieces
 from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
-from lmzoo.tokenizers.special_tokens import SpecialTokenFinder, join_tokens
+from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
 
 __all__ = ["PREPEND_SCHEMES", "SentencePieceEncoder"]
 
@@ -32,21 +33,51 @@ class SentencePieceEncoder(Encoder):
     def __init__(self, vocabulary, prepend_scheme=None):
         super().__init__(name="sentence_piece_encoder")
         self._prepend_scheme = prepend_scheme
-        special = {token: vocabulary.ids[token] for token in vocabulary.special_tokens}
-        hidden = [index for index in special.values() if index < len(vocabulary.model.pieces)]
-        model = vocabulary.model
+        model, size = vocabulary.model, len(vocabulary.model.pieces)
+        special = (vocabulary.ids[token] for token in vocabulary.special_tokens)
+        hidden = [index for index in special if index < size]
         if prepend_scheme is not None:
             model = dataclasses.replace(model, add_dummy_prefix=False)
+        normalizes = model.rules and any(token.normalized for token in vocabulary.added_tokens)
         with tf.init_scope(), tf.device("/CPU:0"):
+            self._normalizer = _Normalizer(model.rules) if normalizes else None
+            self._make_finders(vocabulary)
+            if normalizes:
+                # It sees text that is normalized already.
+                model = dataclasses.replace(model, rules=b"")
             self._model = _Model(model.serialize(hidden))
-            self._special = SpecialTokenFinder(special)
 
     def encode_around(self, finder, text):
-        pieces, token_ids = finder.split(text)
-        texts = tf.where(token_ids < 0, pieces.values, b"")
-        is_first = mark_starts(pieces.row_splits)
-        ids = self._encode_pieces(self._prepend_space(texts, is_first)[0])
-        return join_tokens(pieces.row_splits, token_ids, ids)
+        text, token_ids, row_splits = self._split(_replace_invalid(text), finder)
+        return self._encode_pieces(text, token_ids, row_splits)
+
+    def _encode(self, text):
+        text = _replace_invalid(text)
+        if self._raw_added is None and self._normalized_added is None:
+            text, _ = self._prepend_space(text, True)
+            return _encode(self._model, text)
+        return self._encode_pieces(*self._split(text))
+
+    def _split(self, text, finder=None):
+        """Splits rows at the tokens of a finder, then at those of the raw text."""
+        count = tf.size(text, tf.int64)
+        pieces = text, tf.fill([count], NOT_A_TOKEN), tf.range(count + 1)
+        for searched in (finder, self._raw_added):
+            if searched is not None:
+                pieces = split_pieces(searched, *pieces)[:3]
+        return pieces
+
+    def _encode_pieces(self, text, token_ids, row_splits):
+        text = self._normalize(text)
+        if self._normalized_added is not None:
+            pieces = self._split_at_normalized(text, token_ids, row_splits)
+            text, token_ids, row_splits, _ = pieces
+        text = tf.where(token_ids == NOT_A_TOKEN, text, b"")
+        text, _ = self._prepend_space(text, mark_starts(row_splits))
+        return join_tokens(row_splits, token_ids, _encode(self._model, text))
+
+    def _normalize(self, text):
+        return text if self._normalizer is None else self._normalizer.normalize(text)[0]
 
     def _prepend_space(self, text, is_first):
         """Puts a space before pieces of text, as the scheme has it.
@@ -64,29 +95,110 @@ class SentencePieceEncoder(Encoder):
         return tf.where(prepends, b" " + text, text), tf.cast(prepends, tf.int64)
 
     def _encode_with_offsets(self, text):
-        text = _replace_invalid(text)
-        given = text
-        text, sizes = self._prepend_space(text, True)
+        text = given = _replace_invalid(text)
+        text, token_ids, row_splits = self._split(text)
+        # Of each byte of the pieces: the bytes of all rows that it stands for.
+        sources = None
+        if self._normalizer is not None:
+            begins = _count_before(text)
+            text, splits, starts, ends = self._normalizer.normalize(text)
+            before = tf.gather(begins, find_segments(splits))
+            sources = tf.concat([before + starts, [0]], 0), tf.concat([before + ends, [0]], 0)
+        if self._normalized_added is not None:
+            pieces = self._split_at_normalized(text, token_ids, row_splits)
+            text, token_ids, row_splits, _ = pieces
+        begins, is_text = _count_before(text), token_ids == NOT_A_TOKEN
+        texts, sizes = self._prepend_space(tf.where(is_text, text, b""), mark_starts(row_splits))
         values, splits, starts, ends = _load_ops().sentencepiece_tokenize_with_offsets_op(
-            self._model.resource_handle, text, **_PLAIN
+            self._model.resource_handle, texts, **_PLAIN
         )
-        ids = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
-        rows = find_segments(splits)
-        before = tf.gather(sizes, rows)
-        starts, ends = (tf.maximum(places - before, 0) for places in (starts, ends))
-        starts, ends = _find_characters(given, rows, starts, ends)
+        pieces = find_segments(splits)
+        before, begin = tf.gather(sizes, pieces), tf.gather(begins, pieces)
+        starts, ends = (begin + tf.maximum(p - before, 0) for p in (starts, ends))
+        found = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+        ids = join_tokens(row_splits, token_ids, found)
+        starts = join_tokens(row_splits, token_ids, found.with_values(starts), begins[:-1]).values
+        ends = join_tokens(row_splits, token_ids, found.with_values(ends), begins[1:]).values
+        if sources is not None:
+            # What stands for nothing keeps its place, that of the byte it comes before.
+            is_empty = ends <= starts
+            starts, last = tf.gather(sources[0], starts), tf.gather(sources[1], ends - 1)
+            ends = tf.where(is_empty, starts, last)
+        starts, ends = _find_characters(given, find_segments(ids.row_splits), starts, ends)
         return ids, ids.with_values(starts), ids.with_values(ends)
 
-    def _encode(self, text):
-        return self._encode_pieces(self._prepend_space(_replace_invalid(text), True)[0])
 
-    def _encode_pieces(self, text):
-        values, splits = _load_ops().sentencepiece_tokenize_op(
-            self._model.resource_handle, _replace_invalid(text), **_PLAIN
+def _encode(model, text):
+    values, splits = _load_ops().sentencepiece_tokenize_op(model.resource_handle, text, **_PLAIN)
+    return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+
+def _count_before(text):
+    """The bytes before each piece of text, and all of them: int64 (P + 1,)."""
+    return tf.concat([[0], tf.cumsum(tf.cast(tf.strings.length(text), tf.int64))], 0)
+
+
+class _Normalizer(tf.Module):
+    """Normalizes text by the table of a model.
+
+    The op normalizes nothing but what it encodes. A model whose pieces are the 256 bytes gives the
+    normalized text byte by byte.
+
+    Args:
+        rules: bytes. A `precompiled_charsmap`.
+    """
+
+    def __init__(self, rules):
+        super().__init__(name="normalizer")
+        # A model needs an unknown and a normal piece.
+        names = ["<unk>", "\ufdd0", *(f"<0x{byte:02X}>" for byte in range(256))]
+        types = [PieceType.UNKNOWN, PieceType.NORMAL, *[PieceType.BYTE] * 256]
+        model = SentencePieceModel(
+            tuple(names),
+            (0.0,) * len(names),
+            tuple(types),
+            model_type="bpe",
+            byte_fallback=True,
+            rules=rules,
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
         )
-        return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+        self._model = _Model(model.serialize())
+        # Without the bytes of the normal piece, which are no text.
+        self._bytes = tf.constant([b"", b"", *(bytes([byte]) for byte in range(256))])
+
+    def normalize(self, text):
+        """Normalizes rows.
+
+        Args:
+            text: string (P,).
+        Returns:
+            text: string (P,).
+            splits: int64 (P + 1,). Row boundaries in the bytes of the normalized text.
+            starts, ends: int64 (bytes,). The bytes of its row that each byte stands for.
+        """
+        ids, splits, starts, ends = _load_ops().sentencepiece_tokenize_with_offsets_op(
+            self._model.resource_handle, text, **_PLAIN
+        )
+        # The op writes a space as U+2581: its first byte becomes the space, the others go.
+        later = tf.concat([ids, [0, 0]], 0)
+        first = (ids == _E2) & (later[1:-1] == _96) & (later[2:] == _81)
+        kept = ~(tf.concat([[False], first[:-1]], 0) | tf.concat([[False] * 2, first[:-2]], 0))
+        data = tf.where(first, b" ", tf.gather(self._bytes, ids))
+        before = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], 0)
+        rows = tf.boolean_mask(find_segments(splits), kept)
+        # Of a character of several bytes the op gives the place to the last one alone.
+        text = tf.strings.unsorted_segment_join(tf.boolean_mask(data, kept), rows, tf.size(text))
+        return (
+            text,
+            tf.gather(before, splits),
+            tf.boolean_mask(tf.cast(starts, tf.int64), kept),
+            tf.boolean_mask(tf.cast(ends, tf.int64), kept),
+        )
 
 
+# The ids that bytes have in the model of a `_Normalizer`.
+_E2, _96, _81 = (2 + byte for byte in "\u2581".encode())
 # The best pieces, no others drawn at random, and nothing put before or behind them.
 _PLAIN = {
     "nbest_size": 0,
@@ -131,21 +243,18 @@ def _find_characters(text, rows, starts, ends):
     Args:
         text: string (B,). Valid UTF-8.
         rows: int32 (n,). The row of each piece.
-        starts, ends: int64 (n,).
+        starts, ends: int64 (n,). Places in the bytes of all rows.
     Returns:
-        starts, ends: int32 (n,).
+        starts, ends: int32 (n,). Places in the characters of their row.
     """
     points = tf.strings.unicode_decode(text, "UTF-8")
     row_starts = tf.gather(tf.cast(points.row_splits, tf.int32), rows)
-    byte_splits = tf.concat([[0], tf.cumsum(tf.strings.length(text))], 0)
     points = points.values
     sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
     # (bytes + 1,): the character of each byte of all rows, and the end.
     characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
     characters = tf.concat([characters, [tf.size(points)]], 0)
-    row_bytes = tf.gather(byte_splits, rows)
-    starts = tf.gather(characters, row_bytes + tf.cast(starts, tf.int32))
-    ends = tf.gather(characters, row_bytes + tf.cast(ends, tf.int32))
+    starts, ends = tf.gather(characters, starts), tf.gather(characters, ends)
     # How many characters before each are no white space, and where these stand.
     solid = tf.reduce_all(points[:, None] != tf.constant(_WHITE_SPACE), axis=1)
     before = tf.concat([[0], tf.cumsum(tf.cast(solid, tf.int32))], 0)

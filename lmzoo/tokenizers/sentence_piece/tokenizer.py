@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.tokenizers.files.added_tokens import check_added_tokens
 from lmzoo.tokenizers.files.sentence_piece import (
     CLASSES,
     read_sentence_piece_files,
@@ -61,6 +60,10 @@ class SentencePieceTokenizer(Tokenizer):
         tokenizer_class: str or None. The class of transformers for which `save` writes files:
             "T5Tokenizer", "LlamaTokenizer", "XLMRobertaTokenizer" or "PreTrainedTokenizerFast".
             None finds one that fits.
+        added_tokens: list of str or AddedToken. Non-special tokens that are found in text before
+            the model sees it, as those that `add_tokens` of transformers adds.
+        extra_tokens: list of str. The tokens that stand behind the pieces and the sentinels, in
+            the order of their ids. Each is in `special_tokens` or `added_tokens` too.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -95,8 +98,12 @@ class SentencePieceTokenizer(Tokenizer):
         mask_token=None,
         prepend_scheme=None,
         tokenizer_class=None,
+        added_tokens=(),
+        extra_tokens=(),
     ):
-        vocabulary = SentencePieceVocabulary.build(model, num_sentinels, special_tokens)
+        vocabulary = SentencePieceVocabulary.build(
+            model, num_sentinels, special_tokens, added_tokens, extra_tokens
+        )
         roles = {"end_token": end_token, "pad_token": pad_token, "start_token": start_token}
         roles["mask_token"] = mask_token
         super().__init__("sentence_piece_tokenizer", vocabulary, roles)
@@ -175,14 +182,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def _read_files(cls, folder):
-        arguments, added = read_sentence_piece_files(folder)
-        try:
-            tokenizer = cls(**arguments)
-        except (TypeError, ValueError):
-            # `load` builds it again and says what does not fit.
-            return arguments
-        check_added_tokens(added, tokenizer._vocabulary)
-        return arguments
+        return read_sentence_piece_files(folder)
 
     def _write_files(self, folder):
         write_sentence_piece_files(folder, self, self._vocabulary)

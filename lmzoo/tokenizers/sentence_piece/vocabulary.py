@@ -4,12 +4,17 @@ import dataclasses
 import re
 
 from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
-from lmzoo.tokenizers.vocabulary import check_membership, check_special_tokens, order_tokens
+from lmzoo.tokenizers.vocabulary import (
+    check_added_tokens,
+    check_membership,
+    check_special_tokens,
+    order_tokens,
+)
 
-__all__ = ["SentencePieceVocabulary", "check_no_sentinels"]
+__all__ = ["MAX_SENTINELS", "SentencePieceVocabulary", "check_no_sentinels"]
 
 # T5 has 100. They become one pattern, so that a file must not ask for millions.
-_MAX_SENTINELS = 10_000
+MAX_SENTINELS = 10_000
 _SENTINEL = re.compile("\u2581?(<extra_id_(0|[1-9][0-9]{0,5})>)")
 
 
@@ -21,8 +26,10 @@ class SentencePieceVocabulary:
         data: bytes. The model file.
         model: SentencePieceModel. What it says.
         ids: dict of str to int. Every token with its id, 0 to V - 1.
-        tokens: tuple of str, by id. The pieces, then the sentinels that are not among them.
+        tokens: tuple of str, by id. The pieces, then the sentinels that are not among them, then
+            the extra tokens.
         special_tokens: tuple of str.
+        added_tokens: tuple of AddedToken.
         sentinel_ids: tuple of int. That of `<extra_id_0>`, `<extra_id_1>` and so on.
         has_sentinels: bool. If True, the sentinels are pieces of the model, as in mT5.
     """
@@ -32,19 +39,21 @@ class SentencePieceVocabulary:
     ids: dict
     tokens: tuple
     special_tokens: tuple
+    added_tokens: tuple
     sentinel_ids: tuple
     has_sentinels: bool
-    # A class attribute: no file of this kind gives any yet.
-    added_tokens = ()
 
     @classmethod
-    def build(cls, data, num_sentinels, special_tokens):
+    def build(cls, data, num_sentinels, special_tokens, added_tokens=(), extra_tokens=()):
         """Checks the parts.
 
         Args:
             data: bytes. The model file.
             num_sentinels: int.
-            special_tokens: iterable of str. Pieces that no text shall make, beside the model's own.
+            special_tokens: iterable of str. Tokens that are special beside the model's own.
+            added_tokens: iterable of AddedToken or str.
+            extra_tokens: iterable of str. The tokens behind pieces and sentinels, by id, each of
+                them special or added.
         Returns:
             SentencePieceVocabulary.
         Raises:
@@ -63,6 +72,8 @@ class SentencePieceVocabulary:
         sentinels = [f"<extra_id_{number}>" for number in range(count)]
         if not found:
             tokens += reversed(sentinels)
+        extra = tuple(extra_tokens)
+        tokens += extra
         ids = {token: index for index, token in enumerate(tokens)}
         own = [
             token
@@ -72,12 +83,16 @@ class SentencePieceVocabulary:
         more = check_special_tokens(special_tokens)
         check_membership(more, ids)
         special = check_special_tokens([*own, *more, *sentinels])
+        added = check_added_tokens(added_tokens, special)
+        check_membership([token.content for token in added], ids, "added_tokens")
+        _check_extra(extra, tokens, {*special, *(token.content for token in added)})
         vocabulary = cls(
             data=data,
             model=model,
             ids=ids,
             tokens=order_tokens(ids),
             special_tokens=tuple(sorted(special, key=ids.get)),
+            added_tokens=added,
             sentinel_ids=tuple(ids[token] for token in sentinels),
             has_sentinels=bool(found),
         )
@@ -108,6 +123,19 @@ def check_no_sentinels(special_tokens):
                 f"Received: {token!r:.80}."
             )
     return special_tokens
+
+
+def _check_extra(extra_tokens, tokens, known):
+    for token in extra_tokens:
+        if token not in known:
+            raise ValueError(
+                "`extra_tokens` must be in `special_tokens` or `added_tokens`. "
+                f"Received: {token!r:.80}, which is in neither."
+            )
+        if tokens.count(token) > 1:
+            raise ValueError(
+                f"`extra_tokens` must not be in the model. Received: {token!r:.80}, which is."
+            )
 
 
 def _check_normal(vocabulary):
@@ -147,7 +175,7 @@ def _check_sentinels(num_sentinels, numbers):
             f"`num_sentinels` must be {len(numbers)} or 0, as the model has its own. "
             f"Received: {num_sentinels}."
         )
-    if num_sentinels > _MAX_SENTINELS:
+    if num_sentinels > MAX_SENTINELS:
         raise ValueError(
-            f"`num_sentinels` must be at most {_MAX_SENTINELS}. Received: {num_sentinels!r:.40}."
+            f"`num_sentinels` must be at most {MAX_SENTINELS}. Received: {num_sentinels!r:.40}."
         )

@@ -136,17 +136,23 @@ def test_t5_opens_as_it_is_published(unigram_tokenizer, folder, small, gone):
     assert describe(again)[1] == describe(unigram_tokenizer)[1] and not again.add_bos_and_eos
 
 
-def test_what_transformers_would_add_is_refused(unigram_tokenizer, folder):
+def test_added_tokens_with_wrong_ids_are_refused(unigram_tokenizer, folder):
     size = unigram_tokenizer.vocabulary_size
     path = folder / "added_tokens.json"
-    path.write_text(json.dumps({"covid": size}))
-    with pytest.raises(ValueError, match=f"added_tokens.json .*own ids.*: .'{size}': 'covid'"):
+    path.write_text(json.dumps({"covid": size + 1}))
+    with pytest.raises(ValueError, match=f"added_tokens.json .*own ids.*: .'{size + 1}': 'covid'"):
         SentencePieceTokenizer.load(folder)
-    path.write_text(json.dumps({"a": unigram_tokenizer.token_to_id("a")}))
-    with pytest.raises(ValueError, match="True as `added_tokens.special of 'a'`.* Received: False"):
+    path.write_text(json.dumps({"covid": 5}))
+    with pytest.raises(ValueError, match="added_tokens.json .*own ids.*: {'5': 'covid'}"):
         SentencePieceTokenizer.load(folder)
     path.write_text(json.dumps({"<extra_id_0>": size - 1, "</s>": 1}))
     assert describe(SentencePieceTokenizer.load(folder)) == describe(unigram_tokenizer)
+    described = {"800": {"content": "x y", "special": False, "lstrip": True, "normalized": False}}
+    edit(folder / "tokenizer_config.json", lambda c: c["added_tokens_decoder"].update(described))
+    with pytest.raises(
+        ValueError, match="False as `added_tokens.lstrip of 'x y'`.* Received: True"
+    ):
+        SentencePieceTokenizer.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ def test_what_transformers_would_add_is_refused(unigram_tokenizer, folder):
     [
         (True, "`added_tokens`.* Received: True"),
         ([{"id": "7", "content": "a"}], "an `id` .* Received: {'id': '7', 'content': 'a'}"),
-        ([{"id": 800, "content": "<new>", "special": True}], "in `vocabulary`. .*: '<new>'"),
+        ([{"id": 801, "content": "<new>", "special": True}], "own ids .*{'801': '<new>'}"),
         ([{"id": 9, "content": "a", "special": False}], "the tokens' own ids .*{'9': 'a'}"),
     ],
 )

@@ -122,16 +122,7 @@ def _make_newer(content):
     content.update(normalizer=None, pre_tokenizer={**spaces, "split": False})
 
 
-def test_added_words_and_a_token_behind_are_refused(folder, tokenizer):
-    path = folder / "added_tokens.json"
-    path.write_text(json.dumps({"<pad>": 700, "covid": 701}))
-    with pytest.raises(ValueError, match="added_tokens.json .*own ids.*: {'700': '<pad>'}"):
-        SentencePieceTokenizer.load(folder)
-    edit(folder / "tokenizer_config.json", lambda content: content.update(pad_token="<pad>"))
-    with pytest.raises(ValueError, match="added_tokens.json .*own ids.*: {'701': 'covid'}"):
-        SentencePieceTokenizer.load(folder)
-    path.write_text(json.dumps({"<pad>": 700}))
-    assert SentencePieceTokenizer.load(folder).pad_token_id == 700
+def test_what_would_end_a_prompt_is_refused(folder):
     (folder / "tokenizer.json").unlink()
     edit(folder / "tokenizer_config.json", lambda content: content.update(add_eos_token=True))
     with pytest.raises(ValueError, match="False as `add_eos_token`.* Received: True"):
@@ -286,6 +277,11 @@ def _set_spaces(name, value):
     return change
 
 
+def _add_long_tokens(content):
+    more = (f"{index:04}" * 1000 for index in range(1100))
+    content["model"]["vocab"].update({token: 700 + place for place, token in enumerate(more)})
+
+
 def _move_pair(content):
     merges = content["model"]["merges"]
     made = ["".join(pair) for pair in merges]
@@ -300,7 +296,11 @@ def _move_pair(content):
         (set_value("model", "byte_fallback", False), "`model.byte_fallback`.* Received: False"),
         (set_value("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
         (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
+        (set_value("model", "BPE"), "an object as `model`.* Received: 'BPE'"),
         (set_value("model", "vocab", "a", 7000), "the ids from 0 .* Received: 700"),
+        (set_value("model", "vocab", "a", "7"), "an int as `model.vocab of 'a'`.* Received: '7'"),
+        (set_value("model", "vocab", "a" * 300_000, 700), "at most 4096 characters as .* 'aaa"),
+        (_add_long_tokens, "tokens of at most 4194304 characters in all .* Received: "),
         (set_value("model", "vocab", {"<unk>": 0, "<s>": 1, "</s>": 2}), "256 bytes .*: '<0x00>'"),
         (
             set_value("model", "vocab", "\0", 700),

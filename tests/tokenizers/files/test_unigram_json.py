@@ -123,7 +123,8 @@ def _set_metaspace(name, value):
         (_set_metaspace("prepend_scheme", "first"), "Received: 'first'"),
         (_set_metaspace("add_prefix_space", False), "Received: False"),
         (set_value("added_tokens", 5), "`added_tokens`.* Received: 5"),
-        (set_value("added_tokens", 0, "special", False), "pad.* Received: False"),
+        (set_value("added_tokens", 0, "special", "x"), "pad.* Received: 'x'"),
+        (set_value("added_tokens", 0, "normalized", True), "normalized of '<pad>'.* True"),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
@@ -134,11 +135,14 @@ def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
     assert str(folder) in str(caught.value)
 
 
-def test_added_tokens_beside_the_pieces_are_refused(folder):
-    token = {"id": 800, "content": "<new>", "special": True}
-    edit(folder / "tokenizer.json", lambda content: content["added_tokens"].append(token))
-    with pytest.raises(ValueError, match="pieces and sentinels as `added_tokens`.*: '<new>'"):
-        SentencePieceTokenizer.load(folder)
+def test_added_tokens_stand_behind_the_sentinels(folder):
+    tokens = [{"id": 800, "content": "<new>", "special": True}]
+    tokens += [{"id": 801, "content": "covid", "special": False, "normalized": True}]
+    edit(folder / "tokenizer.json", lambda content: content["added_tokens"].extend(tokens))
+    tokenizer = SentencePieceTokenizer.load(folder)
+    assert [tokenizer.token_to_id(token) for token in ("<new>", "covid")] == [800, 801]
+    assert tokenizer.vocabulary_size == 802 and "<new>" in tokenizer.special_tokens
+    assert tokenizer.added_tokens == ("covid",)
 
 
 def test_sentinels_amid_the_pieces_are_refused(folder):
