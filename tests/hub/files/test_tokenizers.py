@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from lmzoo.data.corpus.packing import pack
 from lmzoo.hub.checkpoint_spec import make_spec
-from lmzoo.hub.files.tokenizers import load_tokenizer, save_tokenizer
+from lmzoo.hub.files.tokenizers import load_tokenizer, open_tokenizer, save_tokenizer
 from lmzoo.models import BertBackbone
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
@@ -54,6 +54,14 @@ def test_more_words_than_the_model_has_are_refused(tokenizer, tmp_path):
         load_tokenizer(tmp_path, count - 1)
 
 
+def test_far_too_large_files_are_refused_before_they_are_read(tmp_path):
+    spec = types.SimpleNamespace(task="MaskedLM", arguments={"vocabulary_size": 7})
+    assert open_tokenizer(tmp_path, spec) is None
+    (tmp_path / "tokenizer.json").write_bytes(b"[" * 70_000)
+    with pytest.raises(ValueError, match="lists, objects and commas for the 7 tokens"):
+        open_tokenizer(tmp_path, spec)
+
+
 @pytest.mark.parametrize("model", [{"type": "WordLevel"}, {"type": ["BPE"]}, {"type": 3}])
 def test_a_kind_that_is_not_read_is_refused(model, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
@@ -78,7 +86,8 @@ def encoder():
 
 
 def save_for(backbone, tokenizer, folder):
-    save_tokenizer(folder, types.SimpleNamespace(backbone=backbone, tokenizer=tokenizer))
+    task = types.SimpleNamespace(tokenizer=tokenizer, is_generative=backbone is None)
+    save_tokenizer(folder, task)
 
 
 def test_an_encoders_files_give_a_text_the_ids_that_the_task_gives_it(tokenizer, encoder, tmp_path):
