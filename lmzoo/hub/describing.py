@@ -6,6 +6,7 @@ from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.folders import check_folder
 from lmzoo.hub.files.model_card import read_license
+from lmzoo.hub.files.sentence_transformers import read_projection_header
 from lmzoo.hub.files.shards import find_files, find_weights
 from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files, count_pieces
 from lmzoo.hub.folder_spec import make_folder_spec
@@ -87,7 +88,8 @@ def _find_tensors(folder, source, revision):
     if name is None or find_files(folder):
         return find_weights(folder)[1], {}
     received = f"source={source!r}, revision={revision!r}, at {folder.name}"
-    return read_remote_headers(name, folder, received)
+    headers, sizes = read_remote_headers(name, folder, received)
+    return {**headers, **read_projection_header(folder)}, sizes
 
 
 def _list_files(folder):

@@ -2,7 +2,11 @@
 
 from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.families import find_family
-from lmzoo.hub.files.sentence_transformers import read_embedding
+from lmzoo.hub.files.sentence_transformers import (
+    is_projection_tensor,
+    map_projection,
+    read_embedder_config,
+)
 from lmzoo.hub.tensor_mapping import tensor_shapes
 
 __all__ = ["list_tasks", "make_folder_spec"]
@@ -30,16 +34,28 @@ def make_folder_spec(folder, config, header, task=None):
     Raises:
         ValueError: if the family has no such task, or as `make_spec`; it names the folder.
     """
-    embedding = read_embedding(folder)
-    if embedding is not None:
+    embedder = read_embedder_config(folder)
+    if embedder is not None:
         task = task or "TextEmbedder"
+    body = {name: info for name, info in header.items() if not is_projection_tensor(name)}
     try:
-        spec = _make_spec_for(config, header, task)
-        if embedding is not None and spec.task == "TextEmbedder":
-            spec = spec._replace(options=spec.options | embedding.fit(spec.arguments))
+        spec = _make_spec_for(config, body, task)
+        if embedder is not None and spec.task == "TextEmbedder":
+            spec = _add_embedder(spec, embedder, header.keys() - body.keys())
     except ValueError as error:
         raise ValueError(f"{str(folder / 'config.json')!r} cannot be used: {error}") from error
     return spec
+
+
+def _add_embedder(spec, embedder, projection_tensors):
+    spec = spec._replace(options=spec.options | embedder.make_options(spec.arguments))
+    if embedder.projection is None:
+        return spec
+    return spec._replace(
+        shapes=spec.shapes | embedder.projection.shapes(),
+        mapping=spec.mapping | map_projection(embedder.projection.bias),
+        tensors=spec.tensors | {name: name for name in sorted(projection_tensors)},
+    )
 
 
 def _make_spec_for(config, header, task):

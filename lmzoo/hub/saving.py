@@ -5,13 +5,17 @@ import json
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.families import list_families
-from lmzoo.hub.files.config import read_config
+from lmzoo.hub.files.config import make_policy_config, read_config
 from lmzoo.hub.files.generation_config import (
     GENERATION_CONFIG,
     make_generation_config,
     read_generation,
 )
-from lmzoo.hub.files.sentence_transformers import write_embedding
+from lmzoo.hub.files.sentence_transformers import (
+    PROJECTION_FOLDER,
+    map_projection,
+    write_embedder,
+)
 from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
 from lmzoo.hub.files.tokenizers import save_tokenizer
@@ -56,7 +60,9 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     name = name_task(task)
     limit = parse_shard_size(shard_size)
     config, spec = make_config(task)
-    values = values_by_path(task.backbone, task.head)
+    values, projection = values_by_path(task.backbone, task.head), {}
+    if name == "TextEmbedder":
+        projection = {path: values.pop(path) for path in list(values) if path.startswith("head/")}
     _check_written(task, values, spec)
     generation = make_generation_config(task) if task.is_generative else None
     with atomic_folder(folder, overwrite) as new:
@@ -66,8 +72,11 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
             _write_json(new / GENERATION_CONFIG, generation)
         _check_readable(new, folder, task)
         save_tokenizer(new, task)
-        if name == "TextEmbedder" and not spec.family.is_native:
-            write_embedding(new, task)
+        if name == "TextEmbedder":
+            write_embedder(new, task)
+        if projection:
+            mapping = map_projection(task.projection_bias, prefix="")
+            write_weights(new / PROJECTION_FOLDER, mapping, projection, limit)
 
 
 def _check_written(task, values, spec):
@@ -159,6 +168,7 @@ def _describe(task, name, family, model_type):
         **family.make_config(task.backbone, model_type),
         "architectures": [family.class_name(model_type, head)],
         "dtype": task.backbone.variable_dtype,
+        **make_policy_config(task.backbone.dtype_policy),
         **make_head_config(family, head, task),
         **make_label_config(task),
         **make_task_options(task),

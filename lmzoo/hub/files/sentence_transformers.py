@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 from lmzoo.hub.files.config_validation import read_choice, read_flag, read_size
 from lmzoo.hub.files.safetensors import read_header
+from lmzoo.hub.tensor_mapping import TensorSources
 from lmzoo.json_files import read_json, write_json
 
 __all__ = [
-    *("FILES", "PROJECTION_FOLDER", "EmbedderConfig", "Projection", "check_lower_case"),
-    *("is_projection_tensor", "read_embedding", "read_projection_header"),
-    "write_embedding",
+    *("FILES", "PROJECTION_FOLDER", "EmbedderConfig", "Projection", "apply_lower_case"),
+    *("is_projection_tensor", "map_projection", "read_embedder_config", "read_projection_header"),
+    "write_embedder",
 ]
 
 _MODULES, _PROMPTS = "modules.json", "config_sentence_transformers.json"
@@ -49,7 +50,7 @@ _ACTIVATIONS = {
 _MAX_LENGTH, _MAX_WIDTH = 2**24, 2**18
 _ORDERS = [
     ("Transformer", "Pooling", *dense, *normalize)
-    for dense in ((),)
+    for dense in ((), ("Dense",))
     for normalize in ((), ("Normalize",))
 ]
 
@@ -89,7 +90,7 @@ class EmbedderConfig(NamedTuple):
     hidden_dim: int | None
     projection: Projection | None
 
-    def fit(self, arguments):
+    def make_options(self, arguments):
         """Options of a `TextEmbedder` on a backbone with these arguments, as dict.
 
         Raises:
@@ -117,7 +118,7 @@ class EmbedderConfig(NamedTuple):
         return options
 
 
-def read_embedding(folder):
+def read_embedder_config(folder):
     """Reads modules.json and the configs of its modules.
 
     The class names are compared with known ones and never imported, and the paths must be those
@@ -275,7 +276,18 @@ def is_projection_tensor(name):
     return name.startswith(_PREFIX)
 
 
-def check_lower_case(folder, tokenizer):
+def map_projection(bias, prefix=_PREFIX):
+    """Tensor mapping of a `TextEmbedder`'s head: dict of variable path -> TensorSources.
+
+    Args:
+        bias: bool.
+        prefix: str. What stands before the names that the tensors have in their file.
+    """
+    mapping = {"head/kernel": TensorSources((f"{prefix}linear.weight",), transposed=True)}
+    return {**mapping, "head/bias": TensorSources((f"{prefix}linear.bias",))} if bias else mapping
+
+
+def apply_lower_case(folder, tokenizer):
     """Applies `do_lower_case` of sentence-transformers: a cased tokenizer gets lowercase text.
 
     Args:
@@ -297,7 +309,7 @@ def check_lower_case(folder, tokenizer):
         tokenizer.lowercase, tokenizer.strip_accents = True, bool(tokenizer.strip_accents)
 
 
-def write_embedding(folder, task):
+def write_embedder(folder, task):
     """Writes modules.json and the configs of its modules in the form that all releases open.
 
     Args:

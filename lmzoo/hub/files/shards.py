@@ -4,6 +4,7 @@ import re
 
 from lmzoo.hub.files.folders import check_file
 from lmzoo.hub.files.safetensors import read_header
+from lmzoo.hub.files.sentence_transformers import read_projection_header
 from lmzoo.json_files import read_json
 
 __all__ = [
@@ -23,7 +24,7 @@ _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?([KMGT]B)")
 
 
 def find_weights(folder):
-    """Reads the headers of a folder's weights.
+    """Reads the headers of a folder's weights, those of a Dense module among them.
 
     Args:
         folder: pathlib.Path. If it holds both model.safetensors and shards, the single file counts,
@@ -39,7 +40,7 @@ def find_weights(folder):
         check_file(folder, name)
         path = folder / name
         if path.is_file():
-            return path, read(path)
+            return path, {**read(path), **read_projection_header(folder)}
     raise FileNotFoundError(
         f"`source` must hold {WEIGHTS}, or {INDEX} and its shards. Received: "
         f"source={str(folder)!r}{_name_other_format(folder)}."

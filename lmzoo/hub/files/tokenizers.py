@@ -3,7 +3,7 @@
 import copy
 
 from lmzoo import tasks
-from lmzoo.hub.files.sentence_transformers import check_lower_case
+from lmzoo.hub.files.sentence_transformers import apply_lower_case
 from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files
 from lmzoo.json_files import read_json
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
@@ -73,7 +73,7 @@ def open_tokenizer(folder, spec):
     check_vocabulary_files(folder, vocabulary_size)
     tokenizer = load_tokenizer(folder, vocabulary_size, spec.task)
     if spec.task == "TextEmbedder":
-        check_lower_case(folder, tokenizer)
+        apply_lower_case(folder, tokenizer)
     return tokenizer
 
 

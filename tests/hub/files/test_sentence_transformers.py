@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.hub.files.sentence_transformers import check_lower_case, read_embedding
+from lmzoo.hub.files.sentence_transformers import apply_lower_case, read_embedder_config
 from lmzoo.models import BertBackbone
 from lmzoo.tasks import TextEmbedder
 from lmzoo.tokenizers import WordPieceTokenizer
@@ -128,10 +129,10 @@ LENGTH_FILES = [
 )
 def test_the_longest_text_is_read(files, length, tmp_path):
     add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
-    config = read_embedding(tmp_path)
+    config = read_embedder_config(tmp_path)
     assert config.sequence_length == length
     arguments = {"hidden_dim": 48, "max_sequence_length": 40}
-    found = config.fit(arguments).get("sequence_length")
+    found = config.make_options(arguments).get("sequence_length")
     assert found == (length if length is not None and length < 40 else None)
 
 
@@ -162,7 +163,7 @@ def test_the_longest_text_is_read(files, length, tmp_path):
 def test_other_modules_are_refused(modules, message, tmp_path):
     add_files(tmp_path, modules)
     with pytest.raises(ValueError, match=message):
-        read_embedding(tmp_path)
+        read_embedder_config(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,31 @@ def test_other_modules_are_refused(modules, message, tmp_path):
 def test_what_an_embedder_cannot_do_is_refused(pooling, files, message, tmp_path):
     add_files(tmp_path, make_modules("Transformer", "Pooling"), pooling, **files)
     with pytest.raises(ValueError, match=message):
-        read_embedding(tmp_path).fit({"hidden_dim": 48, "max_sequence_length": 9})
+        read_embedder_config(tmp_path).make_options({"hidden_dim": 48, "max_sequence_length": 9})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"in_features": 47}, "`in_features` must be the backbone's size, 48. Received: 47 in 2_D"),
+        ({"in_features": None}, "`in_features` must be an integer .* Received: in_features=None"),
+        ({"out_features": 2**30}, "Received: out_features=1073741824"),
+        ({"bias": "no"}, "Received: bias='no'"),
+        ({"activation_function": "os.system"}, "must be one of torch.nn.Tanh, .*='os.system'"),
+        ({"activation_function": "torch.nn.modules.linear.Tanh"}, "='torch.nn.modules.linear.Tanh"),
+        ({"use_residual": True}, "`use_residual` must be false in 2_Dense/config.json. Received: "),
+        ({"module_input_name": "token_embeddings"}, "sentence_embedding. Received: module_input"),
+        ({"module_output_name": "other"}, "Received: module_output_name='other'"),
+    ],
+    ids=str,
+)
+def test_a_dense_module_that_an_embedder_cannot_have_is_refused(fields, message, tmp_path):
+    add_files(tmp_path, make_modules("Transformer", "Pooling", "Dense"))
+    (tmp_path / "2_Dense").mkdir()
+    (tmp_path / "2_Dense" / "config.json").write_text(json.dumps({**DENSE, **fields}))
+    (tmp_path / "2_Dense" / "model.safetensors").touch()
+    with pytest.raises(ValueError, match=message):
+        read_embedder_config(tmp_path).make_options({"hidden_dim": 48, "max_sequence_length": 9})
 
 
 def test_a_normalization_of_something_else_is_refused(tmp_path):
@@ -196,7 +221,7 @@ def test_a_normalization_of_something_else_is_refused(tmp_path):
     fields = {"module_input_name": "token_embeddings"}
     (tmp_path / "2_Normalize" / "config.json").write_text(json.dumps(fields))
     with pytest.raises(ValueError, match="Received: module_input_name='token_embeddings'"):
-        read_embedding(tmp_path)
+        read_embedder_config(tmp_path)
 
 
 LETTERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a e é i İ ##a ##e ##é A É E".split()]
@@ -207,7 +232,7 @@ def test_do_lower_case_changes_a_cased_tokenizer(name, tmp_path):
     tokenizer = WordPieceTokenizer(LETTERS, lowercase=False)
     files = {name: {"do_lower_case": True}}
     add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
-    check_lower_case(tmp_path, tokenizer)
+    apply_lower_case(tmp_path, tokenizer)
     assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, False)
 
 
@@ -231,7 +256,7 @@ def test_a_lowercase_tokenizer_stays_as_it_is(tmp_path):
     tokenizer = WordPieceTokenizer(LETTERS)
     files = {"sentence_bert_config": {"do_lower_case": True}}
     add_files(tmp_path, make_modules("Transformer", "Pooling"), NEW, **files)
-    check_lower_case(tmp_path, tokenizer)
+    apply_lower_case(tmp_path, tokenizer)
     assert (tokenizer.lowercase, tokenizer.strip_accents) == (True, None)
 
 
@@ -242,7 +267,7 @@ def test_a_tokenizer_that_cannot_lower_text_is_refused(name, tmp_path):
     )
     message = f"must be false in {name}.json if .* do_lower_case=True in '{tmp_path}'. Lower your"
     with pytest.raises(ValueError, match=message):
-        check_lower_case(tmp_path, None)
+        apply_lower_case(tmp_path, None)
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a the good bad film cat sat".split()]
@@ -265,8 +290,8 @@ def read_files(folder):
 FORMS = [
     {"pooling": "mean", "normalize": True},
     {"pooling": "cls", "normalize": False},
-    {"pooling": "max", "normalize": True},
-    {"pooling": "mean", "normalize": False},
+    {"pooling": "max", "normalize": True, "projection_dim": 5, "projection_activation": "gelu"},
+    {"pooling": "mean", "normalize": False, "projection_dim": 11, "projection_bias": False},
 ]
 
 
@@ -297,6 +322,60 @@ def test_sentence_transformers_opens_what_is_saved(form, tmp_path):
     inputs, _ = embedder.pack_texts(tf.constant(texts))
     np.testing.assert_allclose(embedder(inputs), model.encode(texts), rtol=1e-5, atol=1e-6)
     assert model.max_seq_length == 5
+
+
+@pytest.mark.parametrize(
+    ("activation", "bias", "normalize"),
+    [("Tanh", True, True), ("Identity", False, True), ("GELU", True, False), ("SiLU", True, True)],
+)
+def test_a_dense_module_gives_the_vectors_of_sentence_transformers(
+    activation, bias, normalize, tmp_path
+):
+    library = pytest.importorskip("sentence_transformers", reason="it is not installed")
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+    from torch import nn
+
+    write_folder(tmp_path / "bert", "bert", "Model")
+    WordPieceTokenizer([*WORDS, *map(str, range(50))]).save(tmp_path / "bert")
+    dense = Dense(48, 5, bias, getattr(nn, activation)())
+    modules = [Transformer(str(tmp_path / "bert")), Pooling(48), dense]
+    model = library.SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu")
+    model.save(str(tmp_path / "theirs"))
+    embedder = lmzoo.load(tmp_path / "theirs")
+    assert embedder.embedding_dim == 5
+    inputs, _ = embedder.pack_texts(tf.constant(TEXTS))
+    np.testing.assert_allclose(embedder(inputs), model.encode(TEXTS), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("linear.bias"), "Missing: '2_Dense/linear.bias'"),
+        (lambda t: t.update(x=np.zeros(3, np.float32)), "not expected: '2_Dense/x'"),
+        (lambda t: t.update({"linear.bias": np.zeros(6, np.float32)}), r"must have shape \(5,\)"),
+        (lambda t: t["linear.weight"].fill(np.nan), "'2_Dense/linear.weight' in .* finite"),
+    ],
+    ids=["missing", "unexpected", "shape", "nan"],
+)
+def test_the_weights_of_a_dense_module_are_checked(change, message, tmp_path):
+    folder = write_folder(tmp_path / "a", "bert", "Model")
+    add_files(folder, make_modules("Transformer", "Pooling", "Dense"))
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text(json.dumps(DENSE))
+    with pytest.raises(FileNotFoundError, match="must hold 2_Dense/model.safetensors.* Pickled"):
+        lmzoo.load(folder)
+    tensors = {
+        "linear.weight": np.ones((5, 48), np.float32),
+        "linear.bias": np.zeros(5, np.float32),
+    }
+    change(tensors)
+    safetensors.numpy.save_file(tensors, folder / "2_Dense" / "model.safetensors")
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(folder)
+    # Another task leaves it out.
+    with pytest.warns(UserWarning, match="has no weights for head"):
+        lmzoo.load(folder, task="TokenClassifier", labels=["a", "b"])
 
 
 def test_a_description_names_the_embedder(tmp_path):
