@@ -87,7 +87,7 @@ def find_task(family, config):
     if not isinstance(name, str) or name not in known:
         raise ValueError(
             f"`architectures` must begin with one of {', '.join(known)}. Received: "
-            f"architectures={names!r:.80}."
+            f"architectures={names!r:.80}. Pass `task`, the class of `lmzoo.tasks` to open it as."
         )
     return known[name]
 

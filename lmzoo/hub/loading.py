@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from lmzoo import tasks
 from lmzoo.hub.families import list_model_types
-from lmzoo.hub.files.config import check_model_type, read_config
+from lmzoo.hub.files.config import check_model_type, read_config, read_policy_name
 from lmzoo.hub.files.folders import check_folder
 from lmzoo.hub.files.generation_config import read_generation
 from lmzoo.hub.files.shards import find_weights
@@ -35,38 +35,42 @@ def load(source, dtype=None, task=None, revision=None, **options):
 
     Args:
         source: str or path. A folder with config.json and model.safetensors, or its shards and
-            their index; "hf://org/name", which is downloaded once; or one of `lmzoo.zoo.names()`,
-            unless a folder has that name. Without tokenizer files the task works on ids.
-        dtype: str or None. A Keras dtype policy such as "mixed_bfloat16"; None for the global one.
+            their index; "hf://org/name", which is downloaded once; or one of `lmzoo.zoo.names()`.
+            A folder takes precedence over a name. Without tokenizer files the task works on ids.
+        dtype: str or None. A Keras dtype policy such as "mixed_bfloat16". None for the one that
+            the model was saved with if that is a mixed one, and for the global one otherwise.
         task: str or None. The name of a class of `lmzoo.tasks`, such as "TextClassifier"; None for
-            the folder's own.
+            the folder's own. With `task`, options may ask for another head than the folder has,
+            such as one for more labels. That head is then a fresh one.
         revision: str or None. A branch, a tag or a commit of a model on the hub; a commit never
             changes.
-        **options: arguments of that class, such as `labels`. They go before the folder's.
+        **options: arguments of that class, such as `labels`. They override the folder's.
     Returns:
-        A task of `lmzoo.tasks`. Its own is for GPT-2, Llama, Qwen2 and Mistral a `CausalLM`; for T5
-        and mT5 a `Seq2SeqLM`; for BERT, RoBERTa and DistilBERT what the first of the config's
-        `architectures` says; for a folder of sentence-transformers a `TextEmbedder`. One that
-        generates has what a generation_config.json says as its `generation_defaults` and
-        `end_token_ids`; without one, the ends of config.json.
+        A task of `lmzoo.tasks`. The folder's own is:
+        - a `CausalLM` for GPT-2, Llama, Qwen2 and Mistral,
+        - a `Seq2SeqLM` for T5 and mT5,
+        - what the first of the config's `architectures` says for BERT, RoBERTa and DistilBERT,
+        - a `TextEmbedder` for a folder of sentence-transformers.
+        `generation_defaults` and `end_token_ids` of a generative task come from
+        generation_config.json, or the end tokens from config.json if there is no such file.
     Raises:
-        FileNotFoundError, PermissionError, ConnectionError: if `source` is not such a folder, or
-            is not to be had from the hub, as `lmzoo.hub.find_folder` tells it.
-        ImportError: if it must be downloaded and huggingface_hub is not installed.
-        ValueError: if `dtype`, the model type or a file is not one that lmzoo reads, tensors are
-            missing, superfluous or of the wrong shape, or the tokenizer has more words than the
-            model. Nothing has been allocated then. Also if the family has no such `task`, an option
-            asks for another head than the folder has, or a weight is too large for `dtype`.
+        FileNotFoundError, PermissionError, ConnectionError: as `lmzoo.hub.find_folder`.
+        ImportError: if the model must be downloaded and huggingface_hub is not installed.
+        ValueError: before anything is allocated, if `dtype`, the model type or a file is not
+            supported, tensors are missing, unexpected or of another shape, or the tokenizer has
+            more tokens than the model. Afterwards, if the family has no such `task`, an option
+            asks for another head, a weight is NaN, infinite or too large for `dtype`.
 
     Example:
         lm = lmzoo.load("runs/gpt")
         classifier = lmzoo.load("runs/bert", task="TextClassifier", labels=["bad", "good"])
     """
-    policy = _make_policy(dtype)
+    policy = None if dtype is None else _make_policy(dtype)
     folder = find_folder(source, revision)
     check_folder(folder)
     config = read_config(folder)
     check_model_type(folder, config, list_model_types())
+    policy = policy or _make_policy(read_policy_name(folder, config))
     path, header = find_weights(folder)
     spec = make_folder_spec(folder, config, header, task)
     check_weights(path, header, spec.tensors, spec.mapping, spec.shapes)
@@ -78,9 +82,12 @@ def load(source, dtype=None, task=None, revision=None, **options):
         backbone = _build_empty(spec, policy, config["model_type"])
         opened = kind(backbone, tokenizer, **options)
         variables = variables_by_path(backbone, opened.head)
-        _check_head(folder, spec, variables)
+        replaced = _find_replaced(folder, spec, variables, is_allowed=task is not None)
+        for path in replaced:
+            del values[path]
         set_variables(values, variables)
-    _draw_fresh(folder, spec, backbone, variables)
+    mapping = {path: spec.mapping[path] for path in spec.mapping if path not in replaced}
+    _draw_fresh(folder, spec._replace(mapping=mapping), backbone, variables, bool(replaced))
     _warn_of_special_tokens(folder, opened)
     return opened
 
@@ -144,19 +151,24 @@ def _build_empty(spec, policy, model_type):
     return backbone
 
 
-def _check_head(folder, spec, variables):
-    """Options may not ask for another head than the one that is about to be read."""
+def _find_replaced(folder, spec, variables, is_allowed):
+    """The paths of the head whose shapes the caller's options have changed."""
+    replaced = []
     for path in spec.mapping:
         found = tuple(variables[path].shape) if path in variables else None
-        if found != spec.shapes[path]:
+        if found == spec.shapes[path]:
+            continue
+        if not is_allowed or not path.startswith("head/"):
             raise ValueError(
                 f"`options` must ask for the head that the folder has. Received: options for which "
                 f"{path!r} has shape {found}, while {str(folder)!r} has {spec.shapes[path]}. For "
-                "another head, open it without options and make a new task on its `backbone`."
+                f"a fresh head, pass task={spec.task!r} too."
             )
+        replaced.append(path)
+    return replaced
 
 
-def _draw_fresh(folder, spec, backbone, variables):
+def _draw_fresh(folder, spec, backbone, variables, has_other_head):
     """Says which variables no file has given, and draws those that are in the empty backbone."""
     fresh = [path for path in variables if path not in spec.mapping]
     if not fresh:
@@ -166,9 +178,10 @@ def _draw_fresh(folder, spec, backbone, variables):
             draw = keras.initializers.TruncatedNormal(stddev=spec.family.embedding_stddev(backbone))
             variables[path].assign(draw(variables[path].shape, variables[path].dtype))
     layers = sorted({path if "embeddings" in path else path.rpartition("/")[0] for path in fresh})
+    reason = "has another head and " if has_other_head else "has "
     warnings.warn(
-        f"{str(folder)!r} has no weights for {', '.join(layers)} of {spec.task}. They are random; "
-        "train it before use.",
+        f"{str(folder)!r} {reason}no weights for {', '.join(layers)} of {spec.task}. They are "
+        "random; train it before use.",
         stacklevel=3,
     )
 

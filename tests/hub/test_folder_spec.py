@@ -113,7 +113,7 @@ def test_the_folders_own_task_takes_options_too(tmp_path, recwarn):
 def test_options_for_another_head_than_the_folders_are_refused(tmp_path):
     folder = write_folder(tmp_path / "a", "bert", "ForSequenceClassification")
     message = r"`options` must .* has.*head/output/kernel' has shape \(48, 4\).* \(48, 3\)"
-    with pytest.raises(ValueError, match=rf"{message}\. .*a new task on its `backbone`"):
+    with pytest.raises(ValueError, match=rf"{message}\. .*a fresh head, pass task="):
         lmzoo.load(folder, labels=LABELS)
     # The remedy that it names.
     backbone = lmzoo.load(folder).backbone

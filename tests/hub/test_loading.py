@@ -18,6 +18,7 @@ from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.hub.model_variables import variables_by_path
 from tests.hub.fake_hub import NAME
+from tests.hub.golden_encoders import write_folder as write_encoder
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
 CHILD = """
@@ -505,3 +506,36 @@ def test_the_garbage_collector_is_left_as_it_was(golden, edit_golden, enabled):
         assert gc.isenabled() == enabled
     finally:
         (gc.enable if was_enabled else gc.disable)()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_other_labels_give_a_fresh_head_if_the_task_is_named(tmp_path, family):
+    folder = write_encoder(tmp_path / "a", family, "ForSequenceClassification")
+    own = lmzoo.load(folder)
+    labels = [*own.labels.names, "one more"]
+    fresh = "has another head and no weights for head/output of TextClassifier. They are random"
+    with pytest.warns(UserWarning, match=fresh) as caught:
+        other = lmzoo.load(folder, task="TextClassifier", labels=labels)
+    assert len(caught) == 1 and list(other.labels.names) == labels
+    for mine, theirs in zip(other.backbone.weights, own.backbone.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    # What fits is kept, as `ignore_mismatched_sizes` of transformers does.
+    kept = [
+        pair
+        for pair in zip(other.head.weights, own.head.weights, strict=True)
+        if pair[0].shape == pair[1].shape
+    ]
+    assert len(kept) == (0 if family == "bert" else 2)
+    for mine, theirs in kept:
+        np.testing.assert_array_equal(mine, theirs)
+    logits = other({"token_ids": np.array([[1, 5, 2]])}).numpy()
+    assert logits.shape == (1, len(labels)) and np.isfinite(logits).all()
+    with pytest.raises(ValueError, match="For a fresh head, pass task='TextClassifier' too."):
+        lmzoo.load(folder, labels=labels)
+
+
+def test_a_config_without_architectures_is_told_of_the_task(tmp_path):
+    folder = write_encoder(tmp_path / "a", "bert", "ForMaskedLM", architectures=None)
+    with pytest.raises(ValueError, match="Received: architectures=None. Pass `task`, the class"):
+        lmzoo.load(folder)
+    assert type(lmzoo.load(folder, task="MaskedLM")) is lmzoo.tasks.MaskedLM
