@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import lmzoo
+from lmzoo.cli import main
 from lmzoo.hub.files.generation_config import make_generation_config, read_generation
 from tests.hub.golden_t5 import GOLDEN, read_expected, write_folder
 
@@ -334,3 +335,55 @@ def test_transformers_reads_it_without_a_word(tmp_path, tokenizer, defaults, cap
     folder = write(tmp_path, **make_generation_config(lm))
     config = transformers.GenerationConfig.from_pretrained(folder)
     assert not caplog.records and config.eos_token_id == tokenizer.end_token_id
+
+
+# Numbers that would never end
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    make_lm(tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {
+            "no_repeat_ngram_size": 2000,
+            "eos_token_id": [7] * 30_000,
+            "max_new_tokens": 2**24,
+        },
+        {"eos_token_id": list(range(1, 270)), "min_new_tokens": 2**24},
+    ],
+    ids=["ngrams_and_equal_end_tokens", "end_tokens"],
+)
+def test_a_folder_that_asks_for_too_much_generates_what_fits_the_model(saved, fields):
+    lm = lmzoo.load(write(saved, **fields))
+    text, score = lm.generate("a", return_scores=True)
+    assert text.startswith("a") and score < 0
+    (graph,) = (graph for key, graph in lm.graphs.items() if key[0] == "generate")
+    nodes = graph.get_concrete_function().graph.as_graph_def()
+    assert len(nodes.node) + sum(len(f.node_def) for f in nodes.library.function) < 2500
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_beams": 2**20}, "`num_beams` must be an integer from 1 to 1024"),
+        ({"num_return_sequences": 2**22, "do_sample": True}, "from 1 to 1024. Received"),
+        ({"stop_strings": ["a" * 2**20]}, "`stop_strings` must hold strings of at most 512 bytes"),
+        (
+            {"stop_strings": [str(n) for n in range(999)]},
+            "at most 128 strings. Received: 999 strings",
+        ),
+    ],
+    ids=["num_beams", "num_return_sequences", "a_stop_string", "stop_strings"],
+)
+def test_a_folder_that_asks_for_what_no_machine_has_is_refused(saved, tmp_path, fields, message):
+    write(saved, **fields)
+    with pytest.raises(ValueError, match=message):
+        lmzoo.load(saved)
+    assert main(["convert", str(saved), str(tmp_path / "out")]) != 0
+    assert main(["info", str(saved)]) == 0
