@@ -396,6 +396,9 @@ BANNED_IDENTIFIERS = {
     "learn_word_pieces": "train_word_pieces",
     "learn_sentence_pieces": "train_sentence_pieces",
     "composes": "normalize_nfc",
+    "visible_tokens": "added_tokens",
+    "first_pieces": "initial_tokens",
+    "further_pieces": "continuing_tokens",
     "composer": "NFCNormalizer",
     "start_templates": "post_processors",
     # data

@@ -13,6 +13,7 @@ __all__ = [
 _MAX_TOKENS = 1_000_000
 # They become one pattern; beyond this RE2 runs out of the memory it allows itself.
 _MAX_SPECIAL_CHARACTERS = 1 << 16
+_MAX_TOKEN_CHARACTERS = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,12 @@ def _check_searchable(argument, tokens):
                 f"`{argument}` must be text without U+0000, U+0001 and U+0002. "
                 f"Received: {token!r:.80}."
             )
+    longest = max(tokens, key=len, default="")
+    if len(longest) > _MAX_TOKEN_CHARACTERS:
+        raise ValueError(
+            f"`{argument}` must have at most {_MAX_TOKEN_CHARACTERS} characters each. "
+            f"Received: {longest!r:.80} with {len(longest)}."
+        )
     size = sum(map(len, tokens))
     if size > _MAX_SPECIAL_CHARACTERS:
         raise ValueError(

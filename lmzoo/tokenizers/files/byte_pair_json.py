@@ -117,8 +117,8 @@ def read_tokenizer_json(path, kind):
     """
     content, check = read_json(path), FileCheck(path, kind)
     model = content.get("model")
-    name = model.get("type", "BPE") if isinstance(model, dict) else model
-    check.expect("model.type", name, ("BPE",))
+    check.expect_section("model", model)
+    check.expect("model.type", model.get("type", "BPE"), ("BPE",))
     for option, plain in _PLAIN_MODEL.items():
         check.expect(f"model.{option}", model.get(option), plain)
     vocabulary = read_vocabulary(check, model.get("vocab"))
@@ -162,6 +162,8 @@ def _read_normalizer(check, normalizer):
 def _read_unknown(check, model, vocabulary):
     """What stands for a byte that the vocabulary does not have."""
     token = model.get("unk_token")
+    if not isinstance(token, str | None):
+        check.refuse("model.unk_token", token, "a token or null")
     if token not in vocabulary or all(byte in vocabulary for byte in BYTE_CHARACTERS):
         return None
     check.expect("model.fuse_unk", model.get("fuse_unk"), (None, False))
@@ -181,7 +183,7 @@ def read_byte_pair_added(check, tokens, vocabulary):
         ValueError: if one has an option that is not read, or another id.
     """
     tokens = check.read_added(
-        tokens, vocabulary, refused=("rstrip", "single_word"), takes_visible=True
+        tokens, vocabulary, refused=("rstrip", "single_word"), takes_non_special=True
     )
     added = [token for token in tokens if not token["special"]]
     for token in added:

@@ -81,23 +81,24 @@ class FileCheck:
         """
         raise ValueError(
             f"{self.path.name} must have {wanted} as `{name}`, {self.kind}. "
-            f"Received: {value!r:.80} in {str(self.path)!r}."
+            f"Received: {value!r:.80} in {str(self.path)!r}. If another library reads it, give the "
+            "model the ids of that: a folder without tokenizer files opens as a model alone."
         )
 
-    def read_added(self, tokens, vocabulary, refused, takes_visible=False):
-        """Reads the special tokens that a file describes, and adds them to the vocabulary.
+    def read_added(self, tokens, vocabulary, refused, takes_non_special=False):
+        """Reads the added tokens that a file describes, and adds them to the vocabulary.
 
         Args:
             tokens: what stands as `added_tokens`, a list of dict.
             vocabulary: dict of str to int. New tokens are put into it.
             refused: tuple of str. The options of a token that must be off.
-            takes_visible: bool. If True, a token need not be special.
+            takes_non_special: bool. If True, a token may be a non-special one.
         Returns:
             list of dict, those of `tokens`, which are now known to have a str as `content` and a
             bool as `special`.
         Raises:
-            ValueError: if they are no list; or if one is not special, has such an option, or has
-                another id.
+            ValueError: if they are not a list; or if one is not special, has such an option, or
+                has another id.
         """
         if not isinstance(tokens, list):
             self.refuse("added_tokens", tokens, "a list")
@@ -105,10 +106,11 @@ class FileCheck:
             if not isinstance(token, dict) or not isinstance(token.get("content"), str):
                 self.refuse("added_tokens", token, "objects with a `content`")
             content = token["content"]
-            kinds = (True, False) if takes_visible else (True,)
+            kinds = (True, False) if takes_non_special else (True,)
             self.expect(f"added_tokens.special of {content!r:.60}", token.get("special"), kinds)
             for option in refused:
                 self.expect(f"added_tokens.{option}", token.get(option), (None, False))
+            self.expect("added_tokens.normalized", token.get("normalized"), (None, False, True))
             index = token.get("id")
             if type(index) is not int or vocabulary.setdefault(content, index) != index:
                 self.refuse(

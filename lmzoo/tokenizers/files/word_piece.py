@@ -251,9 +251,9 @@ def _read_tokenizer_json(path):
     model, normalizer, pre_tokenizer = (
         content.get(name) for name in ("model", "normalizer", "pre_tokenizer")
     )
+    check.expect_section("model", model)
     # Files of old versions of the tokenizers library do not name the type.
-    kind = model.get("type", "WordPiece") if isinstance(model, dict) else model
-    check.expect("model.type", kind, ("WordPiece",))
+    check.expect("model.type", model.get("type", "WordPiece"), ("WordPiece",))
     vocabulary = read_vocabulary(check, model.get("vocab"))
     tokens = content.get("added_tokens") or []
     return {
@@ -300,7 +300,7 @@ def _read_added(check, tokens, vocabulary):
     """The special and added tokens; those that are new are put into `vocabulary`."""
     model_tokens = set(vocabulary)
     # White space is left out anyway, so it does not matter whether a token matches some.
-    tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_visible=True)
+    tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_non_special=True)
     added = [
         AddedToken(content, bool(token.get("normalized", True)), content in model_tokens)
         for token in tokens

@@ -112,7 +112,7 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
     ("change", "message"),
     [
         (set_value("model", "type", "Unigram"), "`model.type`.* Received: 'Unigram'"),
-        (set_value("model", None), "`model.type`.* Received: None"),
+        (set_value("model", None), "`model`.* Received: None"),
         (set_value("model", "dropout", 0.1), "`model.dropout`.* Received: 0.1"),
         (set_value("model", "ignore_merges", 1.5), "`model.ignore_merges`.* Received: 1.5"),
         (set_value("model", "end_of_word_suffix", "</w>"), "Received: '</w>'"),

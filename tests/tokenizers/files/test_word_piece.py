@@ -128,7 +128,7 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
     ("change", "message"),
     [
         (set_value("model", "type", "BPE"), "`model.type`, the WordPiece of BERT. Received: 'BPE'"),
-        (set_value("model", None), "`model.type`.* Received: None"),
+        (set_value("model", None), "`model`.* Received: None"),
         (set_value("model", "vocab", []), r"`model.vocab`.* Received: \[\]"),
         (set_value("model", "vocab", "a", 70_000), "each id from 0 .* with id 70000"),
         (
