@@ -2,7 +2,12 @@
 
 from lmzoo.hub.families.family import Family, Head
 from lmzoo.hub.families.gpt2 import MAX_SIZES, complete, gpt_backbone, variable_shapes
-from lmzoo.hub.families.rotary_config import has_rotary_config, make_rotary_config, read_rotary
+from lmzoo.hub.families.rotary_config import (
+    find_context_length,
+    has_rotary_config,
+    make_rotary_config,
+    read_rotary,
+)
 from lmzoo.hub.files.config_validation import (
     choice_field,
     flag_field,
@@ -106,6 +111,7 @@ def read_decoder(config, fields):
         "positions": "rotary",
         "max_wavelength": wavelength,
         "rotary_scaling": scaling,
+        "max_sequence_length": find_context_length(scaling, arguments["max_sequence_length"]),
         "norm": "rms_norm",
         "gated": True,
     }

@@ -4,7 +4,13 @@ import math
 
 from lmzoo.hub.files.config_validation import read_choice, read_flag, read_number, read_size
 
-__all__ = ["has_rotary_config", "make_rotary_config", "read_rotary", "read_scaling"]
+__all__ = [
+    "find_context_length",
+    "has_rotary_config",
+    "make_rotary_config",
+    "read_rotary",
+    "read_scaling",
+]
 
 _KINDS = ("default", "linear", "dynamic", "llama3", "yarn")
 _LONGEST = 2**24
@@ -133,26 +139,37 @@ def _read_fields(fields, kind, find_name=str):
     return scaling
 
 
+def find_context_length(scaling, max_position_embeddings):
+    """How many tokens a model of a config reads.
+
+    Dynamic scaling begins at `max_position_embeddings`, and the model reads `factor` times as many
+    tokens.
+    """
+    if scaling is None or scaling["kind"] != "dynamic":
+        return max_position_embeddings
+    length = int(scaling["factor"] * max_position_embeddings)
+    return min(max(length, max_position_embeddings), _LONGEST)
+
+
 def has_rotary_config(backbone):
     """Whether transformers can express the rotary scaling of a backbone."""
     scaling = backbone.rotary_scaling
     if scaling is None or scaling["kind"] != "dynamic":
         return True
-    return scaling[_LENGTH] == backbone.max_sequence_length
+    return find_context_length(scaling, scaling[_LENGTH]) == backbone.max_sequence_length
 
 
 def make_rotary_config(backbone):
-    """The fields of config.json that `read_rotary` reads.
+    """The fields of config.json that `read_rotary` reads, with dynamic scaling also the length.
 
     They are the old ones, which every version of transformers reads; the new ones alone would make
     an earlier version take its default, and nobody would see it.
     """
-    scaling, found = backbone.rotary_scaling, None
+    scaling, found, length = backbone.rotary_scaling, None, {}
     if scaling is not None:
         kind = scaling["kind"]
         found = {_find_name(field): scaling[field] for field in _FIELDS[kind] if field in scaling}
         found["rope_type"] = kind
         if kind == "dynamic":
-            # It is the model's own length, or `has_rotary_config` would be False.
-            del found[_THEIR_LENGTH]
-    return {"rope_theta": backbone.max_wavelength, "rope_scaling": found}
+            length = {"max_position_embeddings": found.pop(_THEIR_LENGTH)}
+    return {"rope_theta": backbone.max_wavelength, "rope_scaling": found, **length}

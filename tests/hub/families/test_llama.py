@@ -54,6 +54,15 @@ def call(lm, expected, pattern="full"):
     return logits.numpy()[mask], expected[f"{pattern}/logits"][mask]
 
 
+def test_a_model_with_dynamic_scaling_reads_longer_texts():
+    scaling = {"rope_type": "dynamic", "factor": 2.5}
+    arguments = read_arguments({**make_config(make_backbone()), "rope_scaling": scaling})
+    assert arguments["max_sequence_length"] == 30
+    assert arguments["rotary_scaling"]["original_length"] == 12
+    config = make_config(lmzoo.models.GPTBackbone(**arguments))
+    assert (config["max_position_embeddings"], config["rope_scaling"]) == (12, scaling)
+
+
 @every_family
 def test_logits_are_those_of_transformers(precise, folders, expected, family):
     single = lmzoo.load(folders[family], dtype="float32")

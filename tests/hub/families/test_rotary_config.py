@@ -4,6 +4,7 @@ import re
 import pytest
 
 from lmzoo.hub.families.rotary_config import (
+    find_context_length,
     has_rotary_config,
     make_rotary_config,
     read_rotary,
@@ -66,10 +67,13 @@ def test_a_length_that_is_missing_is_that_of_the_model():
 
 @pytest.mark.parametrize("scaling", [None, LINEAR, OURS, YARN, DYNAMIC])
 def test_what_is_written_is_read_back(scaling):
+    length = find_context_length(scaling, 256)
+    assert length == (512 if scaling == DYNAMIC else 256)
     backbone = GPTBackbone(
-        9, 1, 2, 8, 16, 256, positions="rotary", max_wavelength=50.0, rotary_scaling=scaling
+        9, 1, 2, 8, 16, length, positions="rotary", max_wavelength=50.0, rotary_scaling=scaling
     )
     assert has_rotary_config(backbone)
+    assert make_rotary_config(backbone).get("max_position_embeddings", 256) == 256
     assert read_rotary(make_rotary_config(backbone), 256) == (50.0, scaling)
     assert read_scaling({"rotary_scaling": scaling}, "rotary_scaling") == scaling
 
@@ -81,8 +85,8 @@ def test_a_yarn_of_our_own_may_lack_what_has_a_default():
     assert read_scaling({"x": {**YARN, "attention_factor": None}}, "x") == wanted
 
 
-def test_dynamic_scaling_from_another_length_has_no_config():
-    backbone = GPTBackbone(9, 1, 2, 8, 16, 512, positions="rotary", rotary_scaling=DYNAMIC)
+def test_dynamic_scaling_to_another_length_has_no_config():
+    backbone = GPTBackbone(9, 1, 2, 8, 16, 256, positions="rotary", rotary_scaling=DYNAMIC)
     assert not has_rotary_config(backbone)
 
 
