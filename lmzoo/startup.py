@@ -16,17 +16,20 @@ import sys
 
 __all__ = ["CLASSES", "silent_stderr", "watch_imports"]
 
-# The rooms that register classes with Keras, and the classes.
-_ROOMS = ("layers", "models", "metrics", "tasks")
+# The modules that import all that register classes with Keras, and the classes.
+_MODULES = ("layers", "models", "metrics", "tasks", "tokenizers.layer")
 CLASSES = tuple(
     # layers
-    "ClassificationHead CrossAttention Dense FeedForward LearnedPositions MaskedLMHead "
-    "RelativePositionBias SelfAttention SinusoidalPositions TokenEmbedding TransformerBlock "
+    "ClassificationHead CrossAttention Dense FeedForward MaskedLMHead PositionEmbedding "
+    "RelativePositionBias SelfAttention SinePositionEncoding TokenEmbedding TransformerBlock "
+    "_Range "
     # models
     "BertBackbone GPTBackbone ModernBertBackbone T5Backbone "
     # metrics
     "Accuracy ExactMatch F1 MatthewsCorrelation PearsonCorrelation Perplexity SpanF1 "
     "SpearmanCorrelation SquadF1 "
+    # tokenizers
+    "TokenizerLayer "
     # tasks and their losses
     "CausalLM MaskedLM QuestionAnswerer Seq2SeqLM TextClassifier TextEmbedder TextRegressor "
     "TokenClassifier AnswerLoss SimilarityLoss TokenCrossentropy".split()
@@ -82,8 +85,8 @@ class _DeferredClass:
 
     def from_config(self, config, **options):
         """Imports the class and makes an object of it."""
-        for room in _ROOMS:
-            importlib.import_module(f"lmzoo.{room}")
+        for module in _MODULES:
+            importlib.import_module(f"lmzoo.{module}")
         # Not `get_registered_object`: while Keras loads a file, that finds an older copy of names.
         found = sys.modules["keras"].saving.get_custom_objects()[f"lmzoo>{self._name}"]
         return found.from_config(config, **options)

@@ -12,6 +12,8 @@ import sys
 
 import pytest
 
+from lmzoo import startup
+
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
@@ -352,6 +354,21 @@ def test_no_tracked_text_holds_a_private_path_or_a_registry():
             if wrong.search(line):
                 found.append(f"{name}:{number}: {line.strip()[:80]}")
     assert not found
+
+
+def registers_with_keras(node):
+    return any("register_keras_serializable" in ast.unparse(line) for line in node.decorator_list)
+
+
+def test_startup_names_every_class_that_registers_itself_with_keras():
+    registered = {
+        node.name
+        for path in MODULES
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef) and registers_with_keras(node)
+    }
+    # Keras opens a file by these names after nothing but `import lmzoo`.
+    assert set(startup.CLASSES) == registered
 
 
 def run_child(code):
