@@ -1,6 +1,6 @@
 """Text to batches: files, rows of labelled text, and training objectives.
 
-`corpus/` turns text files into one stream of token ids, `objectives/` cuts the stream into training
+`corpus/` turns text files into one stream of token ids, `objectives/` turns it into training
 examples (its docstring follows one dataset from file to batch), `rows/` reads labelled text.
 All public names are listed here: readers (`read_table`, `read_squad`, ...) and `make_rows` return
 `Rows`; `causal_lm`, `masked_lm`, `span_corruption` and `prefix_lm` return `tf.data.Dataset`s.

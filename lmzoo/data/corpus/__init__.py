@@ -1,6 +1,6 @@
-"""Plain text files to one stream of token ids: reading, cleaning, the token cache, index shuffle.
+"""Text files to one stream of token ids: bounded reading, cleaning, token cache, index shuffle.
 
-Public: `Cleaning`, `Corpus`, `documents`, `pack`, `split_stream`, `stream_tokens`, `TokenStream`.
+Public: `Cleaning`, `Corpus`, `documents`, `pack`, `ReadLimits`, `split_stream`, `stream_tokens`.
 """
 
 __all__ = []

@@ -35,7 +35,7 @@ def check_files(files):
     """Refuses files that are not text, and finds the format of the others by their suffixes.
 
     `.jsonl` is JSON lines, and so is `.json` whose first line is a whole JSON object. Anything else
-    is text. `.gz` behind either is decompressed while reading.
+    is text. Either may end in `.gz` and is then decompressed while reading.
 
     Args:
         files: str, path, or iterable of these.

@@ -35,7 +35,7 @@ _CONCURRENT_CALLS = 4
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TokenStream:
-    """All documents of a corpus in one array: before each document stands the end token.
+    """All documents of a corpus in one array, an end token before each.
 
     Args:
         token_ids: int array (num_tokens,), a memory map if the stream is on the disk.

@@ -8,9 +8,9 @@ How `causal_lm(files, tokenizer, ...)` makes batches; the other three differ in 
    documents and `stream_tokens` (corpus/token_stream.py) caches their tokens on the disk. `Rows`
    and datasets of strings are tokenized into memory.
 3. `split_stream` (corpus/splits.py) holds whole documents out if `validation_split` is given.
-4. `CausalLMExamples` cuts the stream into windows of `sequence_length` + 1 tokens. Batch s of epoch
-   e is a pure function of (seed, e, s): `shuffle_indices` (corpus/index_shuffle.py) permutes the
-   numbers of the windows, `make_batch` turns the windows into inputs and labels.
+4. `CausalLMExamples` splits the stream into windows of `sequence_length` + 1 tokens. Batch s of
+   epoch e is a pure function of (seed, e, s): `shuffle_indices` (corpus/index_shuffle.py) permutes
+   the numbers of the windows, `make_batch` turns the windows into inputs and labels.
 5. `step_dataset` (pipeline.py) wraps that function as a `tf.data.Dataset`.
 
 Public: `causal_lm`, `masked_lm`, `span_corruption`, `prefix_lm`; `mix` and what it takes,

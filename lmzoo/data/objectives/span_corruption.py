@@ -63,7 +63,7 @@ def span_corruption(
         tf.data.Dataset of `(inputs, labels, weights)` as `Seq2SeqLM` takes them, or a pair
         (training, validation) of them. Inputs are a dict of `encoder_token_ids` int32 (B, T),
         `encoder_padding_mask` bool (B, T), `decoder_token_ids` int32 (B, S), the labels shifted
-        right behind the start token, and `decoder_padding_mask` bool (B, S). Labels are int32
+        right by the start token, and `decoder_padding_mask` bool (B, S). Labels are int32
         (B, S), weights float32 (B, S). S is 114 for T = 512 with the defaults.
     Raises:
         TypeError, FileNotFoundError, IsADirectoryError, ValueError, RuntimeError: as `causal_lm`.

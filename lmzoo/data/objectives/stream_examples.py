@@ -1,4 +1,4 @@
-"""Training examples cut out of a token stream, each a pure function of its number."""
+"""Training examples from windows of a token stream, each a pure function of its number."""
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ class StreamExamples:
 
     An objective derives from this class. It defines `make_batch` and `batch_signature`, and turns
     the windows into inputs and labels. Batches are computed from their number, so a run continues
-    at any step without reading what lies before it.
+    at any step without reading the data before it.
 
     Args:
         stream: TokenStream.

@@ -4,7 +4,7 @@ import re
 
 __all__ = ["plain_records", "quoted_records", "split_quoted"]
 
-# Both begin behind an opening quote. Possessive, so that a long field is scanned once.
+# Both begin after an opening quote. Possessive, so that a long field is scanned once.
 _TO_CLOSING_QUOTE = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
 _QUOTED_FIELD = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 
@@ -82,7 +82,7 @@ def split_quoted(text, delimiter):
             end = match.end()
             if end < len(text) and not text.startswith(delimiter, end):
                 raise ValueError(
-                    f"A closing quote must stand before {delimiter!r} or at the end of a row. "
+                    f"A closing quote must be before {delimiter!r} or at the end of a row. "
                     f"Received: {text[end - 1 : end + 60]!r}. Quotes in a field are doubled."
                 )
         else:

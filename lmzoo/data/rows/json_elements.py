@@ -49,7 +49,7 @@ def read_elements(blocks, *keys, limits=None):
             elif reader.peek():
                 break
     if reader.peek():
-        raise ValueError(f"A file must end behind its value. Received: {reader.peek()!r} there.")
+        raise ValueError(f"A file must end after its value. Received: {reader.peek()!r} there.")
 
 
 def _in_object(reader, keys, where, indices):

@@ -107,7 +107,7 @@ class TextFile:
             content: bytes.
             first_line: callable. Returns the number of the line where `content` begins.
         Raises:
-            ValueError: as `function`, its message behind file and line.
+            ValueError: as `function`, with file and line before its message.
         """
         try:
             return function(content)

@@ -241,7 +241,7 @@ def _check_has_answers(question, where, seen):
     if has_answers and not seen.has_answers:
         raise ValueError(
             f"{where}: All questions must have `answers`, or none of them. Received: "
-            f"{describe_value(question['answers'])} behind questions without."
+            f"{describe_value(question['answers'])} after questions without."
         )
 
 

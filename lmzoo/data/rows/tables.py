@@ -47,7 +47,7 @@ def read_table(
             negative ones count from the end.
         types: dict of column to type, or None. `int` or `float` turns a column's strings into
             numbers. Without it, all columns of `.tsv` and `.csv` are strings, and those of
-            `.jsonl` are as they stand there.
+            `.jsonl` keep their types.
         bad_rows: "error" or "skip". How a bad row is treated: one with more or fewer fields than
             the first, a line that is no JSON object or lacks a column, a value of another type, a
             string that is no number. "skip" skips it and warns how many there are. Text that is not

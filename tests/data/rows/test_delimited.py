@@ -78,7 +78,7 @@ def test_an_unclosed_quote_is_named():
 
 
 def test_a_closing_quote_ends_the_field():
-    with pytest.raises(ValueError, match=re.escape("stand before ','") + ".*Received: '\" c,d'"):
+    with pytest.raises(ValueError, match=re.escape("be before ','") + ".*Received: '\" c,d'"):
         split_quoted('a,"b" c,d', ",")
 
 

@@ -83,7 +83,7 @@ def test_an_empty_array_has_no_elements():
         ('{"data" [1]}', r"The key 'data' must have ':'. Received: '\[1\]\}' at byte 8"),
         ('{"data": [1], 3}', r"A key must be a string. Received: 3"),
         ('{"data": [1]', r"The file must have '\}'. Received: '' at byte 12"),
-        ('{"data": [1]} x', r"end behind its value. Received: 'x'"),
+        ('{"data": [1]} x', r"end after its value. Received: 'x'"),
         ('{"data": [' + "[" * 100_000, r"data\[0\] must be JSON. Received: '\[\[\["),
     ],
 )
@@ -143,7 +143,7 @@ def test_an_object_without_the_key_is_an_element_and_json_lines_are_several():
     results = read(content, 5)
     assert [(indices, value) for indices, _, _, value in results] == [((), None)] * 3
     assert [content[b : b + n] for _, b, n, _ in results] == [b'{"b": 1}', b'{"b": [{}]}', b"{}"]
-    with pytest.raises(ValueError, match=r"end behind its value. Received: '\{'"):
+    with pytest.raises(ValueError, match=r"end after its value. Received: '\{'"):
         read('{"data": []}{"data": []}')
 
 
