@@ -6,7 +6,6 @@ All public names are listed here: readers (`read_table`, `read_squad`, ...) and 
 `Rows`; `causal_lm`, `masked_lm`, `span_corruption` and `prefix_lm` return `tf.data.Dataset`s.
 """
 
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.documents import Corpus, documents
 from lmzoo.data.corpus.packing import pack
@@ -25,6 +24,7 @@ from lmzoo.data.rows.in_memory import make_rows
 from lmzoo.data.rows.rows import Rows
 from lmzoo.data.rows.squad import read_squad
 from lmzoo.data.rows.tables import read_table
+from lmzoo.text_files.bounded_reading import ReadLimits
 
 __all__ = [
     "causal_lm",

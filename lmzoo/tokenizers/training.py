@@ -7,11 +7,12 @@ import os
 import pathlib
 import tempfile
 
+from lmzoo.text_files import check_files, read_documents
 from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 
 __all__ = ["iterate_texts", "train_byte_pairs", "train_word_pieces"]
 
-_CHUNK_CHARACTERS = 1 << 20
+_MAX_LINE_CHARACTERS = 1 << 26
 _MIN_ALPHABET = 1000
 
 
@@ -105,7 +106,7 @@ def train_word_pieces(
 @contextlib.contextmanager
 def _read_twice(files_or_iterator):
     """Gives a function that goes through the texts; those of an iterator are put into a file."""
-    if isinstance(files_or_iterator, list | tuple):
+    if _are_files(files_or_iterator):
         yield lambda: iterate_texts(files_or_iterator)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -139,28 +140,26 @@ def _find_alphabet(texts, tokenizer, limit):
 
 
 def iterate_texts(files_or_iterator):
-    """Goes through text files, or through an iterator of texts, piece by piece.
+    """Reads text files, or an iterator of texts, piece by piece.
 
     Args:
-        files_or_iterator: list of str or paths: files of UTF-8 text. Any other iterable: texts.
+        files_or_iterator: str, path, or list of these: files of UTF-8 text, or of JSON lines with
+            a "text" each (`.jsonl`); both may be gzipped (`.gz`). Any other iterable: texts.
     Yields:
-        str. Files come in pieces of whole lines.
+        str. Text files come in pieces of whole lines, JSON lines in one text each.
     Raises:
-        TypeError: if it is a str, or an iterator gives something else than str.
-        FileNotFoundError: if a file is not there.
-        ValueError: if there is no file, no text, or a file is empty or no UTF-8 text.
+        TypeError: if an iterator gives something else than str.
+        FileNotFoundError: if a file does not exist.
+        ValueError: if there is no file, no text, or a file is empty or not UTF-8 text.
     """
-    if isinstance(files_or_iterator, str | bytes | os.PathLike):
-        raise TypeError(
-            "`files_or_iterator` must be a list of files or an iterator of texts. "
-            f"Received: {files_or_iterator!r:.80}. Write [path], or iter([text])."
-        )
-    if isinstance(files_or_iterator, list | tuple):
-        if not files_or_iterator:
-            raise ValueError("`files_or_iterator` must name a file. Received: an empty list.")
-        for path in files_or_iterator:
-            yield from _read_text(pathlib.Path(path))
+    if _are_files(files_or_iterator):
+        yield from _read_files(files_or_iterator)
         return
+    if isinstance(files_or_iterator, bytes) or not hasattr(files_or_iterator, "__iter__"):
+        raise TypeError(
+            "`files_or_iterator` must be files or an iterator of texts. "
+            f"Received: {files_or_iterator!r:.80}."
+        )
     found = False
     for text in files_or_iterator:
         if not isinstance(text, str):
@@ -171,29 +170,48 @@ def iterate_texts(files_or_iterator):
         raise ValueError("`files_or_iterator` must give text. Received: an iterator of none.")
 
 
-def _read_text(path):
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`files_or_iterator` must name files. Received: {str(path)!r:.200}, which is not one. "
-            "Write iter([text]) to train on texts."
-        )
-    if not path.stat().st_size:
-        raise ValueError(f"`files_or_iterator` must name text. Received: {str(path)!r}, empty.")
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            while lines := file.readlines(_CHUNK_CHARACTERS):
-                text = "".join(lines)
-                if "\0" in text:
-                    raise ValueError(
-                        f"`files_or_iterator` must name text. Received: {str(path)!r}, a binary "
-                        "file: it has NUL bytes."
-                    )
-                yield text
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"`files_or_iterator` must name UTF-8 text. Received: {str(path)!r}, where byte "
-                f"{error.start} of a piece is not UTF-8 ({error.reason})."
-            ) from error
+def _are_files(files_or_iterator):
+    return isinstance(files_or_iterator, str | os.PathLike | list | tuple)
+
+
+def _read_files(files):
+    files = files if isinstance(files, list | tuple) else [files]
+    for file in files:
+        if isinstance(file, str | os.PathLike) and not os.path.exists(file):
+            raise FileNotFoundError(
+                f"`files_or_iterator` must name files. Received: {str(file)!r:.200}, which does "
+                "not exist. Write iter([text]) to train on texts."
+            )
+    for source in check_files(files):
+
+        def refuse(count, path=source.path):
+            if count > 0:
+                raise ValueError(
+                    f"`files_or_iterator` must name UTF-8 text. Received: {str(path)!r}, which "
+                    "has bytes that are not UTF-8."
+                )
+
+        for document in read_documents(source, replaced=refuse):
+            yield from _join_lines(document)
+
+
+def _join_lines(parts):
+    """Joins parts of text to pieces of whole lines."""
+    held = ""
+    for part in parts:
+        lines, end, rest = (held + part).rpartition("\n")
+        # A line without an end is cut, as it must fit into the memory.
+        if not end and len(rest) < _MAX_LINE_CHARACTERS:
+            held = rest
+            continue
+        if end:
+            yield lines + end
+            held = rest
+        else:
+            yield rest
+            held = ""
+    if held:
+        yield held
 
 
 def _read_merges(tokenizer):

@@ -1,6 +1,9 @@
+import gzip
+import json
+
 import pytest
 
-from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 from lmzoo.tokenizers.training import iterate_texts
 
 
@@ -34,13 +37,13 @@ def test_nothing_is_printed_unless_asked(capfd):
 def test_what_holds_no_text_is_refused(tmp_path):
     for name, data in (("empty", b""), ("binary", b"a\x00b"), ("latin", b"caf\xe9\n")):
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(ValueError, match="must name a file. Received: an empty list"):
+    with pytest.raises(ValueError, match="at least one path. Received"):
         BytePairTokenizer.train([], 300)
-    with pytest.raises(ValueError, match="Received: '.*empty', empty"):
+    with pytest.raises(ValueError, match="must not be empty. Received: '.*empty'"):
         BytePairTokenizer.train([tmp_path / "empty"], 300)
-    with pytest.raises(ValueError, match="Received: '.*binary', a binary file"):
+    with pytest.raises(ValueError, match="Received: '.*binary', which has a zero byte"):
         BytePairTokenizer.train([tmp_path / "binary"], 300)
-    with pytest.raises(ValueError, match="Received: '.*latin', where byte 3"):
+    with pytest.raises(ValueError, match="Received: '.*latin', which has bytes that are not UTF-8"):
         BytePairTokenizer.train([tmp_path / "latin"], 300)
     with pytest.raises(FileNotFoundError, match="Received: '.*missing'"):
         BytePairTokenizer.train([tmp_path / "missing"], 300)
@@ -49,11 +52,55 @@ def test_what_holds_no_text_is_refused(tmp_path):
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(TypeError, match="`files_or_iterator` must be a list .* Received: 'a.txt'"):
-        BytePairTokenizer.train("a.txt", 300)
+    with pytest.raises(TypeError, match="`files_or_iterator` must be files .* Received: b'a.txt'"):
+        BytePairTokenizer.train(b"a.txt", 300)
+    with pytest.raises(TypeError, match="`files_or_iterator` must be files .* Received: 5"):
+        BytePairTokenizer.train(5, 300)
+    with pytest.raises(FileNotFoundError, match=r"Received: 'a cat'.* Write iter\(\[text\]\)"):
+        BytePairTokenizer.train("a cat", 300)
     with pytest.raises(TypeError, match="`files_or_iterator` must give str. Received: b'a'"):
         BytePairTokenizer.train(iter([b"a"]), 300)
     with pytest.raises(ValueError, match="at least 257: .* Received: 256"):
         BytePairTokenizer.train(iter(["a"]), 256)
     with pytest.raises(TypeError, match="`special_tokens` must be a list .* Received: '<a>'"):
         BytePairTokenizer.train(iter(["a"]), 300, special_tokens="<a>")
+
+
+TEXTS = ["a cat, a hat\n", "caf\u00e9 \u6211 a cat"]
+
+
+def write_forms(folder):
+    """The same texts in each form that `lmzoo.data` reads."""
+    text = "".join(TEXTS)
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    for name, content in (("a.txt", text), ("a.jsonl", lines)):
+        (folder / name).write_text(content, encoding="utf-8")
+        with gzip.open(folder / f"{name}.gz", "wt", encoding="utf-8") as file:
+            file.write(content)
+    return [folder / name for name in ("a.txt", "a.txt.gz", "a.jsonl", "a.jsonl.gz")]
+
+
+def test_every_form_of_a_file_gives_the_same_tokenizer(tmp_path):
+    wanted = {
+        kind: kind.train(iter(TEXTS), 300)._vocabulary
+        for kind in (BytePairTokenizer, WordPieceTokenizer)
+    }
+    for path in write_forms(tmp_path):
+        assert "".join(iterate_texts(path)) == "".join(iterate_texts([str(path)])) == "".join(TEXTS)
+        for kind, vocabulary in wanted.items():
+            assert kind.train(path, 300)._vocabulary == vocabulary, (kind, path)
+            assert kind.train([str(path)], 300)._vocabulary == vocabulary
+
+
+def test_sentence_piece_reads_the_same_forms(tmp_path):
+    wanted = SentencePieceTokenizer.train(iter(TEXTS), 60, "bpe")._vocabulary.tokens
+    for path in write_forms(tmp_path):
+        assert SentencePieceTokenizer.train(path, 60, "bpe")._vocabulary.tokens == wanted
+
+
+def test_a_word_at_the_end_of_a_block_stays_whole(tmp_path):
+    line = "abc " * 50 + "\n"
+    (tmp_path / "a.txt").write_text(line * 12_000)
+    pieces = list(iterate_texts(tmp_path / "a.txt"))
+    assert len(pieces) > 1 and "".join(pieces) == line * 12_000
+    assert all(piece.endswith("\n") for piece in pieces)

@@ -9,10 +9,10 @@ import pathlib
 import sqlite3
 import tempfile
 
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
-from lmzoo.data.corpus.files import check_files, fingerprint
-from lmzoo.data.corpus.reading import read_documents
+from lmzoo.text_files.bounded_reading import ReadLimits
+from lmzoo.text_files.files import check_files, fingerprint
+from lmzoo.text_files.reading import read_documents
 
 __all__ = ["Corpus", "clean_texts", "documents", "unique_documents"]
 

@@ -4,10 +4,10 @@ import dataclasses
 import os
 
 from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
 from lmzoo.data.objectives.text_sources import open_stream
+from lmzoo.text_files.bounded_reading import ReadLimits
 
 __all__ = ["BatchOptions", "ReadOptions", "build_datasets"]
 

@@ -4,11 +4,11 @@ import numbers
 import re
 
 from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import ReadLimits
-from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.bad_rows import BadRowError, SkippedRows, check_bad_rows
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
+from lmzoo.text_files.bounded_reading import ReadLimits
+from lmzoo.text_files.files import check_files
 
 __all__ = ["read_conll", "to_iob2"]
 

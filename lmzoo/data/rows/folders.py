@@ -6,9 +6,9 @@ import stat
 import numpy as np
 
 from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.record_files import decode
 from lmzoo.data.rows.rows import Rows
+from lmzoo.text_files.bounded_reading import ReadLimits
 
 __all__ = ["read_folders"]
 

@@ -2,9 +2,9 @@
 
 import pathlib
 
-from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.record_files import TextFile, decode
 from lmzoo.data.rows.tables import open_table
+from lmzoo.text_files.files import check_files
 
 __all__ = ["read_glue"]
 

@@ -4,7 +4,7 @@ import codecs
 import re
 
 from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import ReadLimits, parse_json
+from lmzoo.text_files.bounded_reading import ReadLimits, parse_json
 
 __all__ = ["read_elements"]
 

@@ -6,17 +6,17 @@ import os
 
 import numpy as np
 
-from lmzoo.data.corpus.bounded_reading import (
+from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
+from lmzoo.data.progress import byte_progress
+from lmzoo.data.rows.bad_rows import BadRowError
+from lmzoo.text_files.bounded_reading import (
     BLOCK,
     ReadLimits,
     check_unpacked,
     read_blocks,
     split_lines,
 )
-from lmzoo.data.corpus.cache import cache_folder, cache_key, open_or_build
-from lmzoo.data.corpus.files import Source, fingerprint
-from lmzoo.data.progress import byte_progress
-from lmzoo.data.rows.bad_rows import BadRowError
+from lmzoo.text_files.files import Source, fingerprint
 
 __all__ = ["ConcatenatedRecords", "Records", "TextFile", "decode"]
 

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 
 from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import parse_json
-from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.column_types import plain_value
 from lmzoo.data.rows.json_elements import read_elements
 from lmzoo.data.rows.record_files import ConcatenatedRecords, TextFile
 from lmzoo.data.rows.rows import Rows
+from lmzoo.text_files.bounded_reading import parse_json
+from lmzoo.text_files.files import check_files
 
 __all__ = ["read_squad"]
 

@@ -5,13 +5,13 @@ import itertools
 import math
 
 from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import ReadLimits, parse_json
-from lmzoo.data.corpus.files import check_files
 from lmzoo.data.rows.bad_rows import BadRowError, SkippedRows, check_bad_rows
 from lmzoo.data.rows.column_types import plain_value
 from lmzoo.data.rows.delimited import plain_records, quoted_records, split_quoted
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
 from lmzoo.data.rows.rows import Rows
+from lmzoo.text_files.bounded_reading import ReadLimits, parse_json
+from lmzoo.text_files.files import check_files
 
 __all__ = ["open_table", "read_table"]
 

@@ -107,7 +107,8 @@ class BytePairTokenizer(Tokenizer):
         """Trains a tokenizer; the same text gives the same tokenizer.
 
         Args:
-            files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
+            files_or_iterator: str, path, or list of these: files of UTF-8 text, or of JSON lines
+                with a "text" each (`.jsonl`), both also gzipped (`.gz`). An iterator: texts.
             vocabulary_size: int. How many tokens there may be, special ones and 256 bytes
                 included; a short text gives fewer.
             special_tokens: list of str. They take the first ids; the first one is `end_token`.

@@ -136,7 +136,8 @@ class SentencePieceTokenizer(Tokenizer):
         more), and no piece goes over a space. Needs the package sentencepiece.
 
         Args:
-            files_or_iterator: list of str or paths: files of UTF-8 text. An iterator: texts.
+            files_or_iterator: str, path, or list of these: files of UTF-8 text, or of JSON lines
+                with a "text" each (`.jsonl`), both also gzipped (`.gz`). An iterator: texts.
             vocabulary_size: int. How many tokens there may be, sentinels and the three included; a
                 short text gives fewer.
             model_type: str. "unigram", as T5, or "bpe".

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.delimited import plain_records, quoted_records, split_quoted
+from lmzoo.text_files.bounded_reading import ReadLimits
 
 
 def lines_of(content):

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from lmzoo.data.corpus.bounded_reading import ReadLimits
 from lmzoo.data.rows.json_elements import read_elements
+from lmzoo.text_files.bounded_reading import ReadLimits
 
 
 def read(content, size=7, keys=("data",)):

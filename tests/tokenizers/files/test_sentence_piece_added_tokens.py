@@ -1,5 +1,7 @@
 """Tokens that users added to T5 and to Llama: the ids of transformers, and the files both ways."""
 
+import unicodedata
+
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
@@ -9,8 +11,13 @@ from tests.tokenizers.files.editing import edit, remove
 # Where the library that reads tokenizer.json differs from the sentencepiece library: it normalizes
 # whole grapheme clusters and loses characters of them, takes U+0085 for a space, takes U+2581 for
 # a space that is there already, and makes special tokens from text.
-DIVERGING = ("\u0301", "\u0327", "\u200d", "\u200b", "\u0338", "\x85", "\u2581", "<pad>", "</s>")
+DIVERGING = ("\u200d", "\u200b", "\x85", "\u2581", "<pad>", "</s>")
 ADDED = ["covid", "<ne w>", "\ufb01x", "Hello", "lo, w", "Ünï"]
+
+
+def agrees(text):
+    marks = any(unicodedata.category(character)[0] == "M" for character in text)
+    return not marks and not any(mark in text for mark in DIVERGING)
 
 
 def draw_around(draw_texts, tokens, seed, count):
@@ -21,7 +28,7 @@ def draw_around(draw_texts, tokens, seed, count):
         place = (7 * index) % (len(text) + 1)
         gap = ("", " ", "  ")[index % 3]
         texts.append(f"{text[:place]}{gap}{token}{text[place:]}{other}")
-    return [text for text in texts if not any(mark in text for mark in DIVERGING)]
+    return list(filter(agrees, texts))
 
 
 def assert_equal_but_for_ties(ours, theirs, texts, share=0.005):
@@ -52,7 +59,7 @@ def test_t5_with_added_tokens_gives_the_reference_ids(t5, draw_texts, nasty_text
     assert tokenizer.vocabulary_size == reference.get_vocab_size() == 810
     tokens = [*ADDED, "<raw>", "rawer", "ｃovid", "fix", "HELLO", "<hl>"]
     texts = draw_around(draw_texts, tokens, 51, count)
-    texts += [text for text in nasty_texts if not any(mark in text for mark in DIVERGING)]
+    texts += filter(agrees, nasty_texts)
     theirs = [item.ids for item in reference.encode_batch(texts, add_special_tokens=False)]
     ours = tokenizer.tokenize(texts, allow_special=True).to_list()
     assert_equal_but_for_ties(ours, theirs, texts)

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus import bounded_reading
-from lmzoo.data.corpus.files import check_files
-from lmzoo.data.corpus.reading import read_documents
+from lmzoo.text_files import bounded_reading
+from lmzoo.text_files.files import check_files
+from lmzoo.text_files.reading import read_documents
 
 
 def read(path, content, **options):

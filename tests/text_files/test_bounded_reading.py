@@ -9,8 +9,8 @@ import pytest
 
 import lmzoo
 from lmzoo.data import ReadLimits
-from lmzoo.data.corpus.bounded_reading import parse_json, read_blocks, split_lines
-from lmzoo.data.corpus.files import check_files
+from lmzoo.text_files.bounded_reading import parse_json, read_blocks, split_lines
+from lmzoo.text_files.files import check_files
 
 READERS = {
     "text": lambda path: list(lmzoo.data.documents(path)),
@@ -77,7 +77,7 @@ def test_a_gzip_file_is_unpacked_up_to_a_limit(tmp_path, cache_home, read):
 
 
 def test_a_gzip_bomb_is_refused_by_default(tmp_path, monkeypatch):
-    monkeypatch.setattr("lmzoo.data.corpus.bounded_reading._LEAST_UNPACKED", 3 << 20)
+    monkeypatch.setattr("lmzoo.text_files.bounded_reading._LEAST_UNPACKED", 3 << 20)
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"x" * (5 << 20)))
     (source,) = check_files(path)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus.bounded_reading import read_blocks
-from lmzoo.data.corpus.files import check_files, fingerprint
+from lmzoo.text_files.bounded_reading import read_blocks
+from lmzoo.text_files.files import check_files, fingerprint
 
 
 def write(path, content):

@@ -7,9 +7,9 @@ import json
 import re
 import zlib
 
-from lmzoo.data.checks import check_at_least
+from lmzoo.text_files.checks import check_at_least
 
-__all__ = ["ReadLimits", "check_unpacked", "parse_json", "read_blocks", "split_lines"]
+__all__ = ["BLOCK", "ReadLimits", "check_unpacked", "parse_json", "read_blocks", "split_lines"]
 
 BLOCK = 1 << 20
 _LEAST_UNPACKED = 1 << 30

@@ -7,7 +7,7 @@ import os
 import pathlib
 import stat
 
-from lmzoo.data.corpus.bounded_reading import read_blocks
+from lmzoo.text_files.bounded_reading import read_blocks
 
 __all__ = ["Source", "check_files", "fingerprint"]
 

@@ -3,8 +3,8 @@
 import codecs
 import re
 
-from lmzoo.data.checks import describe_value
-from lmzoo.data.corpus.bounded_reading import parse_json, read_blocks, split_lines
+from lmzoo.text_files.bounded_reading import parse_json, read_blocks, split_lines
+from lmzoo.text_files.checks import describe_value
 
 __all__ = ["read_documents"]
 
