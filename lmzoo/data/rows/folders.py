@@ -6,6 +6,7 @@ import stat
 import numpy as np
 
 from lmzoo.data.checks import describe_value
+from lmzoo.data.rows.column_types import plain_value
 from lmzoo.data.rows.record_files import decode
 from lmzoo.data.rows.rows import Rows
 from lmzoo.text_files.bounded_reading import ReadLimits
@@ -51,16 +52,18 @@ def read_folders(folder, labels=None, *, limits=None):
     if labels is None:
         labels = [name for name in there if name != _WITHOUT_LABEL]
     elif isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        raise TypeError(f"`labels` must be a list of strings. Received: labels={labels!r}.")
+        raise TypeError(
+            f"`labels` must be a list of strings. Received: labels={describe_value(labels)}."
+        )
     if missing := sorted(set(labels) - set(there)):
         raise ValueError(
-            f"`labels` must be folders in {str(folder)!r}. Received: labels={missing}, but there "
-            f"are {there}."
+            f"`labels` must be folders in {str(folder)!r}. Received: labels="
+            f"{describe_value(missing)}, but there are {describe_value(there)}."
         )
     if not labels:
         raise ValueError(
             "`folder` must hold a folder for each label. Received: "
-            f"folder={str(folder)!r} with {there}."
+            f"folder={str(folder)!r} with {describe_value(there)}."
         )
     return Rows(_Files(folder, sorted(set(labels)), limits or ReadLimits()))
 
@@ -76,6 +79,10 @@ class _Files:
         self._labels = labels
         self._names, self._ends = [], []
         for label in labels:
+            try:
+                plain_value(label)
+            except ValueError as error:
+                raise ValueError(f"`folder`, the name of a label: {error}") from error
             paths = sorted((folder / label).glob("[!.]*.txt"))
             for path in paths:
                 self._check_file(path)

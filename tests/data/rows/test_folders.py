@@ -1,3 +1,4 @@
+import os
 import re
 
 import pytest
@@ -84,3 +85,27 @@ def test_a_binary_file_is_named(folder):
     (folder / "neg" / "0_3.txt").write_bytes(b"\x89PNG\0")
     with pytest.raises(ValueError, match=r"0_3\.txt: .* Received: b'\\x89PNG\\x00', which has"):
         lmzoo.data.read_folders(folder)[0]
+
+
+def test_a_label_whose_name_is_not_unicode_is_refused(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    with open(folder + b"/0.txt", "w") as file:
+        file.write("a")
+    with pytest.raises(ValueError, match=r"`folder`, the name of a label: .*lone surrogate"):
+        lmzoo.data.read_folders(tmp_path)
+
+
+def test_a_text_over_the_limit_is_named(tmp_path):
+    (tmp_path / "pos").mkdir()
+    path = tmp_path / "pos" / "0.txt"
+    path.write_text("x" * 50)
+    limits = lmzoo.data.ReadLimits(max_record_bytes=50)
+    rows = lmzoo.data.read_folders(tmp_path, limits=limits)
+    assert rows[0]["text"] == "x" * 50
+    # It grew after it was found.
+    path.write_text("x" * 51)
+    with pytest.raises(ValueError, match=r"0.txt: A record must have at most 50 bytes"):
+        rows[0]
+    with pytest.raises(ValueError, match=r"0.txt: A record must have at most 50 bytes"):
+        lmzoo.data.read_folders(tmp_path, limits=limits)
