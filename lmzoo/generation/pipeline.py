@@ -9,6 +9,7 @@ from lmzoo.tracing import trace_once
 
 __all__ = [
     "check_finite",
+    "check_not_empty",
     "check_tokenizer",
     "encode_bad_words",
     "encode_batch",
@@ -128,11 +129,7 @@ def encode_batch(task, batch, allow_special=False):
     if allow_special:
         check_tokenizer(task.tokenizer, "allow_special")
     if task.tokenizer is None:
-        if not all(batch):
-            raise ValueError(
-                "`prompts` must not be empty where the task has no tokenizer to say how a text "
-                "starts. Received: an empty prompt."
-            )
+        check_not_empty(batch)
         token_ids, mask = left_pad(tf.ragged.constant(batch, tf.int32))
     else:
         encode = get_graph(
@@ -152,6 +149,15 @@ def encode_batch(task, batch, allow_special=False):
                 f"Received: prompt {index} of {length} tokens. Shorten it."
             )
     return token_ids, mask
+
+
+def check_not_empty(rows):
+    """Raises ValueError if one of the lists of ids is empty, where no tokenizer starts a text."""
+    if not all(rows):
+        raise ValueError(
+            "`prompts` must not be empty where the task has no tokenizer to say how a text "
+            "starts. Received: an empty prompt."
+        )
 
 
 def left_pad(ragged):

@@ -35,22 +35,22 @@ class TextGeneration:
         allow_special=False,
         **options,
     ):
-        """Continues texts.
+        """Generates texts: they continue the prompts, or of a `Seq2SeqLM` answer them.
 
         Args:
             prompts: str or list of str (without a tokenizer: list of ids, or a list of such lists).
             return_prompt: bool. Whether a result begins with its prompt.
-            return_scores: bool. If True, the score of each result comes back too: the sum of the
-                log-probabilities of its new tokens; under beam search what it was ranked by.
-            jit_compile: bool or "auto". If True, XLA compiles the loop, which takes seconds at the
-                first call for each batch size and pair of length buckets (powers of two) and makes
-                the rest faster; "auto" does so from 50 million parameters on.
-            allow_special: bool or list of str. If True, special tokens written in a prompt, such as
-                the sentinels of a pretrained T5, become theirs; of a list these alone do. Not for
-                text of strangers. A model that is exported reads all of a prompt as text.
-            **options: `max_new_tokens`, `temperature`, `top_p`, ... as
-                `lmzoo.generation.GenerationOptions` explains them. One that is not given is that of
-                `generation_defaults`.
+            return_scores: bool. If True, the score of each result is returned too: the sum of the
+                log-probabilities of its new tokens, or with beams the score it was ranked by.
+            jit_compile: bool or "auto". If True, XLA compiles the decode loop. That takes seconds
+                at the first call for each batch size and pair of length buckets (powers of two),
+                and later calls are faster. "auto" compiles from 50 million parameters on.
+            allow_special: bool or list of str. Whether special tokens that a prompt spells, such as
+                the sentinels of a pretrained T5, become special ids: all of them, or those in the
+                list. Leave it False for text of strangers. An exported model reads a prompt as
+                text.
+            **options: fields of `lmzoo.generation.GenerationOptions`, such as `max_new_tokens`,
+                `temperature` and `top_p`. Those not given are taken from `generation_defaults`.
         Returns:
             str for a str, list for a list; with `num_return_sequences` above 1 a list for each
             prompt. With `return_scores` the pair of that and a float32 array (B,) or (B, n).
@@ -73,7 +73,7 @@ class TextGeneration:
         )
 
     def stream(self, prompt, *, return_prompt=False, allow_special=False, **options):
-        """Continues one text and gives each piece as soon as it is certain.
+        """Generates one text and yields each piece as soon as it is certain.
 
         A piece ends between characters, and not inside what may become a stop string.
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.generation.pipeline import check_tokenizer, left_pad, list_prompts
+from lmzoo.generation.pipeline import check_not_empty, check_tokenizer, left_pad, list_prompts
 from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.packed_text_input import PackedTextInput
@@ -152,11 +152,8 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
 
     def _fill_empty(self, rows):
         """Lists of ids, those without any as the start of a document."""
-        if self.tokenizer is None and not all(rows):
-            raise ValueError(
-                "`prompts` must not be empty where the task has no tokenizer to say how a text "
-                "starts. Received: an empty prompt."
-            )
+        if self.tokenizer is None:
+            check_not_empty(rows)
         return [ids or [self.tokenizer.start_token_id] for ids in rows]
 
     def _score_batch(self, rows):

@@ -69,6 +69,14 @@ def test_of_equal_answers_the_first_counts():
     assert (found["start"].numpy().tolist(), found["end"].numpy().tolist()) == ([0], [1])
 
 
+def test_an_answer_is_no_longer_than_its_window():
+    logits, places, _ = make_windows(np.random.default_rng(0), 3, 8)
+    wanted = AnswerSearch(8).search(tf.constant(logits), tf.constant(places))
+    found = AnswerSearch(2**24, sequence_length=8).search(tf.constant(logits), tf.constant(places))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_no_window_has_no_answer():
     search = AnswerSearch(3)
     bounds, scores = search.search(tf.zeros([0, 8, 2]), tf.zeros([0, 8, 4], tf.int32))
