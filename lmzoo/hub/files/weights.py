@@ -1,4 +1,4 @@
-"""From the files of weights to the variables of a model and back, checked before one is built."""
+"""Reading weight files into variables and writing them; all checks come before any allocation."""
 
 import concurrent.futures
 import contextlib
@@ -14,29 +14,29 @@ from lmzoo.json_files import write_json
 
 __all__ = ["check_weights", "read_ahead", "read_weights", "set_variables", "write_weights"]
 
-# What TensorFlow asks of memory that it does not copy.
+# TensorFlow uses aligned memory without a copy.
 _ALIGNMENT = 64
 
 
 def check_weights(path, header, tensors, mapping, shapes):
-    """Refuses a file that does not hold each tensor once, in its shape and in a float dtype.
+    """Raises an error unless the files hold each tensor once, in its shape and in a float dtype.
 
     Args:
-        path, header: as `find_weights` gives them.
-        tensors: dict of name in the file -> name in the mapping; what is not in it is ignored.
+        path, header: the results of `find_weights`.
+        tensors: dict of name in the file -> name in the mapping. Other tensors are ignored.
         mapping: dict of variable path -> TensorSources.
         shapes: dict of variable path -> shape.
     Raises:
-        ValueError: if tensors are missing or superfluous, have another shape or dtype, or are two
-            for one place and differ.
+        ValueError: if tensors are missing or unexpected, have another shape or dtype, or are tied
+            and differ.
     """
     wanted = tensor_shapes(mapping, shapes)
     _check_names(path, wanted, tensors)
-    for name, place in tensors.items():
+    for name, target in tensors.items():
         info = header[name]
-        if info.shape != wanted[place]:
+        if info.shape != wanted[target]:
             raise ValueError(
-                f"{name!r} in {str(info.path)!r} must have shape {wanted[place]} by its config. "
+                f"{name!r} in {str(info.path)!r} must have shape {wanted[target]} by its config. "
                 f"Received: {info.shape}."
             )
         if info.dtype not in FLOATS:
@@ -49,7 +49,7 @@ def check_weights(path, header, tensors, mapping, shapes):
 
 def _check_names(path, wanted, tensors):
     missing = sorted(wanted.keys() - set(tensors.values()))
-    extra = sorted(name for name, place in tensors.items() if place not in wanted)
+    extra = sorted(name for name, target in tensors.items() if target not in wanted)
     if missing or extra:
         raise ValueError(
             f"The tensors of {str(path)!r} must be those of its config. "
@@ -63,10 +63,10 @@ def _shorten(names):
 
 
 def _check_copies(path, header, tensors):
-    """Two tensors for one place must be equal."""
+    """Tied tensors that are stored twice must be equal."""
     first = {}
-    for name, place in tensors.items():
-        other = first.setdefault(place, name)
+    for name, target in tensors.items():
+        other = first.setdefault(target, name)
         if other == name:
             continue
         one, two = (read_tensor(header[each]) for each in (other, name))
@@ -79,13 +79,13 @@ def _check_copies(path, header, tensors):
 
 
 def read_weights(header, tensors, mapping, variables):
-    """Gives each variable its values.
+    """Reads the values of variables.
 
     Args:
-        header, tensors, mapping: as for `check_weights`, which has let them through.
+        header, tensors, mapping: as for `check_weights`, which must have passed.
         variables: dict of variable path -> Keras variable, all those of the mapping.
     Raises:
-        ValueError: if a weight is too large for the variables' dtype.
+        ValueError: as `set_variables`.
     """
     shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
     dtype = next(iter(variables.values())).dtype
@@ -95,20 +95,20 @@ def read_weights(header, tensors, mapping, variables):
 
 @contextlib.contextmanager
 def read_ahead(header, tensors, mapping, shapes, dtype):
-    """Reads in a thread of its own what variables shall hold, while others build them.
+    """Reads values in a background thread while the caller builds the variables.
 
     Args:
-        header, tensors, mapping, shapes: as for `check_weights`, which has let them through.
-        dtype: str. That of the variables.
+        header, tensors, mapping, shapes: as for `check_weights`, which must have passed.
+        dtype: str. The variables' dtype.
     Yields:
         dict of variable path -> future of its values, for `set_variables`.
     """
-    names = {place: name for name, place in tensors.items()}
+    names = {target: name for name, target in tensors.items()}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         try:
             yield {
-                place: pool.submit(_read_variable, header, names, sources, shapes[place], dtype)
-                for place, sources in mapping.items()
+                path: pool.submit(_read_variable, header, names, sources, shapes[path], dtype)
+                for path, sources in mapping.items()
             }
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -116,16 +116,16 @@ def read_ahead(header, tensors, mapping, shapes, dtype):
 
 
 def set_variables(values, variables):
-    """Gives variables what `read_ahead` reads for them, whose errors are raised here.
+    """Assigns the values of `read_ahead` as they come.
 
     Args:
         values: dict, as `read_ahead` yields it. It is emptied.
         variables: dict of variable path -> Keras variable.
     Raises:
-        ValueError: if a weight is too large for the variables' dtype.
+        ValueError: if a weight is NaN, infinite or too large for the variables' dtype.
     """
-    for place in list(values):
-        variable, array = variables[place], values.pop(place).result()
+    for path in list(values):
+        variable, array = variables[path], values.pop(path).result()
         variable.assign(_to_tensor(array, tf.as_dtype(array.dtype)))
 
 
@@ -143,7 +143,7 @@ def _make_aligned(shape, dtype):
 
 
 def _to_tensor(values, dtype):
-    """A tensor of the same memory: `tf.constant` would copy it twice."""
+    """A tensor that shares the memory: `tf.constant` would copy it twice."""
     # DLPack has no bfloat16.
     bits = values.view(f"u{values.dtype.itemsize}")
     return tf.bitcast(tf.experimental.dlpack.from_dlpack(bits.__dlpack__()), dtype)
@@ -158,7 +158,7 @@ def _read_as(header, name, part):
     array = read_tensor(info, name)
     with np.errstate(over="ignore"):
         part[...] = array
-    # float16 is as wide as bfloat16 and ends sooner.
+    # float16 is as wide as bfloat16 and overflows earlier.
     if dtype.itemsize <= array.dtype.itemsize and not is_finite(part):
         largest = np.max(np.abs(array))
         remedy = f"'mixed_{dtype}', which keeps float32 weights"
@@ -177,10 +177,11 @@ def write_weights(folder, mapping, values, shard_size):
         folder: pathlib.Path.
         mapping: dict of variable path -> TensorSources.
         values: dict of variable path -> Keras variable or tensor.
-        shard_size: int. How many bytes the tensors of one file may take. Where one file does not
-            do, an index names the shards.
+        shard_size: int. Most bytes of one file. With several files an index names the shards.
+    Raises:
+        ValueError: if a value is NaN or infinite.
     """
-    # The array of a tensor is a view of it; that of a variable would be a copy.
+    # The array of a tensor is a view, that of a variable a copy.
     tensors = split_variables(mapping, lambda path: np.asarray(tf.convert_to_tensor(values[path])))
     sizes = {name: array.nbytes for name, array in tensors.items()}
     files = plan_shards(sizes, shard_size)

@@ -288,8 +288,9 @@ def test_a_revision_that_is_none_is_refused_before_any_request(hub, revision):
 
 
 def test_a_name_of_the_zoo_is_its_place_on_the_hub(hub, monkeypatch, tmp_path):
-    entry = sources.ENTRIES["gpt2"]._replace(source=SOURCE)
-    monkeypatch.setitem(sources.ENTRIES, "gpt2", entry)
+    published = sources.list_published()
+    changed = {**published, "gpt2": published["gpt2"]._replace(source=SOURCE)}
+    monkeypatch.setattr(sources, "list_published", lambda: changed)
     monkeypatch.chdir(tmp_path)
     assert find_folder("gpt2").name == hub.branches["main"]
     (tmp_path / "gpt2").mkdir()
