@@ -92,7 +92,7 @@ def read_unigram_json(path, content, kind, class_splits):
     names = [piece for piece, _ in pieces]
     added = content.get("added_tokens") or []
     ids = {name: index for index, name in enumerate(names)}
-    added = check.read_added(added, ids, refused=("single_word",), takes_visible=True)
+    added = check.read_added(added, ids, refused=("single_word",), takes_non_special=True)
     special = [token for token in added if token["special"]]
     for token in special:
         name = f"added_tokens.normalized of {token['content']!r:.60}"
