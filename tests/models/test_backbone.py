@@ -217,7 +217,7 @@ def test_a_gradient_reaches_every_variable(kind):
         assert np.abs(gradient).max() > 0, variable.name
 
 
-@pytest.mark.parametrize("kind", ["roberta", "mpnet", "modern bert", "gpt2", "gpt with everything"])
+@pytest.mark.parametrize("kind", ["mpnet", "modern bert", "gpt with everything"])
 def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind):
     model = models(kind)
     inputs = make_inputs(model)
@@ -228,7 +228,7 @@ def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind):
         assert_near(flatten(run(inputs)), expected, 1e-10)
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "modern bert", "gpt with everything", "t5"])
+@pytest.mark.parametrize("kind", ["bert", "gpt with everything", "t5"])
 def test_an_exported_model_takes_ids_and_masks(models, kind, tmp_path):
     model = models(kind)
     inputs = make_inputs(model)
