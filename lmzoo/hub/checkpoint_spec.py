@@ -56,13 +56,17 @@ def make_spec(config, header=(), pooler=None):
         arguments["pooler"] = _find_pooler(family, task, header, pooler)
     head = read_head(family, config, task, arguments)
     shapes = family.variable_shapes(arguments) | head_shapes(head, arguments)
+    if not family.is_native and _OUTPUT not in family.heads[task].modules:
+        # Classes of transformers that do not generate have no output embeddings.
+        shapes.pop(_OUTPUT, None)
     if family.is_native:
         mapping, tensors = make_native_mapping(shapes), {name: name for name in header}
     else:
         mapping = _map_tensors(family, task, arguments, shapes, header)
         tensors = _name_tensors(family, task, arguments, mapping, header)
     if _lacks_output(family, config, header, arguments):
-        del shapes[_OUTPUT], mapping[_OUTPUT]
+        shapes.pop(_OUTPUT, None)
+        mapping.pop(_OUTPUT, None)
     options = {
         **family.read_options(config, task, arguments),
         **read_head_options(config, task, head),

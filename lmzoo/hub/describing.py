@@ -131,7 +131,7 @@ def _describe_task(spec, problem):
 
 def _list_sizes(arguments):
     """The sizes of a backbone by its arguments."""
-    sizes = {name: arguments[name] for name in _SIZES}
+    sizes = {name: arguments.get(name) for name in _SIZES}
     # GPT-2 says nothing where it is the usual one.
     return {**sizes, "intermediate_dim": sizes["intermediate_dim"] or 4 * sizes["hidden_dim"]}
 

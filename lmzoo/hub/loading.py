@@ -170,7 +170,14 @@ def _find_replaced(folder, spec, variables, is_allowed):
 
 def _draw_fresh(folder, spec, backbone, variables, has_other_head):
     """Says which variables no file has given, and draws those that are in the empty backbone."""
-    fresh = [path for path in variables if path not in spec.mapping]
+    unused = set()
+    if not getattr(tasks, spec.task).is_generative:
+        unused = {id(weight) for weight in backbone.generation_weights}
+    fresh = [
+        path
+        for path, variable in variables.items()
+        if path not in spec.mapping and id(variable) not in unused
+    ]
     if not fresh:
         return
     for path in fresh:

@@ -81,7 +81,8 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
 
 def _check_written(task, values, spec):
     """Nothing that a task computes with may stay behind, but a pooler that it does not use."""
-    left = [path for path in values.keys() - spec.mapping if not path.startswith("pooler/")]
+    unused = {id(weight) for weight in _list_unused(task)}
+    left = [path for path in values.keys() - spec.mapping if id(values[path]) not in unused]
     own = [*task.backbone.weights, *(task.head.weights if task.head is not None else ())]
     known = {id(weight) for weight in own}
     left += [weight.path for weight in task.weights if id(weight) not in known]
@@ -91,6 +92,13 @@ def _check_written(task, values, spec):
             f"{', '.join(sorted(left)[:3])}. Save it before its weights are quantized, and layers "
             "of your own beside it."
         )
+
+
+def _list_unused(task):
+    """The weights of a backbone that its task does not compute with."""
+    pooler = getattr(task.backbone, "pooler_dense", None)
+    found = [] if task.is_generative else list(task.backbone.generation_weights)
+    return found if pooler is None or task.uses_pooler else [*found, *pooler.weights]
 
 
 def _check_readable(new, folder, task):
@@ -201,7 +209,9 @@ def _is_expressed(task, spec):
         return False
     if not family.is_native and not _pools_as(task, family):
         return False
-    return all(getattr(task.head, name) == value for name, value in (spec.head or {}).items())
+    # A rate that a class has no key for is kept among the options of the task.
+    head = {name: value for name, value in (spec.head or {}).items() if name != "dropout"}
+    return all(getattr(task.head, name) == value for name, value in head.items())
 
 
 def _pools_as(task, family):

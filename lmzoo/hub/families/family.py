@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-__all__ = ["Family", "Head", "KerasHubClass", "PublishedModel"]
+__all__ = ["Family", "Head", "KerasHubClass", "PublishedModel", "make_decoder_heads"]
 
 
 class PublishedModel(NamedTuple):
@@ -60,6 +60,30 @@ class Head:
     uses_pooler: bool = False
     pooling: tuple = ("cls",)
     options: Mapping = dataclasses.field(default_factory=dict)
+
+
+def make_decoder_heads(causal_lm, embeddings):
+    """The heads of a decoder: dict of a task's name -> Head.
+
+    Args:
+        causal_lm: str. The ending of the class of the language model.
+        embeddings: str. The tensor that a tied output layer repeats.
+    """
+    return {
+        "CausalLM": Head(
+            endings=(causal_lm,),
+            modules={"token_embedding/output_embeddings": ("lm_head",)},
+            tied={"lm_head.weight": embeddings},
+        ),
+        # It scores the last real token, without a bias.
+        "TextClassifier": Head(
+            endings=("ForSequenceClassification",),
+            modules={"head/output": ("score",)},
+            pooling=("last",),
+            options={"use_bias": False},
+        ),
+        "TextEmbedder": Head(endings=("Model",)),
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

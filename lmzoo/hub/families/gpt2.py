@@ -1,7 +1,12 @@
 """GPT-2, and what all decoders share: the variables of `GPTBackbone`."""
 
 from lmzoo.hub.families.bert import dense_shapes
-from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.families.family import (
+    Family,
+    KerasHubClass,
+    PublishedModel,
+    make_decoder_heads,
+)
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,
@@ -226,13 +231,7 @@ FAMILIES = (
         classes={"gpt2": "GPT2"},
         plain_task="CausalLM",
         default_task="CausalLM",
-        heads={
-            "CausalLM": Head(
-                endings=("LMHeadModel",),
-                modules={"token_embedding/output_embeddings": ("lm_head",)},
-                tied={"lm_head.weight": "wte.weight"},
-            )
-        },
+        heads=make_decoder_heads("LMHeadModel", "wte.weight"),
         prefix="transformer.",
         # GPT-2 keeps its kernels (in, out).
         transposed=False,

@@ -1,6 +1,6 @@
 """Llama, Qwen2 and Mistral: decoders with rotary positions, RMSNorm and a gated feed-forward."""
 
-from lmzoo.hub.families.family import Family, Head
+from lmzoo.hub.families.family import Family, make_decoder_heads
 from lmzoo.hub.families.gpt2 import MAX_SIZES, complete, gpt_backbone, variable_shapes
 from lmzoo.hub.families.rotary_config import (
     find_context_length,
@@ -20,11 +20,11 @@ from lmzoo.hub.files.config_validation import (
 )
 
 __all__ = [
+    "EMBEDDINGS",
     "FAMILIES",
     "IGNORED",
     "make_decoder_config",
     "make_fields",
-    "make_head",
     "make_modules",
     "make_widths",
     "make_window_config",
@@ -59,6 +59,7 @@ _BLOCK = {
     "feed_forward/output": ("mlp.down_proj",),
 }
 _MODULES = {"token_embedding": ("embed_tokens",), "final_norm": ("norm",)}
+EMBEDDINGS = "embed_tokens.weight"
 # Old files carry the frequencies by which rotary positions turn.
 IGNORED = {
     "frequencies of the angles": r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",
@@ -244,15 +245,6 @@ def make_widths(arguments):
     }
 
 
-def make_head():
-    """The head of a causal language model of this kind."""
-    return Head(
-        endings=("ForCausalLM",),
-        modules={"token_embedding/output_embeddings": ("lm_head",)},
-        tied={"lm_head.weight": "embed_tokens.weight"},
-    )
-
-
 FAMILIES = (
     Family(
         name="GPT",
@@ -261,7 +253,7 @@ FAMILIES = (
         classes={"llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral"},
         plain_task="CausalLM",
         default_task="CausalLM",
-        heads={"CausalLM": make_head()},
+        heads=make_decoder_heads("ForCausalLM", EMBEDDINGS),
         prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,

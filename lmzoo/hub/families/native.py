@@ -126,6 +126,10 @@ def _make_config(backbone, model_type):
     return {"model_type": model_type, BACKBONE: own}
 
 
+# The discriminative tasks that take any backbone.
+_READING = ("TextClassifier", "TextEmbedder")
+
+
 def _make_family(model_type, name, heads, backbone, shapes, **options):
     return Family(
         name=name,
@@ -149,13 +153,13 @@ FAMILIES = (
         complete=bert.complete,
     ),
     _make_family(
-        *("lmzoo_gpt", "GPT", ("CausalLM",), gpt2.gpt_backbone, gpt2.variable_shapes),
+        *("lmzoo_gpt", "GPT", ("CausalLM", *_READING), gpt2.gpt_backbone, gpt2.variable_shapes),
         plain_task="CausalLM",
         default_task="CausalLM",
         complete=gpt2.complete,
     ),
     _make_family(
-        *("lmzoo_t5", "T5", ("Seq2SeqLM",), t5.t5_backbone, t5.variable_shapes),
+        *("lmzoo_t5", "T5", ("Seq2SeqLM", *_READING), t5.t5_backbone, t5.variable_shapes),
         plain_task="Seq2SeqLM",
         default_task="Seq2SeqLM",
         read_options=t5.read_options,

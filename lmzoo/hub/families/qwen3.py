@@ -1,12 +1,12 @@
 """Qwen3: a Qwen2 with a norm on each head of query and key, and without biases."""
 
-from lmzoo.hub.families.family import Family
+from lmzoo.hub.families.family import Family, make_decoder_heads
 from lmzoo.hub.families.gpt2 import complete, gpt_backbone, variable_shapes
 from lmzoo.hub.families.llama import (
+    EMBEDDINGS,
     IGNORED,
     make_decoder_config,
     make_fields,
-    make_head,
     make_modules,
     make_widths,
     make_window_config,
@@ -60,7 +60,7 @@ FAMILIES = (
         classes={"qwen3": "Qwen3"},
         plain_task="CausalLM",
         default_task="CausalLM",
-        heads={"CausalLM": make_head()},
+        heads=make_decoder_heads("ForCausalLM", EMBEDDINGS),
         prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,

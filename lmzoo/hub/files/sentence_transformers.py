@@ -33,11 +33,9 @@ _FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
 }
-_UNKNOWN_FLAGS = (
-    *("pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"),
-    "pooling_mode_lasttoken",
-)
+_UNKNOWN_FLAGS = (*("pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"),)
 # Class in torch.nn -> activation of Keras, and the module in which torch defines it.
 _ACTIVATIONS = {
     "Tanh": ("tanh", "activation"),

@@ -22,9 +22,9 @@ _OPTIONS = {
         "whole_word": ("flag", False),
         "sequence_length": ("length",),
     },
-    "TextClassifier": {"pooling": _POOLING, "sequence_length": ("length",)},
-    "TextRegressor": {"pooling": _POOLING, "sequence_length": ("length",)},
-    "TokenClassifier": {"sequence_length": ("length",)},
+    "TextClassifier": {"pooling": _POOLING, "dropout": ("rate",), "sequence_length": ("length",)},
+    "TextRegressor": {"pooling": _POOLING, "dropout": ("rate",), "sequence_length": ("length",)},
+    "TokenClassifier": {"dropout": ("rate",), "sequence_length": ("length",)},
     "QuestionAnswerer": {
         "no_answer": ("flag", False),
         "no_answer_threshold": ("number", 0.0, -1e6, 1e6),
@@ -83,6 +83,8 @@ def _read_option(found, name, kind, default=None, *limits, longest):
         return read_flag(found, name, default)
     if kind == "number":
         return read_number(found, name, default, *limits)
+    if kind == "rate":
+        return None if found[name] is None else read_number(found, name, None, 0, 0.999)
     if kind == "text":
         return read_text(found, name, default, _MOST_CHARACTERS)
     if kind == "length":
