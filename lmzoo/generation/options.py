@@ -1,7 +1,6 @@
 """Options of `generate`: checked once, then split into static options and tensors."""
 
 import dataclasses
-import difflib
 import numbers
 import random
 
@@ -9,9 +8,7 @@ import tensorflow as tf
 
 from lmzoo.generation.selection import StaticOptions
 
-__all__ = ["GenerationOptions", "check_names", "merge_options"]
-
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+__all__ = ["GenerationOptions"]
 
 # name -> (dtype, lowest, whether the lowest itself is allowed, highest)
 _RANGES = {
@@ -33,25 +30,6 @@ _RANGES = {
 _MOST_ROWS = 1024
 # name -> (how many, how many bytes each)
 _MOST_STRINGS = {"stop_strings": (128, 512), "bad_words": (4096, 512)}
-
-# What other libraries call an option, and what to say here.
-_ELSEWHERE = {
-    "max_length": "`max_new_tokens`, which does not count the prompt",
-    "max_tokens": "`max_new_tokens`",
-    "min_length": "`min_new_tokens`, which does not count the prompt",
-    "do_sample": "`temperature`: 1.0 samples, 0 takes the likeliest token",
-    "eos_token_id": "the task's attribute `end_token_ids`, a list",
-    "stop_token_ids": "the task's attribute `end_token_ids`, a list",
-    "stop": "`stop_strings`",
-    "bad_words_ids": "`bad_words`, a list of str",
-    "n": "`num_return_sequences`",
-    "beam_width": "`num_beams`",
-    "strip_prompt": "`return_prompt=False`",
-    "return_full_text": "`return_prompt`",
-    "skip_special_tokens": "nothing: special tokens are never in a text",
-    "pad_token_id": "nothing: the tokenizer says it",
-    "bos_token_id": "nothing: the tokenizer says it",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,50 +197,6 @@ class GenerationOptions:
             # TensorFlow would take the low bits of a larger number.
             values = [min(value, tf.int32.max) for value in values]
         return tf.constant(values, dtype)
-
-
-def merge_options(defaults, given):
-    """The options of one call: those given, and the defaults that they do not exclude.
-
-    Beam search cannot be sampled. So beams that are given put default sampling aside, and sampling
-    that is given puts default beams aside.
-
-    Args:
-        defaults: dict of options.
-        given: dict of options.
-    Returns:
-        dict.
-    Raises:
-        TypeError, ValueError: as `GenerationOptions`, and if an option is unknown.
-    """
-    check_names(given)
-    sampling = {name: given[name] for name in _SAMPLING if name in given}
-    aside = ()
-    if GenerationOptions(**sampling).is_sampled:
-        aside = ("num_beams",)
-    elif given.get("num_beams", 1) != 1:
-        aside = _SAMPLING
-    return {**{name: defaults[name] for name in defaults if name not in aside}, **given}
-
-
-def check_names(options):
-    """Refuses unknown options, and says what they are called here.
-
-    Args:
-        options: iterable of str.
-    Raises:
-        TypeError: if one is no field of `GenerationOptions`.
-    """
-    known = [field.name for field in dataclasses.fields(GenerationOptions)]
-    for name in options:
-        if name in known:
-            continue
-        if name in _ELSEWHERE:
-            hint = f"Use {_ELSEWHERE[name]}."
-        else:
-            near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5) or known
-            hint = f"Did you mean {', '.join(f'`{word}`' for word in near)}?"
-        raise TypeError(f"`{name:.60}` is no option of generation. {hint}")
 
 
 def _make_strings(name, value):

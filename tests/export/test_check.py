@@ -35,7 +35,8 @@ def test_a_small_change_of_one_weight_is_found(lm, export):
         bias.assign(before + 0.05 * np.arange(16))
         assert not check(export(), lm, verbose=False)["passed"]
         bias.assign(np.full(16, np.nan))
-        assert not check(export(), lm, verbose=False)["passed"]
+        with pytest.raises(ValueError, match="scores must be finite. Received: NaN"):
+            check(export(), lm, verbose=False)
     finally:
         bias.assign(before)
     assert check(export(), lm, verbose=False)["passed"]

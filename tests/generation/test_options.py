@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from lmzoo.generation import GenerationOptions
-from lmzoo.generation.options import merge_options
 from lmzoo.generation.selection import StaticOptions
 
 
@@ -82,24 +81,6 @@ def test_ngrams_longer_than_any_text_are_off_and_equal_end_tokens_are_one():
     assert options.make_static_options((), 2000).no_repeat_ngram_size == 2000
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("max_length", "Use `max_new_tokens`"),
-        ("do_sample", "Use `temperature`: 1.0 samples"),
-        ("eos_token_id", "attribute `end_token_ids`"),
-        ("stop_token_ids", "attribute `end_token_ids`"),
-        ("temprature", "Did you mean `temperature`"),
-        ("max_tokens", "`max_new_tokens`"),
-        ("repetition_penalti", "`repetition_penalty`"),
-        ("zzz", "Did you mean `max_new_tokens`, .*`seed`"),
-    ],
-)
-def test_an_unknown_option_is_told_its_name_here(name, hint):
-    with pytest.raises(TypeError, match=f"`{name}` is no option of generation. .*{hint}"):
-        merge_options({}, {name: 1})
-
-
 def test_nothing_asked_is_greedy_and_narrowing_alone_samples_at_1():
     greedy, narrowed = GenerationOptions(), GenerationOptions(top_p=0.9)
     assert not greedy.is_sampled and narrowed.is_sampled
@@ -157,21 +138,3 @@ def test_static_options_are_on_only_where_a_number_says_so():
     ).make_static_options([np.int64(3)], 64)
     assert static.repetition and static.min_new_tokens and static.stop and static.bad_words
     assert static.end_token_ids == (3,)
-
-
-@pytest.mark.parametrize(
-    ("defaults", "given", "merged"),
-    [
-        ({"max_new_tokens": 9}, {}, {"max_new_tokens": 9}),
-        ({"max_new_tokens": 9}, {"max_new_tokens": 2}, {"max_new_tokens": 2}),
-        ({"num_beams": 4}, {"num_beams": 1}, {"num_beams": 1}),
-        ({"num_beams": 4, "seed": 1}, {"temperature": 0.5}, {"seed": 1, "temperature": 0.5}),
-        ({"num_beams": 4}, {"temperature": 0}, {"num_beams": 4, "temperature": 0}),
-        ({"temperature": 0.7, "seed": 1}, {"num_beams": 2}, {"seed": 1, "num_beams": 2}),
-        ({"top_k": 5, "top_p": 0.9, "min_p": 0.1}, {"num_beams": 2}, {"num_beams": 2}),
-        ({"temperature": 0.7, "top_k": 5}, {"top_k": 3}, {"temperature": 0.7, "top_k": 3}),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_what_is_given_wins_over_the_defaults_it_excludes(defaults, given, merged):
-    assert merge_options(defaults, given) == merged

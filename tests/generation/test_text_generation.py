@@ -8,7 +8,7 @@ import tensorflow as tf
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.generator import Generator
 from lmzoo.generation.pipeline import encode_batch
-from lmzoo.generation.text_generation import check_defaults
+from lmzoo.generation.text_generation import check_defaults, merge_options
 from lmzoo.tasks import CausalLM
 
 PROMPTS = ["def main(", "", "我喜欢编程。", "The quick brown"]
@@ -430,3 +430,39 @@ def test_end_tokens_are_of_the_vocabulary(make_lm, ids, error):
 def test_one_end_token_comes_in_a_list(make_lm):
     with pytest.raises(TypeError, match="`end_token_ids` must be a list .*Received: .*=5. Write"):
         make_lm().end_token_ids = 5
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("max_length", "Use `max_new_tokens`"),
+        ("do_sample", "Use `temperature`: 1.0 samples"),
+        ("eos_token_id", "attribute `end_token_ids`"),
+        ("stop_token_ids", "attribute `end_token_ids`"),
+        ("temprature", "Did you mean `temperature`"),
+        ("max_tokens", "`max_new_tokens`"),
+        ("repetition_penalti", "`repetition_penalty`"),
+        ("zzz", "Did you mean `max_new_tokens`, .*`seed`"),
+    ],
+)
+def test_an_unknown_option_is_told_its_name_here(name, hint):
+    with pytest.raises(TypeError, match=f"`{name}` is no option of generation. .*{hint}"):
+        merge_options({}, {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("defaults", "given", "merged"),
+    [
+        ({"max_new_tokens": 9}, {}, {"max_new_tokens": 9}),
+        ({"max_new_tokens": 9}, {"max_new_tokens": 2}, {"max_new_tokens": 2}),
+        ({"num_beams": 4}, {"num_beams": 1}, {"num_beams": 1}),
+        ({"num_beams": 4, "seed": 1}, {"temperature": 0.5}, {"seed": 1, "temperature": 0.5}),
+        ({"num_beams": 4}, {"temperature": 0}, {"num_beams": 4, "temperature": 0}),
+        ({"temperature": 0.7, "seed": 1}, {"num_beams": 2}, {"seed": 1, "num_beams": 2}),
+        ({"top_k": 5, "top_p": 0.9, "min_p": 0.1}, {"num_beams": 2}, {"num_beams": 2}),
+        ({"temperature": 0.7, "top_k": 5}, {"top_k": 3}, {"temperature": 0.7, "top_k": 3}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_given_wins_over_the_defaults_it_excludes(defaults, given, merged):
+    assert merge_options(defaults, given) == merged
