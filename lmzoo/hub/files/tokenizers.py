@@ -6,7 +6,12 @@ from lmzoo import tasks
 from lmzoo.hub.files.sentence_transformers import apply_lower_case
 from lmzoo.hub.files.vocabulary_sizes import check_vocabulary_files
 from lmzoo.json_files import read_json
-from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import (
+    BytePairTokenizer,
+    ByteTokenizer,
+    SentencePieceTokenizer,
+    WordPieceTokenizer,
+)
 
 __all__ = ["load_tokenizer", "open_tokenizer", "save_tokenizer"]
 
@@ -97,7 +102,7 @@ def save_tokenizer(folder, task):
 def _find_kind(folder):
     if not (folder / "tokenizer.json").exists():
         found = (kind for name, kind in _OLD_FILES.items() if (folder / name).exists())
-        return next(found, None)
+        return next(found, None) or _find_kind_without_vocabulary(folder)
     model = read_json(folder / "tokenizer.json").get("model")
     # Files of old versions of the tokenizers library do not name BPE.
     name = model.get("type", "BPE") if isinstance(model, dict) else model
@@ -110,3 +115,11 @@ def _find_kind(folder):
     if name == "BPE" and isinstance(model, dict) and model.get("byte_fallback"):
         return SentencePieceTokenizer
     return _KINDS[name]
+
+
+def _find_kind_without_vocabulary(folder):
+    """ByT5's tokens are bytes, so that its class is all that a folder says."""
+    path = folder / "tokenizer_config.json"
+    if path.exists() and read_json(path).get("tokenizer_class") == "ByT5Tokenizer":
+        return ByteTokenizer
+    return None
