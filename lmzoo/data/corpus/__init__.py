@@ -1,6 +1,7 @@
-"""Text files to one stream of token ids: bounded reading, cleaning, token cache, index shuffle.
+"""Documents to one stream of token ids: cleaning, chunks, token cache, splits, index shuffle.
 
-Public: `Cleaning`, `Corpus`, `documents`, `pack`, `ReadLimits`, `split_stream`, `stream_tokens`.
+Files are read by `lmzoo.text_files`. Public: `Cleaning`, `Corpus`, `documents`, `pack`,
+`split_stream`, `stream_tokens`.
 """
 
 __all__ = []

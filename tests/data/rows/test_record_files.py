@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from lmzoo.data.corpus import bounded_reading as sources
 from lmzoo.data.rows import record_files as text_files
 from lmzoo.data.rows.record_files import ConcatenatedRecords, Records, TextFile, decode
+from lmzoo.text_files import bounded_reading as sources
 from lmzoo.text_files.files import check_files
 
 

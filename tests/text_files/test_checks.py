@@ -1,6 +1,6 @@
 import pytest
 
-from lmzoo.data.checks import check_at_least, describe_value
+from lmzoo.text_files.checks import check_at_least, describe_value
 
 
 @pytest.mark.parametrize(
