@@ -77,7 +77,11 @@ class Task(TrainerSeams, keras.Model):
         self._graphs = {}
         self._tokenizer_class = None
         self.built = True
-        set_input_shapes(self, getattr(backbone, "input_dtypes", ()))
+        if self.is_generative or kind != "encoder_decoder":
+            set_input_shapes(self, getattr(backbone, "input_dtypes", ()))
+        else:
+            # It reads texts with the encoder alone.
+            set_input_shapes(self, ("token_ids", "padding_mask"))
 
     # What `keras.Model.export(task, folder)` reads, which exports the task on token batches.
 

@@ -59,3 +59,23 @@ def draw_weights(model, seed=0):
         shift = 1.0 if variable.path.endswith("gamma") else 0.0
         variable.assign(shift + 0.3 * generator.normal(size=variable.shape))
     return model
+
+
+# A vocabulary of more words, for labels and topics.
+MORE_WORDS = (
+    "this example is about a the cat dog bird fish sat ran flew swam on mat road sky sea . red "
+    "green blue round sport politics music score vote song"
+).split()
+
+
+@functools.cache
+def make_tokenizer():
+    letters = string.ascii_lowercase
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    continued = [f"##{letter}" for letter in letters]
+    return WordPieceTokenizer(list(dict.fromkeys([*special, *letters, *continued, *MORE_WORDS])))
+
+
+def make_wide_encoder(**options):
+    """An encoder for `make_tokenizer`."""
+    return make_encoder(make_tokenizer(), intermediate_dim=24, **options)

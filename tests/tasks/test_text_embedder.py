@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lmzoo.data import make_rows
 from lmzoo.tasks import TextEmbedder
-from tests.tasks.tiny_encoder import make_encoder, make_tokenizer
+from tests.tasks.small_encoders import make_tokenizer, make_wide_encoder
 
 TEXTS = ["the cat sat", "", "a dog ran on the road .", "fish", "blue sky blue sea blue bird", "cat"]
 ANCHORS = "red green blue round sport politics music score".split()
@@ -24,7 +24,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def embedder(tokenizer):
-    return TextEmbedder(make_encoder(), tokenizer)
+    return TextEmbedder(make_wide_encoder(), tokenizer)
 
 
 def to_tokens(embedder, *columns):
@@ -51,7 +51,7 @@ def rank_by_loops(groups, scale):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_vector_is_pooled_from_the_tokens(tokenizer, pooling, normalize):
-    backbone = make_encoder(pooler=False)
+    backbone = make_wide_encoder(pooler=False)
     embedder = TextEmbedder(backbone, tokenizer, pooling, normalize)
     inputs, _ = embedder.pack_texts(tf.constant(TEXTS))
     hidden = np.array(backbone(inputs)["sequence_output"], np.float64)
@@ -92,7 +92,7 @@ def test_a_projection_stands_between_pooling_and_normalization(embedder, activat
 
 
 def test_a_projection_learns_with_the_backbone(tokenizer):
-    embedder = TextEmbedder(make_encoder(), tokenizer, projection_dim=4, projection_bias=False)
+    embedder = TextEmbedder(make_wide_encoder(), tokenizer, projection_dim=4, projection_bias=False)
     before = [np.array(weight) for weight in embedder.head.weights]
     embedder.compile(run_eagerly=True)
     embedder.train_on_batch(to_tokens(embedder, ANCHORS, POSITIVES))
@@ -110,7 +110,7 @@ def test_a_projection_learns_with_the_backbone(tokenizer):
 )
 def test_a_projection_that_cannot_be_is_refused(options, error, message):
     with pytest.raises(error, match=message):
-        TextEmbedder(make_encoder(), **options)
+        TextEmbedder(make_wide_encoder(), **options)
 
 
 def test_neighbours_and_batches_change_no_vector(embedder):
@@ -176,7 +176,7 @@ def test_similarities_are_measured_with_their_weights(embedder):
 
 
 def test_pairs_find_each_other_and_an_unused_pooler_stays(tokenizer, tmp_path):
-    embedder = TextEmbedder(make_encoder(), tokenizer)
+    embedder = TextEmbedder(make_wide_encoder(), tokenizer)
     embedder.compile(keras.optimizers.Adam(0.01))
     pooler = embedder.backbone.pooler_dense.kernel.numpy()
     tokens = to_tokens(embedder, ANCHORS, POSITIVES)
@@ -198,7 +198,7 @@ def test_pairs_find_each_other_and_an_unused_pooler_stays(tokenizer, tmp_path):
 
 
 def test_cosines_become_the_similarities(tokenizer):
-    embedder = TextEmbedder(make_encoder(), tokenizer)
+    embedder = TextEmbedder(make_wide_encoder(), tokenizer)
     embedder.compile(keras.optimizers.Adam(0.01))
     labels = [0.9, -0.4, 0.6, -0.2, 0.3, 0.0, 0.8, -0.6]
     data = to_tokens(embedder, ANCHORS, POSITIVES), np.array(labels)
@@ -214,8 +214,8 @@ def test_cosines_become_the_similarities(tokenizer):
 
 @pytest.mark.slow
 def test_half_precision_gives_finite_float32(tokenizer):
-    embedder = TextEmbedder(make_encoder(dtype="mixed_bfloat16"), tokenizer)
-    wanted = TextEmbedder(make_encoder(), tokenizer).embed(TEXTS)
+    embedder = TextEmbedder(make_wide_encoder(dtype="mixed_bfloat16"), tokenizer)
+    wanted = TextEmbedder(make_wide_encoder(), tokenizer).embed(TEXTS)
     assert embedder({"token_ids": np.array([[2, 40, 3]])}).dtype == tf.float32
     assert not np.array_equal(embedder.embed(TEXTS), wanted)
     # bfloat16 keeps 8 bits.
@@ -237,7 +237,7 @@ def test_token_batches_are_measured_as_their_texts(embedder):
 
 def test_a_config_holds_every_argument():
     options = {"pooling": "max", "normalize": False, "scale": 7.0, "sequence_length": 9}
-    config = TextEmbedder(make_encoder(), **options).get_config()
+    config = TextEmbedder(make_wide_encoder(), **options).get_config()
     assert config.items() >= options.items()
     again = TextEmbedder.from_config(config)
     assert again.get_config() == config
@@ -245,7 +245,7 @@ def test_a_config_holds_every_argument():
 
 
 def test_arguments_out_of_range_are_refused():
-    backbone = make_encoder()
+    backbone = make_wide_encoder()
     with pytest.raises(ValueError, match="pooling='sum'"):
         TextEmbedder(backbone, pooling="sum")
     with pytest.raises(ValueError, match="scale=0"):

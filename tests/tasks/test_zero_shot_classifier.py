@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.tasks import CausalLM, TextClassifier, ZeroShotClassifier, zero_shot_classifier
-from tests.tasks.tiny_encoder import make_encoder, make_tokenizer
+from tests.tasks.small_encoders import make_tokenizer, make_wide_encoder
 
 TEXTS = ["the cat sat on the mat", "", "blue sky . red sea", "dog"]
 LABELS = ["sport", "politics", "music and song"]
 
 
 def make_entailment(labels=("contradiction", "neutral", "Entailment")):
-    model = TextClassifier(make_encoder(), make_tokenizer(), labels=list(labels))
+    model = TextClassifier(make_wide_encoder(), make_tokenizer(), labels=list(labels))
     generator = np.random.default_rng(1)
     for variable in model.head.weights:
         variable.assign(generator.normal(size=variable.shape))

@@ -72,6 +72,9 @@ def test_a_t5_classifies_by_the_mean_of_its_encoder():
     hidden = np.array(backbone.encode(inputs["token_ids"][:, :4]))[0].mean(axis=0)
     kernel, bias = (np.array(weight) for weight in classifier.head.weights)
     np.testing.assert_allclose(classifier(inputs)[0], hidden @ kernel + bias, rtol=1e-4, atol=1e-5)
+    lines = []
+    classifier.summary(print_fn=lines.append)
+    assert " ? " not in "".join(lines)
     decoder = {weight.path for weight in backbone.generation_weights}
     assert decoder and not decoder & {weight.path for weight in classifier.trainable_weights}
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from lmzoo.tasks import TextClassifier
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
-from tests.tasks.tiny_encoder import make_encoder, make_tokenizer
+from tests.tasks.small_encoders import make_tokenizer, make_wide_encoder
 
 TEXTS = ["the cat sat on the mat", "", "dog"]
 LABELS = ["sport", "politics", "music and song"]
@@ -16,7 +16,7 @@ QUESTION = "\nThis is about"
 
 
 def make_entailment(*labels):
-    model = TextClassifier(make_encoder(), make_tokenizer(), labels=labels)
+    model = TextClassifier(make_wide_encoder(), make_tokenizer(), labels=labels)
     generator = np.random.default_rng(1)
     for variable in model.head.weights:
         variable.assign(generator.normal(size=variable.shape))
@@ -88,7 +88,7 @@ def test_a_text_that_is_too_long_is_cut_beside_each_whole_label():
 
 def test_a_classifier_of_labels_that_do_not_compete_is_refused():
     model = TextClassifier(
-        make_encoder(), make_tokenizer(), labels=["entailment", "other"], multi_label=True
+        make_wide_encoder(), make_tokenizer(), labels=["entailment", "other"], multi_label=True
     )
     with pytest.raises(ValueError, match="Received: multi_label=True"):
         EntailmentScorer(model, "It is a {}")
