@@ -408,7 +408,6 @@ def test_importing_the_package_loads_nothing_heavy():
 # Words of an earlier vocabulary, for which the field has a term: what to say instead.
 BANNED_IDENTIFIERS = {
     # layers
-    "LearnedPositions": "PositionEmbedding",
     "SinusoidalPositions": "SinePositionEncoding",
     # tokenizers
     "encloses": "add_bos_and_eos",

@@ -5,9 +5,16 @@ import types
 
 import keras
 
+from lmzoo.layers import PositionEmbedding
 from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size
 
-__all__ = ["Backbone", "check_arguments", "make_normal", "make_truncated_normal"]
+__all__ = [
+    "Backbone",
+    "LearnedPositions",
+    "check_arguments",
+    "make_normal",
+    "make_truncated_normal",
+]
 
 
 class Backbone(keras.Model):
@@ -102,6 +109,13 @@ class Backbone(keras.Model):
         arguments = inspect.signature(type(self).__init__).parameters
         own = {name: getattr(self, name) for name in arguments if name not in ("self", "kwargs")}
         return {**super().get_config(), **own}
+
+
+class LearnedPositions(PositionEmbedding):
+    """Position embeddings under the class name that they had in the first version.
+
+    Keras makes the path of their weights in a .keras file out of it.
+    """
 
 
 def check_arguments(dropout, initializers, sizes):

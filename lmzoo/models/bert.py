@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from lmzoo.layers import (
-    PositionEmbedding,
     RelativePositionBias,
     TokenEmbedding,
     TransformerBlock,
@@ -14,7 +13,7 @@ from lmzoo.layers import (
 from lmzoo.layers.checks import check_length
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.pooling import find_first
-from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
+from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_truncated_normal
 from lmzoo.models.encoder_blocks import (
     compute_encoder_shapes,
     make_encoder_specs,
@@ -143,7 +142,7 @@ class BertBackbone(Backbone):
             dtype=policy,
             name="token_embedding",
         )
-        self.position_embedding = PositionEmbedding(
+        self.position_embedding = LearnedPositions(
             max_sequence_length + position_offset,
             normal.clone(),
             dtype=policy,

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from lmzoo.layers import (
-    PositionEmbedding,
     TokenEmbedding,
     TransformerBlock,
     make_causal_mask,
@@ -12,7 +11,7 @@ from lmzoo.layers import (
 )
 from lmzoo.layers.checks import check_length
 from lmzoo.layers.norms import make_norm
-from lmzoo.models.backbone import Backbone, check_arguments, make_normal
+from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 
 __all__ = ["GPTBackbone"]
@@ -165,7 +164,7 @@ class GPTBackbone(Backbone):
         )
         self.position_embedding = None
         if positions == "learned":
-            self.position_embedding = PositionEmbedding(
+            self.position_embedding = LearnedPositions(
                 max_sequence_length, normal.clone(), dtype=policy, name="position_embedding"
             )
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
