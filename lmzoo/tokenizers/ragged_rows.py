@@ -25,10 +25,10 @@ def encode_utf8(code_points, row_splits):
 
 
 def mark_starts(splits):
-    """Says where rows begin.
+    """Marks where rows begin.
 
     Args:
-        splits: int (R + 1,). Where each row begins, and the number n of elements.
+        splits: int (R + 1,). Row boundaries, from 0 to n.
     Returns:
         bool (n,). True at the first element of each row.
     """
@@ -36,13 +36,13 @@ def mark_starts(splits):
 
 
 def find_segments(splits):
-    """Gives each element the number of its row.
+    """Gives the row index of each element.
 
-    This is `tf.RaggedTensor.value_rowids` in linear time and memory. That one goes through a mask
+    This is `tf.RaggedTensor.value_rowids` in linear time and memory. TensorFlow's own builds a mask
     of rows by longest row: 68 seconds for 20,000 empty rows beside one of 100,000 elements.
 
     Args:
-        splits: int (R + 1,). Where each row begins, and the number n of elements.
+        splits: int (R + 1,). Row boundaries, from 0 to n.
     Returns:
         int32 (n,).
     """

@@ -1,4 +1,4 @@
-"""The rules of a byte-pair encoding as arrays a graph can look things up in."""
+"""The merges of a byte-pair encoding, as arrays for look-ups in a graph."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["NEVER", "MergeRules"]
 
-# A rank beyond every rule's: it fits 31 bits, and two ranks fit one int64 value of a table.
+# A rank beyond that of every merge: it fits 31 bits, and two ranks fit one int64 value of a table.
 NEVER = (1 << 30) - 1
 _RANK_BITS = 30
 _MAX_ENTRIES_PER_RULE = 200
@@ -14,21 +14,21 @@ _MAX_ENTRIES_PER_RULE = 200
 
 @dataclasses.dataclass(frozen=True)
 class MergeRules:
-    """Which neighbouring symbols merge, in which order, and which ever could.
+    """Which neighbouring symbols merge, in which order, and which could merge later.
 
-    The rank of a rule is its place in the list. The *bound* of two neighbours (a, b) is the lowest
-    rank of any rule that could merge across the border between them, now or once a has grown to
-    the left and b to the right. Growing, a stays at the right end of whatever it becomes part of,
-    so the bound runs over all rules (x, y) with a at the right edge of x's derivation and b at the
-    left edge of y's.
+    The rank of a merge is its index in the list. The *bound* of two neighbours (a, b) is the lowest
+    rank of any merge that could join them, now or after a has been merged with what is on its left,
+    and b with what is on its right. In such merges a stays at the right edge of the result. So the
+    bound is the minimum over all merges (x, y) with a at the right edge of x's derivation and b at
+    the left edge of y's.
 
     Attributes:
         keys: int64 (P,). `left * vocabulary_size + right` of each pair of ids that has a bound.
         values: int64 (P,). `rank << 30 | bound` of the pair; the rank is `NEVER` if the pair has
             a bound but no rule of its own.
-        results: int32 (R,). The id each rule makes.
-        ordered: bool. Whether each rule stands behind the rules that make its parts, as in every
-            list that was learned; what a merge makes then never merges at a lower rank.
+        results: int32 (R,). The id that each merge makes.
+        ordered: bool. Whether each merge stands behind the merges that make its parts, as in every
+            list that was trained. Then the result of a merge never merges at a lower rank.
     """
 
     keys: np.ndarray
@@ -86,7 +86,7 @@ def _check_bounds(rules, left_edges, right_edges):
 
 
 def _check_entries(entries, rules):
-    # A learned vocabulary takes about ten; a hostile one could take as many as it has tokens.
+    # A trained vocabulary takes about ten; a hostile one could take as many as it has tokens.
     if entries > _MAX_ENTRIES_PER_RULE * (len(rules) + 1000):
         raise ValueError(
             f"`merges` must not nest so deeply that {len(rules)} of them take more than "

@@ -1,17 +1,17 @@
 """Byte-pair merging of many words at once, exact, in plain TensorFlow ops.
 
-The encoding is defined one merge at a time: of all neighbours in a word that have a rule, the pair
-with the lowest rank merges, the leftmost first, until none has one. Two things may be done at
-once without changing where that ends:
+The encoding is defined one merge at a time: of all neighbours in a word that have a merge, the pair
+with the lowest rank is merged, the leftmost first, until no pair has one. Two facts allow to merge
+many pairs at once with the same result:
 
-1. A border that no rule can ever merge across cuts a word into independent segments.
+1. A border across which no merge is possible splits a word into independent segments.
 2. A pair whose rank is at most the bound of the border on its right, and below the bound of the
-   border on its left, merges whenever its turn comes: whatever could take one of its two symbols
-   away crosses one of these borders, hence ranks behind it. So it may merge now. What it makes can
-   only merge across those two borders, behind it again, so nothing else is hurried.
+   border on its left, will be merged when its turn comes: any merge that could use one of its two
+   symbols crosses one of these borders, and so has a higher rank. So the pair may be merged now.
+   The result can only be merged across those two borders, again at a higher rank.
 
-Each round merges all such pairs, and in each segment the pairs of the lowest rank, which the
-bounds may be too low to let through.
+Each round merges all such pairs, and in each segment the pairs of the lowest rank, whose bounds may
+be too low for the second fact.
 """
 
 import numpy as np
@@ -59,8 +59,8 @@ class PairMerger(tf.Module):
         Args:
             words: string (W,). Bytes of any kind, none empty.
         Returns:
-            values: int32 (n,). The ids of all words, one word after the other.
-            splits: int64 (W + 1,). Where each word begins in `values`, and n.
+            values: int32 (n,). The ids of all words, concatenated.
+            splits: int64 (W + 1,). Word boundaries in `values`, from 0 to n.
         """
         data = tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8)
         symbols = tf.gather(self._byte_ids, tf.cast(data, tf.int32))
@@ -124,7 +124,7 @@ class PairMerger(tf.Module):
         if self._ordered:
             first = has_rule & (ranks == lowest)
         else:
-            # What this merge makes may come before its like further right, so one at a time.
+            # The result may have a lower rank than an equal pair further right: one at a time.
             index = tf.range(tf.size(ranks))
             at_lowest = tf.where(has_rule & (ranks == lowest), index, NEVER)
             first = index == tf.gather(tf.math.segment_min(at_lowest, segments), segments)

@@ -25,7 +25,7 @@ _TIGHT = {
 
 
 class WordPieceDecoder(tf.Module):
-    """Puts the pieces of words together, and words with spaces.
+    """Joins the tokens of words, and words with spaces between them.
 
     Args:
         vocabulary: WordPieceVocabulary.

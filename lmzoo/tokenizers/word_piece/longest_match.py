@@ -1,10 +1,10 @@
-"""Cutting words into the longest pieces of a vocabulary, from left to right, in TensorFlow ops.
+"""WordPiece's longest-match-first algorithm for many words at once, in TensorFlow ops.
 
-The definition goes word by word: take the longest piece that the rest of the word begins with,
-until nothing is left. Here all words are worked on at once, in two steps. First the longest piece
-is found from *every* character on, by walking down a tree of the pieces from all of them together;
+The definition goes word by word: take the longest token that the rest of the word begins with,
+until nothing is left. Here all words are processed together, in two steps. First the longest token
+is found from *every* character on, by walking down a trie of the tokens from all of them together;
 most walks end after a few characters. Then each word jumps from its first character to the end of
-the piece there, and on, until it arrives at its end or nowhere.
+the token there, and so on, until it arrives at its end or at a character where no token begins.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
 
-__all__ = ["LongestMatcher", "make_tree"]
+__all__ = ["LongestMatcher", "make_trie"]
 
 _POINT_BITS = 21
 _ID_BITS = 21
@@ -20,26 +20,26 @@ _NO_EDGE = -1
 
 
 class LongestMatcher(tf.Module):
-    """Cuts words into pieces.
+    """Splits words into tokens, longest match first.
 
     Args:
-        initial_tokens: dict of str to int. The pieces a word may begin with, and their ids.
-        continuing_tokens: dict of str to int. The pieces behind another one, without their prefix.
-        unknown_id: int. The id of a word that the pieces do not make.
+        initial_tokens: dict of str to int. The tokens a word may begin with, and their ids.
+        continuing_tokens: dict of str to int. The tokens behind another one, without their prefix.
+        unknown_id: int. The id of a word that the tokens do not make.
         max_word_characters: int. Longer words are unknown.
-    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 4.1, for the pieces; Song
-    et al. 2020, https://arxiv.org/abs/2012.15524, for walking a tree of them.
+    Reference: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 4.1, for the algorithm;
+    Song et al. 2020, https://arxiv.org/abs/2012.15524, for walking a trie of the tokens.
     """
 
     def __init__(self, initial_tokens, continuing_tokens, unknown_id, max_word_characters):
-        super().__init__(name="piece_matcher")
+        super().__init__(name="longest_matcher")
         self._unknown_id = unknown_id
         self._max_word_characters = max_word_characters
-        keys, values = make_tree([initial_tokens, continuing_tokens], max_word_characters)
+        keys, values = make_trie([initial_tokens, continuing_tokens], max_word_characters)
         with tf.init_scope():
             self._edges = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(
-                    # One more entry: a tree without edges must still make a table.
+                    # One more entry: a trie without edges must still make a table.
                     tf.constant(np.append(keys, -1), tf.int64),
                     tf.constant(np.append(values, _NO_EDGE), tf.int64),
                 ),
@@ -47,15 +47,15 @@ class LongestMatcher(tf.Module):
             )
 
     def match(self, words):
-        """Cuts each word.
+        """Splits each word.
 
         Args:
             words: string (W,). Valid UTF-8, none empty.
         Returns:
-            ids: int32 (n,). The pieces of all words, one word after the other.
-            starts: int32 (n,). Where each piece begins in its word, in characters.
-            ends: int32 (n,). Where it ends.
-            splits: int64 (W + 1,). Where each word begins in `ids`, and n.
+            ids: int32 (n,). The tokens of all words, concatenated.
+            starts: int32 (n,). The offset in characters at which each token begins in its word.
+            ends: int32 (n,). The offset at which it ends.
+            splits: int64 (W + 1,). Word boundaries in `ids`, from 0 to n.
         """
         word_splits, points = tf.raw_ops.UnicodeDecode(input=words, input_encoding="UTF-8")
         word_splits = tf.cast(word_splits, tf.int32)
@@ -66,7 +66,7 @@ class LongestMatcher(tf.Module):
         at_first = mark_starts(word_splits)
         ids, ends = self._find_longest(points, at_first, word_ends)
         reached, known = self._jump(ends, tf.where(short, first, -1), last)
-        # A word that did not arrive is one unknown piece.
+        # A word that did not arrive at its end is one unknown token.
         lost = tf.where(~known)
         begins = tf.gather(first, lost[:, 0])[:, None]
         unknown = tf.fill(tf.shape(lost)[:1], self._unknown_id)
@@ -79,7 +79,7 @@ class LongestMatcher(tf.Module):
         return tf.gather(ids, kept), starts, tf.gather(ends, kept) - begin, splits
 
     def _find_longest(self, points, at_first, word_ends):
-        """The id of the longest piece from each character on and where it ends, two int32 (m,).
+        """The id of the longest token from each character on, and where it ends, two int32 (m,).
 
         Args:
             points: int32 (m,). The code points of all words.
@@ -87,77 +87,77 @@ class LongestMatcher(tf.Module):
             word_ends: int32 (m,). Where the character's word ends; 0 if it is too long.
         """
 
-        def walk(places, cursors, nodes, ids, ends):
+        def walk(positions, cursors, nodes, ids, ends):
             keys = tf.bitwise.left_shift(nodes, _POINT_BITS)
             found = self._edges.lookup(keys + tf.cast(tf.gather(points, cursors), tf.int64))
             piece = tf.cast(tf.bitwise.bitwise_and(found, (1 << _ID_BITS) - 1), tf.int32) - 1
             cursors += 1
             hit = tf.where((found != _NO_EDGE) & (piece >= 0))
-            where = tf.gather(places, hit)
+            where = tf.gather(positions, hit)
             ids = tf.tensor_scatter_nd_update(ids, where, tf.gather(piece, hit[:, 0]))
             ends = tf.tensor_scatter_nd_update(ends, where, tf.gather(cursors, hit[:, 0]))
-            inside = cursors < tf.gather(word_ends, places)
+            inside = cursors < tf.gather(word_ends, positions)
             on = tf.where((found != _NO_EDGE) & inside)[:, 0]
             nodes = tf.bitwise.right_shift(tf.gather(found, on), _ID_BITS)
-            return tf.gather(places, on), tf.gather(cursors, on), nodes, ids, ends
+            return tf.gather(positions, on), tf.gather(cursors, on), nodes, ids, ends
 
-        places = tf.cast(tf.where(word_ends > 0)[:, 0], tf.int32)
-        roots = tf.cast(~tf.gather(at_first, places), tf.int64)
+        positions = tf.cast(tf.where(word_ends > 0)[:, 0], tf.int32)
+        roots = tf.cast(~tf.gather(at_first, positions), tf.int64)
         nothing = tf.zeros_like(points)
         flat = tf.TensorShape([None])
         *_, ids, ends = tf.while_loop(
-            lambda places, *_: tf.size(places) > 0,
+            lambda positions, *_: tf.size(positions) > 0,
             walk,
-            [places, places, roots, nothing, nothing],
+            [positions, positions, roots, nothing, nothing],
             shape_invariants=[flat] * 5,
         )
         return ids, ends
 
-    def _jump(self, ends, places, last):
-        """Follows the pieces from each word's first character on.
+    def _jump(self, ends, positions, last):
+        """Follows the tokens from each word's first character on.
 
         Args:
-            ends: int32 (m,). Where the longest piece from each character on ends; 0 for none.
-            places: int32 (W,). Where each word begins; -1 if it is too long.
+            ends: int32 (m,). Where the longest token from each character on ends; 0 for none.
+            positions: int32 (W,). Where each word begins; -1 if it is too long.
             last: int32 (W,). Where it ends.
         Returns:
-            reached: bool (m,). Whether a piece of its word begins here.
+            reached: bool (m,). Whether a token of its word begins here.
             known: bool (W,). Whether the word arrived at its end.
         """
 
-        def jump(words, places, reached, known):
+        def jump(words, positions, reached, known):
             reached = tf.tensor_scatter_nd_update(
-                reached, places[:, None], tf.ones_like(places, tf.bool)
+                reached, positions[:, None], tf.ones_like(positions, tf.bool)
             )
-            places = tf.gather(ends, places)
-            arrived = tf.boolean_mask(words, places == tf.gather(last, words))
+            positions = tf.gather(ends, positions)
+            arrived = tf.boolean_mask(words, positions == tf.gather(last, words))
             known = tf.tensor_scatter_nd_update(
                 known, arrived[:, None], tf.ones_like(arrived, tf.bool)
             )
-            on = tf.where((places > 0) & (places < tf.gather(last, words)))[:, 0]
-            return tf.gather(words, on), tf.gather(places, on), reached, known
+            on = tf.where((positions > 0) & (positions < tf.gather(last, words)))[:, 0]
+            return tf.gather(words, on), tf.gather(positions, on), reached, known
 
-        words = tf.where(places >= 0)[:, 0]
+        words = tf.where(positions >= 0)[:, 0]
         *_, reached, known = tf.while_loop(
             lambda words, *_: tf.size(words) > 0,
             jump,
             [
                 words,
-                tf.gather(places, words),
+                tf.gather(positions, words),
                 tf.zeros_like(ends, tf.bool),
-                tf.zeros_like(places, tf.bool),
+                tf.zeros_like(positions, tf.bool),
             ],
             shape_invariants=[tf.TensorShape([None])] * 4,
         )
         return reached, known
 
 
-def make_tree(roots, max_characters):
-    """Makes the edges of a forest of pieces; tree i has node i as its root.
+def make_trie(roots, max_characters):
+    """Makes the edges of several tries of tokens; trie i has node i as its root.
 
     Args:
-        roots: list of dict of str to int. The pieces of each tree and their ids, none negative.
-        max_characters: int. Longer pieces are left out.
+        roots: list of dict of str to int. The tokens of each trie and their ids, none negative.
+        max_characters: int. Longer tokens are left out.
     Returns:
         keys: int64 (E,). The node an edge leaves, and behind it the code point, 21 bits.
         values: int64 (E,). The node it comes to, and behind it the id that ends there plus 1, or

@@ -13,7 +13,7 @@ from lmzoo.tokenizers.word_piece.vocabulary import WordPieceVocabulary
 __all__ = ["WordPieceTokenizer"]
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# A walk down the tree of tokens starts at every character and takes up to so many steps.
+# A walk down the trie of tokens starts at every character and takes up to so many steps.
 _MAX_CHARACTERS = 1000
 
 

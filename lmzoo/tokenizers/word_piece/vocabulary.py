@@ -11,7 +11,7 @@ from lmzoo.tokenizers.vocabulary import (
 
 __all__ = ["WordPieceVocabulary"]
 
-# The tree of the pieces takes some hundred bytes for each.
+# The trie of the tokens takes some hundred bytes for each character.
 _MAX_CHARACTERS = 1 << 23
 
 

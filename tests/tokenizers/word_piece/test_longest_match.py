@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.tokenizers.word_piece.longest_match import LongestMatcher, make_tree
+from lmzoo.tokenizers.word_piece.longest_match import LongestMatcher, make_trie
 
 UNKNOWN = 99
 
@@ -57,7 +57,7 @@ def test_no_word_and_no_piece():
 
 
 def test_equal_beginnings_share_their_edges():
-    keys, values = make_tree([{"ab": 5, "ac": 6}, {"ab": 7, "abcd": 8}], 3)
+    keys, values = make_trie([{"ab": 5, "ac": 6}, {"ab": 7, "abcd": 8}], 3)
     assert len(keys) == len(set(keys.tolist())) == 3 + 2
     ids = sorted((values & ((1 << 21) - 1)).tolist())
     assert ids == [0, 0, 6, 7, 8]
