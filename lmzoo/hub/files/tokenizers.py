@@ -104,8 +104,11 @@ def _find_kind(folder):
         found = (kind for name, kind in _OLD_FILES.items() if (folder / name).exists())
         return next(found, None) or _find_kind_without_vocabulary(folder)
     model = read_json(folder / "tokenizer.json").get("model")
-    # Files of old versions of the tokenizers library do not name BPE.
-    name = model.get("type", "BPE") if isinstance(model, dict) else model
+    # Files of old versions of the tokenizers library do not name the type.
+    name = model
+    if isinstance(model, dict):
+        kind = "WordPiece" if "max_input_chars_per_word" in model else "BPE"
+        name = model.get("type", kind)
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(
             f"tokenizer.json must hold a model of type {' or '.join(_KINDS)}. Received: "

@@ -35,12 +35,13 @@ def test_the_kind_is_found_in_a_folder(tokenizer, tmp_path):
     assert type(load_tokenizer(tmp_path, 999)) is type(tokenizer)
 
 
-def test_an_old_file_without_a_type_is_bpe(tmp_path):
-    BytePairTokenizer.train(iter(TEXTS), 262).save(tmp_path)
+@pytest.mark.parametrize("kind", [BytePairTokenizer, WordPieceTokenizer])
+def test_the_kind_of_an_old_file_without_a_type_is_found(tmp_path, kind):
+    kind.train(iter(TEXTS), 262).save(tmp_path)
     content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
     del content["model"]["type"]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    assert type(load_tokenizer(tmp_path, 999)) is BytePairTokenizer
+    assert type(load_tokenizer(tmp_path, 999)) is kind
 
 
 def test_a_folder_without_one_has_none(tmp_path):

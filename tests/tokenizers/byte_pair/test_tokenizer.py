@@ -88,36 +88,6 @@ def test_offsets_are_the_reference_offsets(
         assert [values.numpy().tolist() for values in alone] == rows
 
 
-def test_invalid_utf8_is_read_as_python_replaces_it(byte_pair_tokenizer):
-    generator = np.random.default_rng(0)
-    heads = [0x00, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xEF, 0xF0, 0xF4]
-    heads = np.array([*heads, 0xF5, 0xFF, 0xBB, 0x20], np.uint8)
-    data = [heads[generator.integers(len(heads), size=size % 9)].tobytes() for size in range(5000)]
-    data += [b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"a\xe2\x82", b"\xf4\x90\x80\x80", b"\xff\xfe"]
-    replaced = [item.decode("utf-8", "replace") for item in data]
-    ids = byte_pair_tokenizer.tokenize(data)
-    assert ids.to_list() == byte_pair_tokenizer.tokenize(replaced).to_list()
-    decoded = byte_pair_tokenizer.detokenize(ids).numpy()
-    assert [text.decode() for text in decoded] == replaced
-
-
-def test_every_mode_gives_the_same_ids(byte_pair_tokenizer, nasty_texts):
-    eager = byte_pair_tokenizer.tokenize(nasty_texts).to_list()
-    graph = tf.function(byte_pair_tokenizer.tokenize)(tf.constant(nasty_texts)).to_list()
-    dataset = tf.data.Dataset.from_tensor_slices(nasty_texts).map(byte_pair_tokenizer.tokenize)
-    batches = tf.data.Dataset.from_tensor_slices(nasty_texts).batch(64)
-    (batch,) = batches.map(byte_pair_tokenizer)
-    alone = [byte_pair_tokenizer.tokenize(text).numpy().tolist() for text in nasty_texts]
-    assert eager == graph == batch.to_list() == alone
-    assert eager == [ids.numpy().tolist() for ids in dataset]
-
-
-def test_neighbours_in_a_batch_change_nothing(byte_pair_tokenizer, draw_texts):
-    texts = draw_texts(7, 64)
-    together = byte_pair_tokenizer.tokenize(texts).to_list()
-    assert together == [byte_pair_tokenizer.tokenize([text]).to_list()[0] for text in texts]
-
-
 def test_shapes_and_dtypes(byte_pair_tokenizer):
     rows = byte_pair_tokenizer.tokenize(["a b", ""])
     assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32 and rows.shape[0] == 2
@@ -126,15 +96,6 @@ def test_shapes_and_dtypes(byte_pair_tokenizer):
     assert byte_pair_tokenizer.tokenize([]).to_list() == []
     assert byte_pair_tokenizer.detokenize(row).shape == ()
     assert byte_pair_tokenizer.detokenize(rows).shape == (2,)
-
-
-def test_a_second_text_traces_nothing(byte_pair_tokenizer):
-    byte_pair_tokenizer.tokenize(["a"])
-    encode = byte_pair_tokenizer._encoder.encode
-    before = encode.experimental_get_tracing_count()
-    for size in (1, 2, 70):
-        byte_pair_tokenizer.tokenize(["new words"] * size)
-    assert encode.experimental_get_tracing_count() == before
 
 
 @pytest.mark.parametrize(

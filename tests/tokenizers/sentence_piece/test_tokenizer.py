@@ -121,30 +121,6 @@ def test_a_text_of_one_character_gives_the_reference_ids(train_model, text):
     assert_same(tokenizer, reference, [text, "a b", ""])
 
 
-def test_invalid_utf8_is_read_as_python_replaces_it(unigram_tokenizer):
-    generator = np.random.default_rng(0)
-    heads = [0x00, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xEF, 0xF0, 0xF4]
-    heads = np.array([*heads, 0xF5, 0xFF, 0xBB, 0x20], np.uint8)
-    data = [heads[generator.integers(len(heads), size=size % 9)].tobytes() for size in range(3000)]
-    replaced = [item.decode("utf-8", "replace") for item in data]
-    ours = [rows.to_list() for rows in unigram_tokenizer.tokenize_with_offsets(data)]
-    theirs = [rows.to_list() for rows in unigram_tokenizer.tokenize_with_offsets(replaced)]
-    assert ours == theirs
-    assert unigram_tokenizer.tokenize(data).to_list() == ours[0]
-
-
-def test_every_mode_gives_the_same_ids(unigram_tokenizer, nasty_texts):
-    eager = unigram_tokenizer.tokenize(nasty_texts).to_list()
-    graph = tf.function(unigram_tokenizer.tokenize)(tf.constant(nasty_texts)).to_list()
-    dataset = tf.data.Dataset.from_tensor_slices(nasty_texts).map(unigram_tokenizer.tokenize)
-    batches = tf.data.Dataset.from_tensor_slices(nasty_texts).batch(64)
-    (batch,) = batches.map(unigram_tokenizer)
-    alone = [unigram_tokenizer.tokenize(text).numpy().tolist() for text in nasty_texts]
-    offsets = unigram_tokenizer.tokenize_with_offsets(nasty_texts)[0].to_list()
-    assert eager == graph == batch.to_list() == alone == offsets
-    assert eager == [ids.numpy().tolist() for ids in dataset]
-
-
 def test_a_token_stands_where_its_text_is(unigram_tokenizer, nasty_texts, draw_texts):
     texts = [*nasty_texts, *draw_texts(3, 300)]
     columns = [rows.to_list() for rows in unigram_tokenizer.tokenize_with_offsets(texts)]

@@ -92,39 +92,6 @@ def test_words_up_to_a_hundred_characters_are_cut(word_piece_tokenizer, word_pie
     assert [size == 1 for size in sizes] == [False, True, False, True, False, True, False]
 
 
-def test_invalid_utf8_is_read_as_python_replaces_it(word_piece_tokenizer):
-    generator = np.random.default_rng(0)
-    heads = [0x00, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xEF, 0xF0, 0xF4]
-    heads = np.array([*heads, 0xF5, 0xFF, 0xBB, 0x20], np.uint8)
-    data = [heads[generator.integers(len(heads), size=size % 9)].tobytes() for size in range(3000)]
-    replaced = [item.decode("utf-8", "replace") for item in data]
-    ours = [rows.to_list() for rows in word_piece_tokenizer.tokenize_with_offsets(data)]
-    theirs = [rows.to_list() for rows in word_piece_tokenizer.tokenize_with_offsets(replaced)]
-    assert ours == theirs
-    assert word_piece_tokenizer.tokenize(b"a\xffb").shape == (
-        word_piece_tokenizer.tokenize("ab").shape
-    )
-
-
-def test_every_mode_gives_the_same_ids(word_piece_tokenizer, nasty_texts):
-    eager = word_piece_tokenizer.tokenize(nasty_texts).to_list()
-    graph = tf.function(word_piece_tokenizer.tokenize)(tf.constant(nasty_texts)).to_list()
-    dataset = tf.data.Dataset.from_tensor_slices(nasty_texts).map(word_piece_tokenizer.tokenize)
-    batches = tf.data.Dataset.from_tensor_slices(nasty_texts).batch(64)
-    (batch,) = batches.map(word_piece_tokenizer)
-    alone = [word_piece_tokenizer.tokenize(text).numpy().tolist() for text in nasty_texts]
-    assert eager == graph == batch.to_list() == alone
-    assert eager == [ids.numpy().tolist() for ids in dataset]
-
-
-def test_neighbours_in_a_batch_change_nothing(word_piece_tokenizer, draw_texts, draw_mark_texts):
-    texts = [*draw_texts(7, 48), *draw_mark_texts(7, 16)]
-    together = [rows.to_list() for rows in word_piece_tokenizer.tokenize_with_offsets(texts)]
-    alone = [word_piece_tokenizer.tokenize_with_offsets(text) for text in texts]
-    for column, rows in zip(zip(*alone, strict=True), together, strict=True):
-        assert [values.numpy().tolist() for values in column] == rows
-
-
 def test_shapes_and_dtypes(word_piece_tokenizer):
     for rows in word_piece_tokenizer.tokenize_with_offsets(["a b", ""]):
         assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32 and rows.shape[0] == 2
