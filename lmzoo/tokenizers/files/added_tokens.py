@@ -12,13 +12,13 @@ _ROLES += ("mask_token",)
 _SPACE = "\u2581"
 
 
-def list_added_tokens(folder, named, form, kind):
+def list_added_tokens(folder, named, tokenizer_json, kind):
     """Lists what all files of a folder add.
 
     Args:
         folder: pathlib.Path.
         named: dict, as `read_named` gives it.
-        form: dict. What `tokenizer.json` holds; empty if there is none.
+        tokenizer_json: dict. What `tokenizer.json` holds; empty if there is none.
         kind: str. The tokenizer that is expected.
     Returns:
         list of (FileCheck, dict). Each token has a str as `content`, an int as `id`, and `special`.
@@ -28,11 +28,12 @@ def list_added_tokens(folder, named, form, kind):
     roles = dict.fromkeys(_ROLES)
     playing = {get_content(named.get(theirs)) for theirs in roles}
     sources = read_more_added(folder, named, kind, roles)
-    fast, own = FileCheck(folder / "tokenizer.json", kind), form.get("added_tokens") or []
+    path, own = folder / "tokenizer.json", tokenizer_json.get("added_tokens") or []
+    json_check = FileCheck(path, kind)
     if not isinstance(own, list):
-        fast.refuse("added_tokens", own, "a list")
+        json_check.refuse("added_tokens", own, "a list")
     found = []
-    for check, tokens in [*sources, (fast, own)]:
+    for check, tokens in [*sources, (json_check, own)]:
         for token in tokens:
             content = get_content(token) if isinstance(token, dict) else None
             if content is None or type(token.get("id")) is not int:
@@ -43,7 +44,7 @@ def list_added_tokens(folder, named, form, kind):
 
 
 def find_added_special(added):
-    """Names the special tokens of `list_added_tokens` that are no sentinels.
+    """Names the special tokens of `list_added_tokens` that are not sentinels.
 
     Args:
         added: list of (FileCheck, dict).

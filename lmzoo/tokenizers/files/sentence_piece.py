@@ -84,8 +84,8 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
         ValueError: if no class of transformers would give the same ids.
     """
     class_name = _choose_class(tokenizer, vocabulary)
-    form = _make_tokenizer_json(tokenizer, vocabulary, class_name)
-    if form is None and tokenizer.prepend_scheme is not None:
+    tokenizer_json = _make_tokenizer_json(tokenizer, vocabulary, class_name)
+    if tokenizer_json is None and tokenizer.prepend_scheme is not None:
         raise ValueError(
             "`prepend_scheme` must be None where the model is not of Llama 2's kind, as no file "
             f"can say it. Received: prepend_scheme={tokenizer.prepend_scheme!r}."
@@ -114,8 +114,8 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
             "added_tokens_decoder": {str(index): token for index, token in added.items()},
         },
     )
-    if form is not None:
-        write_json(folder / "tokenizer.json", form)
+    if tokenizer_json is not None:
+        write_json(folder / "tokenizer.json", tokenizer_json)
 
 
 def _choose_class(tokenizer, vocabulary):
@@ -261,20 +261,20 @@ def read_sentence_piece_files(folder):
         ValueError: if a file is too large, broken, or describes another kind of tokenizer.
     """
     named, path = read_named(folder), folder / "tokenizer.json"
-    form = read_json(path) if path.is_file() else {}
-    added = list_added_tokens(folder, named, form, _KIND)
+    tokenizer_json = read_json(path) if path.is_file() else {}
+    added = list_added_tokens(folder, named, tokenizer_json, _KIND)
     special, more = find_added_special(added), read_additional(folder, named)
     every = dict.fromkeys([*more, *(token["content"] for _, token in added)])
     sentinels = [token for token in every if token.startswith("<extra_id_")]
     class_name = _read_class(folder, named)
-    found, layout = _read_model(folder, form, class_name)
-    around = _read_around(path, form, named, layout, class_name)
+    found, layout = _read_model(folder, tokenizer_json, class_name)
+    around = _read_around(path, tokenizer_json, named, layout, class_name)
     add_bos_and_eos = len(around) == 2
     if found["num_sentinels"] is None:
         found["num_sentinels"] = len(sentinels) or (0 if add_bos_and_eos else _NUM_SENTINELS)
     if layout == _LLAMA:
         named = {**_LLAMA_ROLES, **named}
-        if form:
+        if tokenizer_json:
             # As in transformers 5, a `tokenizer.json` says what is added.
             named = {**named, "add_bos_token": None, "add_eos_token": None}
     elif layout == _XLM_ROBERTA:
@@ -293,11 +293,11 @@ def read_sentence_piece_files(folder):
     roles = {
         role: get_content(named.get(theirs, default)) for role, (theirs, default) in ROLES.items()
     }
-    scheme = _read_scheme(path, form, named, layout, class_name)
+    scheme = _read_scheme(path, tokenizer_json, named, layout, class_name)
     return {
         **found,
         **roles,
-        **_place_added(added, found, form, layout, scheme),
+        **_place_added(added, found, tokenizer_json, layout, scheme),
         "special_tokens": [*(t for t in more if t not in sentinels), *special.values()],
         "start_token": start,
         "add_start_token": add_start and not add_bos_and_eos,
@@ -307,7 +307,7 @@ def read_sentence_piece_files(folder):
     }
 
 
-def _place_added(added, found, form, layout, scheme):
+def _place_added(added, found, tokenizer_json, layout, scheme):
     """The arguments that added tokens give: `added_tokens` and `extra_tokens`."""
     try:
         model = SentencePieceModel.parse(found["model"])
@@ -317,7 +317,7 @@ def _place_added(added, found, form, layout, scheme):
     arguments = read_added_tokens(added, model, found["num_sentinels"])
     if layout != _LLAMA or scheme is not None:
         return arguments
-    if not form:
+    if not tokenizer_json:
         # As in transformers 5, with a model file alone they are searched in the raw text.
         tokens = arguments["added_tokens"]
         raw = (dataclasses.replace(token, normalized=False) for token in tokens)
@@ -343,7 +343,7 @@ def _read_class(folder, named):
     return None if name == _LLAMA and model_type == "mistral" else name
 
 
-def _read_model(folder, form, class_name):
+def _read_model(folder, tokenizer_json, class_name):
     """Finds the model.
 
     Returns:
@@ -358,31 +358,31 @@ def _read_model(folder, form, class_name):
         data = read_bytes(folder / _MODEL_FILES[owner], MAX_BYTES)
         if layout == _XLM_ROBERTA:
             data = _number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
-        if form:
-            data = _compare(path, form, data, class_name)
+        if tokenizer_json:
+            data = _compare(path, tokenizer_json, data, class_name)
         if class_name == _LLAMA:
             _check_llama(folder / _MODEL_FILES[owner], data)
         return {"model": data, "num_sentinels": None if layout == _T5 else 0}, layout
-    if not form:
+    if not tokenizer_json:
         raise FileNotFoundError(
             f"`folder` must hold {', '.join(_MODEL_FILES.values())} or tokenizer.json. "
             f"Received: {str(folder)!r}."
         )
-    model = form.get("model")
+    model = tokenizer_json.get("model")
     if isinstance(model, dict) and model.get("type", "BPE") == "BPE":
-        return {"model": read_bpe_json(path, form, _KIND), "num_sentinels": 0}, _LLAMA
-    data, num_sentinels = read_unigram_json(path, form, _KIND, class_name in _SPLITTING)
+        return {"model": read_bpe_json(path, tokenizer_json, _KIND), "num_sentinels": 0}, _LLAMA
+    data, num_sentinels = read_unigram_json(path, tokenizer_json, _KIND, class_name in _SPLITTING)
     layout = _XLM_ROBERTA if class_name == _XLM_ROBERTA else _T5
     return {"model": data, "num_sentinels": num_sentinels}, layout
 
 
-def _compare(path, form, data, class_name):
+def _compare(path, tokenizer_json, data, class_name):
     """Refuses a `tokenizer.json` that contradicts the model file beside it.
 
     Returns:
         bytes. The model file; with the white space of T5Tokenizer where only that file says it.
     """
-    check, section = FileCheck(path, _KIND), form.get("model")
+    check, section = FileCheck(path, _KIND), tokenizer_json.get("model")
     check.expect_section("model", section)
     try:
         model = SentencePieceModel.parse(data)
@@ -404,11 +404,13 @@ def _compare(path, form, data, class_name):
         if name != piece:
             check.refuse(f"model.vocab at id {index}", name, f"{piece!r:.60}, as the model file,")
     if kind == "Unigram":
-        rules = read_rules(path, form, _KIND, class_name in _SPLITTING)
+        rules = read_rules(path, tokenizer_json, _KIND, class_name in _SPLITTING)
         if rules == WHITE_SPACE_RULES and not model.rules and class_name in (_T5, ANY_CLASS):
             return dataclasses.replace(model, rules=rules).serialize()
         if rules != model.rules:
-            check.refuse("normalizer", form.get("normalizer"), "the table of the model file")
+            check.refuse(
+                "normalizer", tokenizer_json.get("normalizer"), "the table of the model file"
+            )
     return data
 
 
@@ -426,7 +428,7 @@ def _check_llama(path, data):
         )
 
 
-def _read_scheme(path, form, named, layout, class_name):
+def _read_scheme(path, tokenizer_json, named, layout, class_name):
     """The `prepend_scheme`: the class's, or that of `tokenizer.json`, or else the library's."""
     if layout != _LLAMA:
         return None
@@ -437,12 +439,12 @@ def _read_scheme(path, form, named, layout, class_name):
         if named.get("add_prefix_space") is False:
             return "never"
         return "always" if named.get("legacy") else "first"
-    if form:
-        return read_prepend_scheme(path, form, _KIND)
+    if tokenizer_json:
+        return read_prepend_scheme(path, tokenizer_json, _KIND)
     return "first" if named.get("legacy") is False else None
 
 
-def _read_around(path, form, named, layout, class_name):
+def _read_around(path, tokenizer_json, named, layout, class_name):
     """What the post-processor adds before a text, or around it: no, one or two tokens."""
     if layout == _XLM_ROBERTA:
         # As in transformers, the class decides and not `tokenizer.json`.
@@ -450,13 +452,13 @@ def _read_around(path, form, named, layout, class_name):
             get_content(named.get(role)) or _XLM_ROBERTA_ROLES[role]
             for role in ("bos_token", "eos_token")
         )
-    check, post_processor = FileCheck(path, _KIND), form.get("post_processor")
+    check, post_processor = FileCheck(path, _KIND), tokenizer_json.get("post_processor")
     bos_and_eos = read_bos_and_eos(check, post_processor)
     if bos_and_eos is not None:
         return bos_and_eos
     if layout != _LLAMA:
         return ()
-    if form:
+    if tokenizer_json:
         check_no_end(check, post_processor)
         start = read_start(check, post_processor)
     else:

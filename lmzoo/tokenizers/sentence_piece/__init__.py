@@ -1,4 +1,4 @@
-"""SentencePiece (T5, Llama 2, Mistral): the model file, checked, and its graphs.
+"""SentencePiece (T5, Llama 2, Mistral, XLM-RoBERTa): model files, checked, and their graphs.
 
 Public: `lmzoo.tokenizers.SentencePieceTokenizer`.
 """

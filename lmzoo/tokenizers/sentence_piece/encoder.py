@@ -211,7 +211,7 @@ _PLAIN = {
 
 
 class _Model(tf.saved_model.experimental.TrackableResource):
-    """The op's form of a model, which a SavedModel holds and makes again."""
+    """The op's resource for a model, which a SavedModel stores and creates again."""
 
     def __init__(self, data):
         super().__init__()

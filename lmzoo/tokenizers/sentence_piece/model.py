@@ -1,4 +1,4 @@
-"""The file of a SentencePiece model, read with suspicion: the op sees only what was understood."""
+"""SentencePiece model files: parsed and checked before the op sees them, and written."""
 
 import dataclasses
 import enum

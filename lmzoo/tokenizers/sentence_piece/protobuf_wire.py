@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers: reading a message with suspicion, and writing one."""
+"""The wire format of protocol buffers: reading untrusted messages, and writing messages."""
 
 import struct
 

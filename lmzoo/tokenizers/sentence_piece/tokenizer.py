@@ -22,26 +22,30 @@ __all__ = ["SentencePieceTokenizer"]
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Cuts text into the pieces of a SentencePiece model, inside or outside of a graph.
+    """Splits text into the pieces of a SentencePiece model, inside or outside of a graph.
 
-    The ids are those of the sentencepiece library, but where a unigram model finds two ways to cut
-    a word equally probable ("l", "ll" and "ll", "l"): then rounding decides, in each release of the
-    library in its own way. (transformers 5 puts no space before a text of Llama 2 or Mistral that
-    begins with one; the library does. With a unigram model that has pieces of bytes transformers 5
-    gives the unknown id for a character without a piece, where the library gives its bytes.)
-    Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. No special token
-    but the unknown one comes out of text unless `allow_special=True`. The model is checked before
-    the op sees any of it. The tokenizer is saved with the graph that uses it; a process that loads
-    this graph needs tensorflow-text's ops: TensorFlow Serving has them, others `import
-    tensorflow_text` first.
+    The ids are those of the sentencepiece library, and spaces are put where `prepend_scheme` says
+    it. Where a unigram model has two equally probable ways to split a word ("l", "ll" and "ll",
+    "l"), rounding decides, and each release of the library rounds in its own way.
+
+    Hugging Face `tokenizers` differs from the sentencepiece library in four points, in which this
+    class follows the library: it normalizes whole grapheme clusters and loses characters of some;
+    it splits at U+0085; it takes U+2581 in a text for a space that is there already; and a unigram
+    model with byte fallback gives the unknown id where the library gives bytes.
+
+    Invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. Text never
+    becomes a special token, but the unknown one, unless `allow_special` is given. The model is
+    checked before the op sees any of it. The tokenizer is saved with the graph that uses it. A
+    process that loads this graph needs tensorflow-text's ops: TensorFlow Serving has them, others
+    `import tensorflow_text` first.
 
     Args:
         model: bytes. A SentencePiece model file, unigram or BPE.
         num_sentinels: int. How many sentinels stand behind the pieces, `<extra_id_0>` last. A model
             with sentinels of its own, as mT5's, takes their number or 0; they are known without the
             space before them.
-        special_tokens: list of str. Pieces that no text makes, beside the model's control pieces,
-            its unknown piece and the sentinels.
+        special_tokens: list of str. Tokens that are special beside the model's control pieces, its
+            unknown piece and the sentinels.
         end_token: str or None. Stands behind a text.
         pad_token: str or None. Fills rows up; None falls back to `end_token`.
         unknown_token: str. Stands for characters without a piece.
@@ -146,7 +150,7 @@ class SentencePieceTokenizer(Tokenizer):
             byte_fallback: bool. If True, there is a piece for each byte, and no character is
                 unknown.
             verbose: bool. If True, progress is shown on the terminal.
-            special_tokens: list of str. More pieces that no text makes, with the ids from 3 on.
+            special_tokens: list of str. More special tokens, with the ids from 3 on.
         Returns:
             SentencePieceTokenizer.
         Raises:
