@@ -23,6 +23,7 @@ from lmzoo.hub.files.weights import write_weights
 from lmzoo.hub.folder_spec import list_tasks
 from lmzoo.hub.heads import make_head_config, make_label_config
 from lmzoo.hub.model_variables import values_by_path
+from lmzoo.json_files import write_text
 
 __all__ = ["make_config", "save_pretrained"]
 
@@ -117,7 +118,7 @@ def _check_readable(new, folder, task):
 
 def _write_json(path, content):
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def make_config(task):

@@ -35,7 +35,7 @@ _FLAGS = {
     "pooling_mode_max_tokens": "max",
     "pooling_mode_lasttoken": "last",
 }
-_UNKNOWN_FLAGS = (*("pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"),)
+_UNKNOWN_FLAGS = ("pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens")
 # Class in torch.nn -> activation of Keras, and the module in which torch defines it.
 _ACTIVATIONS = {
     "Tanh": ("tanh", "activation"),
@@ -75,7 +75,7 @@ class Projection(NamedTuple):
 class EmbedderConfig(NamedTuple):
     """What the files say beside the backbone.
 
-    pooling: "mean", "cls" or "max".
+    pooling: "mean", "cls", "max" or "last".
     normalize: bool.
     sequence_length: int or None. The longest input in tokens.
     hidden_dim: int or None. Width of the hidden states, if the files have it.

@@ -169,7 +169,11 @@ def test_other_modules_are_refused(modules, message, tmp_path):
 @pytest.mark.parametrize(
     ("pooling", "files", "message"),
     [
-        ({**OLD, "pooling_mode_lasttoken": True}, {}, "`pooling_mode` must be one of cls, mean, m"),
+        (
+            {**OLD, "pooling_mode_weightedmean_tokens": True},
+            {},
+            "`pooling_mode` must be one of cls, mean, max, last",
+        ),
         ({**OLD, "pooling_mode_cls_token": True}, {}, r"Received: pooling_mode=\['cls', 'mean'\]"),
         ({**OLD, "pooling_mode_cls_token": "x"}, {}, "Received: pooling_mode_cls_token='x'"),
         ({**NEW, "pooling_mode": "weightedmean"}, {}, "Received: pooling_mode='weightedmean'"),
@@ -290,6 +294,7 @@ def read_files(folder):
 FORMS = [
     {"pooling": "mean", "normalize": True},
     {"pooling": "cls", "normalize": False},
+    {"pooling": "last", "normalize": True},
     {"pooling": "max", "normalize": True, "projection_dim": 5, "projection_activation": "gelu"},
     {"pooling": "mean", "normalize": False, "projection_dim": 11, "projection_bias": False},
 ]
