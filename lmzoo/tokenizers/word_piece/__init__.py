@@ -1,4 +1,4 @@
-"""WordPiece (BERT, DistilBERT, ELECTRA): vocabulary, longest-match encoding, decoding.
+"""WordPiece (BERT, DistilBERT, ELECTRA, MPNet): vocabulary, longest-match-first graphs.
 
 Public: `lmzoo.tokenizers.WordPieceTokenizer`.
 """

@@ -95,15 +95,16 @@ def test_decomposition_and_order_are_those_of_unicode():
 
 
 @pytest.mark.slow
-def test_the_file_is_what_its_script_makes():
+@pytest.mark.parametrize("name", ["bert_characters", "code_point_classes"])
+def test_the_file_is_what_its_script_makes(name):
     root = pathlib.Path(__file__).parents[3]
-    path = root / "tests" / "golden" / "make_bert_characters.py"
+    path = root / "tests" / "golden" / f"make_{name}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     arrays = script.make_arrays()
-    file = pathlib.Path(bert_characters.__file__).with_name("bert_characters.npz")
+    file = pathlib.Path(bert_characters.__file__).with_name(f"{name}.npz")
     with np.load(file, allow_pickle=False) as stored:
         assert set(stored) == set(arrays)
-        for name in stored:
-            np.testing.assert_array_equal(stored[name], arrays[name])
+        for key in stored:
+            np.testing.assert_array_equal(stored[key], arrays[key])
