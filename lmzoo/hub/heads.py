@@ -50,7 +50,7 @@ def read_head(family, config, task, arguments):
         return None
     count = len(read_labels(config))
     if family.is_native:
-        return {"num_classes": count, **_read_native(config)}
+        return {"num_classes": count, **options, **_read_native(config)}
     head = family.heads[task]
     rate = head.dropout
     if head.dropout_key is not None and config.get(head.dropout_key, rate) is not None:

@@ -173,8 +173,11 @@ def _list_candidates(task, name):
 
 def _describe(task, name, family, model_type):
     head = "TextClassifier" if name == "TextRegressor" else name
+    described = family.make_config(task.backbone, model_type)
+    # An option that has no word is refused before the task itself is described.
+    family.read_arguments(described)
     config = {
-        **family.make_config(task.backbone, model_type),
+        **described,
         "architectures": [family.class_name(model_type, head)],
         "dtype": task.backbone.variable_dtype,
         **make_policy_config(task.backbone.dtype_policy),

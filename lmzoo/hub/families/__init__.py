@@ -11,9 +11,13 @@ import pkgutil
 __all__ = ["find_family", "list_families", "list_model_types"]
 
 
-@functools.cache
 def list_families():
     """Tuple of all records, in the order in which they are asked to write a task."""
+    return _find_records()
+
+
+@functools.cache
+def _find_records():
     modules = (
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)

@@ -6,7 +6,13 @@ and of tensors.
 
 import functools
 
-from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.families.family import (
+    Family,
+    Head,
+    KerasHubClass,
+    PublishedModel,
+    make_token_heads,
+)
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,
@@ -23,12 +29,13 @@ __all__ = [
     "FAMILIES",
     "FEED_FORWARD_MODULES",
     "IGNORED",
+    "LARGE_SIZES",
     "MAX_SIZES",
-    "RENAMED",
     "bert_backbone",
     "check_encoder",
     "complete",
     "dense_shapes",
+    "make_encoder_family",
     "make_fields",
     "make_modules",
     "norm_shapes",
@@ -63,6 +70,13 @@ _DEFAULTS = {
     "relative_attention": False,
     "num_buckets": 32,
     "max_distance": 128,
+}
+# The sizes of every published "large" model.
+LARGE_SIZES = {
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
 }
 # The modules of a block, without its place.
 ATTENTION_MODULES = {
@@ -221,6 +235,27 @@ def make_modules(arguments, body=None, place="encoder.layer", block=None):
     return modules
 
 
+def make_encoder_family(**own):
+    """The record of a family on `BertBackbone`: BERT's own fields where it says nothing else.
+
+    Args:
+        own: fields of `Family`.
+    """
+    shared = {
+        "name": "BERT",
+        "backbone": bert_backbone,
+        "plain_task": "TextEmbedder",
+        "variable_shapes": variable_shapes,
+        "modules": make_modules,
+        "complete": complete,
+        "renamed": RENAMED,
+        "ignored": IGNORED,
+        "has_pooler": True,
+        "tokenizers": ("WordPieceTokenizer",),
+    }
+    return Family(**{**shared, **own})
+
+
 def bert_backbone():
     """The class `BertBackbone`, imported at its first use."""
     from lmzoo.models import BertBackbone
@@ -246,12 +281,6 @@ def _make_keras_hub(backbone):
 
 
 _PICKLED = "its weights may be pickled, which lmzoo does not open"
-_LARGE = {
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-}
 
 
 def _published(place, num_parameters, note="", **config):
@@ -272,11 +301,8 @@ def _published_small(layers, width, num_parameters):
 _cased = functools.partial(_published, vocab_size=28996)
 
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"bert": "Bert"},
-        plain_task="TextEmbedder",
         heads={
             "MaskedLM": Head(
                 endings=("ForMaskedLM", "ForPreTraining"),
@@ -297,26 +323,11 @@ FAMILIES = (
                 uses_pooler=True,
                 pooling=("pooler",),
             ),
-            "TokenClassifier": Head(
-                endings=("ForTokenClassification",),
-                modules={"head/output": ("classifier",)},
-                dropout_key="classifier_dropout",
-            ),
-            "QuestionAnswerer": Head(
-                endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
-            ),
-            "TextEmbedder": Head(endings=("Model",)),
+            **make_token_heads("classifier_dropout"),
         },
         prefix="bert.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
-        modules=make_modules,
-        complete=complete,
-        renamed=RENAMED,
-        ignored=IGNORED,
-        has_pooler=True,
-        tokenizers=("WordPieceTokenizer",),
         keras_hub=KerasHubClass(
             name="BertBackbone",
             read_arguments=_read_keras_hub,
@@ -331,9 +342,9 @@ FAMILIES = (
             "bert-base-uncased": _published("google-bert/bert-base-uncased", 109_482_240),
             "bert-base-cased": _cased("google-bert/bert-base-cased", 108_310_272),
             "bert-large-uncased": _published(
-                "google-bert/bert-large-uncased", 335_141_888, **_LARGE
+                "google-bert/bert-large-uncased", 335_141_888, **LARGE_SIZES
             ),
-            "bert-large-cased": _cased("google-bert/bert-large-cased", 333_579_264, **_LARGE),
+            "bert-large-cased": _cased("google-bert/bert-large-cased", 333_579_264, **LARGE_SIZES),
         },
     ),
 )

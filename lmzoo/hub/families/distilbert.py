@@ -2,17 +2,13 @@
 
 from lmzoo.hub.families.bert import (
     ACTIVATIONS,
-    IGNORED,
     MAX_SIZES,
-    RENAMED,
-    bert_backbone,
     check_encoder,
-    complete,
+    make_encoder_family,
     make_fields,
     make_modules,
-    variable_shapes,
 )
-from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.families.family import Head, KerasHubClass, PublishedModel, make_token_heads
 from lmzoo.hub.files.config_validation import (
     choice_field,
     number_field,
@@ -63,11 +59,8 @@ def _make_keras_hub(backbone):
 
 
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"distilbert": "DistilBert"},
-        plain_task="TextEmbedder",
         heads={
             "MaskedLM": Head(
                 endings=("ForMaskedLM",),
@@ -85,24 +78,12 @@ FAMILIES = (
                 dropout_key="seq_classif_dropout",
                 dropout=0.2,
             ),
-            "TokenClassifier": Head(
-                endings=("ForTokenClassification",), modules={"head/output": ("classifier",)}
-            ),
-            "QuestionAnswerer": Head(
-                endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
-            ),
-            "TextEmbedder": Head(endings=("Model",)),
+            **make_token_heads(),
         },
         prefix="distilbert.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=lambda arguments: make_modules(arguments, place="transformer.layer", block=_BLOCK),
-        complete=complete,
-        renamed=RENAMED,
-        ignored=IGNORED,
-        has_pooler=True,
-        tokenizers=("WordPieceTokenizer",),
         accepts=lambda task, model_type: not task.backbone.pooler,
         keras_hub=KerasHubClass(
             name="DistilBertBackbone",

@@ -4,20 +4,15 @@ A generator is a `MaskedLM`. A discriminator, the class that most checkpoints ar
 opens as the backbone alone: its head, which tells replaced tokens from the others, is ignored.
 """
 
-import functools
-
 from lmzoo.hub.families.bert import (
     IGNORED,
     MAX_SIZES,
-    RENAMED,
-    bert_backbone,
     check_encoder,
-    complete,
+    make_encoder_family,
     make_fields,
     make_modules,
-    variable_shapes,
 )
-from lmzoo.hub.families.family import Family, Head, PublishedModel
+from lmzoo.hub.families.family import Head, PublishedModel, make_token_heads
 from lmzoo.hub.families.roberta import masked_lm_head
 from lmzoo.hub.files.config_validation import (
     read_choice,
@@ -65,14 +60,9 @@ def _published(place, num_parameters, **config):
     return PublishedModel(*values)
 
 
-_one_layer = functools.partial(Head, modules={"head/output": ("classifier",)})
-
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"electra": "Electra"},
-        plain_task="TextEmbedder",
         heads={
             "MaskedLM": Head(
                 endings=("ForMaskedLM",),
@@ -92,30 +82,22 @@ FAMILIES = (
                 hidden_activation="gelu",
                 dropout_key="classifier_dropout",
             ),
-            "TokenClassifier": _one_layer(
-                endings=("ForTokenClassification",), dropout_key="classifier_dropout"
-            ),
-            "QuestionAnswerer": Head(
-                endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
-            ),
+            **make_token_heads("classifier_dropout"),
             "TextEmbedder": Head(endings=("Model", "ForPreTraining")),
         },
         prefix="electra.",
+        has_pooler=False,
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=_make_modules,
-        complete=complete,
-        renamed=RENAMED,
         ignored={
             **IGNORED,
             "head of the discriminator": r"discriminator_predictions\..*\.(weight|bias)",
         },
-        tokenizers=("WordPieceTokenizer",),
         accepts=lambda task, model_type: not task.backbone.pooler,
         masked_lm_head=masked_lm_head,
         published={
-            "electra-small": _published("google/electra-small-discriminator", 13_548_800),
+            "electra-small": _published("google/electra-small-discriminator", 13_483_008),
             "electra-base": _published(
                 "google/electra-base-discriminator",
                 108_891_648,

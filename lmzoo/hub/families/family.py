@@ -8,7 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-__all__ = ["Family", "Head", "KerasHubClass", "PublishedModel", "make_decoder_heads"]
+__all__ = [
+    "Family",
+    "Head",
+    "KerasHubClass",
+    "PublishedModel",
+    "make_decoder_heads",
+    "make_token_heads",
+]
 
 
 class PublishedModel(NamedTuple):
@@ -60,6 +67,25 @@ class Head:
     uses_pooler: bool = False
     pooling: tuple = ("cls",)
     options: Mapping = dataclasses.field(default_factory=dict)
+
+
+def make_token_heads(dropout_key=None):
+    """The heads of an encoder that are one dense layer, and the plain model: task -> Head.
+
+    Args:
+        dropout_key: str or None. As for `Head`, of the token classifier.
+    """
+    return {
+        "TokenClassifier": Head(
+            endings=("ForTokenClassification",),
+            modules={"head/output": ("classifier",)},
+            dropout_key=dropout_key,
+        ),
+        "QuestionAnswerer": Head(
+            endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
+        ),
+        "TextEmbedder": Head(endings=("Model",)),
+    }
 
 
 def make_decoder_heads(causal_lm, embeddings):

@@ -17,7 +17,14 @@ from lmzoo.hub.files.config_validation import (
     write_fields,
 )
 
-__all__ = ["FAMILIES", "MAX_SIZES", "complete", "gpt_backbone", "variable_shapes"]
+__all__ = [
+    "FAMILIES",
+    "MAX_SIZES",
+    "complete",
+    "gpt_backbone",
+    "make_decoder_family",
+    "variable_shapes",
+]
 
 _ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
@@ -195,6 +202,24 @@ def _norm_shapes(path, arguments):
     return {f"{path}/gamma": shape, f"{path}/beta": shape}
 
 
+def make_decoder_family(**own):
+    """The record of a family on `GPTBackbone`.
+
+    Args:
+        own: fields of `Family` beside those that all of them have.
+    """
+    shared = {
+        "name": "GPT",
+        "backbone": gpt_backbone,
+        "plain_task": "CausalLM",
+        "default_task": "CausalLM",
+        "variable_shapes": variable_shapes,
+        "complete": complete,
+        "tokenizers": ("BytePairTokenizer",),
+    }
+    return Family(**{**shared, **own})
+
+
 def gpt_backbone():
     """The class `GPTBackbone`, imported at its first use."""
     from lmzoo.models import GPTBackbone
@@ -225,24 +250,17 @@ def _published(place, num_parameters, layers, heads, width, licence="mit"):
 
 
 FAMILIES = (
-    Family(
-        name="GPT",
-        backbone=gpt_backbone,
+    make_decoder_family(
         classes={"gpt2": "GPT2"},
-        plain_task="CausalLM",
-        default_task="CausalLM",
         heads=make_decoder_heads("LMHeadModel", "wte.weight"),
         prefix="transformer.",
         # GPT-2 keeps its kernels (in, out).
         transposed=False,
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=_make_modules,
-        complete=complete,
         # Old files carry the masks beside the weights.
         ignored={"causal masks": r"h\.\d+\.attn\.(masked_)?bias"},
-        tokenizers=("BytePairTokenizer",),
         keras_hub=KerasHubClass(
             name="GPT2Backbone",
             read_arguments=lambda backbone: {},

@@ -1,7 +1,7 @@
 """Llama, Qwen2 and Mistral: decoders with rotary positions, RMSNorm and a gated feed-forward."""
 
-from lmzoo.hub.families.family import Family, make_decoder_heads
-from lmzoo.hub.families.gpt2 import MAX_SIZES, complete, gpt_backbone, variable_shapes
+from lmzoo.hub.families.family import make_decoder_heads
+from lmzoo.hub.families.gpt2 import MAX_SIZES, make_decoder_family, variable_shapes
 from lmzoo.hub.families.rotary_config import (
     find_context_length,
     has_rotary_config,
@@ -246,21 +246,15 @@ def make_widths(arguments):
 
 
 FAMILIES = (
-    Family(
-        name="GPT",
-        backbone=gpt_backbone,
+    make_decoder_family(
         # A Mistral without a window is a Llama: the numbers are the same.
         classes={"llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral"},
-        plain_task="CausalLM",
-        default_task="CausalLM",
         heads=make_decoder_heads("ForCausalLM", EMBEDDINGS),
         prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=make_modules,
         widths=make_widths,
-        complete=complete,
         ignored=IGNORED,
         tokenizers=("BytePairTokenizer", "SentencePieceTokenizer"),
         accepts=_accepts,

@@ -7,17 +7,13 @@ import dataclasses
 
 from lmzoo.hub.families.bert import (
     FEED_FORWARD_MODULES,
-    IGNORED,
     MAX_SIZES,
-    RENAMED,
-    bert_backbone,
     check_encoder,
-    complete,
+    make_encoder_family,
     make_fields,
     make_modules,
-    variable_shapes,
 )
-from lmzoo.hub.families.family import Family, PublishedModel
+from lmzoo.hub.families.family import PublishedModel
 from lmzoo.hub.families.roberta import HEADS, masked_lm_head
 from lmzoo.hub.files.config_validation import read_fields, read_size, size_field, write_fields
 
@@ -81,29 +77,20 @@ def _counts_positions(task, model_type):
 
 
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"mpnet": "MPNet"},
-        plain_task="TextEmbedder",
         # RoBERTa's, with no key of their own for the dropout.
         heads={task: dataclasses.replace(head, dropout_key=None) for task, head in HEADS.items()},
         prefix="mpnet.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=_make_modules,
-        complete=complete,
-        renamed=RENAMED,
-        ignored=IGNORED,
-        has_pooler=True,
-        tokenizers=("WordPieceTokenizer",),
         accepts=_counts_positions,
         masked_lm_head=masked_lm_head,
         published={
             "mpnet-base": PublishedModel(
                 "hf://microsoft/mpnet-base",
-                *("mpnet", "MaskedLM", 108_896_256, "mit"),
+                *("mpnet", "MaskedLM", 108_895_872, "mit"),
                 {"max_position_embeddings": 514, "layer_norm_eps": 1e-5},
             ),
         },

@@ -157,6 +157,8 @@ FAMILIES = (
         plain_task="CausalLM",
         default_task="CausalLM",
         complete=gpt2.complete,
+        # As the classes of transformers on decoders have it.
+        head_options=lambda arguments: {"use_bias": False},
     ),
     _make_family(
         *("lmzoo_t5", "T5", ("Seq2SeqLM", *_READING), t5.t5_backbone, t5.variable_shapes),

@@ -1,7 +1,7 @@
 """Qwen3: a Qwen2 with a norm on each head of query and key, and without biases."""
 
-from lmzoo.hub.families.family import Family, make_decoder_heads
-from lmzoo.hub.families.gpt2 import complete, gpt_backbone, variable_shapes
+from lmzoo.hub.families.family import make_decoder_heads
+from lmzoo.hub.families.gpt2 import make_decoder_family
 from lmzoo.hub.families.llama import (
     EMBEDDINGS,
     IGNORED,
@@ -54,21 +54,14 @@ def _make_modules(arguments):
 
 
 FAMILIES = (
-    Family(
-        name="GPT",
-        backbone=gpt_backbone,
+    make_decoder_family(
         classes={"qwen3": "Qwen3"},
-        plain_task="CausalLM",
-        default_task="CausalLM",
         heads=make_decoder_heads("ForCausalLM", EMBEDDINGS),
         prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        variable_shapes=variable_shapes,
         modules=_make_modules,
         widths=make_widths,
-        complete=complete,
         ignored=IGNORED,
-        tokenizers=("BytePairTokenizer",),
     ),
 )

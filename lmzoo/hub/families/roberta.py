@@ -1,17 +1,13 @@
 """RoBERTa: a BERT whose positions begin behind the padding token's id, with byte-pair encoding."""
 
 from lmzoo.hub.families.bert import (
-    IGNORED,
+    LARGE_SIZES,
     MAX_SIZES,
-    RENAMED,
-    bert_backbone,
     check_encoder,
-    complete,
+    make_encoder_family,
     make_fields,
-    make_modules,
-    variable_shapes,
 )
-from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.families.family import Head, KerasHubClass, PublishedModel, make_token_heads
 from lmzoo.hub.files.config_validation import (
     read_choice,
     read_fields,
@@ -47,15 +43,7 @@ HEADS = {
         hidden_activation="tanh",
         dropout_key="classifier_dropout",
     ),
-    "TokenClassifier": Head(
-        endings=("ForTokenClassification",),
-        modules={"head/output": ("classifier",)},
-        dropout_key="classifier_dropout",
-    ),
-    "QuestionAnswerer": Head(
-        endings=("ForQuestionAnswering",), modules={"head/output": ("qa_outputs",)}
-    ),
-    "TextEmbedder": Head(endings=("Model",)),
+    **make_token_heads("classifier_dropout"),
 }
 
 
@@ -137,21 +125,12 @@ def _published(place, num_parameters, **config):
 
 
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"roberta": "Roberta"},
-        plain_task="TextEmbedder",
         heads=HEADS,
         prefix="roberta.",
         read_arguments=read_arguments,
         make_config=make_config,
-        variable_shapes=variable_shapes,
-        modules=make_modules,
-        complete=complete,
-        renamed=RENAMED,
-        ignored=IGNORED,
-        has_pooler=True,
         tokenizers=("BytePairTokenizer",),
         accepts=counts_positions,
         masked_lm_head=masked_lm_head,
@@ -164,14 +143,7 @@ FAMILIES = (
         ),
         published={
             "roberta-base": _published("FacebookAI/roberta-base", 124_055_040),
-            "roberta-large": _published(
-                "FacebookAI/roberta-large",
-                354_310_144,
-                num_hidden_layers=24,
-                num_attention_heads=16,
-                hidden_size=1024,
-                intermediate_size=4096,
-            ),
+            "roberta-large": _published("FacebookAI/roberta-large", 354_310_144, **LARGE_SIZES),
         },
     ),
 )

@@ -3,15 +3,8 @@
 The backbone of multilingual E5, BGE-M3 and many rerankers.
 """
 
-from lmzoo.hub.families.bert import (
-    IGNORED,
-    RENAMED,
-    bert_backbone,
-    complete,
-    make_modules,
-    variable_shapes,
-)
-from lmzoo.hub.families.family import Family, PublishedModel
+from lmzoo.hub.families.bert import LARGE_SIZES, make_encoder_family
+from lmzoo.hub.families.family import PublishedModel
 from lmzoo.hub.families.roberta import (
     HEADS,
     counts_positions,
@@ -42,33 +35,19 @@ def _published(place, num_parameters, **config):
 
 
 FAMILIES = (
-    Family(
-        name="BERT",
-        backbone=bert_backbone,
+    make_encoder_family(
         classes={"xlm-roberta": "XLMRoberta"},
-        plain_task="TextEmbedder",
         heads=HEADS,
         prefix="roberta.",
         read_arguments=_read_arguments,
         make_config=make_config,
-        variable_shapes=variable_shapes,
-        modules=make_modules,
-        complete=complete,
-        renamed=RENAMED,
-        ignored=IGNORED,
-        has_pooler=True,
         tokenizers=("SentencePieceTokenizer",),
         accepts=counts_positions,
         masked_lm_head=masked_lm_head,
         published={
             "xlm-roberta-base": _published("FacebookAI/xlm-roberta-base", 277_453_056),
             "xlm-roberta-large": _published(
-                "FacebookAI/xlm-roberta-large",
-                558_840_832,
-                num_hidden_layers=24,
-                num_attention_heads=16,
-                hidden_size=1024,
-                intermediate_size=4096,
+                "FacebookAI/xlm-roberta-large", 558_840_832, **LARGE_SIZES
             ),
         },
     ),

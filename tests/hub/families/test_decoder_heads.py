@@ -105,3 +105,24 @@ def test_an_embedder_on_a_decoder_comes_back(folders, family, tmp_path):
     inputs = {"token_ids": np.arange(20).reshape(2, 10)}
     np.testing.assert_array_equal(again(inputs), embedder(inputs))
     np.testing.assert_array_equal(embedder(inputs), backbone(inputs)[:, -1])
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        lmzoo.models.GPTBackbone(23, 1, 2, 8, activation="tanh", tied=False),
+        lmzoo.models.T5Backbone(23, 1, num_heads=2, hidden_dim=8),
+    ],
+    ids=lambda backbone: type(backbone).__name__,
+)
+@pytest.mark.parametrize("kind", ["TextClassifier", "TextRegressor", "TextEmbedder"])
+def test_what_transformers_has_no_class_for_comes_back_too(backbone, kind, tmp_path):
+    options = {"labels": LABELS} if kind == "TextClassifier" else {}
+    task = getattr(lmzoo.tasks, kind)(backbone, **options)
+    task.save_pretrained(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
+    assert config["model_type"].startswith("lmzoo_")
+    again = lmzoo.load(tmp_path / "a")
+    assert type(again) is type(task)
+    inputs = {"token_ids": np.arange(20).reshape(2, 10)}
+    np.testing.assert_array_equal(again(inputs), task(inputs))

@@ -25,7 +25,9 @@ OPTIONS = {
     "qwen with small heads": {
         **{**LLAMA, "use_attention_bias": True, "head_dim": 6, "intermediate_dim": 11},
     },
-    "norms of query and key": {**LLAMA, "query_key_norm": True, "num_key_value_heads": 2},
+    "norms of query and key with biases": {
+        **{**LLAMA, "query_key_norm": True, "num_key_value_heads": 2, "use_bias": True},
+    },
     "output bias alone": {**LLAMA, "use_output_bias": True},
     "learned and shared": {"num_key_value_heads": 1, "dropout": 0.5},
     "no bias in attention": {"use_attention_bias": False, "activation": "tanh"},

@@ -131,7 +131,7 @@ TOY = Family(
 @pytest.fixture(autouse=True)
 def register(monkeypatch):
     known = families.list_families()
-    monkeypatch.setattr(families, "list_families", lambda: (*known, TOY))
+    monkeypatch.setattr(families, "_find_records", lambda: (*known, TOY))
 
 
 @pytest.fixture
