@@ -9,6 +9,7 @@ from lmzoo.json_files import write_json
 from lmzoo.tokenizers.files.common import (
     FileCheck,
     describe_token,
+    get_content,
     read_additional,
     read_class_name,
     read_more_added,
@@ -71,10 +72,12 @@ class ByteTokenizer(Tokenizer):
         check = FileCheck(folder / "tokenizer_config.json", _KIND)
         check.expect("tokenizer_class", read_class_name(folder, named), (_CLASS,))
         for role, token in _ROLES.items():
-            given = named.get(role, token)
-            check.expect(role, given.get("content") if isinstance(given, dict) else given, (token,))
+            check.expect(role, get_content(named.get(role, token)), (token,))
         sources = read_more_added(folder, named, _KIND, _ROLES)
         added = [(source, token) for source, tokens in sources for token in tokens]
+        for source, token in added:
+            if get_content(token) is None or type(token["id"]) is not int:
+                source.refuse("added_tokens", token, "objects with a `content` and an `id`")
         sentinels = {token["content"] for _, token in added if token["id"] >= _FIRST + 256}
         count = len(sentinels) or len(read_additional(folder, named)) or named.get("extra_ids", 125)
         ids = _Vocabulary.build(count if type(count) is int and count <= _MAX_SENTINELS else 0).ids

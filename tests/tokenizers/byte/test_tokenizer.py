@@ -81,6 +81,7 @@ def test_a_folder_of_transformers_opens_and_is_written_back(tokenizer, reference
         ({"tokenizer_class": "T5Tokenizer"}, "'ByT5Tokenizer' as `tokenizer_class`.*'T5Tokenizer'"),
         ({"pad_token": "x"}, "'<pad>' as `pad_token`.* Received: 'x'"),
         ({"added_tokens_decoder": {"259": {"content": "<x>"}}}, "ByT5's tokens .*{'259': '<x>'}"),
+        ({"added_tokens_decoder": {"300": {"content": []}}}, "a `content` and .*'content': .."),
         ({"extra_ids": 10**9}, "from 0 to 10000. Received: 1000000000"),
     ],
 )
