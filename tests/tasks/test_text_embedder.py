@@ -81,7 +81,9 @@ def test_a_projection_stands_between_pooling_and_normalization(embedder, activat
     pooled = TextEmbedder(embedder.backbone, normalize=False)(inputs).numpy().astype(np.float64)
     options = {"projection_dim": 5, "projection_activation": activation}
     embedder = TextEmbedder(embedder.backbone, **options)
-    embedder.head.bias.assign([0.1, -0.2, 0.3, -0.4, 0.5])
+    # Drawn weights may leave relu nothing above 0, and a vector of zeros has no direction.
+    embedder.head.kernel.assign(np.random.default_rng(0).normal(0, 0.1, (16, 5)))
+    embedder.head.bias.assign([0.1, -0.2, 0.3, -0.4, 1.5])
     kernel, bias = (np.array(weight, np.float64) for weight in embedder.head.weights)
     wanted = function(pooled @ kernel + bias)
     wanted /= np.sqrt((wanted**2).sum(-1, keepdims=True))
