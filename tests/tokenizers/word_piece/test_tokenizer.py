@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import WordPieceTokenizer
 from lmzoo.tokenizers.training import train_word_pieces
 from lmzoo.tokenizers.word_piece import tokenizer as word_piece
 
@@ -217,7 +217,7 @@ def test_allowed_special_tokens_are_found_as_the_reference_finds_them(
     assert ours.to_list() == [encoding.ids for encoding in theirs]
 
 
-def test_roles_and_names(word_piece_tokenizer):
+def test_roles_and_names(word_piece_tokenizer, byte_pair_tokenizer):
     ids = ["pad_token_id", "unknown_token_id", "start_token_id", "end_token_id", "mask_token_id"]
     assert [getattr(word_piece_tokenizer, name) for name in ids] == [0, 1, 2, 3, 4]
     assert word_piece_tokenizer.special_tokens == tuple(SPECIAL)
@@ -227,7 +227,7 @@ def test_roles_and_names(word_piece_tokenizer):
     plain = WordPieceTokenizer(["[UNK]"], special_tokens=["[UNK]"], start_token=None,
         end_token=None, pad_token=None, mask_token=None)  # fmt: skip
     assert plain.start_token_id is plain.end_token_id is plain.pad_token_id is None
-    assert (WordPieceTokenizer.num_separators, BytePairTokenizer.num_separators) == (1, 2)
+    assert (plain.num_separators, byte_pair_tokenizer.num_separators) == (1, 2)
 
 
 def test_pieces_that_go_on_with_a_word_are_known(word_piece_tokenizer, byte_pair_tokenizer):
