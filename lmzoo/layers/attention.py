@@ -16,7 +16,7 @@ from lmzoo.layers.masks import combine_masks, make_causal_mask
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.positions import rotate_by_position
 from lmzoo.layers.rotary_scaling import check_rotary_scaling
-from lmzoo.layers.shapes import (
+from lmzoo.layers.tensors import (
     find_size,
     flatten_positions,
     merge_heads,

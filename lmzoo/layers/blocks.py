@@ -6,7 +6,7 @@ from keras import ops
 from lmzoo.layers.attention import CrossAttention, SelfAttention
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.norms import make_norm
-from lmzoo.layers.precision import widen_policy
+from lmzoo.layers.tensors import widen_policy
 
 __all__ = ["TransformerBlock"]
 

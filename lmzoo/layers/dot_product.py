@@ -5,8 +5,7 @@ Shapes: B batch, T query length, S key length, N heads, K key-value heads, H hea
 
 from keras import ops
 
-from lmzoo.layers.precision import at_least_float32
-from lmzoo.layers.shapes import find_size
+from lmzoo.layers.tensors import at_least_float32, find_size
 
 __all__ = ["attend"]
 

@@ -4,8 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
-from lmzoo.layers.precision import at_least_float32
-from lmzoo.layers.shapes import flatten_positions, restore_positions
+from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
 
 __all__ = ["TokenEmbedding"]
 

@@ -7,8 +7,7 @@ from keras import ops
 
 from lmzoo.layers.checks import check_rate, check_size
 from lmzoo.layers.dense import Dense
-from lmzoo.layers.precision import widen_policy
-from lmzoo.layers.shapes import flatten_positions, restore_positions
+from lmzoo.layers.tensors import flatten_positions, restore_positions, widen_policy
 
 __all__ = ["FeedForward", "find_activation"]
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
-from lmzoo.layers.shapes import find_size
+from lmzoo.layers.tensors import find_size
 
 __all__ = [
     "combine_masks",

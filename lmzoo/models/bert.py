@@ -11,8 +11,8 @@ from lmzoo.layers import (
     pool,
 )
 from lmzoo.layers.checks import check_length
+from lmzoo.layers.heads import find_first
 from lmzoo.layers.norms import make_norm
-from lmzoo.layers.pooling import find_first
 from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_truncated_normal
 from lmzoo.models.encoder_blocks import (
     compute_encoder_shapes,

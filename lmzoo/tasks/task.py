@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_input_shapes, set_loss_tracker
 from lmzoo.layers.checks import check_inputs
-from lmzoo.tasks.replicas import LossTracker, count_terms, sum_over_replicas
+from lmzoo.tasks.losses import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from lmzoo.layers import pool
 from lmzoo.layers.checks import check_positive, check_size
-from lmzoo.layers.pooling import check_pooling
-from lmzoo.layers.precision import at_least_float32
+from lmzoo.layers.heads import check_pooling
+from lmzoo.layers.tensors import at_least_float32
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
 from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
 from lmzoo.tasks.discriminative.text_input import Example, TextInput

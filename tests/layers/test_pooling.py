@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from lmzoo.layers import pool
-from lmzoo.layers.pooling import check_pooling, find_first
+from lmzoo.layers.heads import check_pooling, find_first
 
 RANDOM = np.random.default_rng(13)
 HIDDEN = RANDOM.normal(size=(5, 6, 4))

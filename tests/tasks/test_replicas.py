@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lmzoo.models import GPTBackbone
 from lmzoo.tasks import CausalLM
-from lmzoo.tasks.replicas import count_terms, sum_over_replicas
+from lmzoo.tasks.losses import count_terms, sum_over_replicas
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 50, (8, 16))

@@ -3,7 +3,7 @@
 import keras
 
 from lmzoo.layers import ClassificationHead, pool
-from lmzoo.layers.pooling import check_pooling
+from lmzoo.layers.heads import check_pooling
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 
 __all__ = ["PooledHead"]
