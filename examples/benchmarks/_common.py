@@ -37,6 +37,14 @@ class Size(NamedTuple):
     max_sequence_length: int = 1024
 
     @property
+    def arguments(self):
+        """dict. The arguments of a backbone of this size, as lmzoo and KerasHub name them."""
+        names = ("num_layers", "num_heads", "hidden_dim", "vocabulary_size")
+        return {name: getattr(self, name) for name in names} | {
+            "intermediate_dim": 4 * self.hidden_dim
+        }
+
+    @property
     def num_weights(self):
         """How many numbers a token reads: all but the positions."""
         block = 12 * self.hidden_dim**2 + 13 * self.hidden_dim
@@ -142,7 +150,7 @@ class Table:
     """
 
     def __init__(self, title, columns):
-        self._widths = [34, *(max(len(column), 9) for column in columns[1:])]
+        self._widths = [34, 14, *(max(len(column), 9) for column in columns[2:])]
         print(f"\n{title}")
         self.add(*columns)
         print("-" * (sum(self._widths) + 2 * len(self._widths) - 2), flush=True)
@@ -271,6 +279,33 @@ def measure_token_cost(workers, what, lengths, new, rounds, names=None):
             places = " / ".join(map(str, lengths))
             table.add(f"lmzoo {row['name']}", places, *milliseconds, row["ratio"])
     return rows
+
+
+def make_torch_step(model, compute_logits, labels, precision, learning_rate, weight_decay):
+    """A function that trains a PyTorch model by one step with AdamW and gives the loss.
+
+    Args:
+        model: torch.nn.Module.
+        compute_logits: function without arguments, run under autocast unless `precision` is
+            "float32". It gives (B, T, V).
+        labels: torch int64 (B, T).
+        precision: str.
+        learning_rate, weight_decay: float.
+    """
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+
+    def run():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
+            logits = compute_logits()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return run
 
 
 def make_saved(lm, jit_compile):

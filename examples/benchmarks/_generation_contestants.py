@@ -73,13 +73,7 @@ def open_kerashub(size, threads):
 
     def make(dtype, jit_compile):
         backbone = keras_hub.models.GPT2Backbone(
-            vocabulary_size=size.vocabulary_size,
-            num_layers=size.num_layers,
-            num_heads=size.num_heads,
-            hidden_dim=size.hidden_dim,
-            intermediate_dim=4 * size.hidden_dim,
-            max_sequence_length=size.max_sequence_length,
-            dtype=dtype,
+            **size.arguments, max_sequence_length=size.max_sequence_length, dtype=dtype
         )
         lm = keras_hub.models.GPT2CausalLM(backbone)
         lm.compile(sampler="greedy", jit_compile=jit_compile)

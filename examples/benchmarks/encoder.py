@@ -103,11 +103,7 @@ def open_kerashub(size, threads, shape, work, precision):
 
     token_ids, positions, labels = map(tf.constant, make_batch(size, shape))
     backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=4 * size.hidden_dim,
+        **size.arguments,
         max_sequence_length=size.max_sequence_length,
         dropout=DROPOUT,
         dtype=precision,
@@ -180,20 +176,16 @@ def open_transformers(size, threads, shape, work, precision):
         return {"PyTorch": Contestant(precision, run_forward)}
 
     model = transformers.BertForMaskedLM(config).train()
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     rows = torch.arange(len(token_ids))[:, None]
 
-    def run_step():
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
-            hidden = model.bert(token_ids, attention_mask=mask).last_hidden_state
-            logits = model.cls(hidden[rows, positions])
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+    def compute_logits():
+        hidden = model.bert(token_ids, attention_mask=mask).last_hidden_state
+        return model.cls(hidden[rows, positions])
 
-    return {"PyTorch": Contestant(precision, run_step)}
+    step = common.make_torch_step(
+        model, compute_logits, labels, precision, LEARNING_RATE, WEIGHT_DECAY
+    )
+    return {"PyTorch": Contestant(precision, step)}
 
 
 if __name__ == "__main__":

@@ -64,13 +64,7 @@ def open_lmzoo(size, threads):
     import lmzoo
 
     backbone = lmzoo.models.T5Backbone(
-        size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        head_dim=size.hidden_dim // size.num_heads,
-        intermediate_dim=4 * size.hidden_dim,
-        dtype="float32",
+        **size.arguments, head_dim=size.hidden_dim // size.num_heads, dtype="float32"
     )
     lm = lmzoo.tasks.Seq2SeqLM(backbone)
 
@@ -105,11 +99,7 @@ def open_kerashub(size, threads):
 
     def make(dtype, jit_compile):
         backbone = keras_hub.models.T5Backbone(
-            vocabulary_size=size.vocabulary_size,
-            num_layers=size.num_layers,
-            num_heads=size.num_heads,
-            hidden_dim=size.hidden_dim,
-            intermediate_dim=4 * size.hidden_dim,
+            **size.arguments,
             activation="relu",
             use_gated_activation=False,
             tie_embedding_weights=True,

@@ -91,11 +91,7 @@ def open_kerashub(size, threads, shape, precision):
     token_ids, labels = map(tf.constant, make_tokens(size, shape))
     inputs = {"token_ids": token_ids, "padding_mask": tf.ones_like(token_ids, tf.bool)}
     backbone = keras_hub.models.GPT2Backbone(
-        vocabulary_size=size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=4 * size.hidden_dim,
+        **size.arguments,
         max_sequence_length=size.max_sequence_length,
         dropout=DROPOUT,
         dtype=precision,
@@ -133,18 +129,14 @@ def open_transformers(size, threads, shape, precision):
             attn_pdrop=DROPOUT,
         )
     ).train()
-    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
-    def run():
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
-            logits = model(token_ids).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+    def compute_logits():
+        return model(token_ids).logits
 
-    return {"PyTorch": Contestant(precision, run)}
+    step = common.make_torch_step(
+        model, compute_logits, labels, precision, LEARNING_RATE, WEIGHT_DECAY
+    )
+    return {"PyTorch": Contestant(precision, step)}
 
 
 if __name__ == "__main__":
