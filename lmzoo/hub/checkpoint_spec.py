@@ -1,5 +1,6 @@
 """What a config.json asks for, known before a weight is read or a model is built."""
 
+import re
 from typing import Any, NamedTuple
 
 from lmzoo.hub.families import find_family
@@ -56,9 +57,9 @@ def make_spec(config, header=(), pooler=None):
         arguments["pooler"] = _find_pooler(family, task, header, pooler)
     head = read_head(family, config, task, arguments)
     shapes = family.variable_shapes(arguments) | head_shapes(head, arguments)
-    if not family.is_native and _OUTPUT not in family.heads[task].modules:
-        # Classes of transformers that do not generate have no output embeddings.
-        shapes.pop(_OUTPUT, None)
+    left_out = family.heads[task].left_out
+    if left_out is not None:
+        shapes = {path: shapes[path] for path in shapes if not re.fullmatch(left_out, path)}
     if family.is_native:
         mapping, tensors = make_native_mapping(shapes), {name: name for name in header}
     else:

@@ -173,17 +173,15 @@ def _draw_fresh(folder, spec, backbone, variables, has_other_head):
     unused = set()
     if not getattr(tasks, spec.task).is_generative:
         unused = {id(weight) for weight in backbone.generation_weights}
-    fresh = [
-        path
-        for path, variable in variables.items()
-        if path not in spec.mapping and id(variable) not in unused
-    ]
-    if not fresh:
-        return
-    for path in fresh:
+    missing = [path for path in variables if path not in spec.mapping]
+    # What the task does not compute with is drawn too: another task on this backbone may.
+    for path in missing:
         if not path.startswith("head/") and len(variables[path].shape) == 2:
             draw = keras.initializers.TruncatedNormal(stddev=spec.family.embedding_stddev(backbone))
             variables[path].assign(draw(variables[path].shape, variables[path].dtype))
+    fresh = [path for path in missing if id(variables[path]) not in unused]
+    if not fresh:
+        return
     layers = sorted({path if "embeddings" in path else path.rpartition("/")[0] for path in fresh})
     reason = "has another head and " if has_other_head else "has "
     warnings.warn(

@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+# The variable of an untied output layer.
+_OUTPUT = "token_embedding/output_embeddings"
+
+
 class PublishedModel(NamedTuple):
     """A published model.
 
@@ -56,6 +60,8 @@ class Head:
         uses_pooler: bool. Whether the class has the backbone's pooler.
         pooling: tuple of str. The ways of pooling that a class for whole texts knows.
         options: dict of arguments of `ClassificationHead` that the class fixes.
+        left_out: str or None. Pattern of the paths of the backbone's variables that the class does
+            not have, such as those of a decoder.
     """
 
     endings: tuple
@@ -67,6 +73,7 @@ class Head:
     uses_pooler: bool = False
     pooling: tuple = ("cls",)
     options: Mapping = dataclasses.field(default_factory=dict)
+    left_out: str | None = None
 
 
 def make_token_heads(dropout_key=None):
@@ -98,7 +105,7 @@ def make_decoder_heads(causal_lm, embeddings):
     return {
         "CausalLM": Head(
             endings=(causal_lm,),
-            modules={"token_embedding/output_embeddings": ("lm_head",)},
+            modules={_OUTPUT: ("lm_head",)},
             tied={"lm_head.weight": embeddings},
         ),
         # It scores the last real token, without a bias.
@@ -107,8 +114,9 @@ def make_decoder_heads(causal_lm, embeddings):
             modules={"head/output": ("score",)},
             pooling=("last",),
             options={"use_bias": False},
+            left_out=_OUTPUT,
         ),
-        "TextEmbedder": Head(endings=("Model",)),
+        "TextEmbedder": Head(endings=("Model",), left_out=_OUTPUT),
     }
 
 

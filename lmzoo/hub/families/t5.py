@@ -321,7 +321,12 @@ FAMILIES = (
                 endings=("ForConditionalGeneration", "WithLMHeadModel"),
                 modules={"token_embedding/output_embeddings": ("lm_head",)},
                 tied={"lm_head.weight": "shared.weight"},
-            )
+            ),
+            # The encoder alone, as sentence-t5 is published.
+            "TextEmbedder": Head(
+                endings=("EncoderModel",),
+                left_out=r"decoder_.*|token_embedding/output_embeddings",
+            ),
         },
         read_arguments=_read_arguments,
         make_config=_make_config,

@@ -111,7 +111,7 @@ def test_an_embedder_on_a_decoder_comes_back(folders, family, tmp_path):
     "backbone",
     [
         lmzoo.models.GPTBackbone(23, 1, 2, 8, activation="tanh", tied=False),
-        lmzoo.models.T5Backbone(23, 1, num_heads=2, hidden_dim=8),
+        lmzoo.models.T5Backbone(23, 1, num_heads=2, hidden_dim=8, activation="tanh"),
     ],
     ids=lambda backbone: type(backbone).__name__,
 )

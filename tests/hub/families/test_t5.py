@@ -297,8 +297,10 @@ def test_a_field_that_cannot_be_is_refused_by_its_name(field, value):
 
 
 def test_another_class_is_refused_by_its_name():
-    config = {"model_type": "t5", "architectures": ["T5EncoderModel"]}
-    with pytest.raises(ValueError, match=r"begin with one of T5For.*=\['T5EncoderModel'\]"):
+    config = {"model_type": "t5", "architectures": ["T5ForTokenClassification"]}
+    with pytest.raises(
+        ValueError, match=r"begin with one of T5For.*=\['T5ForTokenClassification'\]"
+    ):
         make_spec(config)
 
 

@@ -283,3 +283,28 @@ def test_another_start_token_generates_something_else(precise, family="flan_t5")
     lm, record = precise[family], EXPECTED[family]["record"]
     got = generate(lm, family, lm.start_token_id + 1)
     assert got != record["cases"][0]["ids"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_encoder_alone_is_an_embedder(family, tmp_path):
+    def drop_decoder(tensors):
+        for name in [name for name in tensors if name.startswith(("decoder.", "lm_head."))]:
+            del tensors[name]
+
+    folder = write_folder(tmp_path / "a", family, drop_decoder, architectures=["T5EncoderModel"])
+    embedder = lmzoo.load(folder, "float64")
+    assert type(embedder).__name__ == "TextEmbedder"
+    whole = lmzoo.load(write_folder(tmp_path / "b", family), "float64").backbone
+    token_ids, mask = np.arange(20).reshape(2, 10), np.arange(10) < np.array([[10], [6]])
+    hidden = whole.encode(token_ids, mask).numpy() * mask[..., None]
+    mean = hidden.sum(axis=1) / mask.sum(axis=1, keepdims=True)
+    wanted = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    got = embedder({"token_ids": token_ids, "padding_mask": mask})
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-10)
+    for weight in embedder.backbone.weights:
+        assert np.isfinite(weight.numpy()).all(), weight.path
+    embedder.save_pretrained(tmp_path / "c")
+    saved = lmzoo.hub.verify(tmp_path / "c")
+    assert saved["passed"] and saved["num_tensors"] == lmzoo.hub.verify(folder)["num_tensors"]
+    again = lmzoo.load(tmp_path / "c", "float64")
+    np.testing.assert_array_equal(again({"token_ids": token_ids, "padding_mask": mask}), got)
