@@ -36,7 +36,11 @@ def test_parts_that_fit_are_resolved():
         ({**IDS}, ["a xy"], [], "`merges` must make .* Received: 'a' with 'xy', but 'xy'"),
         ({**IDS, "ab": 256}, ["a b"], ["ab"], "`merges` must make .* but 'ab' is not one"),
         ({**IDS}, [], ["<pad>"], "`special_tokens` must be in .* Received: '<pad>'"),
-        ({**IDS}, [], ["x" * 70_000], "65536 characters in all. Received: 70000 in 1 tokens"),
+        ({**IDS}, [], ["x" * 70_000], "4096 characters each. .*with 70000"),
+        (
+            *({**IDS}, [], [f"{index:04}" + "x" * 4000 for index in range(20)]),
+            "65536 characters in all. Received: 80080 in 20 tokens",
+        ),
         ({**IDS, "": 256}, [], [""], "`special_tokens` must be text .* Received: ''"),
         ({**IDS, "\x01": 256}, [], ["\x01"], r"`special_tokens` must be text .* '\\x01'"),
         ({**IDS, "\ud800": 256}, [], ["\ud800"], r"`special_tokens` must be text .* '\\ud800'"),
