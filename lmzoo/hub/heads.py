@@ -42,8 +42,7 @@ def read_head(family, config, task, arguments):
             )
         return family.masked_lm_head(config, arguments)
     options = {"hidden_activation": None, **family.head_options(arguments)}
-    if not family.is_native:
-        options |= family.heads[task].options
+    options |= family.heads[task].options
     if task == "QuestionAnswerer":
         return {"num_classes": 2, "dropout": 0.0, **options}
     if task not in _WITH_LABELS:

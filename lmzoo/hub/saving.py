@@ -34,11 +34,11 @@ _ANEW = ("name", "dtype", "trainable")
 def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     """Writes config.json, the weights and the tokenizer's files, atomically.
 
-    The same task always gives the same bytes. What GPT-2, Llama, Qwen2, Mistral, BERT, RoBERTa,
-    DistilBERT or T5 can express is written in transformers' own names, so that its
-    `from_pretrained` opens the folder; other options are written under the model types "lmzoo_gpt",
-    "lmzoo_bert" and "lmzoo_t5", which only lmzoo opens. A decoder is written as the
-    first of the four that has its options. A pooler that the class of transformers does not have is
+    The same task always gives the same bytes. What a family of `lmzoo.hub.families` can express is
+    written in transformers' own names, so that its `from_pretrained` opens the folder; other
+    options are written under the model types "lmzoo_gpt", "lmzoo_bert" and "lmzoo_t5", which only
+    lmzoo opens. A model that was opened from a folder is written as the model type that it had, if
+    that can express it. A pooler that the class of transformers does not have is
     left out. A task that generates has a generation_config.json too, where it has defaults or an
     end token. What `enable_lora` has taught a kernel is written in that kernel.
 

@@ -18,7 +18,7 @@ _CHUNK = 2**22
 
 
 def verify(source, revision=None):
-    """Reads a whole model without building it and accounts for every tensor and every variable.
+    """Reads a whole model without building it and matches every tensor with every variable.
 
     It passes if each tensor is used, tied to one that is, or on a named list of what is ignored,
     each variable is set exactly once, in its shape, every value is finite, and a tokenizer that is

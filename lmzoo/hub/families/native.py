@@ -127,15 +127,18 @@ def _make_config(backbone, model_type):
 
 
 # The discriminative tasks that take any backbone.
-_READING = ("TextClassifier", "TextEmbedder")
+_READING = ("TextClassifier", "TokenClassifier", "TextEmbedder")
 
 
-def _make_family(model_type, name, heads, backbone, shapes, **options):
+def _make_family(model_type, name, heads, backbone, shapes, head_options=None, **options):
     return Family(
         name=name,
         backbone=backbone,
         classes={model_type: ""},
-        heads={task: Head(endings=(task,)) for task in heads},
+        heads={
+            task: Head(endings=(task,), options=(head_options or {}).get(task, {}))
+            for task in heads
+        },
         read_arguments=_read_arguments,
         make_config=_make_config,
         variable_shapes=shapes,
@@ -158,7 +161,7 @@ FAMILIES = (
         default_task="CausalLM",
         complete=gpt2.complete,
         # As the classes of transformers on decoders have it.
-        head_options=lambda arguments: {"use_bias": False},
+        head_options={"TextClassifier": {"use_bias": False}},
     ),
     _make_family(
         *("lmzoo_t5", "T5", ("Seq2SeqLM", *_READING), t5.t5_backbone, t5.variable_shapes),

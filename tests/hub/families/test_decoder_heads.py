@@ -115,9 +115,11 @@ def test_an_embedder_on_a_decoder_comes_back(folders, family, tmp_path):
     ],
     ids=lambda backbone: type(backbone).__name__,
 )
-@pytest.mark.parametrize("kind", ["TextClassifier", "TextRegressor", "TextEmbedder"])
+@pytest.mark.parametrize(
+    "kind", ["TextClassifier", "TextRegressor", "TokenClassifier", "TextEmbedder"]
+)
 def test_what_transformers_has_no_class_for_comes_back_too(backbone, kind, tmp_path):
-    options = {"labels": LABELS} if kind == "TextClassifier" else {}
+    options = {"labels": LABELS} if kind.endswith("Classifier") else {}
     task = getattr(lmzoo.tasks, kind)(backbone, **options)
     task.save_pretrained(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
