@@ -34,8 +34,12 @@ MAY_IMPORT = {
     "tasks": {"layers", "data", "metrics", "generation"},
     "hub": {"models", "tasks", "tokenizers"},
     "training": {"tasks", "data", "metrics"},
-    "export": {"tasks", "generation"},
+    "runtime": set(),
+    "export": {"tasks", "generation", "runtime"},
 }
+# The folder of a distribution of its own: it imports nothing of the package, but its own modules,
+# and these by relative names.
+STANDALONE = {"runtime"}
 # The front, which imports whatever it wants and which no room imports.
 FRONT = ("__init__", "cli", "startup", "zoo")
 # Beside the standard library; a room that is not named takes what setup.cfg declares.
@@ -49,6 +53,7 @@ THIRD_PARTY = {
     "models": {"keras", "numpy"},
     "metrics": {"tensorflow", "keras", "numpy", "sacrebleu"},
     "generation": {"tensorflow", "numpy"},
+    "runtime": {"ai_edge_litert", "numpy", "sentencepiece", "tokenizers"},
 }
 # Whose private names may not be used or overridden, as modules below keras/src.
 KERAS_BASES = (
@@ -122,6 +127,12 @@ def test_imports_run_one_way(path):
     if room in FRONT:
         return
     assert room in MAY_IMPORT, f"Name the room {room!r} in MAY_IMPORT, with what it may import."
+    relative = [module for _, module, _ in imports_of(tree) if module.startswith(".")]
+    if room in STANDALONE:
+        assert not list(own_imports_of(tree)), f"{room} may not import what is beside it"
+        depth = len(path.relative_to(PACKAGE / room).parts)
+        assert all(re.match(r"\.*", module).end() <= depth for module in relative)
+        return
     allowed = MAY_IMPORT[room] | GROUND | {room, "__version__"}
     inside = nodes_in_functions(tree) if path in FACADES else set()
     wrong = [
@@ -130,14 +141,15 @@ def test_imports_run_one_way(path):
         if other not in allowed and node not in inside
     ]
     assert not wrong, f"{room} may not import {wrong}"
-    assert not any(module.startswith(".") for _, module, _ in imports_of(tree))
+    assert not relative
 
 
 @every_module
 def test_other_packages_are_declared_and_allowed(path):
     room = room_of(path)
     allowed = THIRD_PARTY.get(room, declared_packages())
-    tops = {module.split(".")[0] for _, module, _ in imports_of(parse(path))}
+    modules = {module for _, module, _ in imports_of(parse(path))}
+    tops = {module.split(".")[0] for module in modules if not module.startswith(".")}
     assert tops - set(sys.stdlib_module_names) - {"lmzoo"} <= allowed
 
 
