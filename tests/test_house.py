@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
 # What stands below every room, and which rooms a room may import beside its own modules.
-GROUND = {"files", "json_files", "keras_seams", "text_files", "tracing"}
+GROUND = {"files", "json_files", "keras_seams", "runtime", "text_files", "tracing"}
 MAY_IMPORT = {
     "files": set(),
     "json_files": set(),
@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "hub": {"models", "tasks", "tokenizers"},
     "training": {"tasks", "data", "metrics"},
     "runtime": set(),
-    "export": {"tasks", "generation", "runtime"},
+    "export": {"tasks", "generation"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

@@ -1,7 +1,7 @@
 """The added tokens that Hugging Face files name beside a SentencePiece model."""
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType
 from lmzoo.tokenizers.files.common import FileCheck, get_content, read_more_added
-from lmzoo.tokenizers.sentence_piece.model import PieceType
 from lmzoo.tokenizers.sentence_piece.vocabulary import MAX_SENTINELS
 from lmzoo.tokenizers.vocabulary import AddedToken
 

@@ -3,6 +3,8 @@
 import dataclasses
 
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
+from lmzoo.runtime.sentence_piece_file.model import MAX_BYTES, PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.normalization_table import WHITE_SPACE_RULES
 from lmzoo.tokenizers.files.added_tokens import (
     find_added_special,
     list_added_tokens,
@@ -39,8 +41,6 @@ from lmzoo.tokenizers.files.unigram_json import (
     read_rules,
     read_unigram_json,
 )
-from lmzoo.tokenizers.sentence_piece.model import MAX_BYTES, PieceType, SentencePieceModel
-from lmzoo.tokenizers.sentence_piece.normalization_table import WHITE_SPACE_RULES
 
 __all__ = ["CLASSES", "ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 

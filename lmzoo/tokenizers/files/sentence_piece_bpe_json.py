@@ -1,7 +1,7 @@
 """A BPE SentencePiece model with byte fallback as `tokenizer.json`, both ways: Llama 2's kind."""
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType, build_model
 from lmzoo.tokenizers.files.common import FileCheck, read_vocabulary
-from lmzoo.tokenizers.sentence_piece.model import PieceType, build_model
 
 __all__ = [
     "can_be_bpe_json",

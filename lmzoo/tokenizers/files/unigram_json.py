@@ -4,9 +4,9 @@ import base64
 import binascii
 import re
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType, build_model
+from lmzoo.runtime.sentence_piece_file.normalization_table import WHITE_SPACE_RULES
 from lmzoo.tokenizers.files.common import FileCheck
-from lmzoo.tokenizers.sentence_piece.model import PieceType, build_model
-from lmzoo.tokenizers.sentence_piece.normalization_table import WHITE_SPACE_RULES
 
 __all__ = ["can_be_unigram_json", "make_unigram_json", "read_rules", "read_unigram_json"]
 

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType
 from lmzoo.tokenizers.graphs import check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
-from lmzoo.tokenizers.sentence_piece.model import PieceType
 
 __all__ = ["SentencePieceDecoder"]
 

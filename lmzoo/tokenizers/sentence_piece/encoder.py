@@ -8,9 +8,9 @@ import pathlib
 
 import tensorflow as tf
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
 from lmzoo.tokenizers.graphs import Encoder, split_pieces
 from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
 from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
 
 __all__ = ["PREPEND_SCHEMES", "SentencePieceEncoder"]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType
 from lmzoo.tokenizers.files.sentence_piece import (
     CLASSES,
     read_sentence_piece_files,
@@ -12,7 +13,6 @@ from lmzoo.tokenizers.files.sentence_piece import (
 )
 from lmzoo.tokenizers.sentence_piece.decoder import SentencePieceDecoder
 from lmzoo.tokenizers.sentence_piece.encoder import PREPEND_SCHEMES, SentencePieceEncoder
-from lmzoo.tokenizers.sentence_piece.model import PieceType
 from lmzoo.tokenizers.sentence_piece.training import train_sentence_pieces
 from lmzoo.tokenizers.sentence_piece.vocabulary import SentencePieceVocabulary, check_no_sentinels
 from lmzoo.tokenizers.tokenizer import Tokenizer, read_text

@@ -2,7 +2,7 @@
 
 import io
 
-from lmzoo.tokenizers.sentence_piece.model import MODEL_TYPES
+from lmzoo.runtime.sentence_piece_file.model import MODEL_TYPES
 from lmzoo.tokenizers.training import iterate_texts
 
 __all__ = ["train_sentence_pieces"]

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
 from lmzoo.tokenizers.vocabulary import (
     check_added_tokens,
     check_membership,

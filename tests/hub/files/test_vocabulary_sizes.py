@@ -52,7 +52,7 @@ GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 @pytest.mark.parametrize("path", ["mistral_text/tokenizer.model", "mt5_text/spiece.model"])
 def test_the_pieces_of_a_trained_model_are_counted(path):
-    from lmzoo.tokenizers.sentence_piece.model import SentencePieceModel
+    from lmzoo.runtime.sentence_piece_file.model import SentencePieceModel
 
     data = (GOLDEN / path).read_bytes()
     count = len(SentencePieceModel.parse(data).pieces)

@@ -3,8 +3,8 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
+from lmzoo.runtime.sentence_piece_file.model import SentencePieceModel
 from lmzoo.tokenizers import SentencePieceTokenizer
-from lmzoo.tokenizers.sentence_piece.model import SentencePieceModel
 from tests.tokenizers.files.editing import edit, set_value
 
 TEXTS = ["A cat's hat, 我 Ünïcödé", "½ ① \u00a0 x  y", "", "x <extra_id_3> y</s>"]

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
 from lmzoo.tokenizers.sentence_piece.training import train_sentence_pieces
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import sentencepiece
 
+from lmzoo.runtime.sentence_piece_file import model as sentence_piece_model
+from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.protobuf_wire import write_bytes, write_float, write_varint
 from lmzoo.tokenizers import SentencePieceTokenizer
-from lmzoo.tokenizers.sentence_piece import model as sentence_piece_model
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
-from lmzoo.tokenizers.sentence_piece.protobuf_wire import write_bytes, write_float, write_varint
 
 SMALL = SentencePieceModel(
     pieces=("<pad>", "</s>", "<unk>", "\u2581a", "b", "c"),

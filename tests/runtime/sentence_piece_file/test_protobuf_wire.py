@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from lmzoo.tokenizers.sentence_piece.protobuf_wire import (
+from lmzoo.runtime.sentence_piece_file.protobuf_wire import (
     BYTES,
     FIXED32,
     VARINT,

@@ -3,9 +3,9 @@ import struct
 import numpy as np
 import pytest
 
+from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.normalization_table import check_rules
 from lmzoo.tokenizers import SentencePieceTokenizer
-from lmzoo.tokenizers.sentence_piece.model import PieceType, SentencePieceModel
-from lmzoo.tokenizers.sentence_piece.normalization_table import check_rules
 
 # The unit of "a": its label, a leaf, and 256 as its base, where the value is.
 LETTER = (256 ^ ord("a")) << 10 | 1 << 8 | ord("a")

@@ -1,12 +1,12 @@
-"""SentencePiece model files: parsed and checked before the op sees them, and written."""
+"""SentencePiece model files: parsed and checked before a library sees them, and written."""
 
 import dataclasses
 import enum
 import re
 import struct
 
-from lmzoo.tokenizers.sentence_piece.normalization_table import check_rules
-from lmzoo.tokenizers.sentence_piece.protobuf_wire import (
+from .normalization_table import check_rules
+from .protobuf_wire import (
     BYTES,
     FIXED32,
     VARINT,

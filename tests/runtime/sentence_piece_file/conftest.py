@@ -1,0 +1,6 @@
+"""The texts and models of the tests of tokenizers."""
+
+__all__ = [
+    *("draw_texts", "library_text", "nasty_texts"),
+    *("train_model", "unigram_model", "unigram_tokenizer"),
+]
