@@ -23,10 +23,11 @@ class PackedTextInput:
     strings, `lmzoo.data.Rows` with a column `text`, or files: one pathlib.Path or a list of them.
     A str is always a text, and a pathlib.Path is always a file.
 
-    In training, texts are concatenated, an end token before and after each, and cut into examples
-    of equal length (packing). With document masks no token attends to another text. Nothing is
-    truncated and only the last example has padding. `lmzoo.data.causal_lm` does the same to files
-    of any size, with more options.
+    In training, texts are concatenated and cut into examples of equal length (packing). An end
+    token stands before and after each text; where prompts begin with a start token
+    (`tokenizer.add_start_token`), a start token before and an end token after each. With document
+    masks no token attends to another text. Nothing is truncated and only the last example has
+    padding. `lmzoo.data.causal_lm` does the same to files of any size, with more options.
     """
 
     batch_size = 8

@@ -44,7 +44,7 @@ def split_stream(stream, validation_split, seed=0):
     check_validation_split(validation_split)
     if stream.folder is None:
         return tuple(
-            join_parts(_copy(stream, ranges), stream.end_token_id, stream.vocabulary_size)
+            join_parts(_copy(stream, ranges), stream.first_token_id, stream.vocabulary_size)
             for ranges in _sides(stream, validation_split, seed)
         )
     key = cache_key([float(validation_split), int(seed)])[:8]
@@ -56,7 +56,8 @@ def split_stream(stream, validation_split, seed=0):
         ):
             (folder / side).mkdir()
             write_stream(
-                folder / side, _copy(stream, ranges), stream.end_token_id, stream.vocabulary_size
+                *(folder / side, _copy(stream, ranges)),
+                *(stream.first_token_id, stream.vocabulary_size),
             )
 
     return open_or_build(folder, _open_sides, build)

@@ -37,10 +37,11 @@ def causal_lm(
     """Makes packed batches for a causal language model from text files of any size or from memory.
 
     Files are tokenized once, into a cache on the disk that later runs open. Documents are
-    concatenated, an end token before each. Example i is the window of `sequence_length` + 1 ids
-    that begins at i * `sequence_length`: the inputs are all but its last id, the labels all but
-    its first. No position is padding, and every id but the first is a label exactly once. Only
-    the rest of the corpus that does not fill an example is dropped.
+    concatenated, an end token before each; or, where the tokenizer's prompts begin with a start
+    token, as Llama's do, that one before and an end token behind each. Example i is the window of
+    `sequence_length` + 1 ids that begins at i * `sequence_length`: the inputs are all but its last
+    id, the labels all but its first. No position is padding, and every id but the first is a label
+    exactly once. Only the rest of the corpus that does not fill an example is dropped.
 
     One iteration is one epoch, and the next iteration is the next epoch in another order, as
     `fit(data, epochs=2)` of Keras expects. For `fit` with `steps_per_epoch`, which reads one
@@ -100,7 +101,7 @@ def causal_lm(
         sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
     )
     make_examples = functools.partial(CausalLMExamples, document_mask=document_mask)
-    return build_datasets(make_examples, files, tokenizer, reading, batching)
+    return build_datasets(make_examples, files, tokenizer, reading, batching, add_start=True)
 
 
 def pack_texts(
@@ -133,7 +134,7 @@ def pack_texts(
         TypeError, ValueError: as `causal_lm`.
     """
     is_text = not _are_paths(texts)
-    stream = open_stream(texts, tokenizer, ReadOptions(verbose=False), is_text)
+    stream = open_stream(texts, tokenizer, ReadOptions(verbose=False), is_text, add_start=True)
 
     def make(stream, batch_size, shuffle):
         return CausalLMExamples(
@@ -210,8 +211,8 @@ class CausalLMExamples(StreamExamples):
         token_ids, labels = windows[:, :-1], windows[:, 1:]
         inputs = {"token_ids": token_ids, "padding_mask": mask[:, :-1]}
         if self.document_mask:
-            # Tokenized text never holds the end token, so each one marks the start of a document.
-            starts = token_ids == self.stream.end_token_id
+            # Tokenized text never holds this token, so each one marks the start of a document.
+            starts = token_ids == self.stream.first_token_id
             starts[:, 0] = False
             inputs["document_ids"] = np.cumsum(starts, axis=1, dtype=np.int32)
         if self.keep_rest:

@@ -49,7 +49,7 @@ class BatchOptions:
             check_validation_split(self.validation_split)
 
 
-def build_datasets(make_examples, files, tokenizer, reading, batching):
+def build_datasets(make_examples, files, tokenizer, reading, batching, add_start=False):
     """Tokenizes a corpus, holds a share of it out, and batches both parts.
 
     Args:
@@ -59,10 +59,11 @@ def build_datasets(make_examples, files, tokenizer, reading, batching):
         tokenizer: tokenizer with an end token.
         reading: ReadOptions.
         batching: BatchOptions.
+        add_start: bool. As for `stream_tokens`.
     Returns:
         tf.data.Dataset; with `validation_split` a pair (training, validation) of them.
     """
-    stream = open_stream(files, tokenizer, reading)
+    stream = open_stream(files, tokenizer, reading, add_start=add_start)
     validation = None
     options = {name: getattr(batching, name) for name in ("sequence_length", "batch_size", "seed")}
     if batching.validation_split is not None:

@@ -19,7 +19,7 @@ def holds_texts(source):
     return isinstance(source, Rows | tf.data.Dataset)
 
 
-def open_stream(source, tokenizer, reading, is_text=False):
+def open_stream(source, tokenizer, reading, is_text=False, add_start=False):
     """Tokenizes a source of text into a TokenStream.
 
     Args:
@@ -28,6 +28,7 @@ def open_stream(source, tokenizer, reading, is_text=False):
         tokenizer: tokenizer with an end token.
         reading: ReadOptions.
         is_text: bool. If True, a list of str is a list of texts and not of paths.
+        add_start: bool. As for `stream_tokens`.
     Returns:
         TokenStream.
     Raises:
@@ -37,7 +38,7 @@ def open_stream(source, tokenizer, reading, is_text=False):
         corpus = Corpus(
             source, reading.field, reading.document_separator, reading.clean, reading.limits
         )
-        return stream_tokens(corpus, tokenizer, reading.cache_dir, reading.verbose)
+        return stream_tokens(corpus, tokenizer, reading.cache_dir, reading.verbose, add_start)
     if reading.document_separator is not None:
         raise ValueError(
             "`document_separator` must be None where each text is a document. Received: "
@@ -46,7 +47,7 @@ def open_stream(source, tokenizer, reading, is_text=False):
     texts = read_texts(source, reading.field)
     with tempfile.TemporaryDirectory() as folder:
         documents = clean_texts(texts, reading.clean or Cleaning(), folder)
-        return tokenize_texts(documents, tokenizer)
+        return tokenize_texts(documents, tokenizer, add_start)
 
 
 def read_texts(source, field="text"):

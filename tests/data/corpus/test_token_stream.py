@@ -32,6 +32,36 @@ def test_a_document_is_the_end_token_and_its_tokens(path, tokenizer):
     assert len(stream) == 17
 
 
+class StartingTokenizer(ByteTokenizer):
+    """Its prompts begin with a start token, as Llama's do."""
+
+    start_token_id, add_start_token = 257, True
+
+    def __init__(self):
+        super().__init__(vocabulary_size=258)
+
+
+def test_where_prompts_have_a_start_token_documents_have_it_too(path):
+    options = {"document_separator": ";"}
+    stream = stream_tokens(Corpus(path, **options), StartingTokenizer(), add_start=True)
+    texts = ["one", "two", "three \u00e9"]
+    expected = [id for text in texts for id in (257, *text.encode(), END)]
+    assert stream.token_ids.tolist() == expected
+    assert stream.starts.tolist() == [0, 5, 10] and stream.first_token_id == 257
+    plain = stream_tokens(Corpus(path, **options), StartingTokenizer())
+    assert plain.token_ids.tolist() == expected_ids(texts) and plain.first_token_id == END
+
+
+def test_a_long_corpus_with_start_tokens_is_the_same_stream_as_computed_at_once(tmp_path):
+    texts = ["ab \u00e9\n" * length + "x" for length in range(0, 20_000, 700)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    stream = stream_tokens(Corpus(path), StartingTokenizer(), add_start=True)
+    expected = np.array([id for text in texts for id in (257, *text.encode(), END)])
+    np.testing.assert_array_equal(stream.token_ids, expected)
+    np.testing.assert_array_equal(stream.starts, np.flatnonzero(expected == 257))
+
+
 def test_a_long_corpus_is_the_same_stream_as_computed_at_once(tmp_path, tokenizer):
     rng = np.random.default_rng(0)
     texts = ["ab é\n" * int(length) + "x" for length in rng.integers(0, 20_000, 90)]

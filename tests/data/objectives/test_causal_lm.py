@@ -287,6 +287,19 @@ def test_packing_texts_leaves_no_token_out(tokenizer, max_sequence_length, shuff
     assert examples.sequence_length == min(max_sequence_length, len(expected) - 1)
 
 
+def test_documents_begin_as_prompts_do():
+    """With the start token of Llama's kind; each ends with the end token, in its own document."""
+    tokenizer = ByteTokenizer(vocabulary_size=258)
+    tokenizer.start_token_id, tokenizer.add_start_token = 257, True
+    texts = ["ab", "c", "de"]
+    ids = [id for text in texts for id in (257, *text.encode(), END)]
+    for source in (texts, lmzoo.data.make_rows(text=texts)):
+        inputs, labels, weights = pack_texts(source, tokenizer, 99, 1, shuffle=False).batch(0, 0)
+        assert inputs["token_ids"].tolist() == [ids[:-1]] and labels.tolist() == [ids[1:]]
+        assert inputs["document_ids"].tolist() == [[0] * 4 + [1] * 3 + [2] * 3]
+        assert weights.all()
+
+
 def test_packed_texts_are_split_by_whole_texts(tokenizer):
     texts = [f"text {number}" for number in range(100)]
     training, held_out = pack_texts(texts, tokenizer, 16, 4, validation_split=0.2)
