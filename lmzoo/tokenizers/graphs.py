@@ -6,6 +6,7 @@ from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
 from lmzoo.tokenizers.special_tokens import (
     NOT_A_TOKEN,
     PART_OF_A_TOKEN,
+    STRIPPED,
     SpecialTokenFinder,
 )
 from lmzoo.tracing import traced_method
@@ -36,12 +37,13 @@ class Encoder(tf.Module):
     # normalized text; None where there are none.
     _special = _raw_added = _normalized_added = None
 
-    def _make_finders(self, vocabulary, lstrip=()):
+    def _make_finders(self, vocabulary, lstrip=(), rstrip=()):
         """Sets the three finders.
 
         Args:
             vocabulary: an object with `ids`, `special_tokens` and `added_tokens`.
-            lstrip: tuple of str. The special tokens that match the white space before them too.
+            lstrip, rstrip: tuple of str. The special tokens that match the white space before them,
+                or behind them, too.
         Returns:
             dict of int to bytes. The text that each added token has when text is normalized.
         """
@@ -57,11 +59,16 @@ class Encoder(tf.Module):
         for token in added:
             text = texts[ids[token.content]]
             if token.normalized and text:
-                searched.setdefault(text.decode(), ids[token.content])
+                searched.setdefault(text.decode(), token)
+        by_content = {token.content: token for token in added if token.content in raw}
+        strips = _list_strips(by_content)
         if special or raw:
-            self._special = SpecialTokenFinder({**special, **raw}, lstrip)
-        self._raw_added = SpecialTokenFinder(raw) if raw else None
-        self._normalized_added = SpecialTokenFinder(searched) if searched else None
+            both = ((*mine, *theirs) for mine, theirs in zip((lstrip, rstrip), strips, strict=True))
+            self._special = SpecialTokenFinder({**special, **raw}, *both)
+        self._raw_added = SpecialTokenFinder(raw, *strips) if raw else None
+        if searched:
+            found = {text: ids[token.content] for text, token in searched.items()}
+            self._normalized_added = SpecialTokenFinder(found, *_list_strips(searched))
         return texts
 
     @traced_method(_ROWS)
@@ -167,9 +174,18 @@ def split_pieces(finder, text, token_ids, row_splits):
     owners = find_segments(pieces.row_splits)
     outer = tf.gather(token_ids, owners)
     # A token that was found before is not split: its id goes with the first part.
-    inside = tf.where(mark_starts(pieces.row_splits), outer, PART_OF_A_TOKEN)
+    is_whole = mark_starts(pieces.row_splits) | (outer == STRIPPED)
+    inside = tf.where(is_whole, outer, PART_OF_A_TOKEN)
     token_ids = tf.where(outer == NOT_A_TOKEN, found, inside)
     return pieces.values, token_ids, tf.gather(pieces.row_splits, row_splits), owners
+
+
+def _list_strips(tokens):
+    """The texts of tokens that match the white space before them, and of those behind them."""
+    return (
+        tuple(text for text, token in tokens.items() if token.lstrip),
+        tuple(text for text, token in tokens.items() if token.rstrip),
+    )
 
 
 def check_ids(ids, vocabulary_size):

@@ -4,10 +4,11 @@ import tensorflow as tf
 
 from lmzoo.tokenizers.ragged_rows import find_segments
 
-__all__ = ["NOT_A_TOKEN", "PART_OF_A_TOKEN", "SpecialTokenFinder", "join_tokens"]
+__all__ = ["NOT_A_TOKEN", "PART_OF_A_TOKEN", "STRIPPED", "SpecialTokenFinder", "join_tokens"]
 
-# In place of an id: the piece is text, or it is a further part of a token that was split.
-NOT_A_TOKEN, PART_OF_A_TOKEN = -1, -2
+# In place of an id: the piece is text, it is a further part of a token that was split, or it is
+# white space that the token beside it matches too.
+NOT_A_TOKEN, PART_OF_A_TOKEN, STRIPPED = -1, -2, -3
 
 # NUL announces a mark; a NUL of the text itself is written as NUL and this second character.
 _ESCAPED_NUL = b"\x00\x01"
@@ -23,17 +24,22 @@ class SpecialTokenFinder(tf.Module):
 
     Args:
         special_tokens: dict of str to int, without U+0000 to U+0002, which are used as marks.
-        lstrip: tuple of str. Those of them that match the white space before them too.
+        lstrip, rstrip: tuple of str. Those of them that match the white space before them, or
+            behind them, too.
     """
 
-    def __init__(self, special_tokens, lstrip=()):
+    def __init__(self, special_tokens, lstrip=(), rstrip=()):
         super().__init__(name="special_token_finder")
         # RE2 takes the first alternative that fits, so the longest stands first.
         by_length = sorted(special_tokens, key=lambda token: (-len(token), token))
         self._pattern = _match_any(by_length)
         border = "".join(f"\\x{{{byte}}}" for byte in _BORDER)
-        self._strip = f"{_WHITE_SPACE}{border}{_match_any(lstrip)}" if lstrip else None
-        self._lstrip_ids = [special_tokens[token] for token in lstrip]
+        # White space and a token, in either order. Between tokens there is no other one.
+        self._strips = []
+        if lstrip:
+            self._strips.append(f"({_WHITE_SPACE}){border}{_match_any(lstrip)}{border}")
+        if rstrip:
+            self._strips.append(f"{border}{_match_any(rstrip)}{border}({_WHITE_SPACE})")
         with tf.init_scope():
             self._ids = tf.lookup.StaticHashTable(
                 tf.lookup.KeyValueTensorInitializer(
@@ -49,23 +55,23 @@ class SpecialTokenFinder(tf.Module):
         Args:
             text: string (B,).
         Returns:
-            pieces: string (B, None) ragged. Text and special tokens in turn, text at both ends.
-            ids: int32 (pieces,). The id of each piece that is a special token, elsewhere -1.
+            pieces: string (B, None) ragged. Together they are the row, with text at both ends.
+            ids: int32 (pieces,). The id of each piece that is a special token, else `NOT_A_TOKEN`
+                or `STRIPPED`.
         """
-        return self._split(text, self._strip)
-
-    def _split(self, text, strip):
         text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
         text = tf.strings.regex_replace(text, r"\x{0}", _ESCAPED_NUL)
         text = tf.strings.regex_replace(text, self._pattern, _BORDER + rb"\1" + _BORDER)
-        if strip:
-            text = tf.strings.regex_replace(text, strip, _BORDER + rb"\1")
+        for strip in self._strips:
+            parts = _BORDER + rb"\1" + _BORDER * 2 + rb"\2" + _BORDER
+            text = tf.strings.regex_replace(text, strip, parts)
         pieces = tf.strings.split(text, _BORDER)
         flat = tf.strings.regex_replace(pieces.flat_values, r"\x{0}\x{1}", b"\x00")
         rows = find_segments(pieces.row_splits)
         place = tf.range(tf.size(rows, tf.int64)) - tf.gather(pieces.row_splits, rows)
-        ids = tf.where(place % 2 == 1, self._ids.lookup(flat), NOT_A_TOKEN)
-        return pieces.with_flat_values(flat), ids
+        ids = self._ids.lookup(flat)
+        found = tf.where(ids == NOT_A_TOKEN, STRIPPED, ids) if self._strips else ids
+        return pieces.with_flat_values(flat), tf.where(place % 2 == 1, found, NOT_A_TOKEN)
 
     def encode(self, text, encode):
         """Encodes each row; special tokens in it become theirs.
@@ -78,7 +84,7 @@ class SpecialTokenFinder(tf.Module):
             tf.RaggedTensor int32 (B, None).
         """
         pieces, special_ids = self.split(text)
-        ids = encode(tf.where(special_ids < 0, pieces.values, b""))
+        ids = encode(tf.where(special_ids == NOT_A_TOKEN, pieces.values, b""))
         return join_tokens(pieces.row_splits, special_ids, ids)
 
     def encode_with_offsets(self, text, encode):
@@ -91,19 +97,13 @@ class SpecialTokenFinder(tf.Module):
         Returns:
             ids, starts, ends: tf.RaggedTensor int32 (B, None), with offsets in characters.
         """
-        # White space before a token stays here, because it counts for the offsets behind it.
-        pieces, special_ids = self._split(text, strip=None)
+        pieces, special_ids = self.split(text)
         lengths = tf.strings.length(pieces.flat_values, unit="UTF8_CHAR")
         before = tf.concat([[0], tf.cumsum(lengths)], 0)
         starts = before[:-1] - tf.gather(
             before, tf.gather(pieces.row_splits, find_segments(pieces.row_splits))
         )
-        flat = tf.where(special_ids < 0, pieces.flat_values, b"")
-        if self._lstrip_ids:
-            following = tf.concat([special_ids[1:], [-1]], 0)
-            is_stripped = tf.reduce_any(following[:, None] == self._lstrip_ids, axis=1)
-            stripped = tf.strings.regex_replace(flat, f"{_WHITE_SPACE}$", "")
-            flat = tf.where(is_stripped, stripped, flat)
+        flat = tf.where(special_ids == NOT_A_TOKEN, pieces.flat_values, b"")
         ids, token_starts, token_ends = encode(flat)
         shift = tf.gather(starts, find_segments(ids.row_splits))
         columns = ids.values, token_starts.values + shift, token_ends.values + shift
@@ -119,8 +119,8 @@ def join_tokens(row_splits, token_ids, ids, values=None):
 
     Args:
         row_splits: int64 (B + 1,). Row boundaries in the pieces, from 0 to P.
-        token_ids: int32 (P,). The id of each piece that is a token by itself, else `NOT_A_TOKEN`
-            or `PART_OF_A_TOKEN`.
+        token_ids: int32 (P,). The id of each piece that is a token by itself, else `NOT_A_TOKEN`,
+            `PART_OF_A_TOKEN` or `STRIPPED`.
         ids: tf.RaggedTensor int32 (P, None). Used where a piece is not a token.
         values: int32 (P,), or None. Used where a piece is a token; if None, its id.
     Returns:

@@ -64,8 +64,8 @@ class Tokenizer(tf.Module):
     # The role that stands in for another one to which no token is given.
     _fallback_roles = {}
     unknown_token = start_token = end_token = pad_token = mask_token = None
-    # The special tokens that take the white space before them.
-    _lstrip = ()
+    # The special tokens that match the white space before them, and behind them, too.
+    _lstrip = _rstrip = ()
     # Whether a prompt that is to be continued begins with the start token.
     add_start_token = False
     # Whether the post-processor in its files adds the start and the end token to a text.
@@ -391,8 +391,11 @@ class Tokenizer(tf.Module):
         with _BUILDING, tf.init_scope():
             if key not in self._finders:
                 special = {token: self.token_to_id(token) for token in tokens}
-                lstrip = [token for token in self._lstrip if token in tokens]
-                self._finders[key] = SpecialTokenFinder(special, lstrip)
+                strips = (
+                    [token for token in stripping if token in tokens]
+                    for stripping in (self._lstrip, self._rstrip)
+                )
+                self._finders[key] = SpecialTokenFinder(special, *strips)
         return self._finders[key]
 
     def _check_special(self, argument, token):
@@ -402,6 +405,11 @@ class Tokenizer(tf.Module):
                 f"special_tokens={list(self.special_tokens)!r:.200}."
             )
         return token
+
+    def _check_strips(self, lstrip, rstrip):
+        """Sets the special tokens that match the white space beside them."""
+        self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
+        self._rstrip = tuple(self._check_special("rstrip", token) for token in rstrip)
 
     def _check_start(self, add_start_token):
         if not isinstance(add_start_token, bool):

@@ -30,11 +30,14 @@ class AddedToken:
             searched in the text as it is.
         in_model: bool. If True, the tokenizer's model has this token too and may make it from text
             in which it was not found.
+        lstrip, rstrip: bool. If True, it matches the white space before it, or behind it, too.
     """
 
     content: str
     normalized: bool = True
     in_model: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
 
 
 def check_added_tokens(added_tokens, special_tokens):

@@ -5,6 +5,7 @@ from tokenizers import Tokenizer
 from lmzoo.tokenizers import BytePairTokenizer
 
 SPECIAL = ["<|endoftext|>", "<|end", "<a>", "<a><b>", "<b>x", "[X]*(.)\\", "<mask>"]
+STRIPS = {"lstrip": ["<mask>", "<b>x"], "rstrip": ["<|end", "<b>x"]}
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,7 @@ def tokenizer(byte_pair_tokenizer):
     vocabulary = byte_pair_tokenizer._vocabulary
     more = [token for token in SPECIAL if token not in vocabulary.ids]
     ids = {**vocabulary.ids, **{token: 3000 + index for index, token in enumerate(more)}}
-    return BytePairTokenizer(ids, vocabulary.merges, SPECIAL, lstrip=["<mask>"])
+    return BytePairTokenizer(ids, vocabulary.merges, SPECIAL, **STRIPS)
 
 
 def test_no_special_token_comes_out_of_text(tokenizer):
@@ -64,6 +65,12 @@ def test_white_space_before_a_stripping_token_goes(tokenizer):
     mask = tokenizer.token_to_id("<mask>")
     ids = tokenizer.tokenize("a \u3000<mask> b", allow_special=True).numpy().tolist()
     assert ids == [tokenizer.token_to_id("a"), mask, tokenizer.token_to_id("Ġb")]
+
+
+def test_white_space_behind_a_stripping_token_goes(tokenizer):
+    end, both = (tokenizer.token_to_id(token) for token in ("<|end", "<b>x"))
+    ids = tokenizer.tokenize("<|end \u3000b <b>x\nb", allow_special=True).numpy().tolist()
+    assert ids == [end, tokenizer.token_to_id("b"), both, tokenizer.token_to_id("b")]
 
 
 def test_without_special_tokens_nothing_is_allowed():

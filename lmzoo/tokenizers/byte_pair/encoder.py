@@ -6,7 +6,7 @@ from lmzoo.tokenizers.byte_pair.merge_table import MergeRules
 from lmzoo.tokenizers.byte_pair.merging import PairMerger
 from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import decode_utf8, encode_utf8, find_segments
-from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
+from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, STRIPPED, join_tokens
 from lmzoo.tokenizers.unicode.nfc import NFCNormalizer
 from lmzoo.tokenizers.unicode.split_patterns import make_splitter
 
@@ -20,7 +20,8 @@ class BytePairEncoder(Encoder):
 
     Args:
         vocabulary: BytePairVocabulary.
-        lstrip: tuple of str. The special tokens that match the white space before them too.
+        lstrip, rstrip: tuple of str. The special tokens that match the white space before them, or
+            behind them, too.
         pattern: str. The pre-tokenization, a key of `PATTERNS`.
         ignore_merges: bool. If True, a word that is a token is that token, whatever merges make.
         normalize_nfc: bool. If True, text is normalized to NFC first.
@@ -33,6 +34,7 @@ class BytePairEncoder(Encoder):
         self,
         vocabulary,
         lstrip=(),
+        rstrip=(),
         pattern="gpt2",
         ignore_merges=False,
         normalize_nfc=False,
@@ -51,7 +53,10 @@ class BytePairEncoder(Encoder):
             self._nfc = NFCNormalizer() if normalize_nfc else None
             self._merger = PairMerger(rules, byte_ids, len(pieces))
             self._whole_words = self._find_whole_words(ids, ignore_merges)
-            texts = self._make_finders(vocabulary, lstrip)
+            texts = self._make_finders(vocabulary, lstrip, rstrip)
+            self._strips_added = any(
+                token.lstrip or token.rstrip for token in vocabulary.added_tokens
+            )
             known = [byte_id != _UNKNOWN for byte_id in byte_ids]
             self._is_known = None if all(known) else tf.constant(known)
             # (2, V, 3): the number of bytes of each token, and how many spaces lead and trail
@@ -115,12 +120,15 @@ class BytePairEncoder(Encoder):
         """The character of each byte that a token stands for, int32 (bytes,)."""
         sizes = 1 + sum(tf.cast(points >= limit, tf.int32) for limit in (0x80, 0x800, 0x10000))
         characters = find_segments(tf.concat([[0], tf.cumsum(sizes)], 0))
-        if self._is_known is None:
+        if self._is_known is None and not self._strips_added:
             return characters
-        data = tf.io.decode_raw(tf.strings.reduce_join(encode_utf8(points, splits)), tf.uint8)
-        known = tf.gather(self._is_known, tf.cast(data, tf.int32))
-        in_token = tf.gather(token_ids != NOT_A_TOKEN, find_segments(splits))
-        return tf.boolean_mask(characters, known | tf.gather(in_token, characters))
+        token_ids = tf.gather(tf.gather(token_ids, find_segments(splits)), characters)
+        is_kept = token_ids != STRIPPED
+        if self._is_known is not None:
+            data = tf.io.decode_raw(tf.strings.reduce_join(encode_utf8(points, splits)), tf.uint8)
+            known = tf.gather(self._is_known, tf.cast(data, tf.int32))
+            is_kept &= known | (token_ids != NOT_A_TOKEN)
+        return tf.boolean_mask(characters, is_kept)
 
     def _normalize(self, text):
         if not self._nfc:

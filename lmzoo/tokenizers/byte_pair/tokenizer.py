@@ -52,6 +52,8 @@ class BytePairTokenizer(Tokenizer):
             vocabularies have all 256; if None, a byte that is missing is left out.
         num_separators: int. How many end tokens stand between the two texts of a pair: 2 for
             RoBERTa, 1 for ModernBERT.
+        rstrip: list of str. The special tokens that match the white space behind them too, as
+            Phi-4's `<|im_start|>` does.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if vocabulary, merges and special tokens do not fit together.
@@ -86,12 +88,13 @@ class BytePairTokenizer(Tokenizer):
         add_prefix_space=False,
         unknown_token=None,
         num_separators=2,
+        rstrip=(),
     ):
         vocabulary = BytePairVocabulary.build(vocabulary, merges, special_tokens, added_tokens)
         roles = {"end_token": end_token, "start_token": start_token, "pad_token": pad_token}
         roles |= {"mask_token": mask_token, "unknown_token": unknown_token}
         super().__init__("byte_pair_tokenizer", vocabulary, roles)
-        self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
+        self._check_strips(lstrip, rstrip)
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
         self.normalize_nfc = bool(normalize_nfc)
@@ -129,7 +132,7 @@ class BytePairTokenizer(Tokenizer):
         return read_files(folder)
 
     def _write_files(self, folder):
-        write_files(folder, self, self._vocabulary, self._lstrip)
+        write_files(folder, self, self._vocabulary, self._lstrip, self._rstrip)
 
     @property
     def continues_word(self):
@@ -174,6 +177,7 @@ class BytePairTokenizer(Tokenizer):
         return BytePairEncoder(
             self._vocabulary,
             self._lstrip,
+            self._rstrip,
             self.pattern,
             self.ignore_merges,
             self.normalize_nfc,

@@ -1,9 +1,13 @@
 """The added tokens that Hugging Face files name beside a SentencePiece model."""
 
 from lmzoo.runtime.sentence_piece_file.model import PieceType
-from lmzoo.tokenizers.files.common import FileCheck, get_content, read_more_added
+from lmzoo.tokenizers.files.common import (
+    FileCheck,
+    get_content,
+    read_added_token,
+    read_more_added,
+)
 from lmzoo.tokenizers.sentence_piece.vocabulary import MAX_SENTINELS
-from lmzoo.tokenizers.vocabulary import AddedToken
 
 __all__ = ["find_added_special", "list_added_tokens", "read_added_tokens"]
 
@@ -66,7 +70,8 @@ def read_added_tokens(added, model, num_sentinels):
         model: SentencePieceModel.
         num_sentinels: int. How many sentinels stand behind its pieces.
     Returns:
-        dict with the arguments `added_tokens` and `extra_tokens` of `SentencePieceTokenizer`.
+        dict with the arguments `added_tokens`, `extra_tokens`, `lstrip` and `rstrip` of
+        `SentencePieceTokenizer`.
     Raises:
         ValueError: if one has another id than it would have, or an option that is not read.
     """
@@ -81,7 +86,7 @@ def read_added_tokens(added, model, num_sentinels):
     by_id = {token["id"]: token["content"] for _, token in added}
     while len(tokens) in by_id:
         tokens.append(by_id[len(tokens)])
-    found = {}
+    found, strips = {}, {"lstrip": {}, "rstrip": {}}
     for check, token in added:
         content, index = token["content"], token["id"]
         # mT5's sentinels have a space before them.
@@ -91,18 +96,25 @@ def read_added_tokens(added, model, num_sentinels):
         check.expect(
             f"added_tokens.single_word of {content!r:.60}", token.get("single_word"), (None, False)
         )
+        for option, stripping in strips.items():
+            option_name = f"added_tokens.{option} of {content!r:.60}"
+            check.expect(option_name, token.get(option), (None, False, True))
+            if token["special"] and not _is_sentinel(name) and token.get(option):
+                stripping[content] = None
         if token["special"] or _is_sentinel(name):
             continue
         # A piece that text with it always has needs no search.
-        if index < len(model.types) and model.types[index] is PieceType.USER_DEFINED:
+        is_found = index < len(model.types) and model.types[index] is PieceType.USER_DEFINED
+        if is_found and not any(map(token.get, strips)):
             continue
-        for option in ("lstrip", "rstrip"):
-            name = f"added_tokens.{option} of {content!r:.60}"
-            check.expect(name, token.get(option), (None, False))
         normalized = token.get("normalized", True)
         check.expect(f"added_tokens.normalized of {content!r:.60}", normalized, (False, True))
-        found[content] = AddedToken(content, normalized, in_model=index < len(model.pieces))
-    return {"added_tokens": tuple(found.values()), "extra_tokens": tuple(tokens[first:])}
+        found[content] = read_added_token(token, in_model=index < len(model.pieces))
+    return {
+        "added_tokens": tuple(found.values()),
+        "extra_tokens": tuple(tokens[first:]),
+        **{option: tuple(stripping) for option, stripping in strips.items()},
+    }
 
 
 def _is_sentinel(content):

@@ -43,14 +43,9 @@ _ENCODER_ROLES = {
     **{"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"},
     **{"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"},
 }
-# The class of a model type of config.json, where no file names a class.
-_MODEL_TYPES = {
-    **{"gpt2": "GPT2Tokenizer", "qwen2": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer"},
-    **{"roberta": _ENCODER_CLASS, "bart": _ENCODER_CLASS, "longformer": _ENCODER_CLASS},
-}
 
 
-def write_files(folder, tokenizer, vocabulary, lstrip):
+def write_files(folder, tokenizer, vocabulary, lstrip, rstrip):
     """Writes `tokenizer.json`, the two small files, and `vocab.json` and `merges.txt`.
 
     These last two are left out where no class of transformers would read them as they are meant.
@@ -59,9 +54,10 @@ def write_files(folder, tokenizer, vocabulary, lstrip):
         folder: pathlib.Path.
         tokenizer: BytePairTokenizer.
         vocabulary: BytePairVocabulary. Its own.
-        lstrip: tuple of str. The special tokens that match the white space before them too.
+        lstrip, rstrip: tuple of str. The special tokens that match the white space before them, or
+            behind them, too.
     """
-    added = describe_tokens(vocabulary, lstrip)
+    added = describe_tokens(vocabulary, lstrip, rstrip)
     class_name = _name_class(tokenizer)
     named = _name_roles(tokenizer, class_name)
     if class_name != ANY_CLASS:
@@ -169,6 +165,9 @@ def read_files(folder):
     found["added_tokens"] = [
         token for token in found["added_tokens"] if token.content not in special
     ]
+    if (folder / "tokenizer.json").is_file():
+        # As in transformers 5, it says by itself what is added.
+        named = {**named, "add_bos_token": None, "add_eos_token": None}
     if not found["add_bos_and_eos"]:
         check_add_end(check, named)
     start, add_start = read_add_start(check, named, found.get("start_token"))
@@ -181,9 +180,7 @@ def read_files(folder):
 
 def _read_class(folder, named):
     """What splits text, and puts tokens around it, where no `tokenizer.json` says it."""
-    name = read_class_name(folder, named)
-    if name is None and (folder / "config.json").is_file():
-        name = _MODEL_TYPES.get(read_json(folder / "config.json").get("model_type"))
+    name = read_class_name(folder, named, implied=(*_CLASSES.values(), _ENCODER_CLASS))
     return _SAME_AS.get(name, name)
 
 
@@ -238,7 +235,7 @@ def _read_vocab_json(folder, named, class_name):
         "normalize_nfc": pattern == "qwen2",
         "add_bos_and_eos": class_name == _ENCODER_CLASS,
         "unknown_token": None,
-        **{"special_tokens": [], "lstrip": [], "added_tokens": []},
+        **{"special_tokens": [], "lstrip": [], "rstrip": [], "added_tokens": []},
     }
     if not found["add_bos_and_eos"]:
         return found

@@ -2,8 +2,9 @@
 
 from lmzoo.json_files import read_json
 from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
-from lmzoo.tokenizers.files.common import FileCheck, read_vocabulary
+from lmzoo.tokenizers.files.common import FileCheck, read_added_token, read_vocabulary
 from lmzoo.tokenizers.files.post_processors import (
+    check_no_end,
     make_bos_eos_template,
     make_template,
     read_bos_and_eos,
@@ -11,7 +12,6 @@ from lmzoo.tokenizers.files.post_processors import (
     read_start,
 )
 from lmzoo.tokenizers.unicode.split_patterns import NAMES, PATTERNS
-from lmzoo.tokenizers.vocabulary import AddedToken
 
 __all__ = ["make_tokenizer_json", "read_byte_pair_added", "read_tokenizer_json"]
 
@@ -125,6 +125,7 @@ def read_tokenizer_json(path, kind):
     if not isinstance(model.get("merges"), list):
         check.refuse("model.merges", model.get("merges"), "a list")
     post_processor = content.get("post_processor")
+    check_no_end(check, post_processor)
     start, bos_and_eos = (
         read_start(check, post_processor),
         read_bos_and_eos(check, post_processor),
@@ -178,24 +179,17 @@ def read_byte_pair_added(check, tokens, vocabulary):
         tokens: what stands as `added_tokens`, a list of dict.
         vocabulary: dict of str to int. New tokens are put into it.
     Returns:
-        dict with `special_tokens`, `lstrip` and `added_tokens` of `BytePairTokenizer`.
+        dict with `special_tokens`, `lstrip`, `rstrip` and `added_tokens` of `BytePairTokenizer`.
     Raises:
         ValueError: if one has an option that is not read, or another id.
     """
-    tokens = check.read_added(
-        tokens, vocabulary, refused=("rstrip", "single_word"), takes_non_special=True
-    )
-    added = [token for token in tokens if not token["special"]]
-    for token in added:
-        name = f"added_tokens.lstrip of {token['content']!r:.60}"
-        check.expect(name, token.get("lstrip"), (None, False))
+    tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_non_special=True)
     special = [token for token in tokens if token["special"]]
     return {
         "special_tokens": [token["content"] for token in special],
         "lstrip": [token["content"] for token in special if token.get("lstrip")],
-        "added_tokens": [
-            AddedToken(token["content"], bool(token.get("normalized", True))) for token in added
-        ],
+        "rstrip": [token["content"] for token in special if token.get("rstrip")],
+        "added_tokens": [read_added_token(token) for token in tokens if not token["special"]],
     }
 
 

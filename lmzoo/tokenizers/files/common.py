@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from lmzoo.json_files import read_json, read_text
+from lmzoo.tokenizers.vocabulary import AddedToken
 
 __all__ = [
     "CHAT_TEMPLATE",
@@ -13,6 +14,7 @@ __all__ = [
     "describe_tokens",
     "find_special",
     "get_content",
+    "read_added_token",
     "read_additional",
     "read_chat_template",
     "read_more_added",
@@ -27,6 +29,14 @@ _MAX_DIGITS = 9
 # The class of transformers that takes a tokenizer.json as it is, and its names.
 ANY_CLASS = "PreTrainedTokenizerFast"
 _ANY_CLASSES = (ANY_CLASS, "TokenizersBackend")
+# The class of a model type, where no file names one: that of transformers' `AutoTokenizer`.
+_CLASSES_OF_MODEL_TYPES = {
+    **{"gpt2": "GPT2Tokenizer", "qwen2": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer"},
+    **dict.fromkeys(("roberta", "bart", "longformer"), "RobertaTokenizer"),
+    "mpnet": "MPNetTokenizer",
+}
+# Model types whose folders name a class that they do not mean.
+_WRONG_CLASSES = {"mistral": ("LlamaTokenizer",)}
 # A longer token would make whatever is looked up in it slow. Published ones have at most some
 # hundred characters, in the byte-level alphabet.
 _MAX_TOKEN_CHARACTERS = 1 << 12
@@ -109,8 +119,10 @@ class FileCheck:
             kinds = (True, False) if takes_non_special else (True,)
             self.expect(f"added_tokens.special of {content!r:.60}", token.get("special"), kinds)
             for option in refused:
-                self.expect(f"added_tokens.{option}", token.get(option), (None, False))
-            self.expect("added_tokens.normalized", token.get("normalized"), (None, False, True))
+                name = f"added_tokens.{option} of {content!r:.60}"
+                self.expect(name, token.get(option), (None, False))
+            for option in ("normalized", "lstrip", "rstrip"):
+                self.expect(f"added_tokens.{option}", token.get(option), (None, False, True))
             index = token.get("id")
             if type(index) is not int or vocabulary.setdefault(content, index) != index:
                 self.refuse(
@@ -141,23 +153,30 @@ def read_vocabulary(check, vocabulary):
     return dict(vocabulary)
 
 
-def read_class_name(folder, named):
+def read_class_name(folder, named, implied=()):
     """Reads which tokenizer class of transformers a folder is for.
 
     Args:
         folder: pathlib.Path.
         named: dict, as `read_named` gives it.
+        implied: tuple of str. The classes that a model type may stand for where none is named.
     Returns:
-        str or None. The class of tokenizer_config.json or else of config.json, without "Fast".
+        str or None. The class of tokenizer_config.json or else of config.json, without "Fast"; or
+        else the one that the model type stands for.
     Raises:
         ValueError: if config.json is broken.
     """
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
     name = named.get("tokenizer_class")
-    if not isinstance(name, str) and (folder / "config.json").is_file():
-        name = read_json(folder / "config.json").get("tokenizer_class")
+    name = name if isinstance(name, str) else config.get("tokenizer_class")
+    model_type = config.get("model_type")
+    model_type = model_type if isinstance(model_type, str) else None
     if not isinstance(name, str):
-        return None
-    return ANY_CLASS if name in _ANY_CLASSES else name.removesuffix("Fast")
+        name = _CLASSES_OF_MODEL_TYPES.get(model_type)
+        return name if name in implied else None
+    name = ANY_CLASS if name in _ANY_CLASSES else name.removesuffix("Fast")
+    return None if name in _WRONG_CLASSES.get(model_type, ()) else name
 
 
 def read_named(folder):
@@ -240,6 +259,20 @@ def read_more_added(folder, named, kind, roles):
     return found
 
 
+def read_added_token(token, in_model=False):
+    """Reads a non-special added token.
+
+    Args:
+        token: dict. What `FileCheck.read_added` gives.
+        in_model: bool. As for `AddedToken`.
+    Returns:
+        AddedToken.
+    """
+    options = {name: bool(token.get(name)) for name in ("lstrip", "rstrip")}
+    normalized = bool(token.get("normalized", True))
+    return AddedToken(token["content"], normalized, in_model, **options)
+
+
 def read_additional(folder, named):
     """Reads the special tokens that play no role.
 
@@ -307,12 +340,12 @@ def get_content(entry):
     return content if isinstance(content, str) else None
 
 
-def describe_token(token, lstrip=False, special=True, normalized=False):
+def describe_token(token, lstrip=False, rstrip=False, special=True, normalized=False):
     """Describes a special or added token as `tokenizer.json` does.
 
     Args:
         token: str.
-        lstrip: bool. If True, it matches the white space before it too.
+        lstrip, rstrip: bool. If True, it matches the white space before it, or behind it, too.
         special: bool. If False, it stays in text when special tokens are skipped.
         normalized: bool. If True, it is searched in normalized text.
     Returns:
@@ -322,26 +355,27 @@ def describe_token(token, lstrip=False, special=True, normalized=False):
         "content": token,
         "single_word": False,
         "lstrip": lstrip,
-        "rstrip": False,
+        "rstrip": rstrip,
         "normalized": normalized,
         "special": special,
     }
 
 
-def describe_tokens(vocabulary, lstrip=()):
+def describe_tokens(vocabulary, lstrip=(), rstrip=()):
     """Describes the special and added tokens of a vocabulary, by id.
 
     Args:
         vocabulary: an object with `ids`, `special_tokens` and `added_tokens`.
-        lstrip: tuple of str. The special tokens that match the white space before them too.
+        lstrip, rstrip: tuple of str. The special tokens that match the white space before them, or
+            behind them, too.
     Returns:
         dict of int to dict.
     """
     described = {}
     for token in vocabulary.special_tokens:
-        described[vocabulary.ids[token]] = describe_token(token, token in lstrip)
+        described[vocabulary.ids[token]] = describe_token(token, token in lstrip, token in rstrip)
     for token in vocabulary.added_tokens:
         described[vocabulary.ids[token.content]] = describe_token(
-            token.content, special=False, normalized=token.normalized
+            token.content, token.lstrip, token.rstrip, special=False, normalized=token.normalized
         )
     return dict(sorted(described.items()))

@@ -155,8 +155,8 @@ def _make_options(tokenizer, class_name, num_sentinels):
 
 def _describe_added(tokenizer, vocabulary, class_name):
     """The special and added tokens by id, as `tokenizer.json` describes them."""
-    lstrip = (tokenizer.mask_token,) if class_name == _XLM_ROBERTA else ()
-    added = describe_tokens(vocabulary, lstrip)
+    lstrip = (tokenizer.mask_token,) if class_name == _XLM_ROBERTA else tokenizer._lstrip
+    added = describe_tokens(vocabulary, lstrip, tokenizer._rstrip)
     if not vocabulary.has_sentinels:
         return added
     # Sentinels of the model's own are no added tokens: they have a space before them there.
@@ -308,13 +308,16 @@ def read_sentence_piece_files(folder):
 
 
 def _place_added(added, found, tokenizer_json, layout, scheme):
-    """The arguments that added tokens give: `added_tokens` and `extra_tokens`."""
+    """The arguments that added tokens give, as `read_added_tokens` returns them."""
     try:
         model = SentencePieceModel.parse(found["model"])
     except ValueError:
         # The tokenizer says what is wrong with it.
         return {}
     arguments = read_added_tokens(added, model, found["num_sentinels"])
+    if layout != _LLAMA:
+        # Text is split at white space, so that it makes no difference which token matches some.
+        arguments |= {"lstrip": (), "rstrip": ()}
     if layout != _LLAMA or scheme is not None:
         return arguments
     if not tokenizer_json:
@@ -333,14 +336,10 @@ def _place_added(added, found, tokenizer_json, layout, scheme):
 def _read_class(folder, named):
     """One of `CLASSES`, as transformers 5 chooses it; None if the folder does not say."""
     name = read_class_name(folder, named)
-    if name is None:
-        return None
     name = _OTHER_NAMES.get(name, name)
-    FileCheck(folder / "tokenizer_config.json", _KIND).expect("tokenizer_class", name, CLASSES)
-    config = folder / "config.json"
-    model_type = read_json(config).get("model_type") if config.is_file() else None
-    # Folders of Mistral name Llama's class and do not mean it.
-    return None if name == _LLAMA and model_type == "mistral" else name
+    check = FileCheck(folder / "tokenizer_config.json", _KIND)
+    check.expect("tokenizer_class", name, (*CLASSES, None))
+    return name
 
 
 def _read_model(folder, tokenizer_json, class_name):

@@ -128,9 +128,8 @@ def read_bpe_json(path, content, kind):
     if size > _MAX_CHARACTERS:
         check.refuse("model.vocab", size, f"tokens of at most {_MAX_CHARACTERS} characters in all")
     added = content.get("added_tokens") or []
-    refused = ("single_word", "lstrip", "rstrip")
     # Those behind the vocabulary are no pieces.
-    added = check.read_added(added, dict(ids), refused, takes_non_special=True)
+    added = check.read_added(added, dict(ids), ("single_word",), takes_non_special=True)
     special = {token["content"] for token in added if token["special"]} & set(ids)
     if sorted(ids.values()) != list(range(len(ids))):
         check.refuse("model.vocab", len(ids), "the ids from 0 to its size - 1 as tokens")

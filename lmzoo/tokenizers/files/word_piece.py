@@ -7,13 +7,13 @@ from lmzoo.tokenizers.files.common import (
     describe_tokens,
     find_special,
     get_content,
+    read_added_token,
     read_class_name,
     read_more_added,
     read_named,
     read_vocabulary,
 )
 from lmzoo.tokenizers.files.post_processors import read_num_separators
-from lmzoo.tokenizers.vocabulary import AddedToken
 
 __all__ = ["ROLES", "read_word_piece_files", "write_word_piece_files"]
 
@@ -230,11 +230,8 @@ def read_word_piece_files(folder):
 
 def _read_class(folder, named):
     """The class of transformers that a folder is for."""
-    name = read_class_name(folder, named)
+    name = read_class_name(folder, named, implied=(_MPNET_CLASS,))
     has_form = (folder / "tokenizer.json").is_file()
-    if name is None and (folder / "config.json").is_file():
-        model_type = read_json(folder / "config.json").get("model_type")
-        name = _MPNET_CLASS if model_type == "mpnet" else None
     known = (None, *_BERT_CLASSES, _MPNET_CLASS, *([ANY_CLASS] if has_form else []))
     if name in _OTHER_CLASSES or (name not in known and not has_form):
         raise ValueError(
@@ -302,9 +299,9 @@ def _read_added(check, tokens, vocabulary):
     # White space is left out anyway, so it does not matter whether a token matches some.
     tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_non_special=True)
     added = [
-        AddedToken(content, bool(token.get("normalized", True)), content in model_tokens)
+        read_added_token(token, token["content"] in model_tokens)
         for token in tokens
-        if not token["special"] and (content := token["content"])
+        if not token["special"] and token["content"]
     ]
     special = [token["content"] for token in tokens if token["special"]]
     return {"special_tokens": special, "added_tokens": added}

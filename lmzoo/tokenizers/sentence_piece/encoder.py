@@ -28,9 +28,11 @@ class SentencePieceEncoder(Encoder):
     Args:
         vocabulary: SentencePieceVocabulary.
         prepend_scheme: str or None. One of `PREPEND_SCHEMES`, or None for what the model says.
+        lstrip, rstrip: tuple of str. The special tokens that match the white space before them, or
+            behind them, too.
     """
 
-    def __init__(self, vocabulary, prepend_scheme=None):
+    def __init__(self, vocabulary, prepend_scheme=None, lstrip=(), rstrip=()):
         super().__init__(name="sentence_piece_encoder")
         self._prepend_scheme = prepend_scheme
         model, size = vocabulary.model, len(vocabulary.model.pieces)
@@ -41,7 +43,7 @@ class SentencePieceEncoder(Encoder):
         normalizes = model.rules and any(token.normalized for token in vocabulary.added_tokens)
         with tf.init_scope(), tf.device("/CPU:0"):
             self._normalizer = _Normalizer(model.rules) if normalizes else None
-            self._make_finders(vocabulary)
+            self._make_finders(vocabulary, lstrip, rstrip)
             if normalizes:
                 # It sees text that is normalized already.
                 model = dataclasses.replace(model, rules=b"")

@@ -68,6 +68,8 @@ class SentencePieceTokenizer(Tokenizer):
             the model sees it, as those that `add_tokens` of transformers adds.
         extra_tokens: list of str. The tokens that stand behind the pieces and the sentinels, in
             the order of their ids. Each is in `special_tokens` or `added_tokens` too.
+        lstrip, rstrip: list of str. The special tokens that match the white space before them, or
+            behind them, too, as Phi-3's `<|end|>` does.
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if the model is broken, or the arguments do not fit to it.
@@ -104,6 +106,8 @@ class SentencePieceTokenizer(Tokenizer):
         tokenizer_class=None,
         added_tokens=(),
         extra_tokens=(),
+        lstrip=(),
+        rstrip=(),
     ):
         vocabulary = SentencePieceVocabulary.build(
             model, num_sentinels, special_tokens, added_tokens, extra_tokens
@@ -118,6 +122,7 @@ class SentencePieceTokenizer(Tokenizer):
                 f"Received: {unknown_token!r:.80}."
             )
         self.unknown_token = unknown_token
+        self._check_strips(lstrip, rstrip)
         self.add_start_token = self._check_start(add_start_token)
         self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
         self.prepend_scheme = _check_choice("prepend_scheme", prepend_scheme, PREPEND_SCHEMES)
@@ -258,7 +263,9 @@ class SentencePieceTokenizer(Tokenizer):
         return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
 
     def _make_encoder(self):
-        return SentencePieceEncoder(self._vocabulary, self.prepend_scheme)
+        return SentencePieceEncoder(
+            self._vocabulary, self.prepend_scheme, self._lstrip, self._rstrip
+        )
 
     def _make_decoder(self):
         return SentencePieceDecoder(self._vocabulary, self.prepend_scheme)

@@ -162,7 +162,15 @@ def test_an_added_token_is_not_skipped(tokenizer):
 # Raw ones and normalized ones; "the" is made by merges too, and two begin alike.
 RAW = ("<|eot_id|>", "hat", "cafe\u0301")
 NORMALIZED = ("   ", "\t\t", "e\u0301te", "caf\u00e9s", "the", "hats", "\u00e9")
-ADDED = [*(AddedToken(text, normalized=False) for text in RAW), *map(AddedToken, NORMALIZED)]
+STRIPS = {
+    "hat": {"rstrip": True},
+    "the": {"lstrip": True, "rstrip": True},
+    "\u00e9": {"lstrip": True},
+}
+ADDED = [
+    *(AddedToken(text, normalized=False, **STRIPS.get(text, {})) for text in RAW),
+    *(AddedToken(text, **STRIPS.get(text, {})) for text in NORMALIZED),
+]
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +203,11 @@ def test_added_tokens_are_found_as_the_reference_finds_them(
     assert {extended.token_to_id("hat"), extended.token_to_id("<|eot_id|>")} < set(ids)
     assert extended.token_to_id(SPECIAL[1]) not in ids
     assert extended.detokenize(ids).numpy().decode() == texts[0]
+    for text in texts:
+        columns = (values.numpy().tolist() for values in extended.tokenize_with_offsets(text))
+        for index, start, end in zip(*columns, strict=True):
+            token = extended.id_to_token(index)
+            assert token not in RAW or text[start:end].strip() == token
     reference.encode_special_tokens = False
     theirs = [encoding.ids for encoding in reference.encode_batch(texts)]
     assert extended.tokenize(texts, allow_special=True).to_list() == theirs
@@ -220,8 +233,9 @@ def test_added_tokens_that_are_not_read_are_refused_by_name(extended, tmp_path):
     path = tmp_path / "tokenizer.json"
     added = json.loads(path.read_text(encoding="utf-8"))["added_tokens"]
     place = [token["content"] for token in added].index("hat")
-    edit(path, set_value("added_tokens", place, "lstrip", True))
-    with pytest.raises(ValueError, match="`added_tokens.lstrip of 'hat'`.* Received: True"):
+    edit(path, set_value("added_tokens", place, "single_word", True))
+    message = "`added_tokens.single_word of 'hat'`.* Received: True .* opens as a model alone"
+    with pytest.raises(ValueError, match=message):
         BytePairTokenizer.load(tmp_path)
 
 

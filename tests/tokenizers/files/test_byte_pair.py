@@ -4,6 +4,7 @@ import pytest
 from tokenizers import Tokenizer, processors
 
 from lmzoo.tokenizers import BytePairTokenizer
+from lmzoo.tokenizers.files.post_processors import make_end_template
 from tests.tokenizers.files.editing import (
     SMALL_FILES,
     assert_second_save_is_the_same,
@@ -128,9 +129,13 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
         (set_value("added_tokens", [7]), "`added_tokens`.* Received: 7"),
         (set_value("added_tokens", True), "`added_tokens`.* Received: True"),
         (set_value("added_tokens", 0, "special", None), "endoftext.* Received: None"),
-        (set_value("added_tokens", 0, "rstrip", True), "`added_tokens.rstrip`.* Received: True"),
-        (set_value("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
+        (set_value("added_tokens", 0, "rstrip", 5), "`added_tokens.rstrip`.* Received: 5"),
+        (set_value("added_tokens", 0, "single_word", True), "single_word of .*`.* Received: True"),
         (set_value("added_tokens", 0, "id", 5), "`added_tokens.id of '<.*>'`.* Received: 5"),
+        (
+            set_value("post_processor", make_end_template("<|endoftext|>", 0)),
+            "nothing behind a text as `post_processor.single`.* Received: .*endoftext",
+        ),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
@@ -157,7 +162,6 @@ def test_a_config_that_does_not_fit_is_refused(folder):
         ("added_tokens_decoder", {"x": {"content": "a"}}, "by their ids.* Received: {'x': "),
         ("added_tokens_decoder", {"9" * 5000: {"content": "a"}}, "by their ids.* Received: {'99"),
         ("added_tokens_decoder", {"5": "a"}, "as objects by their ids.* Received: {'5': 'a'}"),
-        ("add_eos_token", True, "False as `add_eos_token`.* Received: True"),
     ],
 )
 def test_a_broken_config_is_refused(folder, name, value, message):
@@ -265,3 +269,48 @@ def test_missing_files_are_named(folder, tmp_path_factory):
     remove(folder, "tokenizer.json", "merges.txt")
     with pytest.raises(FileNotFoundError, match=f"merges.txt. Received: '{folder}'"):
         BytePairTokenizer.load(folder)
+
+
+def test_vocabularies_whose_texts_are_to_end_are_refused(folder):
+    edit(folder / "tokenizer_config.json", set_value("add_eos_token", True))
+    remove(folder, "tokenizer.json")
+    with pytest.raises(ValueError, match="False as `add_eos_token`.* Received: True"):
+        BytePairTokenizer.load(folder)
+
+
+@pytest.mark.parametrize("files", ["both", "template", "vocab.json"])
+@pytest.mark.parametrize("name", ["GPT2Tokenizer", "PreTrainedTokenizerFast"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"add_bos_token": True},
+        {"add_bos_token": False},
+        {"add_bos_token": True, "add_eos_token": True},
+    ],
+)
+def test_what_a_prompt_begins_with_is_said_as_in_transformers(
+    learned, tmp_path, files, name, options
+):
+    """A tokenizer.json says it alone; vocab.json leaves it to the small file."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    if files == "vocab.json" and (name != "GPT2Tokenizer" or "add_eos_token" in options):
+        pytest.skip("not opened from vocab.json")
+    parts = learned._vocabulary
+    special = [*parts.special_tokens, "<s>"]
+    ids = {**parts.ids, "<s>": len(parts.ids)}
+    starts = {"start_token": "<s>", "add_start_token": files == "template"}
+    BytePairTokenizer(ids, parts.merges, special, **starts).save(tmp_path)
+    if files == "vocab.json":
+        remove(tmp_path, "tokenizer.json")
+        merges = "".join(f"{left} {right}\n" for left, right in parts.merges)
+        (tmp_path / "merges.txt").write_text(merges, encoding="utf-8")
+        (tmp_path / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
+    edit(
+        tmp_path / "tokenizer_config.json", lambda c: c.update(options | {"tokenizer_class": name})
+    )
+    texts = ["a cat", " x", "the"]
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)(texts).input_ids
+    ours = BytePairTokenizer.load(tmp_path)
+    assert ours.tokenize_prompts(texts).to_list() == theirs
+    assert ours.add_start_token == (theirs[0][0] == ids["<s>"])

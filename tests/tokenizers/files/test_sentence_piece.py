@@ -147,11 +147,9 @@ def test_added_tokens_with_wrong_ids_are_refused(unigram_tokenizer, folder):
         SentencePieceTokenizer.load(folder)
     path.write_text(json.dumps({"<extra_id_0>": size - 1, "</s>": 1}))
     assert describe(SentencePieceTokenizer.load(folder)) == describe(unigram_tokenizer)
-    described = {"800": {"content": "x y", "special": False, "lstrip": True, "normalized": False}}
+    described = {"800": {"content": "x y", "special": False, "lstrip": 5, "normalized": False}}
     edit(folder / "tokenizer_config.json", lambda c: c["added_tokens_decoder"].update(described))
-    with pytest.raises(
-        ValueError, match="False as `added_tokens.lstrip of 'x y'`.* Received: True"
-    ):
+    with pytest.raises(ValueError, match="True as `added_tokens.lstrip of 'x y'`.* Received: 5"):
         SentencePieceTokenizer.load(folder)
 
 

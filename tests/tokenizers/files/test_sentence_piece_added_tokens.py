@@ -128,13 +128,18 @@ def test_offsets_are_those_of_the_reference(t5, draw_texts):
 
 
 CHATML = ["<|im_start|>", "<|im_end|>"]
+STRIPS = ("rstrip", "lstrip")
 
 
 @pytest.mark.parametrize("special", [False, True])
-@pytest.mark.parametrize("metaspace", ["first", "always", None])
+@pytest.mark.parametrize(
+    ("metaspace", "strips"),
+    # The last is Phi-3's, in a folder of Llama's or Mistral's model type.
+    [("first", ()), ("always", ()), (None, ()), ("first", STRIPS), (None, STRIPS)],
+)
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_chat_tokens_of_llama_give_the_reference_ids(
-    train_model, tmp_path, draw_texts, special, metaspace, count
+    train_model, tmp_path, draw_texts, special, metaspace, strips, count
 ):
     options = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
     roles = {"pad_id": -1, "unk_id": 0, "bos_id": 1, "eos_id": 2}
@@ -145,10 +150,12 @@ def test_chat_tokens_of_llama_give_the_reference_ids(
 
     def add(content):
         for index, token in enumerate(CHATML):
+            # The first one strips behind it alone.
+            options = {name: name in strips[: 1 + index] for name in ("lstrip", "rstrip")}
             content["added_tokens"].append(
                 {
                     **{"id": 700 + index, "content": token, "special": special},
-                    **{"normalized": False, "lstrip": False, "rstrip": False, "single_word": False},
+                    **{"normalized": False, "single_word": False, **options},
                 }
             )
 
@@ -168,6 +175,7 @@ def test_chat_tokens_of_llama_give_the_reference_ids(
     again = SentencePieceTokenizer.load(tmp_path / "b")
     assert again._vocabulary.ids == tokenizer._vocabulary.ids
     assert again._vocabulary.added_tokens == tokenizer._vocabulary.added_tokens
+    assert (again._lstrip, again._rstrip) == (tokenizer._lstrip, tokenizer._rstrip)
     remove(tmp_path / "b", "tokenizer.json")
     assert SentencePieceTokenizer.load(tmp_path / "b")._vocabulary.ids == again._vocabulary.ids
 

@@ -154,7 +154,7 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
         (set_value("added_tokens", 5), "`added_tokens`.* Received: 5"),
         (set_value("added_tokens", [7]), "`added_tokens`.* Received: 7"),
         (set_value("added_tokens", 0, "special", None), "PAD.* Received: None"),
-        (set_value("added_tokens", 0, "single_word", True), "single_word`.* Received: True"),
+        (set_value("added_tokens", 0, "single_word", True), "single_word of .*`.* Received: True"),
         (set_value("added_tokens", 0, "id", 5), "`added_tokens.id of '.*'`.* Received: 5"),
     ],
 )
