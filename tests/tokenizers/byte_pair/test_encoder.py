@@ -185,8 +185,9 @@ def extended(tokenizer):
     )
 
 
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_added_tokens_are_found_as_the_reference_finds_them(
-    extended, tmp_path, nasty_texts, draw_texts
+    extended, tmp_path, nasty_texts, draw_texts, count
 ):
     reference = make_reference(extended, tmp_path)
     texts = ["a hats<|eot_id|><|end_of_text|>", "cafe\u0301\u0327hat\u0338", " cafe cafe\u0301 x"]
@@ -196,14 +197,14 @@ def test_added_tokens_are_found_as_the_reference_finds_them(
     parts = [*RAW, *NORMALIZED, *" \n\tae\u0301\u0327th", "cafe", "the ", "\0"]
     texts += [
         "".join(parts[index] for index in generator.integers(len(parts), size=size % 12))
-        for size in range(1000)
+        for size in range(count)
     ]
     assert_same_ids(extended, reference, texts)
     ids = extended.tokenize(texts[0]).numpy()
     assert {extended.token_to_id("hat"), extended.token_to_id("<|eot_id|>")} < set(ids)
     assert extended.token_to_id(SPECIAL[1]) not in ids
     assert extended.detokenize(ids).numpy().decode() == texts[0]
-    for text in texts:
+    for text in texts[:1000]:
         columns = (values.numpy().tolist() for values in extended.tokenize_with_offsets(text))
         for index, start, end in zip(*columns, strict=True):
             token = extended.id_to_token(index)

@@ -2,7 +2,14 @@
 
 import json
 
-__all__ = ["SMALL_FILES", "assert_second_save_is_the_same", "edit", "remove", "set_value"]
+__all__ = [
+    "SMALL_FILES",
+    "assert_second_save_is_the_same",
+    "edit",
+    "remove",
+    "remove_spaces",
+    "set_value",
+]
 
 SMALL_FILES = ["special_tokens_map.json", "tokenizer_config.json"]
 
@@ -39,3 +46,13 @@ def assert_second_save_is_the_same(kind, folder, tmp_path_factory, names):
         assert sorted(path.name for path in saved.iterdir()) == names
     for name in names:
         assert (second / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def remove_spaces(content, at_start=True, replacement=" "):
+    """Lets a normalizer remove double spaces and those at the ends, as multilingual E5's does."""
+    strip = {"type": "Strip", "strip_left": at_start, "strip_right": True}
+    replace = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": replacement}
+    parts = [content["normalizer"], strip, replace]
+    content["normalizer"] = {"type": "Sequence", "normalizers": parts}
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
+    content["pre_tokenizer"] = metaspace
