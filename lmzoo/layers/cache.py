@@ -5,6 +5,8 @@ Shapes: B batch, K key-value heads, S slots, H head size, T new positions.
 
 from keras import ops
 
+from lmzoo.layers.litert_ops import is_litert
+
 __all__ = ["init_cache", "update_cache", "write_mask"]
 
 
@@ -42,6 +44,12 @@ def update_cache(cache, key, value, position):
         ValueError: if `position` and the sizes are known and the new positions do not fit.
     """
     _check_room(cache["key"].shape[2], key.shape[2], position)
+    if is_litert():
+        start = ops.stack([0, 0, ops.cast(position, "int32"), 0])
+        return {
+            "key": ops.slice_update(cache["key"], start, key),
+            "value": ops.slice_update(cache["value"], start, value),
+        }
     slots = _slot_indices(cache["key"], key, position)
     return {
         "key": _write_slots(cache["key"], key, slots),

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
+from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
 
 __all__ = ["TokenEmbedding"]
@@ -64,7 +65,7 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs, reverse=False):
         if not reverse:
-            return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
+            return ops.cast(look_up(self.embeddings, inputs), self.compute_dtype)
         table = self.embeddings if self.tied else self.output_embeddings
         table = ops.cast(table, self.compute_dtype)
         flat = ops.cast(flatten_positions(inputs), self.compute_dtype)

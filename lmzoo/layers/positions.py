@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from lmzoo.layers.checks import check_even, check_length, check_positive, check_size
+from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.rotary_scaling import (
     compute_frequencies,
     find_attention_factor,
@@ -67,10 +68,10 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, hidden, positions=None):
         if positions is not None:
-            rows = ops.take(self.embeddings, positions, axis=0)
+            rows = look_up(self.embeddings, positions)
             return ops.cast(rows, self.compute_dtype)
         check_length(hidden.shape[1], self.max_sequence_length)
-        rows = ops.take(self.embeddings, ops.arange(ops.shape(hidden)[1], dtype="int32"), axis=0)
+        rows = look_up(self.embeddings, ops.arange(ops.shape(hidden)[1], dtype="int32"))
         return ops.broadcast_to(ops.cast(rows, self.compute_dtype), ops.shape(hidden))
 
     def compute_output_shape(self, hidden_shape, positions_shape=None):
@@ -251,7 +252,7 @@ class RelativePositionBias(keras.layers.Layer):
             is_later = ops.cast(distances > 0, "int32")
             buckets = buckets + is_later * (self.num_buckets // 2)
         # (T, S) -> (T, S, N) -> (1, N, T, S)
-        bias = ops.take(self.embeddings, buckets, axis=0)
+        bias = look_up(self.embeddings, buckets)
         return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
 
     def compute_output_shape(self, shapes=()):

@@ -14,13 +14,20 @@ def make_decoder_mask(token_ids, padding_mask=None, cache=None, position=0):
     Args:
         token_ids: int (B, T).
         padding_mask: bool (B, T), True for real tokens, or None if all are.
-        cache: dict with `padding_mask` bool (B, S), True where a slot holds a real token; or None.
+        cache: dict with `blocks` and `padding_mask` bool (B, S), True where a slot holds a real
+            token; or None. Without padding in any slot up to the new ones its mask may be None.
         position: int or scalar int tensor. The cache slot of the first token.
     Returns:
         attention_mask bool (B or 1, T, S), S being T without a cache; and the padding mask of all
-        slots with the new tokens, bool (B, S), or None without a cache.
+        slots with the new tokens, bool (B, S), or None where there is none.
+    Raises:
+        ValueError: if there is a `padding_mask`, and a cache whose own is None.
     """
     length, slots = ops.shape(token_ids)[1], None
+    if cache is not None and cache["padding_mask"] is None:
+        _check_no_padding(padding_mask)
+        num_slots = cache["blocks"][0]["self"]["key"].shape[2]
+        return make_causal_mask(length, num_slots, position), None
     if cache is not None:
         if padding_mask is None:
             padding_mask = ops.ones_like(token_ids, dtype="bool")
@@ -30,6 +37,14 @@ def make_decoder_mask(token_ids, padding_mask=None, cache=None, position=0):
     if padding_mask is not None:
         attention_mask = ops.logical_and(attention_mask, make_padding_mask(padding_mask))
     return attention_mask, slots
+
+
+def _check_no_padding(padding_mask):
+    if padding_mask is not None:
+        raise ValueError(
+            "`padding_mask` must be None where the cache has none. Received: padding_mask of shape "
+            f"{tuple(padding_mask.shape)}."
+        )
 
 
 def run_decoder_blocks(blocks, hidden, caches=None, **kwargs):

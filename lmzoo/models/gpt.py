@@ -11,6 +11,7 @@ from lmzoo.layers import (
 )
 from lmzoo.layers.checks import check_length
 from lmzoo.layers.norms import make_norm
+from lmzoo.layers.tensors import find_size
 from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
 
@@ -234,8 +235,8 @@ class GPTBackbone(Backbone):
         """What each token attends to, and its position.
 
         Returns:
-            attention_mask bool (B or 1, T, S), positions int32 (B, T) or None for 0 to T - 1, and
-            the padding mask of all slots, bool (B, S), or None without a cache.
+            attention_mask bool (B or 1, T, S), positions int32 (B or 1, T) or None for 0 to T - 1,
+            and the padding mask of all slots, bool (B, S), or None where there is none.
         """
         padding_mask, document_ids = inputs.get("padding_mask"), inputs.get("document_ids")
         if cache is not None:
@@ -244,7 +245,12 @@ class GPTBackbone(Backbone):
         if document_ids is not None:
             mask = ops.logical_and(mask, make_document_mask(document_ids))
         positions = None
-        if not (padding_mask is None and slots is None and document_ids is None):
+        if cache is not None and slots is None:
+            # Padding behind the last token of a prompt may be where no position is any more.
+            positions = ops.arange(find_size(inputs["token_ids"], axis=1), dtype="int32")
+            positions = ops.minimum(positions + position, self.max_sequence_length - 1)
+            positions = ops.expand_dims(positions, 0)
+        elif not (padding_mask is None and slots is None and document_ids is None):
             # A token's position is the number of tokens before it that it may attend to, which
             # padding on either side and packed documents leave right.
             positions = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=-1) - 1, 0)
@@ -273,7 +279,7 @@ class GPTBackbone(Backbone):
             num_slots: int or scalar tensor. How many tokens fit, prompt and new ones.
         Returns:
             dict with `padding_mask` bool (B, S), True where a slot holds a real token, and
-            `blocks`.
+            `blocks`. Where no prompt has padding, the mask may be replaced by None.
         """
         return {
             "padding_mask": ops.zeros((batch_size, num_slots), "bool"),

@@ -102,6 +102,26 @@ def test_cached_is_uncached_in_one_piece_and_in_several(models, kind, pieces):
     np.testing.assert_array_equal(cache["padding_mask"], [[True] * 8 + [False] * 3] * 3)
 
 
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_cache_needs_no_padding_mask_where_nothing_is_padded(models, kind):
+    model, token_ids = models(kind), some_ids(3, 8)
+    cache, pieces = {**model.make_cache(3, 11), "padding_mask": None}, []
+    for start, end in ((0, 3), (3, 8)):
+        given = {"token_ids": token_ids[:, start:end]}
+        hidden, cache = model(given, cache=cache, position=start)
+        pieces.append(hidden)
+    found = np.concatenate(pieces, axis=1)
+    np.testing.assert_allclose(found, model({"token_ids": token_ids}), rtol=0, atol=1e-10)
+    assert cache["padding_mask"] is None
+
+
+def test_a_cache_without_a_padding_mask_takes_none(models):
+    model = models("gpt2")
+    inputs = {"token_ids": some_ids(2, 3), "padding_mask": np.ones((2, 3), bool)}
+    with pytest.raises(ValueError, match=r"`padding_mask` must be None.*shape \(2, 3\)"):
+        model(inputs, cache={**model.make_cache(2, 4), "padding_mask": None})
+
+
 @both
 @pytest.mark.parametrize("pieces", [[8], [3, 5], [1] * 8], ids=str)
 def test_cached_is_uncached_under_padding(models, kind, pieces):
