@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "hub": {"models", "tasks", "tokenizers"},
     "training": {"tasks", "data", "metrics"},
     "runtime": set(),
-    "export": {"tasks", "generation"},
+    "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

@@ -275,23 +275,32 @@ class Task(TrainerSeams, keras.Model):
 
         save_pretrained(self, folder, overwrite=overwrite, shard_size=shard_size)
 
-    def export(self, folder, format="tf_saved_model", **kwargs):
-        """Writes a model that takes text and needs no Python of lmzoo to run.
+    def export(self, folder, format=None, **kwargs):
+        """Writes a model that needs no Python of lmzoo to run.
 
         Args:
-            folder: str or path. New or empty, unless `overwrite=True`.
-            format: "tf_saved_model".
-            **kwargs: see `lmzoo.export.export_saved_model`.
+            folder: str or path, new unless `overwrite=True`. A folder for a SavedModel, which takes
+                text. A file that ends in .tflite, or for a `CausalLM` in .litertlm, for LiteRT.
+            format: "tf_saved_model", "litert" or None. None is "litert" for such a file.
+            **kwargs: see `lmzoo.export.export_saved_model` and `lmzoo.export.export_litert`.
+        Returns:
+            None, or of LiteRT the report of `export_litert`.
         Raises:
-            FileExistsError: if `folder` has files and `overwrite` is not True.
+            FileExistsError: if `folder` exists and `overwrite` is not True.
             ValueError: if `format` is unknown.
         """
-        from lmzoo.export import export_saved_model
+        from lmzoo.export import export_litert, export_saved_model
 
+        if format is None:
+            is_file = str(folder).endswith((".tflite", ".litertlm"))
+            format = "litert" if is_file else "tf_saved_model"
+        if format == "litert":
+            return export_litert(self, folder, **kwargs)
         if format != "tf_saved_model":
             raise ValueError(
-                f"`format` must be 'tf_saved_model'. Received: format={format!r}. "
-                "keras.Model.export(task, folder, format) writes the task on token batches."
+                "`format` must be 'tf_saved_model', 'litert' or None. Received: "
+                f"format={format!r}. keras.Model.export(task, folder, format) writes the task on "
+                "token batches."
             )
         return export_saved_model(self, folder, **kwargs)
 

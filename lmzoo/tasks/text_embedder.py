@@ -83,6 +83,7 @@ class TextEmbedder(TextInput, Task):
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     uses_pooler = False
     text_columns = ("text", "pair", "negative")
+    output_name = "embedding"
 
     def __init__(
         self,
@@ -261,7 +262,7 @@ class TextEmbedder(TextInput, Task):
 
     def serving_functions(self):
         """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function("embedding")}
+        functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
             functions["serving_default"] = self.get_text_function("embed", self._embed, served=True)
         return functions

@@ -71,6 +71,8 @@ class Tokenizer(tf.Module):
     # Whether the post-processor in its files adds the start and the end token to a text.
     add_bos_and_eos = False
     chat_template = None
+    # (kind, name of the file) for `describe_tokenizer`; None where no file has the vocabulary.
+    standalone_kind = None
 
     def __init__(self, name, vocabulary, roles):
         super().__init__(name=name)

@@ -19,8 +19,6 @@ class PooledHead(TextInput):
 
     # What errors call the task and its labels.
     label_rule = "There must be a label for each text."
-    # The name of its output in the signature `tokens`.
-    output_name = "logits"
 
     def make_head(self, pooling, head_activation, dropout):
         """Sets `head`, built, and the options it was made with.
@@ -111,7 +109,7 @@ class PooledHead(TextInput):
 
     def serving_functions(self):
         """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function(self.output_name)}
+        functions = {"tokens": self.get_tokens_function()}
         if self.tokenizer is not None:
             for name, num_texts in (("serving_default", 1), ("pairs", 2)):
                 functions[name] = self.get_predict_function(num_texts, served=True)

@@ -52,6 +52,8 @@ class TextInput:
     batch_size = 32
     text_columns = ("text", "pair")
     label_column = "label"
+    # What the signature `tokens` calls its output.
+    output_name = "logits"
     # Whether each row has exactly one class, so that Keras's `class_weight` applies.
     has_classes = False
     # Whether training needs no labels beside the texts.
@@ -387,9 +389,9 @@ class TextInput:
             (name, num_texts, served), lambda: make_text_function(function, names, served)
         )
 
-    def get_tokens_function(self, output="logits"):
+    def get_tokens_function(self):
         """The task on token batches, for export; see `make_tokens_function`."""
-        return self._get_graph("tokens", lambda: make_tokens_function(self, output))
+        return self._get_graph("tokens", lambda: make_tokens_function(self, self.output_name))
 
     def _need_tokenizer(self):
         if self.tokenizer is None:

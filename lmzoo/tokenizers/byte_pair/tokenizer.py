@@ -67,6 +67,7 @@ class BytePairTokenizer(Tokenizer):
     al. 2019, "Language models are unsupervised multitask learners", section 2.2, for bytes.
     """
 
+    standalone_kind = ("byte_pair", "tokenizer.json")
     _fallback_roles = {"start_token": "end_token", "pad_token": "end_token"}
 
     def __init__(

@@ -88,6 +88,7 @@ class SentencePieceTokenizer(Tokenizer):
     https://arxiv.org/abs/1910.10683, section 3.1.4, for sentinels.
     """
 
+    standalone_kind = ("sentence_piece", "spiece.model")
     _fallback_roles = {"start_token": "pad_token", "pad_token": "end_token"}
 
     def __init__(

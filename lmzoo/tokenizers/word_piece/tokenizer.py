@@ -69,6 +69,7 @@ class WordPieceTokenizer(Tokenizer):
     et al. 2019, https://arxiv.org/abs/1810.04805, for the normalizer and the pre-tokenization.
     """
 
+    standalone_kind = ("word_piece", "tokenizer.json")
     add_bos_and_eos = True
 
     def __init__(
