@@ -1,0 +1,184 @@
+"""What all tokenizers share: roles, special tokens in text, and ids back to text."""
+
+import re
+
+__all__ = ["WHITE_SPACE", "Tokenizer"]
+
+# Unicode's White_Space.
+WHITE_SPACE = "".join(
+    map(
+        chr,
+        [
+            *range(0x9, 0xE),
+            *(0x20, 0x85, 0xA0, 0x1680),
+            *range(0x2000, 0x200B),
+            *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
+        ],
+    )
+)
+
+
+class Tokenizer:
+    """Turns a text into ids and ids into text; text never becomes a special token by itself.
+
+    A subclass gives `_encode(text)`, to a list of ids, `_encode_with_offsets(text)`, to a list of
+    (id, start, end), and `detokenize_bytes(ids, skip_special)`.
+
+    Args:
+        spec: TokenizerSpec.
+    """
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.special_tokens = spec.special_tokens
+        self.vocabulary_size = spec.vocabulary_size
+        self.start_token_id = spec.start_token_id
+        self.end_token_id = spec.end_token_id
+        self.pad_token_id = spec.pad_token_id
+        self.mask_token_id = spec.mask_token_id
+        self.num_separators = spec.num_separators
+        # The added tokens that are searched in text as it is.
+        self._raw_added = {
+            content: index for content, index, normal in spec.added_tokens if not normal
+        }
+        self._patterns = {}
+
+    def tokenize(self, text, allow_special=False):
+        """Turns text into ids, without special tokens before or behind it.
+
+        Args:
+            text: str.
+            allow_special: bool or list of str. If True, special tokens written in the text are read
+                as such; of a list, these alone.
+        Returns:
+            list of int.
+        Raises:
+            TypeError: if `allow_special` is neither a bool nor a list.
+            ValueError: if a token in it is not special.
+        """
+        found = self._find_allowed(allow_special, with_added=True)
+        return self._encode_pieces(_split(text, found, self.spec.lstrip))
+
+    def tokenize_with_offsets(self, text, allow_special=False):
+        """Turns text into ids and says which characters each of them stands for.
+
+        Args:
+            text: str.
+            allow_special: as for `tokenize`.
+        Returns:
+            list of (id, start, end), without the white space at both ends of a token.
+        Raises:
+            As `tokenize`.
+        """
+        found, made, place = self._find_allowed(allow_special), [], 0
+        for piece, length, index in _split(text, found, self.spec.lstrip):
+            if index is not None:
+                made.append((index, place, place + length))
+            else:
+                tokens = self._encode_with_offsets(piece)
+                made += [(token, place + start, place + end) for token, start, end in tokens]
+            place += length
+        return made
+
+    def tokenize_prompt(self, text, allow_special=False):
+        """Turns a prompt of a causal language model into ids.
+
+        It begins with the start token where the tokenizer says so, and where it is empty.
+
+        Args:
+            text, allow_special: as for `tokenize`.
+        Returns:
+            list of int, not empty.
+        Raises:
+            As `tokenize`.
+        """
+        ids = self.tokenize(text, allow_special)
+        return [self.start_token_id, *ids] if self.spec.add_start_token or not ids else ids
+
+    def tokenize_continuation(self, text):
+        """Turns text that continues a word of other text into ids: list of int."""
+        return self.tokenize(text)
+
+    def detokenize(self, ids, skip_special=True):
+        """Turns ids into a text of its own.
+
+        Args:
+            ids: list of int.
+            skip_special: bool. If True, special tokens leave nothing behind.
+        Returns:
+            str. What is not UTF-8, such as a cut character, becomes U+FFFD.
+        """
+        return self.detokenize_bytes(ids, skip_special).decode("utf-8", "replace")
+
+    def detokenize_continuation(self, ids):
+        """Turns ids into text that continues other text: str, without special tokens."""
+        return self.detokenize(ids)
+
+    def detokenize_bytes(self, ids, skip_special=True):
+        """Turns ids into the bytes they stand for inside a text."""
+        raise NotImplementedError
+
+    def _encode(self, text):
+        raise NotImplementedError
+
+    def _encode_with_offsets(self, text):
+        raise NotImplementedError
+
+    def _encode_pieces(self, pieces):
+        """The ids of pieces of one text, each (text, length, id or None)."""
+        made = []
+        for piece, _, index in pieces:
+            made += self._encode(piece) if index is None else [index]
+        return made
+
+    def _find_allowed(self, allow_special, with_added=False):
+        """The special tokens that are looked for: (pattern, dict of str to int), or None."""
+        if not isinstance(allow_special, bool | list | tuple):
+            raise TypeError(
+                "`allow_special` must be True, False or a list of str. Received: "
+                f"allow_special={allow_special!r:.80}."
+            )
+        if not allow_special or not self.special_tokens:
+            return None
+        tokens = dict(self.special_tokens)
+        if allow_special is True:
+            # Of both kinds, the longest one is taken.
+            tokens |= self._raw_added if with_added else {}
+        else:
+            for token in allow_special:
+                if token not in tokens:
+                    raise ValueError(
+                        "`allow_special` must be among `special_tokens`. Received: "
+                        f"{token!r:.80} with special_tokens={list(tokens)!r:.200}."
+                    )
+            tokens = {token: tokens[token] for token in allow_special}
+        return self._get_pattern(tuple(tokens)), tokens
+
+    def _get_pattern(self, tokens):
+        if tokens not in self._patterns:
+            self._patterns[tokens] = make_pattern(tokens)
+        return self._patterns[tokens]
+
+
+def make_pattern(tokens):
+    """A pattern that finds the leftmost of some tokens, and the longest of several."""
+    longest_first = sorted(tokens, key=lambda token: (-len(token), token))
+    return re.compile("|".join(map(re.escape, longest_first)))
+
+
+def _split(text, found, lstrip):
+    """The pieces of a text: (text, length, None) and (token, length, id) in turn.
+
+    A piece of text before a token of `lstrip` comes without the white space at its end; its length
+    counts it.
+    """
+    if found is None:
+        return [(text, len(text), None)]
+    pattern, tokens = found
+    pieces, place = [], 0
+    for match in pattern.finditer(text):
+        token, before = match.group(), text[place : match.start()]
+        kept = before.rstrip(WHITE_SPACE) if token in lstrip else before
+        pieces += [(kept, len(before), None), (token, len(token), tokens[token])]
+        place = match.end()
+    return [*pieces, (text[place:], len(text) - place, None)]

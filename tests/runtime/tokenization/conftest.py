@@ -1,0 +1,65 @@
+"""The texts and tokenizers of the tests of tokenizers, and the runtime's form of a tokenizer."""
+
+import pathlib
+import tempfile
+
+import pytest
+
+from lmzoo.runtime.manifest import TokenizerSpec
+from lmzoo.runtime.tokenization import make_tokenizer
+from tests.tokenizers.conftest import (
+    byte_pair_tokenizer,
+    draw_mark_texts,
+    draw_texts,
+    library_text,
+    nasty_texts,
+    train_model,
+    unigram_model,
+    unigram_tokenizer,
+    word_piece_tokenizer,
+)
+
+__all__ = [
+    "byte_pair_tokenizer",
+    "draw_mark_texts",
+    "draw_texts",
+    "library_text",
+    "nasty_texts",
+    "train_model",
+    "unigram_model",
+    "unigram_tokenizer",
+    "word_piece_tokenizer",
+]
+_KINDS = {"BytePairTokenizer": "byte_pair", "WordPieceTokenizer": "word_piece"}
+
+
+def describe(tokenizer):
+    """(TokenizerSpec, bytes of its file) of an in-graph tokenizer."""
+    kind = _KINDS.get(type(tokenizer).__name__, "sentence_piece")
+    roles = ("start", "end", "pad", "unknown", "mask")
+    spec = TokenizerSpec(
+        kind=kind,
+        file="spiece.model" if kind == "sentence_piece" else "tokenizer.json",
+        vocabulary_size=tokenizer.vocabulary_size,
+        **{f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in roles},
+        special_tokens={token: tokenizer.token_to_id(token) for token in tokenizer.special_tokens},
+        lstrip=tokenizer._lstrip,
+        added_tokens=[
+            (token.content, tokenizer.token_to_id(token.content), token.normalized)
+            for token in tokenizer._vocabulary.added_tokens
+        ],
+        add_start_token=tokenizer.add_start_token,
+        num_separators=tokenizer.num_separators,
+        prepend_scheme=getattr(tokenizer, "prepend_scheme", None),
+    )
+    if kind == "sentence_piece":
+        return spec, tokenizer._vocabulary.data
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(folder)
+        return spec, (pathlib.Path(folder) / "tokenizer.json").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def open_tokenizer():
+    """The runtime's tokenizer of an in-graph one: `open_tokenizer(tokenizer)`."""
+    return lambda tokenizer: make_tokenizer(*describe(tokenizer))
