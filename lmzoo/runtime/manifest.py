@@ -111,7 +111,8 @@ class TokenizerSpec(_Record):
         vocabulary_size: int. How many tokens it has, special and added ones included.
         start_token_id, end_token_id, pad_token_id, unknown_token_id, mask_token_id: int or None.
         special_tokens: dict of str to int. All of them: no text makes one by itself.
-        lstrip: tuple of str. Those of them that take the white space before them.
+        lstrip, rstrip: tuple of str. The special and added tokens that match the white space before
+            them, or behind them, too.
         added_tokens: tuple of (str, int, bool). The non-special added tokens: content, id and
             whether it is searched in normalized text.
         add_start_token: bool. Whether a prompt begins with the start token.
@@ -130,6 +131,7 @@ class TokenizerSpec(_Record):
     mask_token_id: int = _field(optional(check_id))
     special_tokens: dict = _field(check_token_ids)
     lstrip: tuple = _field(check_strings, default=())
+    rstrip: tuple = _field(check_strings, default=())
     added_tokens: tuple = _field(tuple_of(check_added_token), default=())
     add_start_token: bool = _field(check_bool, default=False)
     num_separators: int = _field(integer(2, 1), default=1)
@@ -146,9 +148,11 @@ class TokenizerSpec(_Record):
         for index in ids:
             if index is not None and index >= self.vocabulary_size:
                 refuse("token_id", f"below vocabulary_size={self.vocabulary_size}", index)
-        for token in self.lstrip:
-            if token not in self.special_tokens:
-                refuse("lstrip", "among `special_tokens`", token)
+        known = {*self.special_tokens, *(content for content, *_ in self.added_tokens)}
+        for name in ("lstrip", "rstrip"):
+            for token in getattr(self, name):
+                if token not in known:
+                    refuse(name, "among `special_tokens` and `added_tokens`", token)
 
 
 def _tokenizer(name, value):

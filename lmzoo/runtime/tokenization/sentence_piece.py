@@ -8,7 +8,7 @@ import sentencepiece
 
 from ..sentence_piece_file.model import PieceType, SentencePieceModel
 from ..sentence_piece_file.protobuf_wire import read_fields
-from .tokenizer import WHITE_SPACE, Tokenizer, make_pattern
+from .tokenizer import STRIPPED, WHITE_SPACE, Tokenizer
 
 __all__ = ["SentencePieceTokenizer"]
 
@@ -52,10 +52,14 @@ class SentencePieceTokenizer(Tokenizer):
             # It sees text that is normalized already.
             model = dataclasses.replace(model, rules=b"")
         self._library = _load(model, self._hidden)
-        self._normal_added = {}
-        for content, index in normal.items():
+        contents = {}
+        for content in normal:
             if text := self._normalize(content):
-                self._normal_added.setdefault(text, index)
+                contents.setdefault(text, content)
+        self._find_raw = self._make_finder(self._raw_added)
+        self._find_normal = self._make_finder(
+            {text: normal[content] for text, content in contents.items()}, contents
+        )
 
     @functools.cached_property
     def _continuation_library(self):
@@ -129,20 +133,19 @@ class SentencePieceTokenizer(Tokenizer):
         return b"".join(parts)
 
     def _encode(self, text):
-        return self._encode_pieces([(text, len(text), None)])
+        return self._encode_pieces([(text, None)])
 
     def _encode_pieces(self, pieces):
-        pieces = [(text, index) for text, _, index in pieces]
-        pieces = _split_at(pieces, self._raw_added)
+        pieces = _split_at(pieces, self._find_raw)
         if self._normalizer is not None:
-            pieces = [(p if i is not None else self._normalize(p), i) for p, i in pieces]
-        pieces = _split_at(pieces, self._normal_added)
+            pieces = [(self._normalize(p) if i is None else p, i) for p, i in pieces]
+        pieces = _split_at(pieces, self._find_normal)
         made = []
         for place, (text, index) in enumerate(pieces):
-            if index is not None:
-                made.append(index)
-            elif text:
+            if index is None and text:
                 made += self._library.encode(self._prepend_space(text, place == 0))
+            elif index is not None and index != STRIPPED:
+                made.append(index)
         return made
 
     def _normalize(self, text):
@@ -160,16 +163,16 @@ class SentencePieceTokenizer(Tokenizer):
             raise ValueError(
                 "A SentencePiece tokenizer must not have added tokens that are searched in "
                 "normalized text where the places of tokens are asked for. Received: "
-                f"{list(self._normal_added)!r:.80}."
+                f"{[content for content, _, normal in self.spec.added_tokens if normal]!r:.80}."
             )
-        pieces = _split_at(_split_at([(text, None)], self._raw_added), self._normal_added)
+        pieces = _split_at(_split_at([(text, None)], self._find_raw), self._find_normal)
         made, place = [], 0
         for number, (piece, index) in enumerate(pieces):
-            if index is not None:
-                made.append((index, place, place + len(piece)))
-            else:
+            if index is None:
                 found = self._find_characters(piece, number == 0)
                 made += [(token, place + start, place + end) for token, start, end in found]
+            elif index != STRIPPED:
+                made.append((index, place, place + len(piece)))
             place += len(piece)
         return made
 
@@ -225,18 +228,11 @@ def _load(model, hidden=()):
     return sentencepiece.SentencePieceProcessor(model_proto=model.serialize(hidden))
 
 
-def _split_at(pieces, tokens):
-    """Splits those pieces that are text at some tokens: (text, None) and (token, id)."""
-    if not tokens:
+def _split_at(pieces, finder):
+    """Splits those pieces that are text."""
+    if finder is None:
         return pieces
-    pattern, made = make_pattern(tokens), []
+    made = []
     for text, index in pieces:
-        if index is not None:
-            made.append((text, index))
-            continue
-        place = 0
-        for match in pattern.finditer(text):
-            made += [(text[place : match.start()], None), (match.group(), tokens[match.group()])]
-            place = match.end()
-        made.append((text[place:], None))
+        made += finder.split(text) if index is None else [(text, index)]
     return made

@@ -2,8 +2,10 @@
 
 import re
 
-__all__ = ["WHITE_SPACE", "Tokenizer"]
+__all__ = ["STRIPPED", "WHITE_SPACE", "Tokenizer", "TokenFinder"]
 
+# In place of an id: white space that the token beside it matches too.
+STRIPPED = -1
 # Unicode's White_Space.
 WHITE_SPACE = "".join(
     map(
@@ -41,7 +43,7 @@ class Tokenizer:
         self._raw_added = {
             content: index for content, index, normal in spec.added_tokens if not normal
         }
-        self._patterns = {}
+        self._finders = {}
 
     def tokenize(self, text, allow_special=False):
         """Turns text into ids, without special tokens before or behind it.
@@ -56,8 +58,8 @@ class Tokenizer:
             TypeError: if `allow_special` is neither a bool nor a list.
             ValueError: if a token in it is not special.
         """
-        found = self._find_allowed(allow_special, with_added=True)
-        return self._encode_pieces(_split(text, found, self.spec.lstrip))
+        finder = self._find_allowed(allow_special, with_added=True)
+        return self._encode_pieces([(text, None)] if finder is None else finder.split(text))
 
     def tokenize_with_offsets(self, text, allow_special=False):
         """Turns text into ids and says which characters each of them stands for.
@@ -70,14 +72,14 @@ class Tokenizer:
         Raises:
             As `tokenize`.
         """
-        found, made, place = self._find_allowed(allow_special), [], 0
-        for piece, length, index in _split(text, found, self.spec.lstrip):
-            if index is not None:
-                made.append((index, place, place + length))
-            else:
+        finder, made, place = self._find_allowed(allow_special), [], 0
+        for piece, index in [(text, None)] if finder is None else finder.split(text):
+            if index is None:
                 tokens = self._encode_with_offsets(piece)
                 made += [(token, place + start, place + end) for token, start, end in tokens]
-            place += length
+            elif index != STRIPPED:
+                made.append((index, place, place + len(piece)))
+            place += len(piece)
         return made
 
     def tokenize_prompt(self, text, allow_special=False):
@@ -125,14 +127,17 @@ class Tokenizer:
         raise NotImplementedError
 
     def _encode_pieces(self, pieces):
-        """The ids of pieces of one text, each (text, length, id or None)."""
+        """The ids of pieces of one text, as `TokenFinder` gives them."""
         made = []
-        for piece, _, index in pieces:
-            made += self._encode(piece) if index is None else [index]
+        for piece, index in pieces:
+            if index is None:
+                made += self._encode(piece)
+            elif index != STRIPPED:
+                made.append(index)
         return made
 
     def _find_allowed(self, allow_special, with_added=False):
-        """The special tokens that are looked for: (pattern, dict of str to int), or None."""
+        """The TokenFinder of the special tokens that are looked for, or None."""
         if not isinstance(allow_special, bool | list | tuple):
             raise TypeError(
                 "`allow_special` must be True, False or a list of str. Received: "
@@ -152,33 +157,64 @@ class Tokenizer:
                         f"{token!r:.80} with special_tokens={list(tokens)!r:.200}."
                     )
             tokens = {token: tokens[token] for token in allow_special}
-        return self._get_pattern(tuple(tokens)), tokens
+        names = tuple(tokens)
+        if names not in self._finders:
+            self._finders[names] = self._make_finder(tokens)
+        return self._finders[names]
 
-    def _get_pattern(self, tokens):
-        if tokens not in self._patterns:
-            self._patterns[tokens] = make_pattern(tokens)
-        return self._patterns[tokens]
+    def _make_finder(self, tokens, names=None):
+        """A TokenFinder, or None for no tokens; `names` has the contents of normalized tokens."""
+        if not tokens:
+            return None
+        names = names or {}
+        strips = (
+            [token for token in tokens if names.get(token, token) in stripping]
+            for stripping in (self.spec.lstrip, self.spec.rstrip)
+        )
+        return TokenFinder(tokens, *strips)
 
 
-def make_pattern(tokens):
-    """A pattern that finds the leftmost of some tokens, and the longest of several."""
-    longest_first = sorted(tokens, key=lambda token: (-len(token), token))
-    return re.compile("|".join(map(re.escape, longest_first)))
+class TokenFinder:
+    """Splits text at some tokens: at the leftmost one, and at the longest of several there.
 
-
-def _split(text, found, lstrip):
-    """The pieces of a text: (text, length, None) and (token, length, id) in turn.
-
-    A piece of text before a token of `lstrip` comes without the white space at its end; its length
-    counts it.
+    Args:
+        tokens: dict of str to int.
+        lstrip, rstrip: list of str. Those that match the white space before them, or behind them.
     """
-    if found is None:
-        return [(text, len(text), None)]
-    pattern, tokens = found
-    pieces, place = [], 0
-    for match in pattern.finditer(text):
-        token, before = match.group(), text[place : match.start()]
-        kept = before.rstrip(WHITE_SPACE) if token in lstrip else before
-        pieces += [(kept, len(before), None), (token, len(token), tokens[token])]
-        place = match.end()
-    return [*pieces, (text[place:], len(text) - place, None)]
+
+    def __init__(self, tokens, lstrip=(), rstrip=()):
+        longest_first = sorted(tokens, key=lambda token: (-len(token), token))
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self._tokens, self._lstrip, self._rstrip = tokens, frozenset(lstrip), frozenset(rstrip)
+
+    def split(self, text):
+        """Splits a text.
+
+        Args:
+            text: str.
+        Returns:
+            list of (str, id): pieces that make the text, with text at both ends. The id is None for
+            text and `STRIPPED` for white space that belongs to the token beside it.
+        """
+        pieces, place, strips_next = [], 0, False
+        for match in self._pattern.finditer(text):
+            token = match.group()
+            before, stripped = text[place : match.start()], ""
+            if token in self._lstrip:
+                before, stripped = _cut(before, len(before.rstrip(WHITE_SPACE)))
+            pieces += self._make_text(before, strips_next)
+            if stripped:
+                pieces += [(stripped, STRIPPED), ("", None)]
+            pieces.append((token, self._tokens[token]))
+            place, strips_next = match.end(), token in self._rstrip
+        return pieces + self._make_text(text[place:], strips_next)
+
+    def _make_text(self, text, is_stripped):
+        kept = text.lstrip(WHITE_SPACE) if is_stripped else text
+        if len(kept) == len(text):
+            return [(text, None)]
+        return [("", None), (text[: len(text) - len(kept)], STRIPPED), (kept, None)]
+
+
+def _cut(text, place):
+    return text[:place], text[place:]

@@ -105,7 +105,8 @@ def build_tokenizer(spec, content):
 def add_tokens(spec, made):
     """Adds the non-special added tokens, and checks their ids."""
     for content, index, normalized in sorted(spec.added_tokens, key=lambda token: token[1]):
-        made.add_tokens([AddedToken(content, normalized=normalized)])
+        strips = {"lstrip": content in spec.lstrip, "rstrip": content in spec.rstrip}
+        made.add_tokens([AddedToken(content, normalized=normalized, **strips)])
         if made.token_to_id(content) != index:
             _refuse("added_tokens", made.token_to_id(content), f"{content!r:.40} with id {index}")
     return made

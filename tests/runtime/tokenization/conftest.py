@@ -43,7 +43,7 @@ def describe(tokenizer):
         vocabulary_size=tokenizer.vocabulary_size,
         **{f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in roles},
         special_tokens={token: tokenizer.token_to_id(token) for token in tokenizer.special_tokens},
-        lstrip=tokenizer._lstrip,
+        **{side: _list_strips(tokenizer, side) for side in ("lstrip", "rstrip")},
         added_tokens=[
             (token.content, tokenizer.token_to_id(token.content), token.normalized)
             for token in tokenizer._vocabulary.added_tokens
@@ -57,6 +57,11 @@ def describe(tokenizer):
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(folder)
         return spec, (pathlib.Path(folder) / "tokenizer.json").read_bytes()
+
+
+def _list_strips(tokenizer, side):
+    added = [t.content for t in tokenizer._vocabulary.added_tokens if getattr(t, side)]
+    return [*getattr(tokenizer, f"_{side}"), *added]
 
 
 @pytest.fixture(scope="session")

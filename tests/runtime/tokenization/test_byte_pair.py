@@ -51,10 +51,11 @@ def test_a_prefix_space_and_ignored_merges_give_the_ids_of_the_graph(
     assert_same_ids(open_tokenizer(graph), graph, texts[:300])
 
 
+@pytest.mark.parametrize("rstrip", [[], ["<pad>"], ["<|endoftext|>"]])
 def test_special_tokens_come_out_where_they_are_allowed(
-    byte_pair_tokenizer, open_tokenizer, draw_texts
+    byte_pair_tokenizer, open_tokenizer, draw_texts, rstrip
 ):
-    graph = retrained(byte_pair_tokenizer, lstrip=["<pad>"])
+    graph = retrained(byte_pair_tokenizer, lstrip=["<pad>"], rstrip=rstrip)
     ours = open_tokenizer(graph)
     texts = [
         "<|endoftext|>a <pad> b<|endoftext|><pad>", " \n\u00a0<pad>\u2003 <pad>x", "<pad", "",
@@ -77,11 +78,12 @@ def test_added_tokens_are_found_as_the_graph_finds_them(
     vocabulary = byte_pair_tokenizer._vocabulary
     ids = dict(vocabulary.ids)
     added = [AddedToken("<tool>"), AddedToken("<raw>", normalized=False), AddedToken("the")]
+    added += [AddedToken("<l>", lstrip=True), AddedToken("<r>", False, rstrip=True)]
     for token in added:
         ids.setdefault(token.content, len(ids))
     graph = BytePairTokenizer(ids, vocabulary.merges, vocabulary.special_tokens, added_tokens=added)
     ours = open_tokenizer(graph)
-    texts = ["a<tool>b<raw><tool> the<pad>", "<tool", "other"]
+    texts = ["a<tool>b<raw><tool> the<pad>", "<tool", "other", "a <l> <r> b<l>\n<l>", " <r> <l>"]
     texts += [text[:4] + "<tool>" + text[4:8] + "<raw>the" for text in draw_texts(5, 60)]
     for allow_special in (False, True, ["<pad>"]):
         assert_same_ids(ours, graph, texts, allow_special=allow_special)
@@ -95,16 +97,17 @@ def test_added_tokens_are_found_as_the_graph_finds_them(
 
 def test_a_special_token_that_is_a_word_comes_out_of_no_text(byte_pair_tokenizer, open_tokenizer):
     ids = dict(byte_pair_tokenizer._vocabulary.ids)
-    ids["word"] = len(ids)
+    special = "a_special_word"
+    ids[special] = len(ids)
     graph = BytePairTokenizer(
         ids,
         byte_pair_tokenizer._vocabulary.merges,
-        ["<|endoftext|>", "<pad>", "word"],
+        ["<|endoftext|>", "<pad>", special],
         ignore_merges=True,
     )
     ours = open_tokenizer(graph)
-    assert ids["word"] not in ours.tokenize("word")
-    assert_same_ids(ours, graph, ["word", " word", "a word"])
+    assert ids[special] not in ours.tokenize(special)
+    assert_same_ids(ours, graph, [special, f" {special}", f"a {special}"])
 
 
 def test_text_comes_back_as_the_graph_gives_it(byte_pair_tokenizer, open_tokenizer):

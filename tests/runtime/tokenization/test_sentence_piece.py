@@ -66,13 +66,15 @@ def test_added_tokens_are_found_as_the_graph_finds_them(
     train_model, open_tokenizer, draw_texts, rules
 ):
     added = [AddedToken("COVID"), AddedToken("<raw>", normalized=False)]
+    added += [AddedToken("<l>", lstrip=True), AddedToken("<r>", False, rstrip=True)]
     graph = SentencePieceTokenizer(
         train_model("bpe", byte_fallback=True, normalization_rule_name=rules),
         added_tokens=added,
-        extra_tokens=["COVID", "<raw>"],
+        extra_tokens=["COVID", "<raw>", "<l>", "<r>"],
+        lstrip=["</s>"],
     )
     ours = open_tokenizer(graph)
-    texts = ["a covid COVIDb <raw><RAW>\u2460", "x", "<raw>"]
+    texts = ["a covid COVIDb <raw><RAW>\u2460", "x", "<raw>", "a <l> <r> b <l>", "a </s> <r> <l>x"]
     texts += [text[:4] + "COVID" + text[4:8] + "<raw>" for text in draw_texts(5, 60)]
     for allow_special in (False, True, ["</s>"]):
         assert_same(ours, graph, texts, allow_special=allow_special)

@@ -82,7 +82,7 @@ def test_text_comes_back_as_the_graph_gives_it(word_piece_tokenizer, open_tokeni
     dots = [word_piece_tokenizer.token_to_id(token) for token in (".", "?", ",", "'", "s")]
     rows += [[dot, *dots, 200] for dot in dots] + [[0, 2, dots[0]], []]
     for skip_special in (True, False):
-        for ids in rows:
-            wanted = word_piece_tokenizer.detokenize(ids, skip_special).numpy().decode()
-            assert ours.detokenize(ids, skip_special) == wanted
+        wanted = word_piece_tokenizer.detokenize(rows, skip_special).numpy()
+        for ids, text in zip(rows, wanted, strict=True):
+            assert ours.detokenize(ids, skip_special) == text.decode()
     assert ours.continues_word == word_piece_tokenizer.continues_word.tolist()
