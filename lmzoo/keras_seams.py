@@ -8,11 +8,16 @@ name of Keras; `tests/test_house.py` looks for them.
 import keras
 
 __all__ = [
+    "LossScaleSeams",
+    "OptimizerSeams",
     "TrainerSeams",
+    "correct_optimizer",
     "get_loss_tracker",
     "list_layers",
+    "receive_sums",
     "set_input_shapes",
     "set_loss_tracker",
+    "sum_gradients",
 ]
 
 
@@ -50,6 +55,130 @@ class TrainerSeams:
         )
         with strategy.scope():
             self._symbolic_build(data_batch=specs)
+
+    def _make_function(self, step_function):
+        """The traced step, whose numbers have a dimension to reduce over where Keras wants one.
+
+        Overrides `keras.src.backend.tensorflow.trainer.TensorFlowTrainer._make_function`. With
+        several workers Keras reduces the logs of a step over their first dimension, and a scalar
+        has none. Its `reduce_per_replica` then raises "Invalid reduction dimension 0".
+        """
+        import tensorflow as tf
+
+        if not isinstance(self._distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return super()._make_function(step_function)
+
+        def step(data):
+            logs = step_function(data)
+            return keras.tree.map_structure(lambda value: tf.reshape(value, [1]), logs)
+
+        return super()._make_function(step)
+
+
+def sum_gradients(gradients):
+    """Sums the gradients of all replicas; outside of replicas it only makes them dense.
+
+    A clipped norm must be that of the whole gradient. Keras clips the gradient of each replica, and
+    it counts the rows of a sparse one (`tf.IndexedSlices`) one by one, of which several may be the
+    same row.
+
+    Args:
+        gradients: list of tensors, tf.IndexedSlices and None.
+    Returns:
+        list of dense tensors and None, the same on each replica.
+    """
+    import tensorflow as tf
+
+    dense = [None if one is None else tf.convert_to_tensor(one) for one in gradients]
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return dense
+    present = [one for one in dense if one is not None]
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present) if present else [])
+    return [None if one is None else next(summed) for one in dense]
+
+
+def correct_optimizer(optimizer):
+    """Makes an optimizer of Keras sum gradients over replicas before it clips and scales them.
+
+    Those of `lmzoo.training` do so by themselves.
+
+    Replaces, on this one object, `apply` and `keras.src.backend.tensorflow.optimizer.TFOptimizer.
+    _all_reduce_sum_gradients`, by which Keras sums after clipping. Of a
+    `keras.optimizers.LossScaleOptimizer`, which looks for infinities before any sum, the inner
+    optimizer gets its sums from the outer one.
+    """
+    if isinstance(optimizer, OptimizerSeams | LossScaleSeams) or "apply" in vars(optimizer):
+        return
+    own_apply = optimizer.apply
+
+    def apply(grads, trainable_variables=None):
+        own_apply(sum_gradients(grads), trainable_variables)
+
+    vars(optimizer)["apply"] = apply
+    receive_sums(getattr(optimizer, "inner_optimizer", optimizer))
+
+
+def receive_sums(optimizer):
+    """Tells an optimizer that `apply` will be given gradients that are summed over replicas."""
+    if isinstance(optimizer, OptimizerSeams):
+        optimizer.gradients_are_summed = True
+    else:
+        vars(optimizer)["_all_reduce_sum_gradients"] = list
+
+
+class OptimizerSeams:
+    """A mixin before a Keras optimizer: gradients are summed over replicas, then clipped.
+
+    Subclasses have `update_variables(update, gradients, variables)`, `decays(variable)` and
+    `measure_gradients(gradients)`.
+
+    Attributes:
+        gradients_are_summed: bool. Whether `apply` is given sums, as by a loss scale around it.
+    """
+
+    gradients_are_summed = False
+
+    def apply(self, grads, trainable_variables=None):
+        if not self.gradients_are_summed:
+            grads = sum_gradients(grads)
+        super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Sums nothing: `apply` has done it.
+
+        Overrides `keras.src.backend.tensorflow.optimizer.TFOptimizer._all_reduce_sum_gradients`.
+        """
+        return list(grads_and_vars)
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        """Clips, decays and updates.
+
+        Overrides `keras.src.optimizers.base_optimizer.BaseOptimizer._backend_apply_gradients`.
+        """
+        self.update_variables(super()._backend_apply_gradients, grads, trainable_variables)
+
+    def _clip_gradients(self, grads):
+        """Overrides `BaseOptimizer._clip_gradients`, which is given the whole gradient."""
+        self.measure_gradients(grads)
+        return super()._clip_gradients(grads)
+
+    def _use_weight_decay(self, variable):
+        """Overrides `BaseOptimizer._use_weight_decay`, which reads the list of exceptions."""
+        return self.decays(variable) and super()._use_weight_decay(variable)
+
+
+class LossScaleSeams:
+    """A mixin before `keras.optimizers.LossScaleOptimizer`: a step that is skipped calls `skip`."""
+
+    def _stateful_handle_non_finite_grads(self):
+        """Overrides the method of `LossScaleOptimizer` that halves the scale, without a floor."""
+        self.skip()
+
+    def _stateful_handle_finite_grads(self, grads, trainable_variables):
+        """Overrides the method of `LossScaleOptimizer` that updates and may double the scale."""
+        super()._stateful_handle_finite_grads(grads, trainable_variables)
+        self.note_update()
 
 
 def get_loss_tracker(model):

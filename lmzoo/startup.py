@@ -17,7 +17,7 @@ import sys
 __all__ = ["CLASSES", "silent_stderr", "watch_imports"]
 
 # The modules that import all that register classes with Keras, and the classes.
-_MODULES = ("layers", "models", "metrics", "tasks", "tokenizers.layer")
+_MODULES = ("layers", "models", "metrics", "tasks", "tokenizers.layer", "training")
 CLASSES = tuple(
     # layers
     "ClassificationHead CrossAttention Dense FeedForward MaskedLMHead PositionEmbedding "
@@ -30,6 +30,8 @@ CLASSES = tuple(
     "SpearmanCorrelation SquadF1 "
     # tokenizers
     "TokenizerLayer "
+    # training
+    "Adafactor AdamW Lion LossScaleOptimizer Muon "
     # tasks and their losses
     "CausalLM MaskedLM QuestionAnswerer Seq2SeqLM TextClassifier TextEmbedder TextRegressor "
     "TokenClassifier AnswerLoss SimilarityLoss TokenCrossentropy".split()

@@ -53,6 +53,7 @@ def test_keras_is_of_a_version_whose_private_parts_were_read():
         ("_get_metrics_result_or_logs", ["self", "logs"]),
         ("_maybe_symbolic_build", ["self", "iterator", "data_batch"]),
         ("_symbolic_build", ["self", "iterator", "data_batch"]),
+        ("_make_function", ["self", "step_function"]),
     ],
 )
 def test_keras_has_the_method_that_is_overridden_or_called(method, arguments):
@@ -137,6 +138,40 @@ def test_keras_still_keeps_the_loss_in_the_loss_tracker(model):
     assert [metric.name for metric in own.metrics] == ["loss"], (
         f"A replaced `_loss_tracker` is listed among the metrics more than once. {REVIEW}"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "arguments"),
+    [
+        ("Optimizer", "apply", ["self", "grads", "trainable_variables"]),
+        ("Optimizer", "_all_reduce_sum_gradients", ["self", "grads_and_vars"]),
+        ("Optimizer", "_backend_apply_gradients", ["self", "grads", "trainable_variables"]),
+        ("Optimizer", "_clip_gradients", ["self", "grads"]),
+        ("Optimizer", "_use_weight_decay", ["self", "variable"]),
+        ("LossScaleOptimizer", "_stateful_handle_non_finite_grads", ["self"]),
+        (
+            "LossScaleOptimizer",
+            "_stateful_handle_finite_grads",
+            ["self", "grads", "trainable_variables"],
+        ),
+    ],
+)
+def test_an_optimizer_has_the_method_that_is_overridden(kind, method, arguments):
+    upstream = getattr(getattr(keras.optimizers, kind), method, None)
+    assert upstream is not None, f"Keras renamed or removed `{kind}.{method}`. {REVIEW}"
+    found = list(inspect.signature(upstream).parameters)
+    assert found == arguments, f"`{kind}.{method}` takes other arguments: {found}. {REVIEW}"
+
+
+def test_keras_still_calls_the_methods_of_an_optimizer_that_are_overridden():
+    source = inspect.getsource(keras.optimizers.Optimizer.apply)
+    assert "self._backend_apply_gradients(" in source, REVIEW
+    source = inspect.getsource(keras.optimizers.Optimizer._backend_apply_gradients)
+    assert "self._clip_gradients(" in source and "self._apply_weight_decay(" in source, REVIEW
+    source = inspect.getsource(keras.optimizers.Optimizer._backend_update_step)
+    assert "self._all_reduce_sum_gradients(" in source, REVIEW
+    source = inspect.getsource(keras.optimizers.Optimizer._apply_weight_decay)
+    assert "self._use_weight_decay(" in source, REVIEW
 
 
 def test_keras_still_walks_layers_below_layers(model):

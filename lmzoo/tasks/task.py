@@ -5,7 +5,13 @@ import importlib.util
 import keras
 import tensorflow as tf
 
-from lmzoo.keras_seams import TrainerSeams, get_loss_tracker, set_input_shapes, set_loss_tracker
+from lmzoo.keras_seams import (
+    TrainerSeams,
+    correct_optimizer,
+    get_loss_tracker,
+    set_input_shapes,
+    set_loss_tracker,
+)
 from lmzoo.layers.checks import check_inputs
 from lmzoo.tasks.losses import LossTracker, count_terms, sum_over_replicas
 
@@ -152,9 +158,12 @@ class Task(TrainerSeams, keras.Model):
         """Configures training as `keras.Model.compile`, with defaults for the task.
 
         Args:
-            optimizer: a Keras optimizer or its name. "auto" is AdamW with weight decay (not on
-                biases and norms), gradients clipped to a global norm of 1, and a learning rate of
-                3e-4 for tasks of pretraining and of 5e-5 for tasks of fine-tuning.
+            optimizer: an optimizer of `lmzoo.training` or of Keras, or its name. "auto" is
+                `lmzoo.training.AdamW` with weight decay (not on biases and norms), gradients
+                clipped to a global norm of 1, and a learning rate of 3e-4 for tasks of pretraining
+                and of 5e-5 for tasks of fine-tuning. Over replicas, gradients are summed before
+                they are clipped, whoever made the optimizer. In mixed_float16 it is put into a
+                `lmzoo.training.LossScaleOptimizer`.
             loss: a Keras loss or its name. "auto" is the task's own.
             metrics: list of metrics that take no sample weights. "auto" is the task's own, or none
                 where `weighted_metrics` are given.
@@ -163,13 +172,13 @@ class Task(TrainerSeams, keras.Model):
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         """
-        self._optimizer_is_auto = optimizer == "auto"
         self._metrics_are_auto = metrics == weighted_metrics == "auto"
         kwargs.setdefault("jit_compile", False)
         # Create optimizer and metrics under the model's strategy scope, wherever it is called.
         with self.distribute_strategy.scope():
-            if self._optimizer_is_auto:
+            if optimizer == "auto":
                 optimizer = self._make_optimizer()
+            optimizer = self._prepare_optimizer(optimizer, kwargs)
             if loss == "auto":
                 loss = self._make_loss()
             if self._metrics_are_auto:
@@ -182,20 +191,25 @@ class Task(TrainerSeams, keras.Model):
             )
             set_loss_tracker(self, LossTracker(name="loss"))
 
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        # Keras does not save which variables have no weight decay, so it is made anew.
-        return {**config, "optimizer": "auto"} if config and self._optimizer_is_auto else config
-
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def _make_optimizer(self):
-        optimizer = keras.optimizers.AdamW(**self._optimizer_arguments, global_clipnorm=1.0)
-        # Biases and the scales and shifts of norms are not decayed.
-        vectors = [variable for variable in self.trainable_variables if len(variable.shape) < 2]
-        optimizer.exclude_from_weight_decay(var_list=vectors)
+        from lmzoo.training import AdamW
+
+        return AdamW(**self._optimizer_arguments, global_clipnorm=1.0)
+
+    def _prepare_optimizer(self, optimizer, options):
+        """The optimizer, with a loss scale in mixed_float16, and right over replicas."""
+        from lmzoo.training import LossScaleOptimizer
+
+        optimizer = keras.optimizers.get(optimizer)
+        is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if options.get("auto_scale_loss", True) and self.dtype_policy.name == "mixed_float16":
+            if not is_scaled:
+                return LossScaleOptimizer(optimizer)
+        correct_optimizer(optimizer)
         return optimizer
 
     def _make_unweighted_metrics(self):
