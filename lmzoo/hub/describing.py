@@ -1,10 +1,14 @@
 """What a model's folder holds, without reading a weight and without TensorFlow."""
 
 import math
+import warnings
 
-from lmzoo.hub.families import list_model_types
+from lmzoo.hub.families import find_family, list_model_types
+from lmzoo.hub.families.family import SIZE_KEYS
+from lmzoo.hub.families.native import BACKBONE
 from lmzoo.hub.files.config import check_model_type, read_config
 from lmzoo.hub.files.folders import check_folder
+from lmzoo.hub.files.generation_config import read_generation
 from lmzoo.hub.files.model_card import read_license
 from lmzoo.hub.files.sentence_transformers import read_projection_header
 from lmzoo.hub.files.shards import find_files, find_weights
@@ -16,15 +20,8 @@ from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
 __all__ = ["describe"]
 
-# What config.json calls it in one family or another.
-_SIZES = {
-    "num_layers": ("n_layer", "num_hidden_layers", "num_layers", "n_layers"),
-    "num_heads": ("n_head", "num_attention_heads", "num_heads", "n_heads"),
-    "hidden_dim": ("n_embd", "hidden_size", "d_model", "dim", "hidden_dim"),
-    "intermediate_dim": ("n_inner", "intermediate_size", "d_ff", "intermediate_dim"),
-    "vocabulary_size": ("vocab_size", "vocabulary_size"),
-    "max_sequence_length": ("n_positions", "max_position_embeddings", "max_sequence_length"),
-}
+# The tasks that read generation_config.json.
+_GENERATIVE = ("CausalLM", "Seq2SeqLM")
 _BYTES_A_PARAMETER = {"float32": 4, "bfloat16": 2, "int8": 1}
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -42,7 +39,7 @@ def describe(source, revision=None):
         dict, as JSON keeps it: `folder`, `model_type` (str or None), `architectures` (list of
         str), `family` ("BERT", "GPT", "T5" or None), `task` (str or None: the class of
         `lmzoo.tasks` that it opens as), `num_labels` (int or None), `labels` (list of str or None:
-        their names), `problem` (str or None: why its config cannot be opened), the sizes (int or
+        their names), `problem` (str or None: why it cannot be opened), the sizes (int or
         None), `num_parameters` (int: each once, and
         nothing that a model leaves out), `num_tensors` (int: all in the files), `dtypes` (list of
         str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
@@ -106,9 +103,21 @@ def _try_spec(folder, config, tensors):
     """What the config opens as, or None and why it does not."""
     try:
         check_model_type(folder, config, list_model_types())
-        return make_folder_spec(folder, config, tensors), None
+        spec = make_folder_spec(folder, config, tensors)
+        if spec.task in _GENERATIVE:
+            _check_generation(folder, config, spec)
+        return spec, None
     except ValueError as error:
         return None, str(error)
+
+
+def _check_generation(folder, config, spec):
+    """Refuses what `load` refuses of generation_config.json."""
+    start, size = spec.options.get("start_token_id"), spec.arguments["vocabulary_size"]
+    with warnings.catch_warnings():
+        # What is left out is told when the model is loaded.
+        warnings.simplefilter("ignore")
+        read_generation(folder, size, start_token_id=start, config=config)
 
 
 def _find_used(tensors, spec):
@@ -131,25 +140,20 @@ def _describe_task(spec, problem):
 
 def _list_sizes(arguments):
     """The sizes of a backbone by its arguments."""
-    sizes = {name: arguments.get(name) for name in _SIZES}
+    sizes = {name: arguments.get(name) for name in SIZE_KEYS}
     # GPT-2 says nothing where it is the usual one.
     return {**sizes, "intermediate_dim": sizes["intermediate_dim"] or 4 * sizes["hidden_dim"]}
 
 
 def _find_sizes(config):
-    """The sizes that a config which is not opened names in one way or another."""
-    # A backbone that no layout of transformers expresses has its arguments in an object.
-    own = config.get("lmzoo_backbone")
-    values = {**config, **own} if isinstance(own, dict) else config
-    sizes = {}
-    for ours, theirs in _SIZES.items():
-        found = (values[name] for name in theirs if type(values.get(name)) is int)
-        sizes[ours] = next(found, None)
-    if values.get("model_type") == "distilbert" and type(values.get("hidden_dim")) is int:
-        sizes["intermediate_dim"] = values["hidden_dim"]
-    if sizes["intermediate_dim"] is None and values.get("model_type") == "gpt2":
-        sizes["intermediate_dim"] = 4 * sizes["hidden_dim"] if sizes["hidden_dim"] else None
-    return sizes
+    """The sizes in a config that is not opened, by the keys of its family where one is known."""
+    keys, values, model_type = SIZE_KEYS, config, config.get("model_type")
+    if isinstance(model_type, str) and model_type in list_model_types():
+        family = find_family(model_type)
+        keys = family.size_keys
+        values = config.get(BACKBONE) if family.is_native else config
+    found = values if isinstance(values, dict) else {}
+    return {name: found[key] if type(found.get(key)) is int else None for name, key in keys.items()}
 
 
 def _describe_tokenizer(folder):

@@ -47,6 +47,8 @@ def verify(source, revision=None):
     header = find_weights(folder)[1]
     spec = make_folder_spec(folder, config, header)
     report = _match_tensors(header, spec)
+    # What holds a model back beside its config and its tensors.
+    report["problems"] += [described["problem"]] if described["problem"] else []
     report["problems"] += [
         *_check_tensors(header, spec),
         *_check_tokenizer(folder, described["tokenizer"], spec),

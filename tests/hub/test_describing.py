@@ -7,6 +7,7 @@ import pytest
 
 from lmzoo.hub.describing import describe
 from lmzoo.hub.files.safetensors import write_tensors
+from lmzoo.hub.verifying import verify
 from tests.hub import golden_t5
 from tests.hub.golden_encoders import FAMILIES, GOLDEN, HEADS, write_folder
 from tests.hub.golden_t5 import write_folder as write_decoder
@@ -26,6 +27,52 @@ def test_sizes_are_found_under_the_names_of_any_family(folder):
     assert (found["model_type"], found["num_layers"], found["hidden_dim"]) == ("bert", 3, 8)
     assert found["vocabulary_size"] == 5
     assert found["max_sequence_length"] is None
+
+
+UNOPENED = {
+    "gpt2": {"n_layer": 2, "n_head": 3, "n_embd": 8, "n_inner": 9, "n_positions": 7},
+    "distilbert": {"n_layers": 2, "n_heads": 3, "dim": 8, "hidden_dim": 9},
+    "t5": {"num_layers": 2, "num_heads": 3, "d_model": 8, "d_ff": 9, "n_positions": 7},
+    "xlm-roberta": {"num_hidden_layers": 2, "num_attention_heads": 3, "hidden_size": 8},
+    "lmzoo_gpt": {"lmzoo_backbone": {"num_layers": 2, "num_heads": 3, "hidden_dim": 8}},
+    # No family is known, and still its keys are those that most have.
+    "bart": {"num_hidden_layers": 2, "num_attention_heads": 3, "hidden_size": 8},
+}
+
+
+@pytest.mark.parametrize("model_type", UNOPENED)
+def test_a_config_that_is_not_opened_is_described_by_the_keys_of_its_family(folder, model_type):
+    config = {"model_type": model_type, "vocab_size": "many", **UNOPENED[model_type]}
+    (folder / "config.json").write_text(json.dumps(config))
+    found = describe(folder)
+    assert found["problem"] and found["vocabulary_size"] is None
+    assert [found[name] for name in ("num_layers", "num_heads", "hidden_dim")] == [2, 3, 8]
+    said = model_type in ("gpt2", "distilbert", "t5")
+    assert found["intermediate_dim"] == (9 if said else None)
+    # DistilBERT's `hidden_dim` is the width between its two layers, never that of the model.
+    assert found["max_sequence_length"] == (7 if model_type in ("gpt2", "t5") else None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_beams": 2**20}, "`num_beams` must be an integer from 1 to 1024"),
+        ({"stop_strings": ["a" * 2**20]}, "strings of at most 512 bytes. Received: 1 strings"),
+        ({"max_new_tokens": "9"}, "Received: max_new_tokens='9'"),
+    ],
+)
+def test_generation_defaults_that_no_model_takes_are_told_as_a_problem(
+    edit_golden, fields, message
+):
+    folder = edit_golden()
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(fields))
+    problem = describe(folder)["problem"]
+    assert message in problem and str(path) in problem
+    report = verify(folder)
+    assert not report["passed"] and problem in report["problems"]
+    path.write_text(json.dumps({"max_new_tokens": 9, "stop_strings": ["a"], "watermark": True}))
+    assert describe(folder)["problem"] is None
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "mistral"])

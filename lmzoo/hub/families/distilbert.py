@@ -8,7 +8,13 @@ from lmzoo.hub.families.bert import (
     make_fields,
     make_modules,
 )
-from lmzoo.hub.families.family import Head, KerasHubClass, PublishedModel, make_token_heads
+from lmzoo.hub.families.family import (
+    Head,
+    KerasHubClass,
+    PublishedModel,
+    list_size_keys,
+    make_token_heads,
+)
 from lmzoo.hub.files.config_validation import (
     choice_field,
     number_field,
@@ -83,6 +89,7 @@ FAMILIES = (
         prefix="distilbert.",
         read_arguments=_read_arguments,
         make_config=_make_config,
+        size_keys=list_size_keys(_FIELDS),
         modules=lambda arguments: make_modules(arguments, place="transformer.layer", block=_BLOCK),
         accepts=lambda task, model_type: not task.backbone.pooler,
         keras_hub=KerasHubClass(

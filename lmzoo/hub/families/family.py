@@ -13,13 +13,33 @@ __all__ = [
     "Head",
     "KerasHubClass",
     "PublishedModel",
+    "SIZE_KEYS",
+    "list_size_keys",
     "make_decoder_heads",
     "make_token_heads",
 ]
 
 
+# The sizes of a backbone, and the keys that most model types of transformers have for them.
+SIZE_KEYS = {
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "hidden_dim": "hidden_size",
+    "intermediate_dim": "intermediate_size",
+    "vocabulary_size": "vocab_size",
+    "max_sequence_length": "max_position_embeddings",
+}
 # The variable of an untied output layer.
 _OUTPUT = "token_embedding/output_embeddings"
+
+
+def list_size_keys(fields):
+    """The keys of the sizes in config.json, as `Family.size_keys`.
+
+    Args:
+        fields: dict of argument -> Field, those of the sizes among them.
+    """
+    return {name: fields[name].key for name in SIZE_KEYS}
 
 
 class PublishedModel(NamedTuple):
@@ -162,6 +182,8 @@ class Family:
             shape.
         modules: callable. Arguments -> dict of a layer's path -> tuple of module names in the file,
             without `prefix`. The tensors of several modules lie side by side in one variable.
+        size_keys: dict of each name of `SIZE_KEYS` -> the key of config.json, by which a config
+            that cannot be opened is described.
         prefix: str. What stands before the backbone's tensors in a file with a head.
         transposed: bool. Whether the backbone's kernels are stored (out, in).
         widths: callable. Arguments -> dict of a layer's path -> the widths of its modules, where
@@ -204,6 +226,7 @@ class Family:
     variable_shapes: Callable
     modules: Callable = lambda arguments: {}
     default_task: str | None = None
+    size_keys: Mapping = dataclasses.field(default_factory=lambda: SIZE_KEYS)
     prefix: str = ""
     transposed: bool = True
     widths: Callable = lambda arguments: {}

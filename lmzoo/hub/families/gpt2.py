@@ -5,6 +5,7 @@ from lmzoo.hub.families.family import (
     Family,
     KerasHubClass,
     PublishedModel,
+    list_size_keys,
     make_decoder_heads,
 )
 from lmzoo.hub.files.config_validation import (
@@ -258,6 +259,7 @@ FAMILIES = (
         transposed=False,
         read_arguments=_read_arguments,
         make_config=_make_config,
+        size_keys=list_size_keys(_FIELDS),
         modules=_make_modules,
         # Old files carry the masks beside the weights.
         ignored={"causal masks": r"h\.\d+\.attn\.(masked_)?bias"},

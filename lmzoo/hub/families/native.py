@@ -5,7 +5,7 @@ Only lmzoo opens such a folder.
 """
 
 from lmzoo.hub.families import bert, gpt2, t5
-from lmzoo.hub.families.family import Family, Head
+from lmzoo.hub.families.family import SIZE_KEYS, Family, Head
 from lmzoo.hub.families.rotary_config import read_scaling
 from lmzoo.hub.files.config_validation import (
     Field,
@@ -142,6 +142,7 @@ def _make_family(model_type, name, heads, backbone, shapes, head_options=None, *
         read_arguments=_read_arguments,
         make_config=_make_config,
         variable_shapes=shapes,
+        size_keys={name: name for name in SIZE_KEYS},
         is_native=True,
         **options,
     )

@@ -1,6 +1,12 @@
 """T5, T5 1.1, Flan-T5 and mT5."""
 
-from lmzoo.hub.families.family import Family, Head, KerasHubClass, PublishedModel
+from lmzoo.hub.families.family import (
+    Family,
+    Head,
+    KerasHubClass,
+    PublishedModel,
+    list_size_keys,
+)
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     number_field,
@@ -330,6 +336,7 @@ FAMILIES = (
         },
         read_arguments=_read_arguments,
         make_config=_make_config,
+        size_keys=list_size_keys(_make_fields("t5")),
         read_options=read_options,
         variable_shapes=variable_shapes,
         modules=_make_modules,

@@ -15,6 +15,8 @@ _OWN_KEY = "lmzoo_options"
 _SIZES = {"min_new_tokens": 0, "no_repeat_ngram_size": 0, "num_beams": 1, "num_return_sequences": 1}
 # As `lmzoo.generation.GenerationOptions` limits them: each is a row of the model's cache.
 _MOST_ROWS = {"num_beams": 1024, "num_return_sequences": 1024}
+# name -> (how many, how many bytes each), likewise
+_MOST_STRINGS = {"stop_strings": (128, 512), "bad_words": (4096, 512)}
 # option -> default, lowest, highest
 _NUMBERS = {"repetition_penalty": (1.0, 1e-6, 1e6), "length_penalty": (1.0, -1e6, 1e6)}
 # Used only with `do_sample`; a missing `top_k` is 50 then.
@@ -180,6 +182,13 @@ def _read_texts(config, name):
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
         raise ValueError(
             f"`{name}` must hold strings that are not empty. Received: {name}={texts!r:.80}."
+        )
+    most, longest = _MOST_STRINGS[name]
+    sizes = [len(text.encode()) for text in texts]
+    if len(texts) > most or max(sizes, default=0) > longest:
+        raise ValueError(
+            f"`{name}` must hold at most {most} strings of at most {longest} bytes. Received: "
+            f"{len(texts)} strings, the longest of {max(sizes)} bytes."
         )
     return texts
 
