@@ -191,6 +191,7 @@ def export(arguments):
     lm.export(
         arguments.folder,
         jit_compile=arguments.jit_compile,
+        truncate_prompts=arguments.truncate_prompts,
         overwrite=arguments.overwrite,
         **options,
     )

@@ -179,6 +179,11 @@ def _add_export(commands):
         help="compile decoding with XLA: faster, but not every server runs it",
     )
     export.add_argument(
+        "--truncate-prompts",
+        action="store_true",
+        help="cut overlong prompts on the left instead of refusing their batch",
+    )
+    export.add_argument(
         "--check",
         action="store_true",
         help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",

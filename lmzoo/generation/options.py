@@ -7,6 +7,7 @@ import random
 import tensorflow as tf
 
 from lmzoo.generation.selection import StaticOptions
+from lmzoo.text_files.checks import check_unicode
 
 __all__ = ["GenerationOptions"]
 
@@ -216,12 +217,7 @@ def _make_strings(name, value):
             raise ValueError(
                 f"`{name}` must hold strings that are not empty. Received: {text!r:.80}."
             )
-        try:
-            num_bytes = len(text.encode())
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"`{name}` must hold valid Unicode. Received: {text!r:.80}, with a lone surrogate."
-            ) from error
+        num_bytes = len(check_unicode(name, text).encode())
         if num_bytes > longest:
             raise ValueError(
                 f"`{name}` must hold strings of at most {longest} bytes. Received: {text!r:.40}, "

@@ -14,6 +14,7 @@ from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.language_model import LanguageModel
 from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tasks.task import Task
+from lmzoo.text_files.checks import check_unicode
 from lmzoo.tracing import trace_once
 
 __all__ = ["Seq2SeqLM"]
@@ -102,7 +103,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
     def prefix(self, prefix):
         if not isinstance(prefix, str):
             raise TypeError(f"`prefix` must be a str. Received: prefix={prefix!r:.60}.")
-        self._prefix = prefix
+        self._prefix = check_unicode("prefix", prefix)
 
     @property
     def start_token_id(self):

@@ -10,6 +10,7 @@ from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
 from lmzoo.tasks.text_classifier import TextClassifier
+from lmzoo.text_files.checks import check_unicode
 from lmzoo.tracing import trace_once
 
 __all__ = ["ZeroShotClassifier"]
@@ -190,6 +191,7 @@ def _check_template(template):
             "`template` must have one {}, where the label stands. Received: "
             f"template={template!r}."
         )
+    check_unicode("template", template)
 
 
 def _list_labels(labels):

@@ -1,8 +1,8 @@
-"""Refusing numbers that cannot work, and showing values that may be very large."""
+"""Refusing numbers and text that cannot work, and showing values that may be very large."""
 
 import numbers
 
-__all__ = ["check_at_least", "describe_value"]
+__all__ = ["check_at_least", "check_unicode", "describe_value"]
 
 _LONGEST = 80
 
@@ -19,6 +19,24 @@ def check_at_least(least, **numbers_by_name):
                 f"`{name}` must be an integer of at least {least}. Received: "
                 f"{name}={describe_value(number)}."
             )
+
+
+def check_unicode(name, text):
+    """Refuses text that cannot be encoded: Python's str may hold half of a surrogate pair.
+
+    Args:
+        name: str. What the message calls it.
+        text: str.
+    Returns:
+        str, `text`.
+    Raises:
+        ValueError: if it holds a lone surrogate.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(
+            f"`{name}` must hold valid Unicode. Received: {text!r:.80}, with a lone surrogate."
+        )
+    return text
 
 
 def describe_value(value):

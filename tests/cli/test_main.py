@@ -331,8 +331,13 @@ def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, mon
     folder.mkdir()
     (folder / "saved_model.pb").write_text("old")
     assert str(folder) in fails(capsys, "export", opened, str(folder))
-    monkeypatch.setattr(type(lm), "export", write_nothing)
-    assert main(["export", opened, str(folder), "--overwrite", "--max-new-tokens", "2"]) == 0
+    given = {}
+    monkeypatch.setattr(
+        type(lm), "export", lambda *places, **options: write_nothing(*places, **options, into=given)
+    )
+    options = ["--overwrite", "--max-new-tokens", "2", "--truncate-prompts"]
+    assert main(["export", opened, str(folder), *options]) == 0
+    assert given == {"truncate_prompts": True, "max_new_tokens": 2}
     assert "signatures: " in capsys.readouterr().out
 
 
@@ -362,10 +367,14 @@ def test_a_discriminative_task_has_no_options_and_no_completions(
     folder = str(tmp_path / "1")
     message = fails(capsys, "export", model, folder, "--num-beams", "2")
     assert "TextClassifier does not generate" in message and "num_beams" in message
+    message = fails(capsys, "export", model, folder, "--truncate-prompts")
+    assert "TextClassifier does not generate" in message and "truncate_prompts" in message
     assert "a TextClassifier" in fails(capsys, "generate", model, "a cat")
     assert not os.path.exists(folder)
 
 
-def write_nothing(task, folder, jit_compile, overwrite, **options):
-    """Stands in for an export, which takes seconds to trace."""
+def write_nothing(task, folder, jit_compile, overwrite, into=None, **options):
+    """Stands in for an export, which takes seconds to trace; tells the options it was given."""
     check_new_folder(folder, overwrite)
+    if into is not None:
+        into.update(options)

@@ -298,6 +298,14 @@ def test_a_score_is_the_log_softmax_of_the_target(tokenizer, eagerly):
     np.testing.assert_allclose(lm.score(*PAIRS[2]), scores[2], rtol=0, atol=1e-4)
 
 
+def test_a_prefix_that_is_no_text_is_refused(tokenizer):
+    lm = make(tokenizer)
+    with pytest.raises(ValueError, match="`prefix` must hold valid Unicode. Received: 'a.*ud800'"):
+        lm.prefix = "a\ud800"
+    with pytest.raises(TypeError, match="`prefix` must be a str. Received: prefix=5"):
+        lm.prefix = 5
+
+
 def test_a_prefix_holds_from_the_next_call_on(tokenizer):
     lm = make(tokenizer, prefix="count: ")
     for lm.prefix in ("count: ", "say: ", "count: "):

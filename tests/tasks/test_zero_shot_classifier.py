@@ -138,6 +138,8 @@ def test_templates_without_one_place_for_the_label_are_refused(entailment, lm):
     for template in ("about it", "{} and {}"):
         with pytest.raises(ValueError, match=f"template='{template}'"):
             ZeroShotClassifier(entailment, template)
+    with pytest.raises(ValueError, match=r"valid Unicode. Received: '.ud800{}', with a lone"):
+        ZeroShotClassifier(entailment, "\ud800{}")
     with pytest.raises(TypeError, match="template=7"):
         ZeroShotClassifier(entailment, 7)
     with pytest.raises(ValueError, match=r"template='about {}\.'"):

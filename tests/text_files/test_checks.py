@@ -1,6 +1,6 @@
 import pytest
 
-from lmzoo.text_files.checks import check_at_least, describe_value
+from lmzoo.text_files.checks import check_at_least, check_unicode, describe_value
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_a_number_below_the_least_is_named():
     for number in (0, 1.0, "2", None):
         with pytest.raises(ValueError, match=r"`size` must be an integer of at least 1"):
             check_at_least(1, other=3, size=number)
+
+
+@pytest.mark.parametrize("half", ["\ud800", "\udfff"])
+def test_half_of_a_surrogate_pair_is_no_text(half):
+    assert check_unicode("prefix", "a\U0001f600\ue000\ud7ff") == "a\U0001f600\ue000\ud7ff"
+    with pytest.raises(ValueError, match=rf"`prefix` must .* Received: .a.u{ord(half):x}"):
+        check_unicode("prefix", f"a{half}")

@@ -4,6 +4,8 @@ import numbers
 
 import tensorflow as tf
 
+from lmzoo.text_files.checks import check_unicode
+
 __all__ = ["LabelSet", "check_label_choice", "choose_labels", "to_float_rows"]
 
 
@@ -33,10 +35,7 @@ class LabelSet:
         for name in names:
             if not isinstance(name, str):
                 raise TypeError(f"`labels` must be a list of str. Received: {name!r} in it.")
-            if not _is_unicode(name):
-                raise ValueError(
-                    f"`labels` must hold valid Unicode. Received: a lone surrogate in {name!r:.60}."
-                )
+            check_unicode("labels", name)
         if num_classes not in (None, len(names)):
             raise ValueError(
                 "`num_classes` must be the number of `labels`. Received: "
@@ -168,10 +167,6 @@ def _read_one_hot(label):
         len(label) - 1
     ) + [1]
     return label.index(1) if is_one_hot else label
-
-
-def _is_unicode(name):
-    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _check_number(num_classes):
