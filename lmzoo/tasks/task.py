@@ -12,7 +12,7 @@ from lmzoo.keras_seams import (
     set_input_shapes,
     set_loss_tracker,
 )
-from lmzoo.layers.checks import check_inputs
+from lmzoo.layers.checks import check_inputs, check_size
 from lmzoo.tasks.losses import LossTracker, count_terms, sum_over_replicas
 
 __all__ = ["Task"]
@@ -153,6 +153,7 @@ class Task(TrainerSeams, keras.Model):
         *,
         metrics="auto",
         weighted_metrics="auto",
+        gradient_accumulation_steps=1,
         **kwargs,
     ):
         """Configures training as `keras.Model.compile`, with defaults for the task.
@@ -169,9 +170,15 @@ class Task(TrainerSeams, keras.Model):
                 where `weighted_metrics` are given.
             weighted_metrics: list of metrics that take sample weights. "auto" is the task's own, or
                 none where `metrics` are given.
+            gradient_accumulation_steps: int, n. Each batch is computed in n parts, one after the
+                other, with the memory of one part and the gradient of the whole batch.
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
+        Raises:
+            TypeError, ValueError: if `gradient_accumulation_steps` is not an int of at least 1.
         """
+        check_size(gradient_accumulation_steps=gradient_accumulation_steps)
+        self._accumulation_steps = gradient_accumulation_steps
         self._metrics_are_auto = metrics == weighted_metrics == "auto"
         kwargs.setdefault("jit_compile", False)
         # Create optimizer and metrics under the model's strategy scope, wherever it is called.
@@ -190,6 +197,11 @@ class Task(TrainerSeams, keras.Model):
                 optimizer, loss, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs
             )
             set_loss_tracker(self, LossTracker(name="loss"))
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        steps = self._accumulation_steps
+        return {**config, "gradient_accumulation_steps": steps} if config else config
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -234,6 +246,13 @@ class Task(TrainerSeams, keras.Model):
             if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
                 x = x.repeat()
         return super().fit(x, *args, **kwargs)
+
+    def train_step(self, data):
+        from lmzoo.training.accumulation import accumulated_train_step
+
+        if self._accumulation_steps == 1:
+            return super().train_step(data)
+        return accumulated_train_step(self, data, self._accumulation_steps)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss as in `keras.Model`; over replicas, one mean weighted by their terms."""
