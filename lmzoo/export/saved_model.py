@@ -6,7 +6,7 @@ from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.generator import Generator
 from lmzoo.generation.pipeline import encode_bad_words, left_pad
-from lmzoo.generation.text_generation import check_defaults, merge_options
+from lmzoo.runtime.generation.merging import check_defaults, merge_options
 from lmzoo.tasks.request_checks import check_texts, check_token_batch, require, require_range
 
 __all__ = ["export_saved_model"]

@@ -1,147 +1,22 @@
-"""Options of `generate`: checked once, then split into static options and tensors."""
+"""Options of `generate`, split into static options and tensors."""
 
 import dataclasses
-import numbers
-import random
 
 import tensorflow as tf
 
 from lmzoo.generation.selection import StaticOptions
-from lmzoo.text_files.checks import check_unicode
+from lmzoo.runtime.generation import options as checked
+from lmzoo.runtime.generation.options import NUMBERS, differs
 
 __all__ = ["GenerationOptions"]
 
-# name -> (dtype, lowest, whether the lowest itself is allowed, highest)
-_RANGES = {
-    "max_new_tokens": (tf.int32, 0, True, None),
-    "min_new_tokens": (tf.int32, 0, True, None),
-    "temperature": (tf.float32, 0, True, None),
-    "top_k": (tf.int32, 0, True, None),
-    "top_p": (tf.float32, 0, False, 1),
-    "min_p": (tf.float32, 0, True, 1),
-    "repetition_penalty": (tf.float32, 0, False, None),
-    "presence_penalty": (tf.float32, None, True, None),
-    "length_penalty": (tf.float32, None, True, None),
-    "seed": (tf.int32, None, True, None),
-}
-
-
-# Rows a prompt may become, and what strings may be: beyond this no machine serves them, and a
-# model's folder is not trusted to ask for it.
-_MOST_ROWS = 1024
-# name -> (how many, how many bytes each)
-_MOST_STRINGS = {"stop_strings": (128, 512), "bad_words": (4096, 512)}
+_DTYPES = {int: tf.int32, float: tf.float32}
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerationOptions:
-    """How `generate` selects tokens and when a text ends.
-
-    A number may be a list with one for each prompt, except where a type below says otherwise.
-
-    Args:
-        max_new_tokens: int. At most so many tokens a prompt; the model's context may end before.
-        min_new_tokens: int. No end token before so many.
-        temperature: float or None. 0 takes the likeliest token; None is 1 where `top_k`, `top_p` or
-            `min_p` ask for sampling and else 0.
-        top_k: int. Sample among the k likeliest tokens; 0 for all.
-        top_p: float in (0, 1]. Sample among the likeliest tokens that together reach p.
-        min_p: float in [0, 1]. Leave out tokens below this share of the likeliest.
-        repetition_penalty: float above 0. Divides the logits of tokens seen; 1 for off.
-        presence_penalty: float. Subtracted from the logits of tokens generated; 0 for off.
-        no_repeat_ngram_size: int. No n-gram of this size comes twice; 0 for off.
-        num_beams: int. Beam search with so many beams if above 1; at most 1,024.
-        length_penalty: float. Beam scores are divided by length to this power.
-        early_stopping: bool or "never". When beam search may stop, as transformers defines it.
-        num_return_sequences: int. Results for each prompt, at most 1,024. Above 1 needs sampling or
-            as many beams.
-        stop_strings: str or list of str. A text ends before the first of them. At most 128 of 512
-            bytes each.
-        bad_words: str or list of str. The tokens of such a word never come: neither at the start of
-            a text nor behind a space nor inside another word. A word that is part of a larger
-            token, or written in other tokens than the tokenizer's, is not found. At most 4,096 of
-            512 bytes each.
-        seed: int or None. The same seed gives the same texts; None draws one from Python's
-            `random`, which `keras.utils.set_random_seed` sets. A list gives each prompt its own
-            draw, whatever stands beside it.
-    Raises:
-        ValueError: if a number is out of its range or options exclude each other.
-        TypeError: if something is not a number.
-    """
-
-    max_new_tokens: object = 64
-    min_new_tokens: object = 0
-    temperature: object = None
-    top_k: object = 0
-    top_p: object = 1.0
-    min_p: object = 0.0
-    repetition_penalty: object = 1.0
-    presence_penalty: object = 0.0
-    no_repeat_ngram_size: int = 0
-    num_beams: int = 1
-    length_penalty: object = 1.0
-    early_stopping: object = False
-    num_return_sequences: int = 1
-    stop_strings: object = ()
-    bad_words: object = ()
-    seed: object = None
-
-    def __post_init__(self):
-        for name in _RANGES:
-            value = getattr(self, name)
-            if value is None and name in ("temperature", "seed"):
-                continue
-            for number in _list_of(value):
-                _check_number(name, number)
-        for name, lowest in (
-            ("no_repeat_ngram_size", 0),
-            ("num_beams", 1),
-            ("num_return_sequences", 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Integral) or value < lowest:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least {lowest}. Received: {name}={value!r}."
-                )
-            if lowest and value > _MOST_ROWS:
-                raise ValueError(
-                    f"`{name}` must be at most {_MOST_ROWS}. Received: {name}={value}."
-                )
-        if not (isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
-            raise ValueError(
-                "`early_stopping` must be True, False or 'never'. "
-                f"Received: early_stopping={self.early_stopping!r}."
-            )
-        if self.num_beams > 1 and self.is_sampled:
-            raise ValueError(
-                "`num_beams` above 1 takes the likeliest texts and cannot be sampled. Received: "
-                f"num_beams={self.num_beams}, temperature={self.temperature!r}, "
-                f"top_k={self.top_k!r}, top_p={self.top_p!r}, min_p={self.min_p!r}. "
-                "Leave either out."
-            )
-        if 1 < self.num_beams < self.num_return_sequences:
-            raise ValueError(
-                "`num_return_sequences` must not exceed `num_beams`. Received: "
-                f"num_return_sequences={self.num_return_sequences}, num_beams={self.num_beams}."
-            )
-        if self.num_return_sequences > 1 and self.num_beams == 1 and not self.is_sampled:
-            raise ValueError(
-                "`num_return_sequences` above 1 needs sampling or beams, as there is one likeliest "
-                f"text. Received: num_return_sequences={self.num_return_sequences}, num_beams=1, "
-                f"temperature={self.temperature!r}. Set `temperature` or `num_beams`."
-            )
-        for name in ("stop_strings", "bad_words"):
-            # One form, whatever the caller wrote: it is a part of the key of a traced graph.
-            object.__setattr__(self, name, _make_strings(name, getattr(self, name)))
-
-    @property
-    def is_sampled(self):
-        """Whether any row may be drawn rather than taken."""
-        temperatures = _list_of(self.temperature)
-        if temperatures == [None]:
-            narrowed = (self.top_k, 0), (self.top_p, 1), (self.min_p, 0)
-            return any(value != off for values, off in narrowed for value in _list_of(values))
-        return any(temperatures)
+class GenerationOptions(checked.GenerationOptions):
+    # The same options; what follows turns them into tensors.
+    __doc__ = checked.GenerationOptions.__doc__
 
     def make_static_options(self, end_token_ids, max_sequence_length):
         """What is fixed when the graph is traced.
@@ -154,8 +29,8 @@ class GenerationOptions:
         return StaticOptions(
             end_token_ids=tuple(dict.fromkeys(end_token_ids)),
             sampled=self.is_sampled,
-            repetition=_is_on(self.repetition_penalty, 1) or _is_on(self.presence_penalty, 0),
-            min_new_tokens=_is_on(self.min_new_tokens, 0),
+            repetition=differs(self.repetition_penalty, 1) or differs(self.presence_penalty, 0),
+            min_new_tokens=differs(self.min_new_tokens, 0),
             no_repeat_ngram_size=ngram_size if ngram_size <= max_sequence_length else 0,
             bad_words=bool(self.bad_words),
             stop=bool(self.stop_strings),
@@ -163,7 +38,7 @@ class GenerationOptions:
 
     def make_signature(self):
         """The `tf.TensorSpec` of each tensor that `make_parameters` gives, for any batch size."""
-        dtypes = {name: dtype for name, (dtype, *_) in _RANGES.items()} | {"rng_stream": tf.int32}
+        dtypes = {name: _DTYPES[kind] for name, kind in NUMBERS.items()} | {"rng_stream": tf.int32}
         return {name: tf.TensorSpec([None], dtype, name) for name, dtype in dtypes.items()}
 
     def make_parameters(self, batch_size):
@@ -172,92 +47,11 @@ class GenerationOptions:
         Raises:
             ValueError: if a list has not one number for each prompt.
         """
-        parameters = {name: self._rows(name, batch_size) for name in _RANGES}
+        parameters = {
+            name: tf.constant(self.list_numbers(name, batch_size), _DTYPES[kind])
+            for name, kind in NUMBERS.items()
+        }
         # With one seed for all, a prompt draws by its index; with its own, by nothing else.
         own = isinstance(self.seed, (list, tuple))
         parameters["rng_stream"] = tf.zeros([batch_size], tf.int32) if own else tf.range(batch_size)
         return parameters
-
-    def _rows(self, name, batch_size):
-        value = getattr(self, name)
-        if name == "temperature" and value is None:
-            value = 1.0 if self.is_sampled else 0.0
-        if name == "seed" and value is None:
-            value = random.getrandbits(31)
-        values = _list_of(value)
-        if isinstance(value, (list, tuple)) and len(values) != batch_size:
-            raise ValueError(
-                f"`{name}` must be one number or one for each prompt. Received: {len(values)} "
-                f"numbers for {batch_size} prompts."
-            )
-        values = values if len(values) == batch_size else values * batch_size
-        dtype = _RANGES[name][0]
-        if name == "seed":
-            values = [_fold_seed(seed) for seed in values]
-        elif dtype == tf.int32:
-            # TensorFlow would take the low bits of a larger number.
-            values = [min(value, tf.int32.max) for value in values]
-        return tf.constant(values, dtype)
-
-
-def _make_strings(name, value):
-    if isinstance(value, str):
-        value = (value,)
-    if not isinstance(value, list | tuple):
-        raise TypeError(
-            f"`{name}` must be a string or a list of strings. Received: {name}={value!r:.80}."
-        )
-    most, longest = _MOST_STRINGS[name]
-    if len(value) > most:
-        raise ValueError(
-            f"`{name}` must hold at most {most} strings. Received: {len(value)} strings."
-        )
-    for text in value:
-        if not isinstance(text, str) or not text:
-            raise ValueError(
-                f"`{name}` must hold strings that are not empty. Received: {text!r:.80}."
-            )
-        num_bytes = len(check_unicode(name, text).encode())
-        if num_bytes > longest:
-            raise ValueError(
-                f"`{name}` must hold strings of at most {longest} bytes. Received: {text!r:.40}, "
-                f"{num_bytes} bytes."
-            )
-    # Said twice, one would be looked for twice.
-    return tuple(dict.fromkeys(value))
-
-
-def _list_of(value):
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _is_on(value, off):
-    return any(number != off for number in _list_of(value))
-
-
-def _fold_seed(seed):
-    """Any integer into 32 signed bits."""
-    return (int(seed) + 2**31) % 2**32 - 2**31
-
-
-def _check_number(name, value):
-    dtype, lowest, inclusive, highest = _RANGES[name]
-    kind = numbers.Integral if dtype == tf.int32 else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind):
-        wanted = "an integer" if dtype == tf.int32 else "a number"
-        raise TypeError(f"`{name}` must be {wanted} (or a list). Received: {name}={value!r}.")
-    too_low = lowest is not None and (value < lowest or (value == lowest and not inclusive))
-    # What float32 holds: a temperature beyond it would leave no logit that is a number.
-    is_number = dtype == tf.int32 or abs(value) <= float(tf.float32.max)
-    if too_low or not is_number or (highest is not None and value > highest):
-        span = _describe_range(dtype, lowest, inclusive, highest)
-        raise ValueError(f"`{name}` must be {span}. Received: {name}={value}.")
-
-
-def _describe_range(dtype, lowest, inclusive, highest):
-    if highest is not None:
-        return f"in {'[' if inclusive else '('}{lowest}, {highest}]"
-    parts = ["finite"] if dtype == tf.float32 else []
-    if lowest is not None:
-        parts.append(f"{'at least' if inclusive else 'above'} {lowest}")
-    return " and ".join(parts)

@@ -13,9 +13,9 @@ from lmzoo.export.litert.flatbuffer import (
 from lmzoo.export.litert.litertlm import pack_litertlm
 from lmzoo.export.litert.manifest import make_manifest
 from lmzoo.export.litert.signatures import make_decoder_signatures, make_token_signatures
-from lmzoo.generation.text_generation import check_defaults, merge_options
 from lmzoo.json_files import write_bytes
 from lmzoo.runtime.container import MANIFEST_NAME, TOKENIZER_NAME
+from lmzoo.runtime.generation.merging import check_defaults, merge_options
 
 __all__ = ["SUFFIXES", "export_litert"]
 
