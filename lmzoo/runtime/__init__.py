@@ -6,5 +6,6 @@ the same folder is the package `lmzoo_runtime` of a distribution without TensorF
 
 from .container import ModelFile, open_model_file
 from .manifest import Manifest, TokenizerSpec
+from .tasks import load
 
-__all__ = ["Manifest", "ModelFile", "TokenizerSpec", "open_model_file"]
+__all__ = ["Manifest", "ModelFile", "TokenizerSpec", "load", "open_model_file"]

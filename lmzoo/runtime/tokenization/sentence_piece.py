@@ -121,6 +121,18 @@ class SentencePieceTokenizer(Tokenizer):
     def detokenize_continuation(self, ids):
         return self.detokenize_bytes(ids).decode("utf-8", "replace")
 
+    def stream_bytes(self, is_continuation):
+        begun = is_continuation
+
+        def give(index):
+            nonlocal begun
+            _, data, leading, fills = self._texts[index]
+            data = data if begun else leading
+            begun |= fills
+            return data
+
+        return give
+
     def _join(self, ids, skip_special, begun):
         texts, parts = self._texts, []
         for index in ids:

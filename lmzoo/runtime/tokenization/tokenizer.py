@@ -120,6 +120,19 @@ class Tokenizer:
         """Turns ids into the bytes they stand for inside a text."""
         raise NotImplementedError
 
+    def stream_bytes(self, is_continuation):
+        """A function that gives the bytes of one id after another.
+
+        Args:
+            is_continuation: bool. If False, the ids are a text of its own, whose start may lose a
+                space.
+        Returns:
+            callable, int -> bytes.
+        Raises:
+            ValueError: if the text of an id depends on the ids beside it.
+        """
+        return lambda index: self.detokenize_bytes([index])
+
     def _encode(self, text):
         raise NotImplementedError
 

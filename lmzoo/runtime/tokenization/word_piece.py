@@ -78,6 +78,12 @@ class WordPieceTokenizer(Tokenizer):
         texts = self._texts
         return "".join(texts[index][place > 0] for place, index in enumerate(kept)).encode()
 
+    def stream_bytes(self, is_continuation):
+        raise ValueError(
+            "`stop_strings` needs a tokenizer whose tokens stand for the same wherever they are. "
+            "Received: a WordPiece tokenizer."
+        )
+
     def _encode(self, text):
         return self._library.encode(text, add_special_tokens=False).ids
 
