@@ -92,7 +92,8 @@ def find_task(family, config):
     if not isinstance(name, str) or name not in known:
         raise ValueError(
             f"`architectures` must begin with one of {', '.join(known)}. Received: "
-            f"architectures={names!r:.80}. Pass `task`, the class of `lmzoo.tasks` to open it as."
+            f"architectures={names!r:.80}. Pass `task`, the class of `lmzoo.tasks` to open it as, "
+            f"one of {', '.join(family.list_tasks())}; a head that is not known is a fresh one."
         )
     return known[name]
 

@@ -9,16 +9,9 @@ from lmzoo.hub.files.sentence_transformers import (
 )
 from lmzoo.hub.tensor_mapping import tensor_shapes
 
-__all__ = ["list_tasks", "make_folder_spec"]
+__all__ = ["make_folder_spec"]
 
 _POOLED = ("TextClassifier", "TextRegressor")
-
-
-def list_tasks(family):
-    """Tuple of the names of the tasks that a family's backbone can be opened as."""
-    tasks = tuple(family.heads)
-    # Numbers come out of the head that sorts texts.
-    return (*tasks, "TextRegressor") if "TextClassifier" in tasks else tasks
 
 
 def make_folder_spec(folder, config, header, task=None):
@@ -60,7 +53,7 @@ def _add_embedder(spec, embedder, projection_tensors):
 
 def _make_spec_for(config, header, task):
     family = find_family(config["model_type"])
-    known = list_tasks(family)
+    known = family.list_tasks()
     try:
         spec, refused = make_spec(config, header), None
     except ValueError as error:
@@ -75,7 +68,11 @@ def _make_spec_for(config, header, task):
             f"`task` must be one of {', '.join(known)} for model type {config['model_type']}. "
             f"Received: task={task!r:.80}."
         )
-    if spec is None or spec.task == family.plain_task:
+    name = _name_head(task)
+    if name in family.headless and spec is not None:
+        # Whatever the folder has of the backbone, such as the encoder alone.
+        return spec._replace(task=task, options={})
+    if name in family.heads and (spec is None or spec.task == family.plain_task):
         # The config names no head, and still the file may have the one.
         spec = _make_spec_of_head(family, config, header, task)
         if spec is not None:
@@ -85,21 +82,31 @@ def _make_spec_for(config, header, task):
 
 def _make_spec_of_head(family, config, header, task):
     """The spec as if the config named the class of a task, or None where the file is none such."""
-    name = "TextClassifier" if task == "TextRegressor" else task
-    names = [family.class_name(config["model_type"], name)]
+    names = [family.class_name(config["model_type"], _name_head(task))]
     try:
         spec = make_spec({**config, "architectures": names}, header)
     except ValueError:
         return None
     wanted = tensor_shapes(spec.mapping, spec.shapes)
-    # Other heads may lie beside it.
+    # Other heads may lie beside it, and parts of the backbone that this one leaves out.
+    left_out = (
+        _list_used(family, config, header) if family.heads[_name_head(task)].left_out else set()
+    )
     tensors = {
         name: place
         for name, place in spec.tensors.items()
-        if place in wanted or not family.is_head_tensor(name)
+        if place in wanted or not (family.is_head_tensor(name) or name in left_out)
     }
     shapes = {place: header[name].shape for name, place in tensors.items() if place in wanted}
     return spec._replace(tensors=tensors) if (spec.task, shapes) == (task, wanted) else None
+
+
+def _list_used(family, config, header):
+    """The tensors of a file that the whole backbone has."""
+    names = [_name_plain_class(family, config["model_type"])]
+    whole = make_spec({**config, "architectures": names}, header)
+    used = {name for sources in whole.mapping.values() for name in sources.names}
+    return {name for name, place in whole.tensors.items() if place in used}
 
 
 def _make_spec_of_backbone(family, config, header, task):
@@ -108,10 +115,10 @@ def _make_spec_of_backbone(family, config, header, task):
     plain["architectures"] = [_name_plain_class(family, model_type)]
     body = {name: info for name, info in header.items() if not family.is_head_tensor(name)}
     spec = make_spec(plain, body)
-    if family.is_native:
+    head = family.heads.get(_name_head(task))
+    if family.is_native or head is None:
         return spec._replace(task=task, options={})
     options = {}
-    head = family.heads["TextClassifier" if task == "TextRegressor" else task]
     if task in _POOLED:
         # What transformers has there, so that it opens what is saved.
         options["head_activation"] = head.hidden_activation
@@ -121,6 +128,11 @@ def _make_spec_of_backbone(family, config, header, task):
     arguments = {**spec.arguments, "pooler": wants_pooler}
     spec = spec._replace(task=task, options=options, arguments=arguments)
     return spec if wants_pooler else _without_pooler(spec)
+
+
+def _name_head(task):
+    """The task whose head a task has."""
+    return "TextClassifier" if task == "TextRegressor" else task
 
 
 def _name_plain_class(family, model_type):

@@ -20,7 +20,6 @@ from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
 from lmzoo.hub.files.tokenizers import save_tokenizer
 from lmzoo.hub.files.weights import write_weights
-from lmzoo.hub.folder_spec import list_tasks
 from lmzoo.hub.heads import make_head_config, make_label_config
 from lmzoo.hub.model_variables import values_by_path
 from lmzoo.json_files import write_text
@@ -156,10 +155,11 @@ def _list_candidates(task, name):
     """Pairs of (Family, model type), those first that suit where the task comes from."""
     kind = type(task.tokenizer).__name__
     opened_from = getattr(task.backbone, "opened_from", None)
+    head = "TextClassifier" if name == "TextRegressor" else name
     found = [
         (family, model_type)
         for family in list_families()
-        if name in list_tasks(family) and isinstance(task.backbone, family.backbone())
+        if head in family.heads and isinstance(task.backbone, family.backbone())
         for model_type in family.classes
     ]
 

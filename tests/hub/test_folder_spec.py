@@ -7,7 +7,7 @@ import lmzoo
 from lmzoo.hub.families import find_family
 from lmzoo.hub.files.config import read_config
 from lmzoo.hub.files.shards import find_weights
-from lmzoo.hub.folder_spec import list_tasks, make_folder_spec
+from lmzoo.hub.folder_spec import make_folder_spec
 from tests.hub.golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -242,4 +242,4 @@ def test_an_encoder_of_our_own_layout_takes_a_fresh_head(tmp_path):
 
 def test_every_head_is_in_the_table_of_tasks():
     for model_type in FAMILIES:
-        assert set(HEADS.values()) <= set(list_tasks(find_family(model_type)))
+        assert set(HEADS.values()) <= set(find_family(model_type).list_tasks())

@@ -196,6 +196,8 @@ class Family:
             what files hold beside the model's weights.
         output_fallback: str or None. The module whose values an untied output layer takes where a
             file has none for it.
+        headless: tuple of str. The tasks that its backbone opens as with a fresh head, which none
+            of its classes has.
         has_pooler: bool. Whether the backbone has the argument `pooler`.
         tokenizers: tuple of str. The kinds of tokenizer that its published models have, by the
             names of the classes in `lmzoo.tokenizers`.
@@ -235,6 +237,7 @@ class Family:
     tied: Mapping = dataclasses.field(default_factory=dict)
     ignored: Mapping = dataclasses.field(default_factory=dict)
     output_fallback: str | None = None
+    headless: tuple = ()
     has_pooler: bool = False
     tokenizers: tuple = ()
     is_native: bool = False
@@ -250,6 +253,12 @@ class Family:
     make_options: Callable = lambda task: {}
     keras_hub: KerasHubClass | None = None
     published: Mapping = dataclasses.field(default_factory=dict)
+
+    def list_tasks(self):
+        """Tuple of the names of the tasks that the backbone can be opened as."""
+        tasks = (*self.heads, *self.headless)
+        # Numbers come out of the head that sorts texts.
+        return (*tasks, "TextRegressor") if "TextClassifier" in tasks else tasks
 
     def class_name(self, model_type, task):
         """What config.json calls a task of a model type: the name of a class of transformers."""

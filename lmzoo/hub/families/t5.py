@@ -343,10 +343,16 @@ FAMILIES = (
         tied=dict.fromkeys(
             ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"), "shared.weight"
         ),
+        # Below the heads of other classes, whose tensors are no part of the backbone.
+        renamed={r"transformer\.(.*)": r"\1"},
+        headless=("TextClassifier", "TokenClassifier"),
         # A table that old files have and nobody ever read: cross-attention knows no distances.
         ignored={
             "distances of cross-attention": (
                 r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight"
+            ),
+            "head of another class": (
+                r"(classification_head\.(dense|out_proj)|classifier|qa_outputs)\.(weight|bias)"
             ),
         },
         # transformers ties what a file does not hold.

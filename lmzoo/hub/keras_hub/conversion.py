@@ -5,7 +5,6 @@ import numpy as np
 
 from lmzoo import tasks
 from lmzoo.hub.families import list_families
-from lmzoo.hub.folder_spec import list_tasks
 from lmzoo.hub.keras_hub.tokenizers import convert_tokenizer, make_tokenizer
 from lmzoo.hub.keras_hub.variables import copy_from, copy_to, pair_variables
 from lmzoo.hub.model_variables import values_by_path, variables_by_path
@@ -44,7 +43,7 @@ def from_keras_hub(source, tokenizer=None, dtype=None, task=None, **options):
             f"preset's name. Received: {name}."
         )
     family = families[name]
-    known = list_tasks(family)
+    known = family.list_tasks()
     task = task or family.plain_task
     if task not in known:
         raise ValueError(
