@@ -173,18 +173,25 @@ def convert(arguments):
 
 
 def export(arguments):
-    """Writes a SavedModel and says what it is.
+    """Writes a SavedModel, or a file for LiteRT, and says what it is.
 
     Args:
         arguments: argparse.Namespace of `lmzoo export`.
     Returns:
         int. 1 if `--check` found a difference, else 0.
     Raises:
-        FileExistsError: if the folder has files and `--overwrite` is not given.
-        ValueError: if an option is out of its range.
+        FileExistsError: if OUT exists and `--overwrite` is not given.
+        ValueError: if an option is out of its range, or is not for this kind of OUT.
     """
     from lmzoo.files import check_new_folder
 
+    if arguments.folder.endswith((".tflite", ".litertlm")):
+        return _export_litert(arguments)
+    if arguments.quantization is not None:
+        raise ValueError(
+            "`--quantization` must come with an OUT that ends in .tflite or .litertlm. Received: "
+            f"{arguments.folder!r}."
+        )
     check_new_folder(arguments.folder, arguments.overwrite)
     options = list_generation_options(arguments)
     lm = open_task(arguments, options)
@@ -206,6 +213,28 @@ def export(arguments):
         if arguments.check:
             _print_check(report["check"], lm.is_generative)
     return 0 if report.get("check", {"passed": True})["passed"] else 1
+
+
+def _export_litert(arguments):
+    for name in ("check", "jit_compile", "truncate_prompts"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"`--{name.replace('_', '-')}` must come with the folder of a SavedModel. "
+                f"Received: {arguments.folder!r}."
+            )
+    options = list_generation_options(arguments)
+    # The kernels compute in float32, whatever the checkpoint is stored in.
+    arguments.dtype = arguments.dtype or "float32"
+    report = open_task(arguments, options).export(
+        arguments.folder,
+        quantization=arguments.quantization,
+        overwrite=arguments.overwrite,
+        verbose=not arguments.json,
+        **options,
+    )
+    if arguments.json:
+        print_json(report)
+    return 0
 
 
 def _describe_saved_model(folder, lm):

@@ -161,16 +161,19 @@ def _add_export(commands):
         commands,
         "export",
         ("model_commands", "export"),
-        "write a SavedModel: text in, text out",
+        "write a SavedModel, text in and text out, or one file for LiteRT",
         "Writes tokenizer, model and decoding as one SavedModel, which TensorFlow runs without "
-        "lmzoo. The generation options become its defaults.",
-        "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check",
+        "lmzoo; or as a file for LiteRT where OUT ends in .tflite or .litertlm. The generation "
+        "options become its defaults.",
+        "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check\n"
+        "  lmzoo export saved_models/demo/model gpt.litertlm --quantization int8",
     )
     _add_source(export)
     export.add_argument(
         "folder",
         metavar="OUT",
-        help="the SavedModel's folder; TensorFlow Serving wants a number as its last part",
+        help="the SavedModel's folder, for which TensorFlow Serving wants a number as its last "
+        "part; or a file",
     )
     _add_generation_options(export)
     export.add_argument(
@@ -187,6 +190,11 @@ def _add_export(commands):
         "--check",
         action="store_true",
         help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",
+    )
+    export.add_argument(
+        "--quantization",
+        choices=("float16", "int8", "int4"),
+        help="of a file for LiteRT: store the weights in fewer bits than float32",
     )
     _add_task(export)
     _add_overwrite(export, "OUT")

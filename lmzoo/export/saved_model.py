@@ -9,7 +9,7 @@ from lmzoo.generation.pipeline import encode_bad_words, left_pad
 from lmzoo.runtime.generation.merging import check_defaults, merge_options
 from lmzoo.tasks.request_checks import check_texts, check_token_batch, require, require_range
 
-__all__ = ["export_saved_model"]
+__all__ = ["check_weights", "export_saved_model"]
 
 # What a caller of the signature `generate` may choose.
 _SERVED = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
@@ -68,7 +68,7 @@ def export_saved_model(
             than one result a prompt, or a weight is not finite.
     """
     check_new_folder(folder, overwrite)
-    _check_weights(task)
+    check_weights(task)
     if not task.is_generative:
         module, signatures = _make_reader(task, jit_compile, truncate_prompts, options)
     else:
@@ -189,7 +189,8 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
     return module
 
 
-def _check_weights(task):
+def check_weights(task):
+    """Raises ValueError if a weight of a task is NaN or infinite."""
     for weight in task.weights:
         if weight.dtype.startswith(("float", "bfloat")):
             if not tf.reduce_all(tf.math.is_finite(weight.value)):

@@ -10,7 +10,12 @@ import tensorflow as tf
 
 from lmzoo.layers.litert_ops import litert_ops
 
-__all__ = ["Signature", "make_decoder_signatures", "make_token_signatures"]
+__all__ = [
+    "Signature",
+    "make_decoder_signatures",
+    "make_seq2seq_signatures",
+    "make_token_signatures",
+]
 
 
 class Signature(NamedTuple):
@@ -60,67 +65,149 @@ def make_token_signatures(task, batch_size, sequence_length):
     return {"tokens": Signature(tokens, inputs)}
 
 
-def make_decoder_signatures(task, num_slots, prefill_lengths):
-    """The signatures `prefill_N` and `decode` of a `CausalLM`.
+def make_decoder_signatures(task, num_slots, prefill_lengths, windows=()):
+    """The signatures `prefill_N`, `decode` and `decode_W` of a `CausalLM`.
 
     `prefill_N` reads N tokens at `input_pos`, N consecutive positions, and returns the caches
     alone. `decode` reads one and returns the logits of the next one too. There is no mask: a token
     attends to the slots up to its own, and what is padded behind a prompt is written over before
-    anything reads it.
+    anything reads it. `decode_W` is `decode` with caches of W slots, for texts up to W tokens: it
+    reads nothing of the slots that are still empty.
 
     Args:
         task: the task. Its backbone takes `cache` and `position`.
         num_slots: int. S.
         prefill_lengths: ints. The N.
+        windows: ints below S. The W.
     Returns:
         dict of str to Signature.
     """
-    lengths = {f"prefill_{length}": length for length in prefill_lengths}
-    caches = _make_cache_specs(task.backbone, num_slots)
+    backbone = task.backbone
     signatures = {}
-    for name, length in {**lengths, "decode": 1}.items():
-        inputs = {
-            "tokens": tf.TensorSpec((1, length), tf.int32),
-            "input_pos": tf.TensorSpec((length,), tf.int32),
-        }
-        function = _make_step(task.backbone, with_logits=name == "decode")
-        signatures[name] = Signature(function, {**inputs, **caches})
+    for length in prefill_lengths:
+        inputs = {**_make_token_specs(length), **_make_cache_specs(backbone, num_slots)}
+        signatures[f"prefill_{length}"] = Signature(_make_step(backbone, False), inputs)
+    for name, slots in _name_windows("decode", num_slots, windows).items():
+        inputs = {**_make_token_specs(1), **_make_cache_specs(backbone, slots)}
+        signatures[name] = Signature(_make_step(backbone, True), inputs)
     return signatures
 
 
-def _make_cache_specs(backbone, num_slots):
-    """The cache of one text, two tensors (1, K, S, H) a layer: dict of name to tf.TensorSpec."""
-    cache = tf.function(lambda: backbone.make_cache(1, num_slots), autograph=False)
-    blocks = cache.get_concrete_function().structured_outputs["blocks"]
+def make_seq2seq_signatures(task, num_slots, windows=()):
+    """The signatures `encode` and `decode`, `encode_W` and `decode_W` of a `Seq2SeqLM`.
+
+    `encode` reads a source, padded to S tokens on its right, and returns the keys and values of
+    cross-attention. `decode` reads one token of the target, as that of a decoder does. `encode_W`
+    and `decode_W` are the same for sources and targets up to W tokens.
+
+    Args:
+        task: the task.
+        num_slots: int. S.
+        windows: ints below S. The W.
+    Returns:
+        dict of str to Signature.
+    """
+    backbone = task.backbone
+    encoders = _name_windows("encode", num_slots, windows)
+    decoders = _name_windows("decode", num_slots, windows)
+    signatures = {}
+    for (encode, slots), decode in zip(encoders.items(), decoders, strict=True):
+        mask = {"padding_mask": tf.TensorSpec((1, slots), tf.bool)}
+        source = {"token_ids": tf.TensorSpec((1, slots), tf.int32), **mask}
+        signatures[encode] = Signature(_make_encode(backbone), source)
+        context = tf.TensorSpec((1, slots, backbone.hidden_dim), backbone.compute_dtype)
+        caches = _make_cache_specs(backbone, slots, context)
+        inputs = {**_make_token_specs(1), **mask, **caches}
+        signatures[decode] = Signature(_make_seq2seq_step(backbone), inputs)
+    return signatures
+
+
+def _name_windows(name, num_slots, windows):
+    """Names of signatures -> slots: those of the windows, and the plain name for all."""
+    return {**{f"{name}_{window}": window for window in windows}, name: num_slots}
+
+
+def _make_token_specs(length):
+    return {
+        "tokens": tf.TensorSpec((1, length), tf.int32),
+        "input_pos": tf.TensorSpec((length,), tf.int32),
+    }
+
+
+def _make_cache_specs(backbone, num_slots, context=None):
+    """The cache of one text, tensors (1, K, S, H) of each layer: dict of name to tf.TensorSpec."""
+    if context is None:
+        make = tf.function(lambda: backbone.make_cache(1, num_slots), autograph=False)
+        graph = make.get_concrete_function()
+    else:
+        make = tf.function(lambda given: backbone.make_cache(given, num_slots), autograph=False)
+        graph = make.get_concrete_function(context)
+    blocks = graph.structured_outputs["blocks"]
     return {
         name: tf.TensorSpec(value.shape, value.dtype) for name, value in _name_cache(blocks).items()
     }
 
 
-def _name_cache(blocks):
-    """Caches of all layers under the names that LiteRT-LM knows."""
-    names = {"kv_cache_k": "key", "kv_cache_v": "value"}
+# The names of LiteRT-LM, and names like them for cross-attention -> where the cache has it.
+_CACHES = {
+    "kv_cache_k": ("self", "key"),
+    "kv_cache_v": ("self", "value"),
+    "cross_k": ("context", "key"),
+    "cross_v": ("context", "value"),
+}
+
+
+def _name_cache(blocks, kinds=("self", "context")):
+    """Caches of all layers by name."""
     return {
-        f"{name}_{index}": block["self"][part]
-        for name, part in names.items()
+        f"{name}_{index}": block[kind][part]
+        for name, (kind, part) in _CACHES.items()
         for index, block in enumerate(blocks)
+        if kind in kinds and kind in block
     }
+
+
+def _find_cache(tensors):
+    """The opposite of `_name_cache`: the caches of all layers."""
+    blocks = {}
+    for name, tensor in tensors.items():
+        kind, _, index = name.rpartition("_")
+        where, part = _CACHES[kind]
+        blocks.setdefault(int(index), {}).setdefault(where, {})[part] = tensor
+    return [blocks[index] for index in sorted(blocks)]
 
 
 def _make_step(backbone, with_logits):
     def step(tokens, input_pos, **caches):
-        blocks = [
-            {"self": {"key": caches[f"kv_cache_k_{i}"], "value": caches[f"kv_cache_v_{i}"]}}
-            for i in range(len(caches) // 2)
-        ]
-        hidden, cache = backbone(
-            {"token_ids": tokens},
-            cache={"padding_mask": None, "blocks": blocks},
-            position=input_pos[0],
-        )
+        cache = {"padding_mask": None, "blocks": _find_cache(caches)}
+        hidden, cache = backbone({"token_ids": tokens}, cache=cache, position=input_pos[0])
         outputs = _name_cache(cache["blocks"])
         if with_logits:
             outputs["logits"] = backbone.compute_logits(hidden)
+        return outputs
+
+    return step
+
+
+def _make_encode(backbone):
+    def encode(token_ids, padding_mask):
+        context = backbone.encode(token_ids, padding_mask)
+        # One slot: the cache of the target is made by the caller.
+        return _name_cache(backbone.make_cache(context, 1)["blocks"], ("context",))
+
+    return encode
+
+
+def _make_seq2seq_step(backbone):
+    def step(tokens, input_pos, padding_mask, **caches):
+        cache = {
+            "padding_mask": None,
+            "context_mask": padding_mask,
+            "blocks": _find_cache(caches),
+        }
+        hidden, cache = backbone.decode(tokens, cache=cache, position=input_pos[0])
+        outputs = _name_cache(cache["blocks"], ("self",))
+        outputs["logits"] = backbone.compute_logits(hidden)
         return outputs
 
     return step

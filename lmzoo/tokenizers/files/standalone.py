@@ -32,7 +32,8 @@ def describe_tokenizer(tokenizer):
         "special_tokens": {
             token: tokenizer.token_to_id(token) for token in tokenizer.special_tokens
         },
-        "lstrip": tuple(tokenizer._lstrip),
+        "lstrip": (*tokenizer._lstrip, *(t.content for t in vocabulary.added_tokens if t.lstrip)),
+        "rstrip": (*tokenizer._rstrip, *(t.content for t in vocabulary.added_tokens if t.rstrip)),
         "added_tokens": tuple(
             (token.content, tokenizer.token_to_id(token.content), token.normalized)
             for token in vocabulary.added_tokens
