@@ -12,7 +12,7 @@ import numpy as np
 __all__ = ["Decoder", "plan_chunks"]
 
 # A chunk costs its tokens, and as much as so many more for reading the weights once.
-_CHUNK_COST = 16
+_CHUNK_COST = 8
 
 
 class Decoder:
@@ -36,28 +36,43 @@ class Decoder:
             )
         inputs, outputs = signatures["decode"]
         self._caches = [name for name in inputs if name in outputs]
-        slots = {inputs[name].shape[2:3] for name in self._caches}
-        if len(slots) != 1 or not all(slots):
-            raise ValueError(
-                "The caches of a decoder must be (1, heads, slots, size), with one number of "
-                f"slots. Received: {sorted(slots)}."
-            )
-        ((self.num_slots,),) = slots
-        self.prefill_lengths = tuple(sorted(_find_numbers("prefill", signatures)))
-        # What each window is called, the shortest first; `decode` attends to all slots.
+        prefills = {length: f"prefill_{length}" for length in _find_numbers("prefill", signatures)}
         windows = {number: f"decode_{number}" for number in _find_numbers("decode", signatures)}
+        # How many slots the caches of each signature have.
+        self._slots = {
+            name: self._count_slots(signatures[name][0])
+            for name in ["decode", *prefills.values(), *windows.values()]
+        }
+        self.num_slots = self._slots["decode"]
+        if any(self._slots[name] != self.num_slots for name in prefills.values()):
+            raise ValueError(
+                "Prefills must have the caches of 'decode'. Received: slots by signature "
+                f"{self._slots!r:.200}."
+            )
+        self.prefill_lengths = tuple(sorted(prefills))
+        # What each window is called, the shortest first; `decode` attends to all slots.
         windows[self.num_slots] = "decode"
         self.windows = dict(sorted(windows.items()))
         self._free, self._lock = [], threading.Lock()
+
+    def _count_slots(self, inputs):
+        counts = {inputs[name].shape[2:3] for name in self._caches if name in inputs}
+        if len(counts) != 1 or not all(counts) or not set(self._caches) <= set(inputs):
+            raise ValueError(
+                "The caches of a decoder must be (1, heads, slots, size), with one number of "
+                f"slots. Received: {sorted(counts)}."
+            )
+        ((count,),) = counts
+        return count
 
     def start(self):
         """A Text with a cache of its own; `close` gives the cache back for the next one."""
         with self._lock:
             caches = self._free.pop() if self._free else None
         if caches is None:
-            buffers = self._engine.make_buffers("decode", self._caches)
-            caches = _Caches(self._engine, buffers)
-        return Text(self, self._engine, caches)
+            caches = _Caches(self._engine, self._caches, self._slots)
+        caches.forget(0)
+        return Text(self, caches)
 
     def give_back(self, caches):
         """Keeps a cache for the next text."""
@@ -66,15 +81,62 @@ class Decoder:
 
 
 class _Caches:
-    """One set of buffers, and the sessions of all signatures on them, opened at first use."""
+    """The buffers of one text: a set for each number of slots, shared by signatures that have it.
 
-    def __init__(self, engine, buffers):
-        self._engine, self._buffers, self._sessions = engine, buffers, {}
+    Args:
+        engine: Engine.
+        names: list of str. The cache tensors.
+        slots: dict of str to int. The slots of each signature.
+    """
 
-    def get_session(self, signature):
+    def __init__(self, engine, names, slots):
+        self._engine, self._names, self._slots = engine, names, slots
+        self._sessions, self._buffers = {}, {}
+        # Of each set: how many tokens of the text are in it.
+        self._filled = {}
+
+    def forget(self, position):
+        """Forgets the tokens from `position` on."""
+        self._filled = {size: min(count, position) for size, count in self._filled.items()}
+
+    def run(self, signature, tokens, position, count):
+        """Runs a signature on tokens, int32 (1, N), the first `count` of which are not padding.
+
+        Returns:
+            Session.
+        """
+        size, length = self._slots[signature], tokens.shape[1]
         if signature not in self._sessions:
-            self._sessions[signature] = self._engine.open_session(signature, self._buffers)
-        return self._sessions[signature]
+            if size not in self._buffers:
+                self._buffers[size] = self._engine.make_buffers(signature, self._names)
+                self._filled[size] = 0
+            buffers = self._buffers[size]
+            self._sessions[signature] = self._engine.open_session(signature, buffers)
+        session = self._sessions[signature]
+        with self._engine.running():
+            if self._filled[size] < position:
+                self._fill(size, signature, position)
+            session.write("tokens", tokens)
+            session.write("input_pos", np.arange(position, position + length, dtype=np.int32))
+            session.run()
+        self._filled[size] = position + count
+        return session
+
+    def _fill(self, size, signature, position):
+        """Copies the text into a set of buffers from the set that has most of it."""
+        source = max(self._filled, key=self._filled.get)
+        kept = min(size, source)
+        for name in self._names:
+            shapes = (
+                self._engine.signatures[key][0][name]
+                for key in (signature, next(k for k, v in self._slots.items() if v == source))
+            )
+            wanted, given = shapes
+            values = self._buffers[source][name].read(int(np.prod(given.shape)), given.dtype)
+            filled = np.zeros(wanted.shape, wanted.dtype)
+            filled[:, :, :kept] = values.reshape(given.shape)[:, :, :kept]
+            self._buffers[size][name].write(filled)
+        self._filled[size] = position
 
 
 class Text:
@@ -82,16 +144,19 @@ class Text:
 
     Args:
         decoder: Decoder.
-        engine: Engine.
         caches: the caches of this text alone.
     Attributes:
-        position: int. How many tokens have been read. It may be set back: what was read behind it
-            is forgotten.
+        position: int. How many tokens have been read.
     """
 
-    def __init__(self, decoder, engine, caches):
-        self._decoder, self._engine, self._caches = decoder, engine, caches
+    def __init__(self, decoder, caches):
+        self._decoder, self._caches = decoder, caches
         self.position = 0
+
+    def go_back(self, position):
+        """Forgets the tokens from `position` on."""
+        self.position = position
+        self._caches.forget(position)
 
     def read(self, token_ids):
         """Reads tokens into the cache, in chunks.
@@ -112,7 +177,7 @@ class Text:
             # What pads the last chunk is written over before a token attends to it.
             padded = np.zeros([1, length], np.int32)
             padded[0, : len(chunk)] = chunk
-            self._run(f"prefill_{length}", padded, length)
+            self._run(f"prefill_{length}", padded, len(chunk))
             self.position += len(chunk)
             done += len(chunk)
 
@@ -132,20 +197,15 @@ class Text:
         self.position += 1
         return session.read("logits").reshape(-1)
 
-    def _run(self, signature, tokens, length):
-        first, slots = self.position, self._decoder.num_slots
+    def _run(self, signature, tokens, count):
+        first, slots, length = self.position, self._decoder.num_slots, tokens.shape[1]
         # LiteRT would move what does not fit to the last slots, without a word.
         if not 0 <= first <= slots - length:
             raise ValueError(
                 f"A text must fit the cache of {slots} tokens. Received: {length} tokens at "
                 f"position {first}."
             )
-        session = self._caches.get_session(signature)
-        with self._engine.running():
-            session.write("tokens", tokens)
-            session.write("input_pos", np.arange(first, first + length, dtype=np.int32))
-            session.run()
-        return session
+        return self._caches.run(signature, tokens, first, count)
 
     def close(self, is_sound=True):
         """Ends the text; a cache that may hold numbers that are not finite is not used again."""

@@ -149,7 +149,8 @@ class TextGeneration(Task):
         is_sound, start, made = False, text.position, []
         try:
             for row_options in results:
-                text.position, new, score = start, [], np.float32(0)
+                text.go_back(start)
+                new, score = [], np.float32(0)
                 for token_id, log_prob, _ in self._continue(index, text, row, row_options, options):
                     new.append(token_id)
                     score += np.float32(log_prob)
