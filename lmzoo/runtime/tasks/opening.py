@@ -1,8 +1,22 @@
 """The task of an exported file."""
 
+import importlib
+
 from ..container import open_model_file
 
 __all__ = ["load"]
+
+_MODULES = {
+    "CausalLM": "causal_lm",
+    "Seq2SeqLM": "seq2seq_lm",
+    "TextClassifier": "text_classifier",
+    "TextRegressor": "text_regressor",
+    "TokenClassifier": "token_classifier",
+    "QuestionAnswerer": "question_answerer",
+    "TextEmbedder": "text_embedder",
+    "MaskedLM": "masked_lm",
+    "ZeroShotClassifier": "zero_shot_classifier",
+}
 
 
 def load(path, num_threads=None):
@@ -31,9 +45,6 @@ def load(path, num_threads=None):
 
 
 def _find_class(task):
-    # Imported here: a process needs one of them.
-    if task == "CausalLM":
-        from .causal_lm import CausalLM
-
-        return CausalLM
-    raise ValueError(f"The runtime has no {task} yet. Received: a file of that task.")
+    # Each is imported where a file needs it, by the name that the manifest has checked.
+    module = importlib.import_module(f".{_MODULES[task]}", __package__)
+    return getattr(module, task)

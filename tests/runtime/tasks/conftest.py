@@ -1,6 +1,5 @@
 """Tasks, exported once in the process of the tests, and opened by the runtime."""
 
-import numpy as np
 import pytest
 
 import lmzoo
@@ -8,8 +7,6 @@ from lmzoo import runtime
 from lmzoo.export.litert import conversion
 from tests.export.litert.conftest import ThisProcess
 from tests.export.tiny_lm import TEXT, make_task
-
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -43,20 +40,3 @@ def lm():
 def model(lm, export):
     """The runtime's form of `lm`."""
     return export(lm, prefill_lengths=(4, 8))
-
-
-@pytest.fixture(scope="package")
-def word_piece():
-    words = sorted(set(TEXT.replace(",", " ").replace(".", " ").replace("'", " ").split()))
-    pieces = [*"abcdefghijklmnopqrstuvwxyz0123456789.,'?", "##s", "##at", "##e", "##n"]
-    return lmzoo.tokenizers.WordPieceTokenizer(
-        [*SPECIAL, *dict.fromkeys([*words, *pieces, *(f"##{c}" for c in "abcdefghij")])]
-    )
-
-
-def randomise(task, seed=0, scale=0.4):
-    generator = np.random.default_rng(seed)
-    for weight in task.weights:
-        if weight.dtype == "float32":
-            weight.assign(generator.normal(size=weight.shape, scale=scale))
-    return task
