@@ -27,7 +27,7 @@ def make_lm(tokenizer):
     def make(seed=0, tokenizer=tokenizer, **options):
         arguments = {
             "vocabulary_size": 400,
-            "num_layers": 2,
+            "num_layers": 1,
             "num_heads": 4,
             "hidden_dim": 32,
             "intermediate_dim": 48,

@@ -38,7 +38,7 @@ def test_training_lowers_the_loss_and_generation_then_repeats_the_text(tokenizer
     keras.utils.set_random_seed(0)
     text = "def main(argument):\n    return argument + 1\n"
     ids = tokenizer.tokenize(text).numpy()
-    backbone = GPTBackbone(400, num_layers=2, num_heads=4, hidden_dim=64, max_sequence_length=64)
+    backbone = GPTBackbone(400, num_layers=1, num_heads=4, hidden_dim=64, max_sequence_length=64)
     lm = CausalLM(backbone, tokenizer)
     lm.compile(optimizer=keras.optimizers.Adam(3e-3))
     batch = {"token_ids": ids[None, :-1].repeat(4, 0)}
@@ -58,7 +58,7 @@ def test_vectors_are_not_decayed(make_lm):
     lm = make_lm()
     lm.compile()
     decayed = [v.path for v in lm.trainable_variables if lm.optimizer._use_weight_decay(v)]
-    assert len(decayed) == 2 + 2 * 4
+    assert len(decayed) == 2 + 4
     assert all(path.endswith(("kernel", "embeddings")) for path in decayed)
 
 
@@ -110,7 +110,9 @@ def make_starting(make_lm, tokenizer):
     return make_lm(tokenizer=starting)
 
 
-def test_a_prompt_begins_with_the_start_token_where_the_tokenizer_says_so(make_lm, tokenizer):
+def test_a_prompt_begins_with_the_start_token_where_the_tokenizer_says_so(
+    make_lm, tokenizer, eagerly
+):
     lm, ids_lm = make_starting(make_lm, tokenizer), make_lm(tokenizer=None)
     start = tokenizer.start_token_id
     prompts = ["The fox", "", "def main("]
@@ -157,7 +159,7 @@ def test_a_keras_file_brings_back_weights_tokenizer_and_optimizer(make_lm, batch
     for one, other in zip(lm.optimizer.variables, again.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     decayed = [v.path for v in again.trainable_variables if again.optimizer._use_weight_decay(v)]
-    assert len(decayed) == 10
+    assert len(decayed) == 2 + 4
     losses = [model.fit(batches.take(2), verbose=0).history["loss"] for model in (lm, again)]
     assert losses[0] == losses[1]
 

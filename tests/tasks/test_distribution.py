@@ -49,7 +49,7 @@ def train(strategy):
     keras.utils.set_random_seed(1)
     data = tf.data.Dataset.from_tensors((batch, ids[:, 1:])).repeat(20)
     with strategy.scope():
-        backbone = GPTBackbone(50, 2, 2, 16, max_sequence_length=16, dtype=policy)
+        backbone = GPTBackbone(50, 1, 2, 16, max_sequence_length=16, dtype=policy)
         lm = CausalLM(backbone)
         lm.compile()
     losses = []

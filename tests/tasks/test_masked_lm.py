@@ -35,8 +35,8 @@ def score_words(lm, text):
     found = []
     for row in probabilities[ids == tokenizer.mask_token_id]:
         order = np.argsort(-row)
-        words = [tokenizer.detokenize([int(index)]).numpy().decode() for index in order]
-        found.append((words, row[order]))
+        words = [tokenizer.detokenize([int(index)]).numpy().decode() for index in order[:4]]
+        found.append((words, row[order[:4]]))
     return found
 
 

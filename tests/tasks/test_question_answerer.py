@@ -56,6 +56,7 @@ def draw_contexts(count, longest=60):
     ]
 
 
+@pytest.mark.slow
 def test_eight_answers_are_learned():
     keras.utils.set_random_seed(0)
     # Whose pieces begin and end where the answers do.
@@ -426,7 +427,7 @@ def test_bfloat16_stays_finite(text_tokenizer):
     assert all(np.isfinite(each["score"]) for each in answerer.answer(QUESTIONS, CONTEXTS))
 
 
-def test_a_keras_file_gives_the_same_answerer(text_tokenizer, tmp_path):
+def test_a_keras_file_gives_the_same_answerer(text_tokenizer, tmp_path, eagerly):
     answerer = make_answerer(text_tokenizer, no_answer=True, no_answer_threshold=-2.0, **SHORT)
     answerer.save(tmp_path / "answerer.keras")
     again = keras.saving.load_model(tmp_path / "answerer.keras")

@@ -24,8 +24,15 @@ from lmzoo.tasks import (
 from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 
-@pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize(
+    ("method", "own"),
+    [
+        ("fit", True),
+        ("evaluate", False),
+        pytest.param("fit", False, marks=pytest.mark.slow),
+        pytest.param("evaluate", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_task_made_under_a_strategy_is_compiled_for_it(method, own):
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     with strategy.scope():
@@ -37,7 +44,7 @@ def test_a_task_made_under_a_strategy_is_compiled_for_it(method, own):
     assert classifier.optimizer.iterations.numpy() == (method == "fit")
 
 
-def test_answers_of_a_float64_model_are_float32_too():
+def test_answers_of_a_float64_model_are_float32_too(eagerly):
     tokenizer = word_pieces()
     tasks = [
         TextClassifier(make_encoder(dtype="float64"), tokenizer, 2),
@@ -213,7 +220,7 @@ def break_weights(task):
         ),
     ],
 )
-def test_a_model_with_nan_weights_predicts_nothing(make, predict):
+def test_a_model_with_nan_weights_predicts_nothing(make, predict, eagerly):
     with pytest.raises(ValueError, match="scores of a model must be finite.*'a cat'|'a \\[MASK"):
         predict(break_weights(make()))
 

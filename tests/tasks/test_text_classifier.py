@@ -268,7 +268,7 @@ def test_pairs_are_answered_together(classifier):
     assert one["score"] != pytest.approx(classifier.classify(BAD[0], GOOD[0])["score"], abs=1e-6)
 
 
-def test_a_special_token_in_a_text_stays_text(classifier):
+def test_a_special_token_in_a_text_stays_text(eagerly):
     for tokenizer in (word_pieces(), byte_pairs()):
         model = make_classifier(tokenizer=tokenizer)
         texts = [f"good {token} film" for token in tokenizer.special_tokens]

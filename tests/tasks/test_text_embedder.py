@@ -50,7 +50,7 @@ def rank_by_loops(groups, scale):
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_a_vector_is_pooled_from_the_tokens(tokenizer, pooling, normalize):
+def test_a_vector_is_pooled_from_the_tokens(tokenizer, pooling, normalize, eagerly):
     backbone = make_wide_encoder(pooler=False)
     embedder = TextEmbedder(backbone, tokenizer, pooling, normalize)
     inputs, _ = embedder.pack_texts(tf.constant(TEXTS))

@@ -41,7 +41,6 @@ def test_loss_and_metric_are_those_of_the_scores_however_texts_come(regressor, t
     numbers = np.array(NUMBERS, "float32")
     for given in (
         (TEXTS, NUMBERS),
-        (TEXTS, numbers),
         (read_table(path, label="label", types={"label": float}),),
         (tf.data.Dataset.from_tensor_slices((TEXTS, numbers)).batch(3),),
         (tokens, numbers),
@@ -96,7 +95,7 @@ def test_a_keras_file_brings_back_the_scores(tmp_path, double):
     assert again.get_config() == double.get_config()
 
 
-def test_the_tokens_signature_gives_the_scores(double):
+def test_the_tokens_signature_gives_the_scores(double, eagerly):
     functions = double.serving_functions()
     assert set(functions) == {"serving_default", "pairs", "tokens"}
     inputs, _ = double.pack_texts(tf.constant(GOOD))

@@ -65,12 +65,14 @@ def learned():
     return tagger
 
 
+@pytest.mark.slow
 def test_eight_sentences_are_learned(learned):
     found = learned.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
     assert found["loss"] < 0.05 and found["accuracy"] == found["span_f1"] == 1.0
     assert learned.tag(WORDS) == TAGS
 
 
+@pytest.mark.slow
 def test_spans_of_running_text_are_those_of_its_words(learned):
     for text, words, spans in (
         ("EU rejects German call.", ["EU", "rejects", "German", "call", "."], ["EU", "German"]),
@@ -363,7 +365,7 @@ def test_what_is_no_text_is_refused(tagger):
 
 
 @pytest.mark.filterwarnings("ignore:.*were truncated")
-def test_plain_tags_are_words_of_their_own_and_have_no_span_score(text_tokenizer, tagger):
+def test_plain_tags_are_words_of_their_own_and_have_no_span_score(text_tokenizer, tagger, eagerly):
     plain = TokenClassifier(tagger.backbone, text_tokenizer, ["NN", "VB", "."])
     plain.set_weights(plain.get_weights())
     found = plain.evaluate([["EU", "call"]], [["NN", "VB"]], return_dict=True, verbose=0)
@@ -395,9 +397,14 @@ def test_a_second_call_traces_nothing(tagger):
     assert set(counts) == {1}
 
 
+def encode_words(tagger, rows):
+    """The inputs that lists of words are read as."""
+    return tagger.encode_inputs({"words": tf.ragged.constant(rows)})[0]
+
+
 def test_predictions_of_batches_of_other_lengths_are_ragged(tagger):
     rows = [["EU"], ["EU", "rejects", "Paris"] * 4]
-    alone = [tagger.predict([row], verbose=0)[0] for row in rows]
+    alone = [tagger(encode_words(tagger, [row]))[0] for row in rows]
     found = tagger.predict(rows, batch_size=1, verbose=0)
     assert isinstance(found, tf.RaggedTensor) and len(set(map(len, alone))) == 2
     for row, wanted in zip(found, alone, strict=True):
@@ -409,7 +416,7 @@ def test_logits_have_the_shape_that_is_told(tagger):
     assert tuple(logits.shape) == tagger.compute_output_shape({"token_ids": (2, 5)}) == (2, 5, 7)
     predicted = tagger.predict(["EU rejects", "Paris"], verbose=0)
     assert predicted.shape[::2] == (2, 7)
-    same = tagger.predict([["EU", "rejects"], ["Paris"]], verbose=0)
+    same = tagger(encode_words(tagger, [["EU", "rejects"], ["Paris"]]))
     np.testing.assert_allclose(predicted, same, atol=1e-6)
 
 

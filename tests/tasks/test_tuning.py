@@ -20,7 +20,9 @@ def test_a_random_search_runs_through_fit_and_loads_its_best_model(tmp_path, bat
         width = hyperparameters.Choice("hidden_dim", [8, 16])
         backbone = GPTBackbone(400, 1, 2, width, max_sequence_length=16)
         lm = CausalLM(backbone)
-        lm.compile(optimizer=keras.optimizers.Adam(hyperparameters.Float("rate", 1e-4, 1e-2)))
+        rate = hyperparameters.Float("rate", 1e-4, 1e-2)
+        # Two trials of six steps are over before a graph is traced.
+        lm.compile(optimizer=keras.optimizers.Adam(rate), run_eagerly=True)
         return lm
 
     tuner = keras_tuner.RandomSearch(
