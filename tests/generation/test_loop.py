@@ -222,7 +222,7 @@ def test_padding_of_a_prompt_leaves_no_id():
     assert int(state.slot) == int(state.prompt_length) == 3
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_graph_gives_what_eager_gives(model, compiled):
     rules = tiny.make_static_options((14, 24), True, 2, RULES["all"])
     given = {k: v for k, v in RULES["all"].items() if k not in ("ends", "ngrams")}

@@ -157,8 +157,8 @@ def test_bad_words_never_come(make_lm, lm, tokenizer):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
         {"top_p": 0.8, "top_k": 20, "seed": 1},
+        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"temperature": 1.0, "seed": 1}, marks=pytest.mark.slow),
         pytest.param({"num_beams": 2}, marks=pytest.mark.slow),
         pytest.param(
@@ -191,7 +191,8 @@ def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
         ids = [[1] * length]
         tokens, mask = encode_batch(lm, ids)
         seen.add(padded_length(lm, tokens, mask))
-        lm.generate(ids, max_new_tokens=2, jit_compile=True)
+        if length in (16, 17):  # A program takes seconds to be compiled.
+            lm.generate(ids, max_new_tokens=2, jit_compile=True)
     assert seen == {16, 32, 64}
     assert graph.experimental_get_tracing_count() == 1
 
@@ -205,7 +206,7 @@ def padded_length(lm, token_ids, mask):
     return widths[0]
 
 
-def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
+def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch, eagerly):
     lm = make_lm()
     lm.generate("The", max_new_tokens=2)
     monkeypatch.setattr(lm.backbone, "count_params", lambda: 50_000_000)
@@ -220,7 +221,7 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch):
     [(True, [], True), (False, [], False), (True, ["GPU:0"], False)],
 )
 def test_a_step_that_xla_compiles_for_a_cpu_has_its_products_in_halves(
-    lm, monkeypatch, jit_compile, devices, has_halves
+    lm, monkeypatch, eagerly, jit_compile, devices, has_halves
 ):
     from lmzoo.layers.dense import _in_halves
 
@@ -252,14 +253,16 @@ def test_a_prompt_may_fill_the_context_but_not_exceed_it(make_lm):
     "options",
     [
         {},
-        {"jit_compile": True},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
         {"temperature": 1.0, "top_p": 0.9, "num_return_sequences": 2},
         {"num_beams": 2},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_scores_that_are_not_finite_are_no_answer(broken, value, options):
+def test_scores_that_are_not_finite_are_no_answer(broken, value, options, request):
+    if "jit_compile" not in options:
+        request.getfixturevalue("eagerly")
     broken.backbone.final_norm.gamma.assign(np.full(32, value))
     with pytest.raises(ValueError, match="must be finite. Received: NaN or infinity for prompt 0"):
         broken.generate(["The", "a"], max_new_tokens=3, **options)
