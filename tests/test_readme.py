@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -16,14 +18,12 @@ def find_python_blocks(page="README.md"):
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
-def run(code, folder, *flags):
-    environment = {**os.environ, "LMZOO_CACHE": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if "-I" not in flags:
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+def run_alone(code, folder):
+    """What code prints in a process that sees neither this folder nor the user's packages."""
     child = subprocess.run(
-        [sys.executable, *flags, "-c", code],
+        [sys.executable, "-I", "-c", code],
         cwd=folder,
-        env=environment,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -32,23 +32,33 @@ def run(code, folder, *flags):
     return child.stdout
 
 
-def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(tmp_path):
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    """The working directory, with the cache below it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LMZOO_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(empty_folder, capsys):
     quick_start, serving, *_ = find_python_blocks()
     lines = [line for line in quick_start.splitlines() if line.strip()]
     assert len(lines) <= 25
-    output = run(quick_start, tmp_path)
+    exec(compile(quick_start, "README.md", "exec"), {})
+    output = capsys.readouterr().out
     assert "perplexity" in output
     assert "def main(" in output
     refuse = "import sys\nsys.modules['lmzoo'] = sys.modules['keras'] = None\n"
-    assert "def main(" in run(refuse + serving, tmp_path, "-I")
+    assert "def main(" in run_alone(refuse + serving, empty_folder)
 
 
-def test_the_classifier_learns_what_it_is_shown_and_is_exported(tmp_path):
+def test_the_classifier_learns_what_it_is_shown_and_is_exported(empty_folder, capsys):
     _, _, reading = find_python_blocks()
-    found = ast.literal_eval(run(reading, tmp_path).splitlines()[-1])
+    exec(compile(reading, "README.md", "exec"), {})
+    found = ast.literal_eval(capsys.readouterr().out.splitlines()[-1])
     assert [one["label"] for one in found] == ["good", "bad"]
     assert all(one["score"] > 0.9 for one in found)
-    assert (tmp_path / "saved_models" / "films" / "1" / "saved_model.pb").is_file()
+    assert (empty_folder / "saved_models" / "films" / "1" / "saved_model.pb").is_file()
 
 
 def test_what_opens_models_of_others_is_called_with_arguments_that_exist():

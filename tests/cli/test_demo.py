@@ -12,16 +12,29 @@ from lmzoo.cli import demo
 
 ROOT = pathlib.Path(__file__).parents[2]
 
+# The same steps with less of everything: the first files of the library and a tiny model.
+SMALL = """
+import sys
+from lmzoo.cli import demo, main
+
+collect = demo.collect_corpus
+demo.collect_corpus = lambda workspace: [files[:20] for files in collect(workspace)]
+demo._SEQUENCE_LENGTH, demo._VOCABULARY_SIZE, demo._OPTIONS["max_new_tokens"] = 32, 300, 8
+demo._SIZES = {"num_layers": 1, "num_heads": 1, "hidden_dim": 8}
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts `lmzoo demo` in an empty folder; its temporary files go to `temporary` there."""
+    """Starts a demo in an empty folder; its temporary files go to `temporary` there."""
     (tmp_path / "temporary").mkdir()
     children = []
 
-    def start(*arguments):
+    def start(*arguments, small=True):
+        program = ["-c", SMALL] if small else ["-m", "lmzoo.cli"]
         child = subprocess.Popen(
-            [sys.executable, "-m", "lmzoo.cli", "demo", *arguments],
+            [sys.executable, *program, "demo", *arguments],
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
@@ -43,8 +56,9 @@ def start(tmp_path):
         child.communicate()
 
 
-def test_the_demo_writes_a_model_and_a_saved_model_that_say_the_same(start, tmp_path):
-    child = start("--steps", "3", "--output", "out")
+@pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_the_demo_writes_a_model_and_a_saved_model_that_say_the_same(start, tmp_path, small):
+    child = start("--steps", "3", "--output", "out", small=small)
     printed, errors = child.communicate(timeout=300)
     assert child.returncode == 0, errors
     assert "Before   held-out perplexity" in printed and "After    held-out perplexity" in printed
@@ -87,7 +101,7 @@ def test_an_interrupt_leaves_nothing_and_says_so_in_one_line(start, tmp_path, mo
 def test_an_output_folder_with_files_is_refused_before_any_work(start, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    child = start("--output", "out")
+    child = start("--output", "out", small=False)
     printed, errors = child.communicate(timeout=60)
     assert child.returncode == 2
     assert printed == ""

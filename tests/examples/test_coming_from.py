@@ -29,8 +29,12 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+# Each graph would be traced for one or two calls.
+@pytest.mark.parametrize("graphs", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*head:UserWarning", "ignore:.*fresh:UserWarning")
-def test_every_block_of_lmzoo_runs_in_order(folders):
+def test_every_block_of_lmzoo_runs_in_order(folders, graphs, request):
+    if not graphs:
+        request.getfixturevalue("eagerly")
     text = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) >= 15
