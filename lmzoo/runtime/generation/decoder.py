@@ -9,6 +9,8 @@ import threading
 
 import numpy as np
 
+from .caches import Caches
+
 __all__ = ["Decoder", "plan_chunks"]
 
 # A chunk costs its tokens, and as much as so many more for reading the weights once.
@@ -36,6 +38,8 @@ class Decoder:
             )
         inputs, outputs = signatures["decode"]
         self._caches = [name for name in inputs if name in outputs]
+        # Of an encoder-decoder: what a step reads of its source.
+        self._constants = [name for name in inputs if name not in (*outputs, "tokens", "input_pos")]
         prefills = {length: f"prefill_{length}" for length in _find_numbers("prefill", signatures)}
         windows = {number: f"decode_{number}" for number in _find_numbers("decode", signatures)}
         # How many slots the caches of each signature have.
@@ -70,73 +74,18 @@ class Decoder:
         with self._lock:
             caches = self._free.pop() if self._free else None
         if caches is None:
-            caches = _Caches(self._engine, self._caches, self._slots)
-        caches.forget(0)
+            caches = Caches(self._engine, self._caches, self._constants, self._slots)
+        caches.forget_all()
         return Text(self, caches)
+
+    def find_window(self, length):
+        """The shortest window that holds so many tokens, or else the longest one: int."""
+        return next((size for size in self.windows if length <= size), self.num_slots)
 
     def give_back(self, caches):
         """Keeps a cache for the next text."""
         with self._lock:
             self._free.append(caches)
-
-
-class _Caches:
-    """The buffers of one text: a set for each number of slots, shared by signatures that have it.
-
-    Args:
-        engine: Engine.
-        names: list of str. The cache tensors.
-        slots: dict of str to int. The slots of each signature.
-    """
-
-    def __init__(self, engine, names, slots):
-        self._engine, self._names, self._slots = engine, names, slots
-        self._sessions, self._buffers = {}, {}
-        # Of each set: how many tokens of the text are in it.
-        self._filled = {}
-
-    def forget(self, position):
-        """Forgets the tokens from `position` on."""
-        self._filled = {size: min(count, position) for size, count in self._filled.items()}
-
-    def run(self, signature, tokens, position, count):
-        """Runs a signature on tokens, int32 (1, N), the first `count` of which are not padding.
-
-        Returns:
-            Session.
-        """
-        size, length = self._slots[signature], tokens.shape[1]
-        if signature not in self._sessions:
-            if size not in self._buffers:
-                self._buffers[size] = self._engine.make_buffers(signature, self._names)
-                self._filled[size] = 0
-            buffers = self._buffers[size]
-            self._sessions[signature] = self._engine.open_session(signature, buffers)
-        session = self._sessions[signature]
-        with self._engine.running():
-            if self._filled[size] < position:
-                self._fill(size, signature, position)
-            session.write("tokens", tokens)
-            session.write("input_pos", np.arange(position, position + length, dtype=np.int32))
-            session.run()
-        self._filled[size] = position + count
-        return session
-
-    def _fill(self, size, signature, position):
-        """Copies the text into a set of buffers from the set that has most of it."""
-        source = max(self._filled, key=self._filled.get)
-        kept = min(size, source)
-        for name in self._names:
-            shapes = (
-                self._engine.signatures[key][0][name]
-                for key in (signature, next(k for k, v in self._slots.items() if v == source))
-            )
-            wanted, given = shapes
-            values = self._buffers[source][name].read(int(np.prod(given.shape)), given.dtype)
-            filled = np.zeros(wanted.shape, wanted.dtype)
-            filled[:, :, :kept] = values.reshape(given.shape)[:, :, :kept]
-            self._buffers[size][name].write(filled)
-        self._filled[size] = position
 
 
 class Text:
@@ -151,12 +100,32 @@ class Text:
 
     def __init__(self, decoder, caches):
         self._decoder, self._caches = decoder, caches
-        self.position = 0
+        self.position = self._source_length = 0
 
     def go_back(self, position):
         """Forgets the tokens from `position` on."""
         self.position = position
         self._caches.forget(position)
+
+    def encode(self, token_ids):
+        """Reads the source of an encoder-decoder.
+
+        Args:
+            token_ids: list of int.
+        Raises:
+            ValueError: if it is longer than the encoder takes.
+        """
+        self._source_length = len(token_ids)
+        window = self._decoder.find_window(len(token_ids))
+        if len(token_ids) > window:
+            raise ValueError(
+                f"A source must have at most {window} tokens. Received: {len(token_ids)}."
+            )
+        padded, mask = np.zeros([1, window], np.int32), np.zeros([1, window], bool)
+        padded[0, : len(token_ids)], mask[0, : len(token_ids)] = token_ids, True
+        decode = self._decoder.windows[window]
+        signature = decode.replace("decode", "encode")
+        self._caches.encode(signature, decode, {"token_ids": padded, "padding_mask": mask})
 
     def read(self, token_ids):
         """Reads tokens into the cache, in chunks.
@@ -192,7 +161,7 @@ class Text:
             ValueError: if the cache is full.
         """
         windows = self._decoder.windows
-        window = next((size for size in windows if self.position < size), self._decoder.num_slots)
+        window = self._decoder.find_window(max(self.position + 1, self._source_length))
         session = self._run(windows[window], np.array([[token_id]], np.int32), 1)
         self.position += 1
         return session.read("logits").reshape(-1)
