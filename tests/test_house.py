@@ -18,11 +18,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
 # What stands below every room, and which rooms a room may import beside its own modules.
-GROUND = {"files", "json_files", "keras_seams", "runtime", "text_files", "tracing"}
+GROUND = {"files", "json_files", "keras_seams", "keywords", "runtime", "text_files", "tracing"}
 MAY_IMPORT = {
     "files": set(),
     "json_files": set(),
     "keras_seams": set(),
+    "keywords": set(),
     "text_files": set(),
     "tracing": set(),
     "layers": set(),
@@ -46,6 +47,7 @@ FRONT = ("__init__", "cli", "startup", "zoo")
 THIRD_PARTY = {
     "files": set(),
     "json_files": set(),
+    "keywords": set(),
     "text_files": set(),
     "tracing": {"tensorflow"},
     # TensorFlow inside of functions: the seams of training under a strategy.

@@ -5,6 +5,7 @@ import types
 
 import keras
 
+from lmzoo.keywords import check_keywords
 from lmzoo.layers import PositionEmbedding
 from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size
 
@@ -43,6 +44,10 @@ class Backbone(keras.Model):
     pooler = False
     num_segments = 0
     initializer_range = 0.02
+
+    def __init__(self, **kwargs):
+        check_keywords(type(self), kwargs)
+        super().__init__(**kwargs)
 
     @property
     def input_dtypes(self):

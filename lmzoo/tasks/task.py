@@ -12,6 +12,7 @@ from lmzoo.keras_seams import (
     set_input_shapes,
     set_loss_tracker,
 )
+from lmzoo.keywords import check_keywords
 from lmzoo.layers.checks import check_inputs, check_size
 from lmzoo.tasks.losses import LossTracker, count_terms, sum_over_replicas
 
@@ -63,6 +64,7 @@ class Task(TrainerSeams, keras.Model):
 
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
+        check_keywords(type(self), kwargs)
         super().__init__(**kwargs)
         kind = getattr(backbone, "kind", None)
         if kind is not None and kind not in self.backbone_kinds:

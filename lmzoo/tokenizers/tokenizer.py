@@ -7,6 +7,7 @@ import threading
 import tensorflow as tf
 
 from lmzoo.json_files import write_text
+from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.common import CHAT_TEMPLATE, read_chat_template
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
@@ -243,6 +244,7 @@ class Tokenizer(tf.Module):
             )
         return self._vocabulary.tokens[token_id]
 
+    @explain_keywords
     def tokenize(self, text, allow_special=False):
         """Turns text into token ids, without special tokens before or behind it.
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.json_files import write_json
+from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.common import (
     FileCheck,
     describe_token,
@@ -112,6 +113,7 @@ class ByteTokenizer(Tokenizer):
         inside[_FIRST : _FIRST + 256] = [not bytes([byte]).isspace() for byte in range(256)]
         return inside
 
+    @explain_keywords
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; bytes that are not UTF-8 are left out.
 

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.byte_pair.encoder import BytePairEncoder
 from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.files.byte_pair import read_files, write_files
@@ -105,6 +106,7 @@ class BytePairTokenizer(Tokenizer):
         self.num_separators = check_num_separators(num_separators)
 
     @classmethod
+    @explain_keywords
     def train(
         cls, files_or_iterator, vocabulary_size, special_tokens=("<|endoftext|>",), verbose=False
     ):
@@ -145,6 +147,7 @@ class BytePairTokenizer(Tokenizer):
         pieces = self._vocabulary.pieces
         return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
 
+    @explain_keywords
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, such as a truncated character, becomes U+FFFD.
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.keywords import explain_keywords
 from lmzoo.runtime.sentence_piece_file.model import PieceType
 from lmzoo.tokenizers.files.sentence_piece import (
     CLASSES,
@@ -130,6 +131,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.tokenizer_class = _check_choice("tokenizer_class", tokenizer_class, CLASSES)
 
     @classmethod
+    @explain_keywords
     def train(
         cls,
         files_or_iterator,
@@ -228,6 +230,7 @@ class SentencePieceTokenizer(Tokenizer):
         encoder = SentencePieceEncoder(vocabulary)
         return encoder.encode(read_text(text))
 
+    @explain_keywords
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
 

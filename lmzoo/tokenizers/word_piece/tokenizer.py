@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.word_piece import ROLES, read_word_piece_files, write_word_piece_files
 from lmzoo.tokenizers.tokenizer import Tokenizer, check_num_separators
 from lmzoo.tokenizers.training import train_word_pieces
@@ -118,6 +119,7 @@ class WordPieceTokenizer(Tokenizer):
         self.pre_tokenizer = pre_tokenizer
 
     @classmethod
+    @explain_keywords
     def train(
         cls,
         files_or_iterator,
@@ -171,6 +173,7 @@ class WordPieceTokenizer(Tokenizer):
         continuing = set(self._vocabulary.continuing_tokens.values())
         return np.array([index in continuing for index in range(self.vocabulary_size)])
 
+    @explain_keywords
     def detokenize(self, ids, skip_special=True):
         """Turns ids into text: words with spaces between them, continuing tokens without.
 
