@@ -61,6 +61,8 @@ class Task(TrainerSeams, keras.Model):
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
     uses_pooler = True
+    # Until `compile` sets it.
+    _accumulation_steps = 1
 
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)

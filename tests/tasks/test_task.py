@@ -137,6 +137,13 @@ def test_a_class_opens_a_folder_under_the_names_that_people_know(classifier, tmp
         GPTBackbone.from_pretrained(tmp_path / "model")
 
 
+def test_a_task_that_was_never_compiled_has_nothing_to_save_of_it():
+    task = TextClassifier(make_encoder(), word_pieces(), num_classes=2)
+    assert not task.get_compile_config()
+    task.compile(gradient_accumulation_steps=2)
+    assert task.get_compile_config()["gradient_accumulation_steps"] == 2
+
+
 def test_preprocess_gives_the_batches_of_fit(classifier):
     inputs, labels, weights = classifier.preprocess(TEXTS, NAMES, [1.0] * 7 + [0.5])
     assert labels.numpy().tolist() == [1] * 4 + [0] * 4 and weights[-1] == 0.5
