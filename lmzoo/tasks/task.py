@@ -93,6 +93,11 @@ class Task(TrainerSeams, keras.Model):
             # It reads texts with the encoder alone.
             set_input_shapes(self, ("token_ids", "padding_mask"))
 
+    @property
+    def scored_model(self):
+        """The task that computes its scores: itself, but for one that wraps another."""
+        return self
+
     # What `keras.Model.export(task, folder)` reads, which exports the task on token batches.
 
     @property

@@ -106,6 +106,21 @@ class ZeroShotClassifier:
         return self.model.tokenizer
 
     @property
+    def scored_model(self):
+        """The task that computes its scores."""
+        return self.model
+
+    @property
+    def entailment(self):
+        """int. The classifier's id for entailment; None with a language model."""
+        return getattr(self._scorer, "entailment", None)
+
+    @property
+    def contradiction(self):
+        """int or None. The classifier's id for contradiction."""
+        return getattr(self._scorer, "contradiction", None)
+
+    @property
     def weights(self):
         """list. The model's variables, which an artefact holds."""
         return self.model.weights

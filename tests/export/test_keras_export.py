@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lmzoo.export.litert.flatbuffer import list_ops, open_model
+from lmzoo.layers import ClassificationHead, PositionEmbedding, TokenEmbedding, TransformerBlock
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 from lmzoo.tasks import CausalLM, MaskedLM, Seq2SeqLM
 
@@ -47,6 +49,56 @@ def test_a_trained_task_and_its_backbone_are_exported_by_keras(make, tmp_path):
             found,
             model(inputs, training=False),
         )
+
+
+def make_functional():
+    tokens = keras.Input((None,), dtype="int32")
+    hidden = TokenEmbedding(40, 8)(tokens)
+    hidden = keras.layers.Add()([hidden, PositionEmbedding(16)(hidden)])
+    hidden = TransformerBlock(2, 12, causal=True, rotary=True)(hidden)
+    hidden = keras.layers.GlobalAveragePooling1D()(hidden)
+    return keras.Model(tokens, ClassificationHead(3)(hidden))
+
+
+def run_litert(path, inputs):
+    """The outputs of a .tflite of one signature, and the kinds of its ops."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    content = path.read_bytes()
+    run = interpreter.Interpreter(model_content=content).get_signature_runner()
+    details = run.get_input_details()
+    # Of a task Keras names them "inputs", "inputs_1" and so on, in the order of the names.
+    names = inputs if set(inputs) == set(details) else sorted(details)
+    given = {
+        name: np.asarray(value, details[name]["dtype"])
+        for name, (_, value) in zip(sorted(names), sorted(inputs.items()), strict=True)
+    }
+    return list(run(**given).values()), list_ops(open_model(content))
+
+
+@pytest.mark.parametrize(
+    "make", [make_decoder, make_encoder, pytest.param(make_seq2seq, marks=pytest.mark.slow)]
+)
+def test_a_task_and_its_backbone_are_exported_by_keras_for_litert(make, tmp_path):
+    task, inputs = make()
+    wanted = task(inputs, training=False)
+    keras.Model.export(task, tmp_path / "task.tflite", format="litert", verbose=False)
+    [found], ops = run_litert(tmp_path / "task.tflite", inputs)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert "CUSTOM" not in ops
+    task.backbone.export(tmp_path / "backbone.tflite", format="litert", verbose=False)
+    found, ops = run_litert(tmp_path / "backbone.tflite", inputs)
+    wanted = keras.tree.flatten(task.backbone(inputs, training=False))
+    for one in wanted:
+        assert any(o.shape == one.shape and np.abs(o - one).max() < 1e-5 for o in found)
+    assert "CUSTOM" not in ops
+
+
+def test_a_functional_model_of_the_layers_is_exported_by_keras_for_litert(tmp_path):
+    model = make_functional()
+    model.export(tmp_path / "model.tflite", format="litert", verbose=False)
+    [found], ops = run_litert(tmp_path / "model.tflite", {"": IDS})
+    np.testing.assert_allclose(found, model(IDS), atol=1e-5)
+    assert "CUSTOM" not in ops
 
 
 def test_onnx_says_which_package_it_needs(tmp_path):

@@ -8,7 +8,8 @@ from lmzoo.layers.checks import check_size
 from lmzoo.runtime.generation.merging import check_defaults, merge_options
 
 __all__ = [
-    *("Sizes", "check_dtype", "check_options", "check_packages", "check_path", "choose_sizes"),
+    *("Sizes", "check_dtype", "check_options", "check_packages", "check_path"),
+    *("check_scored_model", "choose_sizes"),
 ]
 
 _SUFFIXES = (".tflite", ".litertlm")
@@ -77,6 +78,21 @@ def check_packages(path, evaluation_data):
                 f"This export needs {name.replace('_', '-')}, which is not installed. Received: "
                 f"path={path.name!r}. Run `pip install 'lmzoo[litert]'`."
             )
+
+
+def check_scored_model(task):
+    """The task that computes the scores of a task.
+
+    Raises:
+        ValueError: if a task that is not generative asks a language model.
+    """
+    model = task.scored_model
+    if model.is_generative and not task.is_generative:
+        raise ValueError(
+            f"`task` must ask a classifier to be exported for LiteRT. Received: a "
+            f"{type(task).__name__} of a {type(model).__name__}. Export the {type(model).__name__}."
+        )
+    return model
 
 
 def check_dtype(task):

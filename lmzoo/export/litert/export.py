@@ -5,6 +5,7 @@ from lmzoo.export.litert.checks import (
     check_options,
     check_packages,
     check_path,
+    check_scored_model,
     choose_sizes,
 )
 from lmzoo.export.litert.conversion import convert
@@ -86,13 +87,14 @@ def export_litert(
             finite, the task does not compute in float32, or an op has no kernel in LiteRT.
     """
     path = check_path(path, overwrite, task)
+    model_task = check_scored_model(task)
     check_packages(path, evaluation_data)
-    check_dtype(task)
+    check_dtype(model_task)
     check_weights(task)
     check_quantization(task, quantization)
     defaults = check_options(task, options)
     sizes = choose_sizes(
-        task,
+        model_task,
         batch_size=batch_size,
         sequence_length=sequence_length,
         max_sequence_length=max_sequence_length,
@@ -100,7 +102,7 @@ def export_litert(
         decode_windows=decode_windows,
     )
     manifest, tokenizer = make_manifest(task, quantization, sizes.max_sequence_length, defaults)
-    model = open_model(convert(_make_signatures(task, sizes), task.variables, verbose))
+    model = open_model(convert(_make_signatures(model_task, sizes), model_task.variables, verbose))
     rewrite_lookups(model)
     share_buffers(model)
     model = quantize_model(model, quantization)
@@ -115,7 +117,7 @@ def export_litert(
         packed = pack_litertlm(content, manifest, tokenizer, task.tokenizer)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, packed)
-    report = make_report(task, path, content, len(packed), manifest, evaluation_data)
+    report = make_report(model_task, path, content, len(packed), manifest, evaluation_data)
     write_report(report)
     print_report(report, verbose)
     return report

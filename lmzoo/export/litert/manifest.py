@@ -38,6 +38,7 @@ def make_manifest(task, quantization, max_sequence_length, generation_defaults):
         ValueError: if a name is longer than a manifest may hold.
     """
     name, spec, content = name_task(task), None, None
+    model = task.scored_model
     if task.tokenizer is not None:
         fields, content = describe_tokenizer(task.tokenizer)
         spec = TokenizerSpec(**fields)
@@ -46,9 +47,9 @@ def make_manifest(task, quantization, max_sequence_length, generation_defaults):
         options["sequence_length"] = min(options["sequence_length"], max_sequence_length)
     manifest = Manifest(
         task=name,
-        parameters=task.count_params(),
+        parameters=model.count_params(),
         quantization=quantization,
-        vocabulary_size=task.backbone.vocabulary_size,
+        vocabulary_size=model.backbone.vocabulary_size,
         max_sequence_length=max_sequence_length,
         tokenizer=spec,
         task_options=options,
@@ -60,16 +61,23 @@ def make_manifest(task, quantization, max_sequence_length, generation_defaults):
 
 
 def _read(task, key):
+    return getattr(task.scored_model, key)
+
+
+def _read_own(task, key):
     return getattr(task, key)
 
 
 def _read_special(task, key):
-    return task.tokenizer is not None and task.special_tokens[key]
+    return task.tokenizer is not None and task.scored_model.special_tokens[key]
 
 
 # How an option is read that is not an attribute of that name.
 _READERS = {
     "add_start": _read_special,
     "add_end": _read_special,
-    "labels": lambda task, key: task.labels.names,
+    "labels": lambda task, key: task.scored_model.labels.names,
+    "template": _read_own,
+    "entailment": _read_own,
+    "contradiction": _read_own,
 }
