@@ -5,6 +5,7 @@ import pathlib
 
 from lmzoo.cli.opening import import_tensorflow, list_generation_options, open_task
 from lmzoo.cli.printing import format_bytes, print_json, print_rows
+from lmzoo.cli.runtime_commands import describe_file, is_exported, print_file
 
 __all__ = ["convert", "export", "info", "list_models"]
 
@@ -48,6 +49,8 @@ def info(arguments):
     Returns:
         int. 1 if `--verify` found something wrong, else 0.
     """
+    if is_exported(arguments.source):
+        return _describe_exported(arguments)
     from lmzoo.hub import describe, find_folder, verify
 
     source, revision = arguments.source, arguments.revision
@@ -65,6 +68,20 @@ def info(arguments):
         if report is not None:
             print_rows(_list_verification(report))
     return 0 if report is None or report["passed"] else 1
+
+
+def _describe_exported(arguments):
+    if arguments.verify:
+        raise ValueError(
+            "`--verify` must come with the folder of a model. Received: "
+            f"{arguments.source!r}, an exported file."
+        )
+    found = describe_file(arguments.source)
+    if arguments.json:
+        print_json(found)
+    else:
+        print_file(found)
+    return 0
 
 
 def _list_description(found):

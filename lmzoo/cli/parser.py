@@ -33,7 +33,7 @@ def make_parser():
     _add_demo(commands)
     _add_generate(commands)
     _add_predictions(commands)
-    for add in (_add_export, _add_list, _add_info, _add_convert):
+    for add in (_add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
         add(commands)
     return parser
 
@@ -202,6 +202,62 @@ def _add_export(commands):
     _add_dtype(export)
 
 
+def _add_run(commands):
+    run = _add_command(
+        commands,
+        "run",
+        ("runtime_commands", "run"),
+        "run an exported .tflite or .litertlm file",
+        "Runs a file that `lmzoo export` wrote, without TensorFlow: completes each TEXT and prints "
+        "it as it grows, or prints its labels, spans, tokens, answers or vectors, as the file's "
+        "task has it.",
+        'lmzoo run gpt.litertlm "def main(" --temperature 0.8 --seed 1',
+    )
+    _add_file(run)
+    run.add_argument(
+        "texts",
+        metavar="TEXT",
+        nargs="*",
+        help="a text; - or none reads one from each line of standard input",
+    )
+    _add_generation_options(run, with_beams=False)
+    run.add_argument("--context", metavar="TEXT", help="the text with the answers to questions")
+    run.add_argument(
+        "--candidate-labels",
+        type=_split_names,
+        metavar="NAME,NAME",
+        help="the labels of zero-shot classification",
+    )
+    _add_json(run, "print JSON, completions without prompts")
+
+
+def _add_bench(commands):
+    bench = _add_command(
+        commands,
+        "bench",
+        ("runtime_commands", "bench"),
+        "measure an exported file on this machine",
+        "Prints how many tokens a second a file reads and writes, the seconds to load it and to a "
+        "first token, and the most memory that the process had.",
+        "lmzoo bench gpt.litertlm --prompt-tokens 128",
+    )
+    _add_file(bench)
+    for name, default, text in (
+        ("prompt-tokens", 32, "tokens of a prompt, or of each text"),
+        ("new-tokens", 64, "tokens that are generated"),
+        ("repeats", 3, "runs whose median counts"),
+    ):
+        bench.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
+        )
+    _add_json(bench)
+
+
+def _add_file(parser):
+    parser.add_argument("file", metavar="FILE", help="a .tflite or .litertlm that lmzoo exported")
+    parser.add_argument("--threads", type=int, metavar="N", help="processors to use (default: all)")
+
+
 def _add_list(commands):
     models = _add_command(
         commands,
@@ -224,7 +280,8 @@ def _add_info(commands):
         "describe a model",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
         "memory, task, tokenizer, licence, files. It is quick, because no weight is read, and of "
-        "a model on the hub only the small files are downloaded.",
+        "a model on the hub only the small files are downloaded. Of an exported .tflite or "
+        ".litertlm: task, signatures, tokenizer, quantization and sizes.",
         "lmzoo info hf://openai-community/gpt2 --verify",
     )
     _add_source(info)
@@ -315,7 +372,7 @@ def _split_names(text):
     return [name.strip() for name in text.split(",")]
 
 
-def _add_generation_options(parser):
+def _add_generation_options(parser, with_beams=True):
     """What is left out has the default of `lmzoo.generation.GenerationOptions`."""
     group = parser.add_argument_group("generation")
     for name, kind, metavar, text in (
@@ -328,7 +385,8 @@ def _add_generation_options(parser):
         ("num-beams", int, "N", "beam search with N beams"),
         ("seed", int, "SEED", "the same seed gives the same text"),
     ):
-        group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+        if with_beams or name != "num-beams":
+            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
     group.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given again"
     )

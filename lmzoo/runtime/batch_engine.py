@@ -2,7 +2,7 @@
 
 import threading
 
-from .engine import check_threads, make_missing_error
+from .engine import check_threads, make_missing_error, quiet
 
 __all__ = ["BatchEngine"]
 
@@ -33,7 +33,9 @@ class BatchEngine:
         if file.kind != "tflite":
             content = {"model_content": bytes(file.model)}
         try:
-            self._interpreter = Interpreter(**content, num_threads=num_threads)
+            with quiet():
+                self._interpreter = Interpreter(**content, num_threads=num_threads)
+                self._interpreter.allocate_tensors()
         # The library has no class of its own for what it raises.
         except Exception as error:
             raise ValueError(

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["Engine", "Session", "check_threads", "make_missing_error"]
+__all__ = ["Engine", "Session", "check_threads", "make_missing_error", "quiet"]
 
 # What XNNPACK calls a cache of packed weights that is no file. With it all signatures of a model
 # share their packed weights: a GPT of 20 million float32 parameters with four signatures takes 233
@@ -46,7 +46,7 @@ class Engine:
         )
         self.file, self.signatures, self.num_threads = file, file.signatures, num_threads
         self._lock = threading.Lock()
-        with _quiet() as told:
+        with quiet() as told:
             try:
                 content = {"options": options, "environment": _make_environment()}
                 if file.kind == "tflite":
@@ -187,7 +187,7 @@ def check_threads(num_threads):
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Keeps what LiteRT tells off the standard error stream; what others write goes there later.
 
     Yields:

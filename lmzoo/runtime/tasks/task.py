@@ -2,6 +2,7 @@
 
 import functools
 
+from ..engine import check_threads
 from ..tokenization import make_tokenizer
 
 __all__ = ["Task"]
@@ -17,11 +18,12 @@ class Task:
         file: ModelFile. Where the model lies, and its signatures.
         manifest: Manifest. What the file says of itself.
         task: str. The kind of task, such as "CausalLM".
+        num_threads: int.
     """
 
     def __init__(self, file, num_threads=None):
         self.file, self.manifest, self.task = file, file.manifest, file.manifest.task
-        self.num_threads = num_threads
+        self.num_threads = check_threads(num_threads)
         spec = self.manifest.tokenizer
         if spec is not None and spec.vocabulary_size > self.manifest.vocabulary_size:
             raise ValueError(
