@@ -11,12 +11,16 @@ __all__ = [
     "LossScaleSeams",
     "OptimizerSeams",
     "TrainerSeams",
+    "build_metrics",
     "correct_optimizer",
+    "forget_fit_start",
     "get_loss_tracker",
     "list_layers",
     "receive_sums",
     "set_input_shapes",
     "set_loss_tracker",
+    "set_monitor_direction",
+    "start_fit_at",
     "sum_gradients",
 ]
 
@@ -45,15 +49,20 @@ class TrainerSeams:
         `Trainer._distribute_strategy`, `Trainer._symbolic_build`, `EpochIterator.data_adapter` and
         TensorFlow's `PerReplicaSpec._value_specs`.
         """
-        strategy = self._distribute_strategy
-        if strategy is None or iterator is None:
+        if iterator is not None:
+            vars(self)["_fit_iterator"] = iterator
+        if self._distribute_strategy is None or iterator is None:
             return super()._maybe_symbolic_build(iterator, data_batch)
+        self._build_from_specs(iterator)
+
+    def _build_from_specs(self, iterator):
+        """Builds metrics and loss from the element spec of what an iterator of Keras reads."""
         specs = iterator.data_adapter.get_tf_dataset().element_spec
         # A dataset that is already distributed has one spec for each replica.
         specs = keras.tree.map_structure(
             lambda spec: getattr(spec, "_value_specs", [spec])[0], specs
         )
-        with strategy.scope():
+        with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=specs)
 
     def _make_function(self, step_function):
@@ -217,3 +226,60 @@ def list_layers(model):
     layers alone, and `keras.Layer` has no public walk.
     """
     return list(model._flatten_layers())
+
+
+def set_monitor_direction(callback):
+    """Makes a callback choose now whether its monitored value should fall or rise.
+
+    Calls `keras.src.callbacks.monitor_callback.MonitorCallback._set_monitor_op`, which Keras does
+    at the end of the first epoch. It flips the sign of `min_delta`, so it must come before a
+    remembered `min_delta` is put back, and not again.
+    """
+    if getattr(callback, "monitor_op", callback) is None:
+        callback._set_monitor_op()
+
+
+def start_fit_at(model, epoch, step):
+    """Makes the `fit` that is about to begin start at a step of an epoch.
+
+    Writes `keras.src.trainers.trainer.Trainer._initial_epoch`, and, on the iterator that `fit` has
+    made, `keras.src.trainers.epoch_iterator.EpochIterator._enumerate_iterator` for one epoch. Read
+    and written there are `_get_iterator`, `_current_iterator`, `_steps_seen` and `_num_batches`.
+    To be called in `on_train_begin`. The data must start at that step by itself.
+
+    Args:
+        model: a model with `TrainerSeams`.
+        epoch: int. The first epoch, from 0.
+        step: int. How many steps of that epoch are done.
+    """
+    model._initial_epoch = epoch
+    if not step:
+        return
+    iterator = vars(model)["_fit_iterator"]
+
+    def enumerate_rest():
+        del vars(iterator)["_enumerate_iterator"]
+        iterator.data_adapter.on_epoch_begin()
+        data = iter(iterator._get_iterator())
+        iterator._current_iterator = data
+        for first in range(step, iterator.num_batches, iterator.steps_per_execution):
+            iterator._steps_seen = first + iterator.steps_per_execution
+            yield first, first + iterator.steps_per_execution - 1, data
+        iterator.data_adapter.on_epoch_end()
+
+    vars(iterator)["_enumerate_iterator"] = enumerate_rest
+
+
+def build_metrics(model):
+    """Makes the variables of the metrics before the first step of the `fit` that is about to begin.
+
+    Calls `keras.src.trainers.trainer.Trainer._symbolic_build`, which draws from no seed generator
+    but may leave them changed: restore them afterwards.
+    """
+    model._build_from_specs(vars(model)["_fit_iterator"])
+
+
+def forget_fit_start(model):
+    """Undoes `start_fit_at` at the end of `fit`, so that the next one begins at its epoch 0."""
+    model._initial_epoch = None
+    vars(model).pop("_fit_iterator", None)

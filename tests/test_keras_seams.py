@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.trainers.epoch_iterator import EpochIterator
 
 from lmzoo.keras_seams import (
     TrainerSeams,
@@ -15,6 +16,7 @@ from lmzoo.keras_seams import (
     list_layers,
     set_input_shapes,
     set_loss_tracker,
+    set_monitor_direction,
 )
 
 REVIEW = "Read the new source and change lmzoo/keras_seams.py."
@@ -172,6 +174,25 @@ def test_keras_still_calls_the_methods_of_an_optimizer_that_are_overridden():
     assert "self._all_reduce_sum_gradients(" in source, REVIEW
     source = inspect.getsource(keras.optimizers.Optimizer._apply_weight_decay)
     assert "self._use_weight_decay(" in source, REVIEW
+
+
+def test_keras_still_enumerates_an_epoch_by_what_a_resumed_run_replaces():
+    source = inspect.getsource(EpochIterator.__iter__)
+    assert "self._enumerate_iterator()" in source, REVIEW
+    source = inspect.getsource(EpochIterator._enumerate_iterator)
+    for name in ("_get_iterator()", "_current_iterator", "_steps_seen", "_num_batches"):
+        assert f"self.{name}" in source, f"`EpochIterator` no longer uses `{name}`. {REVIEW}"
+    source = inspect.getsource(keras.Model.fit)
+    assert "self._initial_epoch or initial_epoch" in source, REVIEW
+    assert source.index("_maybe_symbolic_build") < source.index("on_train_begin()"), REVIEW
+
+
+def test_keras_still_chooses_the_direction_of_a_monitor_late_and_flips_min_delta():
+    callback = keras.callbacks.EarlyStopping(min_delta=0.5, mode="min")
+    assert (callback.monitor_op, callback.min_delta) == (None, 0.5), REVIEW
+    set_monitor_direction(callback)
+    set_monitor_direction(callback)
+    assert callback.min_delta == -0.5, f"The sign is no longer flipped. {REVIEW}"
 
 
 def test_keras_still_walks_layers_below_layers(model):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["step_dataset"]
+__all__ = ["Cursor", "step_dataset"]
 
 
 def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, encode=None):
@@ -25,10 +25,10 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
         encode: callable or None. Takes a batch and its step, int64 (), both as tensors in a graph,
             and returns the batch that the dataset yields. Several calls may run in parallel.
     Returns:
-        tf.data.Dataset.
+        tf.data.Dataset, with a `Cursor` as its attribute `cursor`.
     """
     specs = tf.nest.flatten(signature)
-    window = _Window(initial_step)
+    window = Cursor(initial_step, num_steps, advances)
 
     # Nothing here needs AutoGraph, which would rewrite everything that `encode` calls.
     @tf.autograph.experimental.do_not_convert
@@ -62,14 +62,34 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
     options.deterministic = True
     # Every worker computes all batches and keeps its share: there are no files to shard.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.with_options(options)
+    dataset = dataset.with_options(options)
+    dataset.cursor = window
+    return dataset
 
 
-class _Window:
-    """The first step of the next iteration, as operations in a dataset."""
+class Cursor:
+    """Where the next iteration of a dataset begins, which can be set, to go on with a run.
 
-    def __init__(self, step):
-        self._step = step
+    Args:
+        step: int. The first step of the next iteration.
+        num_steps: int. The steps of an iteration.
+        advances: bool. Whether each iteration goes on where the one before it ended.
+    """
+
+    def __init__(self, step, num_steps, advances):
+        self.initial_step = self._step = step
+        self.num_steps = num_steps
+        self.advances = advances
+
+    def go_to(self, num_done):
+        """Makes the next iteration begin after `num_done` steps of the run, counted from its start.
+
+        Args:
+            num_done: int, at least 0.
+        """
+        if not self.advances:
+            num_done %= self.num_steps
+        self._step = self.initial_step + num_done
 
     def first(self):
         step = tf.numpy_function(lambda: np.int64(self._step), [], tf.int64)

@@ -244,17 +244,21 @@ class Task(TrainerSeams, keras.Model):
 
     def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
+        from lmzoo.training.checkpoint import prepare_checkpoints
+
         _check_callbacks(kwargs.get("callbacks"))
         if not self.compiled:
             self.compile()
         self._build_optimizer()
-        if isinstance(x, tf.data.Dataset):
-            # Keras warns of `shuffle=True`, its default, beside a dataset.
-            kwargs.setdefault("shuffle", False)
-            # Keras warns if the data ends within `steps_per_epoch`.
-            if kwargs.get("steps_per_epoch") and x.cardinality() != tf.data.INFINITE_CARDINALITY:
-                x = x.repeat()
-        return super().fit(x, *args, **kwargs)
+        with prepare_checkpoints(x, kwargs) as callbacks:
+            if isinstance(x, tf.data.Dataset):
+                # Keras warns of `shuffle=True`, its default, beside a dataset.
+                kwargs.setdefault("shuffle", False)
+                # Keras warns if the data ends within `steps_per_epoch`.
+                is_finite = x.cardinality() != tf.data.INFINITE_CARDINALITY
+                if kwargs.get("steps_per_epoch") and is_finite:
+                    x = x.repeat()
+            return super().fit(x, *args, **{**kwargs, "callbacks": callbacks})
 
     def train_step(self, data):
         from lmzoo.training.accumulation import accumulated_train_step

@@ -26,6 +26,9 @@ class RichProgress(keras.callbacks.Callback):
             lm.fit(data, verbose=0, callbacks=[progress])
     """
 
+    # Nothing for `lmzoo.training.Checkpoint` to keep: it shows the process that it is in.
+    is_stateless = True
+
     def __init__(self, tokens_per_step=None, label="Training"):
         super().__init__()
         self.tokens_per_step = tokens_per_step
