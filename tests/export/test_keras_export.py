@@ -109,3 +109,25 @@ def test_onnx_says_which_package_it_needs(tmp_path):
     except ImportError:
         with pytest.raises(ImportError, match="onnx"):
             keras.Model.export(task, tmp_path / "task.onnx", format="onnx")
+
+
+@pytest.mark.parametrize("make", [make_decoder, make_encoder, make_seq2seq])
+def test_onnx_of_a_backbone_and_of_a_trained_task_gives_the_same(make, tmp_path):
+    """With tf2onnx 1.17.0, onnx 1.23.2 and onnxruntime, which no other test needs."""
+    pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    task, inputs = make()
+    task.fit(inputs, IDS, verbose=0)
+    task.backbone.export(tmp_path / "backbone.onnx", format="onnx", verbose=False)
+    keras.Model.export(task, tmp_path / "task.onnx", format="onnx", verbose=False)
+    for model, name in ((task.backbone, "backbone"), (task, "task")):
+        session = runtime.InferenceSession(tmp_path / f"{name}.onnx")
+        given = {}
+        for place in session.get_inputs():
+            dtype = "bool" if place.type == "tensor(bool)" else "int32"
+            given[place.name] = inputs[place.name.removeprefix("inputs_")].astype(dtype)
+        found = session.run(None, given)
+        # Several outputs are ordered by their names.
+        wanted = keras.tree.flatten(model(inputs, training=False))
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
