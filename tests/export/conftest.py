@@ -1,8 +1,20 @@
+import functools
+import importlib
+
 import pytest
 
 import lmzoo
 from tests.export.serving_process import serve
 from tests.export.tiny_lm import TEXT, make_task
+
+
+@pytest.fixture(scope="session", autouse=True)
+def opened_once():
+    """`check` opens each SavedModel once: no test changes one, and TensorFlow takes a second."""
+    module = importlib.import_module("lmzoo.export.check")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_open", functools.cache(module._open))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ def test_an_artefact_says_what_its_model_says(lm, export, capsys):
     assert "6 of 6 texts are equal" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_artefact_without_the_prompt_says_the_same(lm, export, capsys):
     options = {"temperature": 0.8, "top_k": 20, "top_p": 0.95, "seed": 5}
     assert check(export(**options, return_prompt=False), lm, verbose=False)["passed"]

@@ -34,6 +34,7 @@ def make_seq2seq():
 @pytest.mark.parametrize("make", [make_decoder, make_encoder, make_seq2seq])
 def test_a_trained_task_and_its_backbone_are_exported_by_keras(make, tmp_path):
     task, inputs = make()
+    task.compile(run_eagerly=True)
     task.fit(inputs, IDS, verbose=0)
     task.backbone.export(tmp_path / "backbone", verbose=False)
     keras.Model.export(task, tmp_path / "task", verbose=False)

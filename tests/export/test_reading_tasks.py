@@ -141,14 +141,16 @@ def test_every_length_of_text_is_served(server, tasks, folder_of, name, length):
     assert_answers_alike(task, *ask(server, folder_of(name), task, [text]))
 
 
-def test_pairs_are_served_beside_single_texts(server, tasks, folder_of):
-    for name in ("classifier", "multi_label"):
-        got = server.call(folder_of(name), "pairs", text=TEXTS, pair=TEXTS[::-1])
-        wanted = tasks(name).classify(TEXTS, TEXTS[::-1], top_k=3)
-        labels = np.reshape(as_texts(got["labels"]), got["scores"].shape)
-        assert labels.tolist() == [[each["label"] for each in row] for row in wanted]
-        scores = [[each["score"] for each in row] for row in wanted]
-        np.testing.assert_allclose(got["scores"], scores, atol=1e-5)
+@pytest.mark.parametrize(
+    "name", ["classifier", pytest.param("multi_label", marks=pytest.mark.slow)]
+)
+def test_pairs_are_served_beside_single_texts(server, tasks, folder_of, name):
+    got = server.call(folder_of(name), "pairs", text=TEXTS, pair=TEXTS[::-1])
+    wanted = tasks(name).classify(TEXTS, TEXTS[::-1], top_k=3)
+    labels = np.reshape(as_texts(got["labels"]), got["scores"].shape)
+    assert labels.tolist() == [[each["label"] for each in row] for row in wanted]
+    scores = [[each["score"] for each in row] for row in wanted]
+    np.testing.assert_allclose(got["scores"], scores, atol=1e-5)
 
 
 ONE, TWO, THREE = [None], [None, None], [None, None, None]
@@ -181,7 +183,9 @@ SIGNATURES = {
 LOGITS = {"classifier": 3, "masked_lm": None, "tagger": 5, "answerer": 2, "byte_pair_tagger": 5}
 
 
-@pytest.mark.parametrize("name", LOGITS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in LOGITS]
+)
 def test_signatures_are_as_documented(server, tasks, folder_of, name):
     got = server.ask("describe", folder=str(folder_of(name)))
     wanted = {"tokens", "serving_default"} | ({"pairs"} if name == "classifier" else set())

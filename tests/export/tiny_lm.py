@@ -10,7 +10,7 @@ TEXT = "a cat sat on the mat and that hat, then the rat ate the cat's other hat 
 
 def make_task(tokenizer, seed=0):
     backbone = lmzoo.models.GPTBackbone(
-        285, num_layers=2, num_heads=2, hidden_dim=16, max_sequence_length=CONTEXT
+        285, num_layers=1, num_heads=2, hidden_dim=16, max_sequence_length=CONTEXT
     )
     generator = np.random.default_rng(seed)
     for variable in backbone.weights:

@@ -25,7 +25,13 @@ FORMS = {
 }
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name in ("gpt2", "everything") else pytest.param(name, marks=pytest.mark.slow)
+        for name in FORMS
+    ],
+)
 def exported(request, tmp_path_factory):
     """A decoder of some form, and its file."""
     backbone = GPTBackbone(
