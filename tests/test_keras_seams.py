@@ -34,7 +34,7 @@ class Seamed(TrainerSeams, keras.Model):
 @pytest.fixture(scope="module")
 def model():
     model = Seamed()
-    model.compile("sgd", "mse", metrics=["mae"])
+    model.compile("sgd", "mse", metrics=["mae"], jit_compile=False)
     model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
     return model
 
@@ -105,7 +105,7 @@ def test_a_boolean_batch_builds_under_a_strategy_without_a_read():
     data = data.apply(tf.data.experimental.assert_cardinality(1))
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = Seamed()
-        model.compile("sgd", "mse")
+        model.compile("sgd", "mse", jit_compile=False)
     model.fit(data, shuffle=False, verbose=0)
     assert model.inner.built, f"`Model._symbolic_build` no longer builds the layers. {REVIEW}"
     assert len(reads) == 1, f"Keras read the data {len(reads)} times in one epoch. {REVIEW}"
@@ -128,7 +128,7 @@ def test_keras_still_keeps_the_loss_in_the_loss_tracker(model):
             return 7.0
 
     own = Seamed()
-    own.compile("sgd", "mse")
+    own.compile("sgd", "mse", jit_compile=False)
     assert isinstance(get_loss_tracker(own), keras.metrics.Mean), (
         f"`Model.compile` no longer makes a Mean as `_loss_tracker`. {REVIEW}"
     )

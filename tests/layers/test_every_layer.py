@@ -271,8 +271,15 @@ def test_symbolic_outputs_have_the_shape_and_dtype_of_real_ones(case, dtype):
     assert symbol.dtype == real.dtype == output_dtype(model.layers[-1])
 
 
-@every_case
-def test_graph_and_compiled_outputs_are_the_eager_ones(case):
+# XLA takes a second for each: by default it compiles the one with everything.
+COMPILED = [
+    pytest.param(case, True, marks=[pytest.mark.slow] * (case != "block with everything"))
+    for case in CASES
+]
+
+
+@pytest.mark.parametrize(("case", "jit_compile"), [*((case, False) for case in CASES), *COMPILED])
+def test_graph_and_compiled_outputs_are_the_eager_ones(case, jit_compile):
     layer, names = make_layer(case), CASES[case][2]
     eager = layer(**call_arguments(layer, names))
     specs = {
@@ -281,10 +288,9 @@ def test_graph_and_compiled_outputs_are_the_eager_ones(case):
         else tf.TensorSpec([None] * x.ndim, x.dtype)
         for name, x in call_arguments(layer, names).items()
     }
-    for jit_compile in (False, True):
-        graph = tf.function(lambda inputs: layer(**inputs), [specs], jit_compile=jit_compile)
-        # Both compute float32 sums in another order.
-        np.testing.assert_allclose(graph(call_arguments(layer, names)), eager, rtol=1e-5, atol=2e-5)
+    graph = tf.function(lambda inputs: layer(**inputs), [specs], jit_compile=jit_compile)
+    # Both compute float32 sums in another order.
+    np.testing.assert_allclose(graph(call_arguments(layer, names)), eager, rtol=1e-5, atol=2e-5)
 
 
 @every_case

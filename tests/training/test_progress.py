@@ -11,7 +11,7 @@ from lmzoo.training import RichProgress
 
 def train(progress, epochs=2):
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     x = np.ones((8, 1), "float32")
     model.fit(x, x, batch_size=2, epochs=epochs, verbose=0, callbacks=[progress])
 
