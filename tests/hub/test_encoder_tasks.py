@@ -191,7 +191,9 @@ def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
     # transformers counts no position for the id before the first: padding, unknown, start.
     [(1, "roberta"), (2, "lmzoo_bert"), (3, "lmzoo_bert"), (9, "lmzoo_bert"), (60, "roberta")],
 )
-def test_a_roberta_s_padding_is_nothing_that_a_text_gives(tokenizer, offset, model_type, tmp_path):
+def test_a_roberta_s_padding_is_nothing_that_a_text_gives(
+    tokenizer, offset, model_type, tmp_path, eagerly
+):
     assert [tokenizer.id_to_token(n) for n in range(3)] == ["[PAD]", "[UNK]", "[CLS]"]
     options = {"position_offset": offset, "num_segments": 1, "pooler": False}
     backbone = BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, 11, 16, **options)

@@ -127,8 +127,11 @@ def test_what_is_saved_is_what_was_read(opened, family, head, tmp_path):
     assert lmzoo.hub.verify(tmp_path / "a")["passed"]
 
 
+# The files of the other heads are those of transformers too, as the test of their bytes says.
 @every_family
-@every_head
+@pytest.mark.parametrize(
+    "head", [pytest.param(h, marks=[pytest.mark.slow] * (h != "ForMaskedLM")) for h in HEADS]
+)
 def test_transformers_opens_what_is_saved(opened, expected_of, family, head, tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
