@@ -204,9 +204,9 @@ def test_added_tokens_are_found_as_the_reference_finds_them(
     assert {extended.token_to_id("hat"), extended.token_to_id("<|eot_id|>")} < set(ids)
     assert extended.token_to_id(SPECIAL[1]) not in ids
     assert extended.detokenize(ids).numpy().decode() == texts[0]
-    for text in texts[:1000]:
-        columns = (values.numpy().tolist() for values in extended.tokenize_with_offsets(text))
-        for index, start, end in zip(*columns, strict=True):
+    columns = (rows.to_list() for rows in extended.tokenize_with_offsets(texts[:1000]))
+    for text, *row in zip(texts[:1000], *columns, strict=True):
+        for index, start, end in zip(*row, strict=True):
             token = extended.id_to_token(index)
             assert token not in RAW or text[start:end].strip() == token
     reference.encode_special_tokens = False
