@@ -50,9 +50,12 @@ class Engine:
             try:
                 content = {"options": options, "environment": _make_environment()}
                 if file.kind == "tflite":
+                    _verify(model_path=str(file.path))
                     self._model = CompiledModel.from_file(str(file.path), **content)
                 else:
-                    self._model = CompiledModel.from_buffer(bytes(file.model), **content)
+                    data = bytes(file.model)
+                    _verify(model_content=data)
+                    self._model = CompiledModel.from_buffer(data, **content)
             # The library has no class of its own for what it raises.
             except Exception as error:
                 raise ValueError(
@@ -71,13 +74,13 @@ class Engine:
         Returns:
             Session.
         """
-        with self._lock:
+        with self._lock, _preparing(signature):
             return Session(self._model, signature, self._numbers[signature], shared or {})
 
     def make_buffers(self, signature, names):
         """Buffers of zeros for some inputs: dict of str to buffer."""
         specs, buffers = self.signatures[signature][0], {}
-        with self._lock:
+        with self._lock, _preparing(signature):
             for name in names:
                 buffer = self._model.create_input_buffer_by_name(signature, name)
                 # What is not written may be NaN, and NaN times a weight of 0 is NaN.
@@ -90,6 +93,18 @@ class Engine:
         """Held while a session runs: LiteRT's models are not for two threads at once."""
         with self._lock:
             yield
+
+
+@contextlib.contextmanager
+def _preparing(signature):
+    """Turns what LiteRT raises, which has no class of its own, into a ValueError."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            "A model must have signatures that LiteRT can prepare. Received: "
+            f"{signature!r}, and LiteRT says: {error}"
+        ) from error
 
 
 class Session:
@@ -146,6 +161,17 @@ class Session:
         """An output as an array of its own."""
         shape, dtype = self._results[name]
         return self._outputs[name].read(int(np.prod(shape)), dtype).reshape(shape)
+
+
+def _verify(**content):
+    """Refuses a damaged model: the compiled model does not look, and ends the process by a fault.
+
+    The interpreter compares the whole structure with the file's size, in two milliseconds.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    Interpreter(**content, num_threads=1, experimental_op_resolver_type=plain)
 
 
 @functools.cache

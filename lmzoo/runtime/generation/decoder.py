@@ -37,6 +37,12 @@ class Decoder:
                 f"{', '.join(signatures)!s:.200}."
             )
         inputs, outputs = signatures["decode"]
+        for name, tensors in (("tokens", inputs), ("input_pos", inputs), ("logits", outputs)):
+            if name not in tensors:
+                raise ValueError(
+                    f"The signature 'decode' must have `{name}`. Received: "
+                    f"{', '.join(tensors)!s:.200}."
+                )
         self._caches = [name for name in inputs if name in outputs]
         # Of an encoder-decoder: what a step reads of its source.
         self._constants = [name for name in inputs if name not in (*outputs, "tokens", "input_pos")]

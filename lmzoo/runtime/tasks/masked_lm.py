@@ -10,6 +10,10 @@ __all__ = ["MaskedLM"]
 class MaskedLM(TextReading):
     """Predicts masked tokens; see `lmzoo.tasks.MaskedLM`."""
 
+    @property
+    def output_width(self):
+        return self.manifest.vocabulary_size
+
     def fill(self, texts, top_k=5, batch_size=None):
         """Predicts the most probable tokens for each mask in some texts.
 

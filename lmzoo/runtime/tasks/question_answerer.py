@@ -34,6 +34,10 @@ class QuestionAnswerer(TextReading):
                     f"question, {room}. Received: stride={self.stride}."
                 )
 
+    @property
+    def output_width(self):
+        return 2
+
     def answer(self, questions, contexts, batch_size=None):
         """Finds the answers to questions in contexts.
 

@@ -18,6 +18,10 @@ class TextEmbedder(TextReading):
         super().__init__(file, num_threads)
         self.embedding_dim = self.manifest.task_options["embedding_dim"]
 
+    @property
+    def output_width(self):
+        return self.embedding_dim
+
     def embed(self, texts, batch_size=None):
         """Embeds texts.
 

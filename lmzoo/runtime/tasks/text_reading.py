@@ -11,6 +11,7 @@ from .task import Task, list_texts
 __all__ = ["TextReading", "check_finite", "check_label_choice", "choose_labels", "softmax"]
 
 _BATCH_SIZE = 32
+_INPUTS = ("token_ids", "padding_mask", "segment_ids")
 
 
 class TextReading(Task):
@@ -19,6 +20,11 @@ class TextReading(Task):
     Args:
         file, num_threads: as for `Task`.
     """
+
+    @property
+    def output_width(self):
+        """int. How many numbers the model gives, for a text or for each of its tokens."""
+        return len(self.manifest.task_options["labels"])
 
     def __init__(self, file, num_threads=None):
         super().__init__(file, num_threads)
@@ -32,8 +38,9 @@ class TextReading(Task):
     def _find_signatures(self):
         """The signatures on tokens by their length, -1 for any."""
         found = {}
-        for name, (inputs, _) in self.file.signatures.items():
-            if name.split("_")[0] == "tokens" and "token_ids" in inputs:
+        for name, (inputs, outputs) in self.file.signatures.items():
+            is_known = "token_ids" in inputs and set(inputs) <= set(_INPUTS)
+            if name.split("_")[0] == "tokens" and is_known and len(outputs) == 1:
                 found[inputs["token_ids"].shape[-1]] = name
         if not found:
             raise ValueError(
@@ -173,7 +180,13 @@ class TextReading(Task):
                 values = np.pad(values, [[0, fill], [0, 0]], mode="edge") if fill else values
                 batch[key] = np.ascontiguousarray(values, spec.dtype)
             made.append(self._engine.run(name, batch)[output])
-        return np.concatenate(made)[:count]
+        results = np.concatenate(made)[:count]
+        if results.shape[-1] != self.output_width:
+            raise ValueError(
+                f"A {self.task} of this manifest must give {self.output_width} numbers. Received: "
+                f"results of shape {results.shape}."
+            )
+        return results
 
 
 def check_size(batch_size):

@@ -10,6 +10,10 @@ __all__ = ["TextRegressor"]
 class TextRegressor(TextReading):
     """Predicts numbers for texts; see `lmzoo.tasks.TextRegressor`."""
 
+    @property
+    def output_width(self):
+        return self.manifest.task_options["num_targets"]
+
     def score(self, texts, pairs=None, batch_size=None):
         """Predicts the numbers of texts.
 

@@ -164,3 +164,17 @@ def test_a_file_without_decode_or_with_odd_caches_is_refused():
     engine.signatures["prefill_4"] = _make_sides(4, 30)
     with pytest.raises(ValueError, match="'prefill_4': 30"):
         Decoder(engine)
+
+
+@pytest.mark.parametrize(("name", "side"), [("tokens", 0), ("input_pos", 0), ("logits", 1)])
+def test_a_decode_without_one_of_its_tensors_is_refused(name, side):
+    engine = Engine()
+    del engine.signatures["decode"][side][name]
+    with pytest.raises(ValueError, match=f"have `{name}`. Received: "):
+        Decoder(engine)
+
+
+def test_a_source_fits_the_encoder():
+    text = Decoder(Engine()).start()
+    with pytest.raises(ValueError, match=f"at most {S} tokens. Received: {S + 1}"):
+        text.encode([1] * (S + 1))

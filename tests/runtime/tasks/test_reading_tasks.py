@@ -125,6 +125,8 @@ def test_tokens_are_those_of_the_masked_lm(both, request, kind):
     mask = tokenizer.mask_token
     same("fill", task, model, f"the {mask} café")
     same("fill", task, model, [f"{mask} and {mask}", f"a {mask}"], top_k=3)
+    with pytest.raises(ValueError, match="which has one later"):
+        quiet(model.fill, "x " * 80 + mask)
 
 
 @pytest.mark.parametrize("kind", ["word_piece", "byte_pair"])
