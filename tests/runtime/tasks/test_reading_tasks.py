@@ -105,7 +105,7 @@ def test_scores_are_those_of_the_regressor(both, word_piece, num_targets):
     task, model = both(tasks.TextRegressor(make_backbone(word_piece), word_piece, num_targets))
     for texts in (TEXTS, TEXTS[0], []):
         found = same("score", task, model, texts)
-        assert type(found) is type(task.score(texts))
+        assert type(found) is type(quiet(task.score, texts)[0])
     same("score", task, model, TEXTS, PAIRS)
 
 
