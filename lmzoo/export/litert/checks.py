@@ -14,7 +14,7 @@ __all__ = [
 
 _SUFFIXES = (".tflite", ".litertlm")
 # Where nobody chooses: the longest cache, the lengths of prefills, and shorter caches.
-_LONGEST, _PREFILLS, _WINDOWS = 2048, (8, 32, 128), (128, 256, 512)
+_LONGEST, _PREFILLS, _WINDOWS = 2048, (8, 32, 128), (128, 256, 512, 768)
 
 
 class Sizes(NamedTuple):

@@ -71,7 +71,7 @@ def export_litert(
         prefill_lengths: ints or None. Of a `CausalLM`, how many tokens of a prompt are read at
             once; None for 8, 32 and 128.
         decode_windows: ints or None. Of a generative task, the shorter caches that decoding can
-            begin with; None for 128, 256 and 512, as far as they are less than all slots.
+            begin with; None for 128, 256, 512 and 768, as far as they are less than all slots.
         evaluation_data: what the file is compared with the task on, as for `measure_quality`; None
             for nothing.
         verbose: bool. Whether to print the report, and progress on a terminal.

@@ -71,8 +71,10 @@ def measure_quality(task, content, data):
         return _measure_token_task(task, runner, data)
     rows = _list_seq2seq_rows(task, data) if task.is_encoder_decoder else _list_rows(task, data)
     pairs = []
+    # A decoder has more slots than positions.
+    longest = min(_count_slots(runner), task.max_sequence_length)
     for source, ids in rows:
-        ids = ids[: _count_slots(runner)]
+        ids = ids[:longest]
         if len(ids) > 1:
             wanted = _compute_logits(task, source, ids)
             pairs.append((_run_decoder(runner, source, ids), wanted, ids[1:]))

@@ -32,7 +32,11 @@ def exported(request, tmp_path_factory):
     )
     task = Seq2SeqLM(randomise(backbone, deviation=0.3))
     path = tmp_path_factory.mktemp("litert") / "task.tflite"
-    task.export(path, decode_windows=(8,), verbose=False)
+    data = ([SOURCE, [4, 1]], [[9, 8, 7, 1], [3, 1]])
+    report = task.export(path, decode_windows=(8,), evaluation_data=data, verbose=False)
+    # Teacher-forced over the targets, each after the start token.
+    assert report["quality"]["largest_difference"] < 1e-4
+    assert report["quality"]["argmax_agreement"] == 1.0
     return task, path
 
 
@@ -72,6 +76,20 @@ def test_logits_are_those_of_keras_and_greedy_ids_are_equal(exported, slots, suf
     inputs = {"encoder_token_ids": tf.constant([SOURCE]), "decoder_token_ids": tf.constant([ids])}
     np.testing.assert_allclose(logits, task(inputs).numpy()[0, :8], atol=1e-4)
     assert logits[: len(new)].argmax(-1).tolist() == list(new)
+
+
+def test_int8_keeps_the_table_of_distances_and_the_scores(exported, tmp_path):
+    task, _ = exported
+    report = task.export(
+        tmp_path / "task.tflite",
+        quantization="int8",
+        decode_windows=(),
+        evaluation_data=([SOURCE], [[9, 8, 7, 1]]),
+        verbose=False,
+    )
+    assert 0 < report["quality"]["largest_difference"] < 1.0
+    # The table of 32 distances stays a plain look-up in float32.
+    assert report["ops"]["GATHER"] > 0
 
 
 def test_the_cross_attention_cache_is_computed_once(exported):

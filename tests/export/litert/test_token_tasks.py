@@ -110,6 +110,20 @@ def test_the_report_compares_texts_and_labels_and_the_manifest_names_them(tmp_pa
     assert manifest.tokenizer.kind == "word_piece"
 
 
+def test_the_report_of_an_embedder_has_the_least_cosine(tmp_path):
+    tokenizer = lmzoo.tokenizers.WordPieceTokenizer.train(iter([TEXT] * 9), VOCABULARY)
+    backbone = BertBackbone(tokenizer.vocabulary_size, **SIZES)
+    task = TextEmbedder(randomise(backbone, deviation=0.2), tokenizer)
+    report = task.export(
+        tmp_path / "task.tflite",
+        batch_size=2,
+        sequence_length=12,
+        evaluation_data=["a cat", "the hat"],
+        verbose=False,
+    )
+    assert report["quality"]["least_cosine"] == pytest.approx(1.0, abs=1e-5)
+
+
 def test_a_zero_shot_classifier_is_its_model_with_a_template(tmp_path):
     tokenizer = lmzoo.tokenizers.WordPieceTokenizer.train(iter([TEXT] * 9), VOCABULARY)
     backbone = BertBackbone(tokenizer.vocabulary_size, **SIZES)
