@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.cache import init_cache, update_cache
-from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size
+from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
 from lmzoo.layers.masks import combine_masks, make_causal_mask
@@ -45,8 +45,6 @@ class _Attention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_size(num_heads=num_heads, head_dim=head_dim, num_key_value_heads=num_key_value_heads)
-        check_positive(scale=scale)
-        check_rate(dropout=dropout)
         if num_key_value_heads is None:
             num_key_value_heads = num_heads
         if num_heads % num_key_value_heads:
@@ -54,6 +52,8 @@ class _Attention(keras.layers.Layer):
                 "`num_key_value_heads` must divide `num_heads`. Received: "
                 f"num_key_value_heads={num_key_value_heads}, num_heads={num_heads}."
             )
+        check_positive(scale=scale)
+        check_rate(dropout=dropout)
         self.supports_masking = True
         self.num_heads = num_heads
         self.head_dim = head_dim
@@ -101,18 +101,7 @@ class _Attention(keras.layers.Layer):
         return attend(query, key, value, attention_mask, bias, self.scale, dropout, True)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "head_dim": self.head_dim,
-            "num_key_value_heads": self.num_key_value_heads,
-            "use_bias": self.use_bias,
-            "use_output_bias": self.use_output_bias,
-            "scale": self.scale,
-            "dropout": self.dropout,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "output_initializer": keras.initializers.serialize(self.output_initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, _Attention)}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -269,15 +258,7 @@ class SelfAttention(_Attention):
         return hidden_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "causal": self.causal,
-            "rotary": self.rotary,
-            "max_wavelength": self.max_wavelength,
-            "rotary_scaling": self.rotary_scaling,
-            "query_key_norm": self.query_key_norm,
-            "norm_epsilon": self.norm_epsilon,
-        }
+        return {**super().get_config(), **list_arguments(self, SelfAttention)}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")

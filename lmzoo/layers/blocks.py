@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.attention import CrossAttention, SelfAttention
+from lmzoo.layers.checks import list_arguments
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import widen_policy
@@ -292,16 +293,8 @@ class TransformerBlock(keras.layers.Layer):
         return hidden_shape
 
     def get_config(self):
-        names = (
-            "num_heads intermediate_dim head_dim num_key_value_heads rotary max_wavelength "
-            "rotary_scaling query_key_norm scale norm norm_epsilon norm_first activation gated "
-            "use_bias use_attention_bias use_output_bias use_norm_bias use_attention_norm dropout "
-            "feed_forward_dropout float32_residual causal"
-        )
         return {
             **super().get_config(),
-            **{name: getattr(self, name) for name in names.split()},
+            **list_arguments(self, TransformerBlock),
             "cross_attention": self.cross_attention is not None,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "output_initializer": keras.initializers.serialize(self.output_initializer),
         }

@@ -1,17 +1,21 @@
-"""Checks of arguments, with the same messages everywhere."""
+"""The arguments of layers: checks, with the same messages everywhere, and what configs hold."""
 
 import collections.abc
+import inspect
 import math
 
+import keras
 import numpy as np
 
 __all__ = [
+    "check_choice",
     "check_even",
     "check_inputs",
     "check_length",
     "check_positive",
     "check_rate",
     "check_size",
+    "list_arguments",
 ]
 
 # What other libraries call the inputs of a model.
@@ -24,22 +28,33 @@ _OTHER_NAMES = {
 }
 
 
-def check_size(**sizes):
-    """Raises unless every size is a positive whole number.
+def check_size(least=1, /, **sizes):
+    """Raises unless every size is a whole number of at least `least`.
 
     Args:
+        least: int.
         **sizes: the arguments under their own names; None is let through.
     Raises:
         TypeError: if one is not an int.
-        ValueError: if one is below 1.
+        ValueError: if one is below `least`.
     """
+    rule = "positive" if least == 1 else f"at least {least}"
     for name, size in sizes.items():
         if size is None:
             continue
         if isinstance(size, bool) or not isinstance(size, int | np.integer):
             raise TypeError(f"`{name}` must be an int. Received: {name}={size!r}.")
-        if size < 1:
-            raise ValueError(f"`{name}` must be positive. Received: {name}={size}.")
+        if size < least:
+            raise ValueError(f"`{name}` must be {rule}. Received: {name}={size}.")
+
+
+def check_choice(choices, **values):
+    """Raises ValueError unless every value is one of the choices, which are str."""
+    for name, value in values.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r:.80}."
+            )
 
 
 def check_positive(**values):
@@ -100,3 +115,21 @@ def check_inputs(inputs, required, known=()):
             raise ValueError(
                 f"`inputs` must have {names}. Received: {', '.join(inputs)}, without `{name}`."
             )
+
+
+def list_arguments(layer, owner):
+    """The arguments of a layer as its config holds them.
+
+    Args:
+        layer: keras.layers.Layer. It has each argument as an attribute of the same name.
+        owner: the class of the layer, or a base class, whose `__init__` has the arguments.
+    Returns:
+        dict of name -> value, with initializers in their serialized form.
+    """
+    arguments = {}
+    for name, parameter in inspect.signature(owner.__init__).parameters.items():
+        if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+            value = getattr(layer, name)
+            is_initializer = isinstance(value, keras.initializers.Initializer)
+            arguments[name] = keras.initializers.serialize(value) if is_initializer else value
+    return arguments

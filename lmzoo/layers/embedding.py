@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from lmzoo.layers.checks import check_size
+from lmzoo.layers.checks import check_size, list_arguments
 from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
 
@@ -86,10 +86,4 @@ class TokenEmbedding(keras.layers.Layer):
         return (*inputs_shape, self.hidden_dim)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "hidden_dim": self.hidden_dim,
-            "tied": self.tied,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, TokenEmbedding)}

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from lmzoo.layers.checks import check_rate, check_size
+from lmzoo.layers.checks import check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.tensors import flatten_positions, restore_positions, widen_policy
 
@@ -126,17 +126,7 @@ class FeedForward(keras.layers.Layer):
         return hidden_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "activation": self.activation,
-            "gated": self.gated,
-            "use_bias": self.use_bias,
-            "dropout": self.dropout,
-            "float32_output": self.float32_output,
-            "initializer": keras.initializers.serialize(self.initializer),
-            "output_initializer": keras.initializers.serialize(self.output_initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, FeedForward)}
 
 
 def find_activation(name):

@@ -6,7 +6,7 @@ Shapes: B batch, T length, D hidden, C classes, V vocabulary.
 import keras
 from keras import ops
 
-from lmzoo.layers.checks import check_rate, check_size
+from lmzoo.layers.checks import check_choice, check_rate, check_size, list_arguments
 from lmzoo.layers.feed_forward import find_activation
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
@@ -114,16 +114,7 @@ class ClassificationHead(keras.layers.Layer):
         return (*hidden_shape[:-1], self.num_classes)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "hidden_activation": self.hidden_activation,
-            "use_bias": self.use_bias,
-            "use_hidden_bias": self.use_hidden_bias,
-            "hidden_norm_epsilon": self.hidden_norm_epsilon,
-            "dropout": self.dropout,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, ClassificationHead)}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -204,14 +195,7 @@ class MaskedLMHead(keras.layers.Layer):
         return (*hidden_shape[:-1], self.vocabulary_size)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "activation": self.activation,
-            "norm_epsilon": self.norm_epsilon,
-            "use_bias": self.use_bias,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, MaskedLMHead)}
 
 
 _POOLINGS = ("cls", "last", "mean", "max")
@@ -259,10 +243,7 @@ def pool(hidden, padding_mask=None, pooling="mean"):
 
 def check_pooling(pooling):
     """Raises ValueError if `pooling` is unknown."""
-    if pooling not in _POOLINGS:
-        raise ValueError(
-            f"`pooling` must be one of {', '.join(_POOLINGS)}. Received: pooling={pooling!r}."
-        )
+    check_choice(_POOLINGS, pooling=pooling)
 
 
 def find_first(padding_mask):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lmzoo.layers.checks import check_even, check_length, check_positive, check_size
+from lmzoo.layers.checks import check_even, check_length, check_positive, check_size, list_arguments
 from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.rotary_scaling import (
     compute_frequencies,
@@ -80,11 +80,7 @@ class PositionEmbedding(keras.layers.Layer):
         return (*positions_shape, hidden_shape[-1])
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "max_sequence_length": self.max_sequence_length,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, PositionEmbedding)}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -138,7 +134,7 @@ class SinePositionEncoding(keras.layers.Layer):
         return (*positions_shape, hidden_shape[-1])
 
     def get_config(self):
-        return {**super().get_config(), "max_wavelength": self.max_wavelength}
+        return {**super().get_config(), **list_arguments(self, SinePositionEncoding)}
 
 
 def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):
@@ -259,14 +255,7 @@ class RelativePositionBias(keras.layers.Layer):
         return (1, self.num_heads, None, None)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "bidirectional": self.bidirectional,
-            "num_buckets": self.num_buckets,
-            "max_distance": self.max_distance,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
+        return {**super().get_config(), **list_arguments(self, RelativePositionBias)}
 
 
 def make_distance_buckets(num_buckets, max_distance):

@@ -1,13 +1,12 @@
 """What every backbone shares: its config, its inputs, its export and the checks of arguments."""
 
-import inspect
 import types
 
 import keras
 
 from lmzoo.keywords import check_keywords
 from lmzoo.layers import PositionEmbedding
-from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size
+from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size, list_arguments
 
 __all__ = [
     "Backbone",
@@ -111,9 +110,7 @@ class Backbone(keras.Model):
         return []
 
     def get_config(self):
-        arguments = inspect.signature(type(self).__init__).parameters
-        own = {name: getattr(self, name) for name in arguments if name not in ("self", "kwargs")}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **list_arguments(self, type(self))}
 
 
 class LearnedPositions(PositionEmbedding):

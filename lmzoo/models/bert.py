@@ -13,12 +13,8 @@ from lmzoo.layers import (
 from lmzoo.layers.checks import check_length
 from lmzoo.layers.heads import find_first
 from lmzoo.layers.norms import make_norm
+from lmzoo.models import encoder_blocks
 from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_truncated_normal
-from lmzoo.models.encoder_blocks import (
-    compute_encoder_shapes,
-    make_encoder_specs,
-    run_encoder_blocks,
-)
 
 __all__ = ["BertBackbone"]
 
@@ -232,7 +228,7 @@ class BertBackbone(Backbone):
         if self.relative_position_bias is not None:
             length = ops.shape(hidden)[1]
             bias = self.relative_position_bias(query_length=length, key_length=length)
-        outputs = run_encoder_blocks(
+        outputs = encoder_blocks.run_encoder_blocks(
             self.blocks,
             hidden,
             [attention_mask] * self.num_layers,
@@ -277,7 +273,7 @@ class BertBackbone(Backbone):
         return self.token_embedding(hidden, reverse=True)
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
-        return make_encoder_specs(self, inputs, attention_layers)
+        return encoder_blocks.make_encoder_specs(self, inputs, attention_layers)
 
     def compute_output_shape(self, input_shape):
-        return compute_encoder_shapes(self, input_shape)
+        return encoder_blocks.compute_encoder_shapes(self, input_shape)

@@ -3,12 +3,7 @@
 import keras
 from keras import ops
 
-from lmzoo.layers import (
-    TokenEmbedding,
-    TransformerBlock,
-    make_causal_mask,
-    make_document_mask,
-)
+from lmzoo.layers import TokenEmbedding, TransformerBlock, make_causal_mask, make_document_mask
 from lmzoo.layers.checks import check_length
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import find_size

@@ -6,13 +6,10 @@ import keras
 from keras import ops
 
 from lmzoo.layers import TokenEmbedding, TransformerBlock, make_padding_mask, make_window_mask
+from lmzoo.layers.checks import check_size
 from lmzoo.layers.norms import make_norm
+from lmzoo.models import encoder_blocks
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
-from lmzoo.models.encoder_blocks import (
-    compute_encoder_shapes,
-    make_encoder_specs,
-    run_encoder_blocks,
-)
 
 __all__ = ["ModernBertBackbone"]
 
@@ -91,14 +88,9 @@ class ModernBertBackbone(Backbone):
             "num_layers": num_layers,
             "max_sequence_length": max_sequence_length,
             "global_attention_every": global_attention_every,
-            "local_attention": local_attention,
         }
         check_arguments(dropout, {"initializer_range": initializer_range}, sizes)
-        if local_attention < 2:
-            raise ValueError(
-                "`local_attention` must be at least 2. Received: "
-                f"local_attention={local_attention}."
-            )
+        check_size(2, local_attention=local_attention)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -180,7 +172,7 @@ class ModernBertBackbone(Backbone):
         if global_mask is not None:
             local_mask = ops.logical_and(local_mask, global_mask)
         hidden = self.embedding_norm(self.token_embedding(token_ids))
-        outputs = run_encoder_blocks(
+        outputs = encoder_blocks.run_encoder_blocks(
             self.blocks,
             self.dropout_layer(hidden, training=training),
             [
@@ -197,7 +189,7 @@ class ModernBertBackbone(Backbone):
         return self.token_embedding(hidden, reverse=True)
 
     def compute_output_spec(self, inputs, attention_layers=(), training=None):
-        return make_encoder_specs(self, inputs, attention_layers)
+        return encoder_blocks.make_encoder_specs(self, inputs, attention_layers)
 
     def compute_output_shape(self, input_shape):
-        return compute_encoder_shapes(self, input_shape)
+        return encoder_blocks.compute_encoder_shapes(self, input_shape)

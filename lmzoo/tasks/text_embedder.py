@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.layers import pool
-from lmzoo.layers.checks import check_positive, check_size
+from lmzoo.layers.checks import check_choice, check_positive, check_size
 from lmzoo.layers.heads import check_pooling
 from lmzoo.layers.tensors import at_least_float32
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
@@ -102,11 +102,7 @@ class TextEmbedder(TextInput, Task):
         check_pooling(pooling)
         check_positive(scale=scale)
         check_size(projection_dim=projection_dim)
-        if projection_activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"`projection_activation` must be one of {', '.join(_ACTIVATIONS)}. Received: "
-                f"projection_activation={projection_activation!r:.80}."
-            )
+        check_choice(_ACTIVATIONS, projection_activation=projection_activation)
         self.pooling = pooling
         self.normalize = normalize
         self.scale = scale
@@ -268,15 +264,11 @@ class TextEmbedder(TextInput, Task):
         return functions
 
     def get_config(self):
+        names = "pooling normalize scale projection_dim projection_activation projection_bias"
         return {
             **super().get_config(),
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "scale": self.scale,
+            **{name: getattr(self, name) for name in names.split()},
             "sequence_length": self._sequence_length,
-            "projection_dim": self.projection_dim,
-            "projection_activation": self.projection_activation,
-            "projection_bias": self.projection_bias,
         }
 
 

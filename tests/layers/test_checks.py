@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from lmzoo.layers.checks import check_even, check_length, check_positive, check_rate, check_size
+from lmzoo.layers.checks import (
+    check_choice,
+    check_even,
+    check_length,
+    check_positive,
+    check_rate,
+    check_size,
+)
 
 
 def test_good_arguments_pass():
@@ -11,12 +18,20 @@ def test_good_arguments_pass():
     check_positive(a=1, b=1e-12, c=np.float32(2), d=None)
     check_rate(a=0, b=0.0, c=0.999)
     check_even(a=2, b=0)
+    check_choice(("x", "y"), a="y")
 
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_size_below_one_is_refused(size):
     with pytest.raises(ValueError, match=f"`width` must be positive. Received: width={size}"):
         check_size(width=size)
+    with pytest.raises(ValueError, match=f"`width` must be at least 2. Received: width={size}"):
+        check_size(2, width=size)
+
+
+def test_what_is_not_among_the_choices_is_refused():
+    with pytest.raises(ValueError, match="`kind` must be one of x, y. Received: kind='z'"):
+        check_choice(("x", "y"), kind="z")
 
 
 @pytest.mark.parametrize("size", [1.0, "3", True, [2]])

@@ -6,6 +6,7 @@ Shapes: B batch, W windows of a batch, T length.
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.data.checks import check_at_least
 from lmzoo.data.corpus.packing import count_special_tokens, pack
 from lmzoo.data.progress import progress_bar
 from lmzoo.data.rows.rows import Rows
@@ -38,11 +39,7 @@ class Windows:
         for name, number in numbers.items():
             if type(number) is not int:
                 raise TypeError(f"`{name}` must be an int. Received: {name}={number!r}.")
-        if max_question_tokens < 1:
-            raise ValueError(
-                "`max_question_tokens` must be positive. Received: "
-                f"max_question_tokens={max_question_tokens}."
-            )
+        check_at_least(1, max_question_tokens=max_question_tokens)
         self._tokenizer = tokenizer
         self._sequence_length = sequence_length
         self._stride = stride

@@ -168,7 +168,7 @@ def test_numbers_that_leave_no_room_are_refused(text_tokenizer):
     for stride in (room, -1):
         with pytest.raises(ValueError, match=f"{room}. Received: stride={stride}, seq"):
             Windows(text_tokenizer, 24, stride, 6)
-    with pytest.raises(ValueError, match="must be positive. Received: max_question_tokens=0"):
+    with pytest.raises(ValueError, match="of at least 1. Received: max_question_tokens=0"):
         Windows(text_tokenizer, 24, 4, 0)
     with pytest.raises(TypeError, match="`stride` must be an int. Received: stride=2.5"):
         Windows(text_tokenizer, 24, 2.5, 6)
