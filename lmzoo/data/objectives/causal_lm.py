@@ -8,32 +8,20 @@ import tensorflow as tf
 
 from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.splits import split_stream
-from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
+from lmzoo.data.objectives.datasets import (
+    DatasetOptions,
+    ReadOptions,
+    build_datasets,
+    takes_dataset_options,
+)
 from lmzoo.data.objectives.stream_examples import StreamExamples
 from lmzoo.data.objectives.text_sources import open_stream
 
 __all__ = ["CausalLMExamples", "causal_lm", "pack_texts"]
 
 
-def causal_lm(
-    files,
-    tokenizer,
-    sequence_length,
-    batch_size,
-    *,
-    seed=0,
-    shuffle=True,
-    validation_split=None,
-    document_mask=True,
-    field="text",
-    document_separator=None,
-    clean=None,
-    initial_epoch=0,
-    initial_step=0,
-    cache_dir=None,
-    verbose=True,
-    limits=None,
-):
+@takes_dataset_options
+def causal_lm(files, tokenizer, sequence_length, batch_size, *, document_mask=True, **options):
     """Makes packed batches for a causal language model from text files of any size or from memory.
 
     Files are tokenized once, into a cache on the disk that later runs open. Documents are
@@ -96,12 +84,9 @@ def causal_lm(
     >>> inputs["token_ids"].shape, labels.dtype
     (TensorShape([2, 8]), tf.int32)
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
-    batching = BatchOptions(
-        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
-    )
+    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
     make_examples = functools.partial(CausalLMExamples, document_mask=document_mask)
-    return build_datasets(make_examples, files, tokenizer, reading, batching, add_start=True)
+    return build_datasets(make_examples, files, tokenizer, options, add_start=True)
 
 
 def pack_texts(
@@ -183,14 +168,7 @@ class CausalLMExamples(StreamExamples):
     """
 
     def __init__(
-        self,
-        stream,
-        sequence_length,
-        batch_size,
-        *,
-        document_mask=True,
-        keep_rest=False,
-        **options,
+        self, stream, sequence_length, batch_size, *, document_mask=True, keep_rest=False, **options
     ):
         check_sizes(sequence_length, batch_size)
         self.document_mask = document_mask

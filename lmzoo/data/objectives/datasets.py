@@ -1,6 +1,8 @@
 """From text to the datasets of an objective: the steps that all objectives share."""
 
 import dataclasses
+import functools
+import inspect
 import os
 
 from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
@@ -9,7 +11,7 @@ from lmzoo.data.corpus.splits import check_validation_split, split_stream
 from lmzoo.data.objectives.text_sources import open_stream
 from lmzoo.text_files.bounded_reading import ReadLimits
 
-__all__ = ["BatchOptions", "ReadOptions", "build_datasets"]
+__all__ = ["DatasetOptions", "ReadOptions", "build_datasets", "takes_dataset_options"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +26,9 @@ class ReadOptions:
     limits: ReadLimits | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class BatchOptions:
-    """How a token stream is split, shuffled and batched; `causal_lm` explains each argument.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetOptions(ReadOptions):
+    """How text is read, split, shuffled and batched; `causal_lm` explains each argument.
 
     Raises:
         TypeError: if `seed` is not an integer.
@@ -49,7 +51,36 @@ class BatchOptions:
             check_validation_split(self.validation_split)
 
 
-def build_datasets(make_examples, files, tokenizer, reading, batching, add_start=False):
+def takes_dataset_options(objective):
+    """Decorates the function of an objective, whose `**options` are those of `DatasetOptions`.
+
+    Its signature, which `help` shows, has each option by its name and with its default. A keyword
+    that is not in it raises TypeError, as in every function.
+
+    Args:
+        objective: callable with `sequence_length`, `batch_size` and `**options`.
+    Returns:
+        callable.
+    """
+    signature = inspect.signature(objective)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    shared = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        for field in dataclasses.fields(DatasetOptions)
+        if field.name not in signature.parameters
+    ]
+    signature = signature.replace(parameters=[*own, *shared])
+
+    @functools.wraps(objective)
+    def build(*args, **kwargs):
+        signature.bind(*args, **kwargs)
+        return objective(*args, **kwargs)
+
+    build.__signature__ = signature
+    return build
+
+
+def build_datasets(make_examples, files, tokenizer, options, add_start=False):
     """Tokenizes a corpus, holds a share of it out, and batches both parts.
 
     Args:
@@ -57,20 +88,19 @@ def build_datasets(make_examples, files, tokenizer, reading, batching, add_start
             `shuffle`, `drop_remainder` and `fixed_noise` by name; returns StreamExamples.
         files: as `causal_lm` takes them.
         tokenizer: tokenizer with an end token.
-        reading: ReadOptions.
-        batching: BatchOptions.
+        options: DatasetOptions.
         add_start: bool. As for `stream_tokens`.
     Returns:
         tf.data.Dataset; with `validation_split` a pair (training, validation) of them.
     """
-    stream = open_stream(files, tokenizer, reading, add_start=add_start)
+    stream = open_stream(files, tokenizer, options, add_start=add_start)
     validation = None
-    options = {name: getattr(batching, name) for name in ("sequence_length", "batch_size", "seed")}
-    if batching.validation_split is not None:
-        stream, held_out = split_stream(stream, batching.validation_split, batching.seed)
+    sizes = {name: getattr(options, name) for name in ("sequence_length", "batch_size", "seed")}
+    if options.validation_split is not None:
+        stream, held_out = split_stream(stream, options.validation_split, options.seed)
         # Validation is the same each time: no shuffle, no new noise, no example left out.
         fixed = {"shuffle": False, "drop_remainder": False, "fixed_noise": True}
-        validation = make_examples(held_out, **options, **fixed).dataset()
-    training = make_examples(stream, **options, shuffle=batching.shuffle)
-    training = training.dataset(batching.initial_epoch, batching.initial_step)
+        validation = make_examples(held_out, **sizes, **fixed).dataset()
+    training = make_examples(stream, **sizes, shuffle=options.shuffle)
+    training = training.dataset(options.initial_epoch, options.initial_step)
     return training if validation is None else (training, validation)

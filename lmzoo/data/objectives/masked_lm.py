@@ -8,13 +8,14 @@ import tensorflow as tf
 from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.index_shuffle import uniform_noise
 from lmzoo.data.corpus.packing import count_text_tokens
-from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
 from lmzoo.data.objectives.masking import Masking
 from lmzoo.data.objectives.stream_examples import StreamExamples
 
 __all__ = ["MaskedLMExamples", "masked_lm"]
 
 
+@takes_dataset_options
 def masked_lm(
     files,
     tokenizer,
@@ -23,17 +24,7 @@ def masked_lm(
     *,
     mask_rate=0.15,
     whole_word=False,
-    seed=0,
-    shuffle=True,
-    validation_split=None,
-    field="text",
-    document_separator=None,
-    clean=None,
-    initial_epoch=0,
-    initial_step=0,
-    cache_dir=None,
-    verbose=True,
-    limits=None,
+    **options,
 ):
     """Makes batches for a masked language model from text files of any size.
 
@@ -76,15 +67,12 @@ def masked_lm(
     >>> inputs["token_ids"].shape, labels.shape
     (TensorShape([2, 16]), TensorShape([2, 2]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
-    batching = BatchOptions(
-        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
-    )
+    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
     count_text_tokens(tokenizer, sequence_length, num_texts=1)
     masking = {"tokenizer": tokenizer, "mask_rate": mask_rate, "whole_word": whole_word}
     Masking(**masking)  # Refuses wrong arguments before the corpus is read.
     make_examples = functools.partial(MaskedLMExamples, **masking)
-    return build_datasets(make_examples, files, tokenizer, reading, batching)
+    return build_datasets(make_examples, files, tokenizer, options)
 
 
 class MaskedLMExamples(StreamExamples):

@@ -11,16 +11,7 @@ from lmzoo.data.rows.rows import Rows
 __all__ = ["mix"]
 
 
-def mix(
-    tasks,
-    *,
-    rates=None,
-    cap=None,
-    temperature=1.0,
-    prefix=True,
-    seed=0,
-    num_rows=None,
-):
+def mix(tasks, *, rates=None, cap=None, temperature=1.0, prefix=True, seed=0, num_rows=None):
     """Mixes several tasks for one text-to-text model.
 
     Row i is computed from i alone, so a mixture of any size takes no memory. The tasks are

@@ -4,30 +4,15 @@ import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens
 
 __all__ = ["PrefixLMExamples", "prefix_lm"]
 
 
+@takes_dataset_options
 def prefix_lm(
-    files,
-    tokenizer,
-    sequence_length=512,
-    batch_size=8,
-    *,
-    seed=0,
-    shuffle=True,
-    validation_split=None,
-    field="text",
-    document_separator=None,
-    clean=None,
-    initial_epoch=0,
-    initial_step=0,
-    cache_dir=None,
-    verbose=True,
-    start_token_id=None,
-    limits=None,
+    files, tokenizer, sequence_length=512, batch_size=8, *, start_token_id=None, **options
 ):
     """Makes batches for prefix language modelling with an encoder and a decoder.
 
@@ -56,16 +41,13 @@ def prefix_lm(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 32]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
-    batching = BatchOptions(
-        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
-    )
+    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
     check_can_be_split(sequence_length)
     check_tokens(tokenizer, start_token_id)
     make_examples = functools.partial(
         PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id
     )
-    return build_datasets(make_examples, files, tokenizer, reading, batching)
+    return build_datasets(make_examples, files, tokenizer, options)
 
 
 class PrefixLMExamples(Seq2SeqExamples):

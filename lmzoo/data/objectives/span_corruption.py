@@ -4,13 +4,14 @@ import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import BatchOptions, ReadOptions, build_datasets
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
 from lmzoo.data.objectives.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
 from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens, describe_tokenizer
 
 __all__ = ["SpanCorruptionExamples", "span_corruption"]
 
 
+@takes_dataset_options
 def span_corruption(
     files,
     tokenizer,
@@ -19,18 +20,8 @@ def span_corruption(
     *,
     noise_density=0.15,
     mean_span_length=3.0,
-    seed=0,
-    shuffle=True,
-    validation_split=None,
-    field="text",
-    document_separator=None,
-    clean=None,
-    initial_epoch=0,
-    initial_step=0,
-    cache_dir=None,
-    verbose=True,
     start_token_id=None,
-    limits=None,
+    **options,
 ):
     """Makes batches for T5's pretraining objective (span corruption) from text files.
 
@@ -77,10 +68,7 @@ def span_corruption(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 8]))
     """
-    reading = ReadOptions(field, document_separator, clean, cache_dir, verbose, limits)
-    batching = BatchOptions(
-        sequence_length, batch_size, seed, shuffle, validation_split, initial_epoch, initial_step
-    )
+    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
     find_sentinels(tokenizer, NoiseSpans.of(length, **noise).num_spans)
@@ -88,7 +76,7 @@ def span_corruption(
     make_examples = functools.partial(
         SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise
     )
-    return build_datasets(make_examples, files, tokenizer, reading, batching)
+    return build_datasets(make_examples, files, tokenizer, options)
 
 
 class SpanCorruptionExamples(Seq2SeqExamples):

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.data import (
-    Corpus,
-    SpanCorruptionExamples,
-    make_rows,
-    mix,
-    stream_tokens,
-)
+from lmzoo.data import Corpus, SpanCorruptionExamples, make_rows, mix, stream_tokens
 from lmzoo.models import T5Backbone
 from lmzoo.tasks import Seq2SeqLM
 from lmzoo.tokenizers import SentencePieceTokenizer
