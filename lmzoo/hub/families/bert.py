@@ -11,7 +11,10 @@ from lmzoo.hub.families.family import (
     Head,
     KerasHubClass,
     PublishedModel,
+    find_backbone,
+    make_masked_lm_head,
     make_token_heads,
+    place_blocks,
 )
 from lmzoo.hub.files.config_validation import (
     check_fixed,
@@ -26,12 +29,12 @@ from lmzoo.hub.files.config_validation import (
 __all__ = [
     "ACTIVATIONS",
     "ATTENTION_MODULES",
+    "BACKBONE",
     "FAMILIES",
     "FEED_FORWARD_MODULES",
     "IGNORED",
     "LARGE_SIZES",
     "MAX_SIZES",
-    "bert_backbone",
     "check_encoder",
     "complete",
     "dense_shapes",
@@ -42,6 +45,7 @@ __all__ = [
     "variable_shapes",
 ]
 
+BACKBONE = find_backbone("BertBackbone")
 # transformers' names -> ours.
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -228,22 +232,22 @@ def make_modules(arguments, body=None, place="encoder.layer", block=None):
         block: dict of a layer of a block -> names, without the place; None for BERT's.
     """
     block = block or {**ATTENTION_MODULES, **FEED_FORWARD_MODULES}
-    modules = {**_MODULES, **(body or {})}
-    for index in range(arguments["num_layers"]):
-        for layer, names in block.items():
-            modules[f"block_{index}/{layer}"] = tuple(f"{place}.{index}.{name}" for name in names)
-    return modules
+    blocks = place_blocks(arguments["num_layers"], place, block)
+    return {**_MODULES, **(body or {}), **blocks}
 
 
 def make_encoder_family(**own):
     """The record of a family on `BertBackbone`: BERT's own fields where it says nothing else.
+
+    The prefix of the tensors is the model type where no other is given.
 
     Args:
         own: fields of `Family`.
     """
     shared = {
         "name": "BERT",
-        "backbone": bert_backbone,
+        "backbone": BACKBONE,
+        "prefix": f"{next(iter(own['classes']))}.",
         "plain_task": "TextEmbedder",
         "variable_shapes": variable_shapes,
         "modules": make_modules,
@@ -254,13 +258,6 @@ def make_encoder_family(**own):
         "tokenizers": ("WordPieceTokenizer",),
     }
     return Family(**{**shared, **own})
-
-
-def bert_backbone():
-    """The class `BertBackbone`, imported at its first use."""
-    from lmzoo.models import BertBackbone
-
-    return BertBackbone
 
 
 def _read_keras_hub(backbone):
@@ -304,17 +301,14 @@ FAMILIES = (
     make_encoder_family(
         classes={"bert": "Bert"},
         heads={
-            "MaskedLM": Head(
-                endings=("ForMaskedLM", "ForPreTraining"),
-                modules={
-                    "head/dense": ("cls.predictions.transform.dense",),
-                    "head/norm": ("cls.predictions.transform.LayerNorm",),
-                    "head": ("cls.predictions",),
-                },
+            "MaskedLM": make_masked_lm_head(
+                *("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+                "cls.predictions",
                 tied={
                     "cls.predictions.decoder.weight": _EMBEDDINGS,
                     "cls.predictions.decoder.bias": "cls.predictions.bias",
                 },
+                endings=("ForMaskedLM", "ForPreTraining"),
             ),
             "TextClassifier": Head(
                 endings=("ForSequenceClassification",),
@@ -325,7 +319,6 @@ FAMILIES = (
             ),
             **make_token_heads("classifier_dropout"),
         },
-        prefix="bert.",
         read_arguments=_read_arguments,
         make_config=_make_config,
         keras_hub=KerasHubClass(

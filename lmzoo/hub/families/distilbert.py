@@ -1,18 +1,12 @@
 """DistilBERT: a BERT without segments and pooler, with keys and tensor names of its own."""
 
-from lmzoo.hub.families.bert import (
-    ACTIVATIONS,
-    MAX_SIZES,
-    check_encoder,
-    make_encoder_family,
-    make_fields,
-    make_modules,
-)
+from lmzoo.hub.families import bert
 from lmzoo.hub.families.family import (
     Head,
     KerasHubClass,
     PublishedModel,
     list_size_keys,
+    make_masked_lm_head,
     make_token_heads,
 )
 from lmzoo.hub.files.config_validation import (
@@ -25,12 +19,12 @@ from lmzoo.hub.files.config_validation import (
 
 __all__ = ["FAMILIES"]
 
-_FIELDS = make_fields(
-    num_layers=size_field("n_layers", MAX_SIZES["num_layers"], 6),
-    num_heads=size_field("n_heads", MAX_SIZES["num_heads"], 12),
-    hidden_dim=size_field("dim", MAX_SIZES["hidden_dim"], 768),
-    intermediate_dim=size_field("hidden_dim", MAX_SIZES["intermediate_dim"], 3072),
-    activation=choice_field("activation", "gelu", ACTIVATIONS),
+_FIELDS = bert.make_fields(
+    num_layers=size_field("n_layers", bert.MAX_SIZES["num_layers"], 6),
+    num_heads=size_field("n_heads", bert.MAX_SIZES["num_heads"], 12),
+    hidden_dim=size_field("dim", bert.MAX_SIZES["hidden_dim"], 768),
+    intermediate_dim=size_field("hidden_dim", bert.MAX_SIZES["intermediate_dim"], 3072),
+    activation=choice_field("activation", "gelu", bert.ACTIVATIONS),
     dropout=number_field("dropout", 0, 0.999, 0.1),
     num_segments=None,
     norm_epsilon=None,
@@ -46,7 +40,7 @@ _BLOCK = {
 
 
 def _read_arguments(config):
-    check_encoder(config)
+    bert.check_encoder(config)
     fixed = {"position_offset": 0, "num_segments": 0, "norm_epsilon": 1e-12}
     return {**fixed, **read_fields(config, _FIELDS)}
 
@@ -65,16 +59,11 @@ def _make_keras_hub(backbone):
 
 
 FAMILIES = (
-    make_encoder_family(
+    bert.make_encoder_family(
         classes={"distilbert": "DistilBert"},
         heads={
-            "MaskedLM": Head(
-                endings=("ForMaskedLM",),
-                modules={
-                    "head/dense": ("vocab_transform",),
-                    "head/norm": ("vocab_layer_norm",),
-                    "head": ("vocab_projector",),
-                },
+            "MaskedLM": make_masked_lm_head(
+                *("vocab_transform", "vocab_layer_norm", "vocab_projector"),
                 tied={"vocab_projector.weight": "embeddings.word_embeddings.weight"},
             ),
             "TextClassifier": Head(
@@ -86,11 +75,12 @@ FAMILIES = (
             ),
             **make_token_heads(),
         },
-        prefix="distilbert.",
         read_arguments=_read_arguments,
         make_config=_make_config,
         size_keys=list_size_keys(_FIELDS),
-        modules=lambda arguments: make_modules(arguments, place="transformer.layer", block=_BLOCK),
+        modules=lambda arguments: bert.make_modules(
+            arguments, place="transformer.layer", block=_BLOCK
+        ),
         accepts=lambda task, model_type: not task.backbone.pooler,
         keras_hub=KerasHubClass(
             name="DistilBertBackbone",

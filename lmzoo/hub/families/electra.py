@@ -4,15 +4,8 @@ A generator is a `MaskedLM`. A discriminator, the class that most checkpoints ar
 opens as the backbone alone: its head, which tells replaced tokens from the others, is ignored.
 """
 
-from lmzoo.hub.families.bert import (
-    IGNORED,
-    MAX_SIZES,
-    check_encoder,
-    make_encoder_family,
-    make_fields,
-    make_modules,
-)
-from lmzoo.hub.families.family import Head, PublishedModel, make_token_heads
+from lmzoo.hub.families import bert
+from lmzoo.hub.families.family import Head, PublishedModel, make_masked_lm_head, make_token_heads
 from lmzoo.hub.families.roberta import masked_lm_head
 from lmzoo.hub.files.config_validation import (
     read_choice,
@@ -24,17 +17,17 @@ from lmzoo.hub.files.config_validation import (
 
 __all__ = ["FAMILIES"]
 
-_FIELDS = make_fields(
-    hidden_dim=size_field("hidden_size", MAX_SIZES["hidden_dim"], 256),
-    num_heads=size_field("num_attention_heads", MAX_SIZES["num_heads"], 4),
-    intermediate_dim=size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 1024),
-    embedding_dim=size_field("embedding_size", MAX_SIZES["embedding_dim"], 128),
+_FIELDS = bert.make_fields(
+    hidden_dim=size_field("hidden_size", bert.MAX_SIZES["hidden_dim"], 256),
+    num_heads=size_field("num_attention_heads", bert.MAX_SIZES["num_heads"], 4),
+    intermediate_dim=size_field("intermediate_size", bert.MAX_SIZES["intermediate_dim"], 1024),
+    embedding_dim=size_field("embedding_size", bert.MAX_SIZES["embedding_dim"], 128),
 )
 _EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def _read_arguments(config):
-    check_encoder(config)
+    bert.check_encoder(config)
     read_choice(config, "summary_type", "first", ("first",))
     read_flag(config, "summary_use_proj", True)
     return {**read_fields(config, _FIELDS), "position_offset": 0, "pooler": False}
@@ -52,7 +45,7 @@ def _make_config(backbone, model_type):
 
 
 def _make_modules(arguments):
-    return make_modules(arguments, {"embedding_projection": ("embeddings_project",)})
+    return bert.make_modules(arguments, {"embedding_projection": ("embeddings_project",)})
 
 
 def _published(place, num_parameters, **config):
@@ -61,16 +54,15 @@ def _published(place, num_parameters, **config):
 
 
 FAMILIES = (
-    make_encoder_family(
+    bert.make_encoder_family(
         classes={"electra": "Electra"},
         heads={
-            "MaskedLM": Head(
-                endings=("ForMaskedLM",),
-                modules={
-                    "head/dense": ("generator_predictions.dense",),
-                    "head/norm": ("generator_predictions.LayerNorm",),
-                    "head": ("generator_lm_head",),
-                },
+            "MaskedLM": make_masked_lm_head(
+                *(
+                    "generator_predictions.dense",
+                    "generator_predictions.LayerNorm",
+                    "generator_lm_head",
+                ),
                 tied={"generator_lm_head.weight": _EMBEDDINGS},
             ),
             "TextClassifier": Head(
@@ -85,13 +77,12 @@ FAMILIES = (
             **make_token_heads("classifier_dropout"),
             "TextEmbedder": Head(endings=("Model", "ForPreTraining")),
         },
-        prefix="electra.",
         has_pooler=False,
         read_arguments=_read_arguments,
         make_config=_make_config,
         modules=_make_modules,
         ignored={
-            **IGNORED,
+            **bert.IGNORED,
             "head of the discriminator": r"discriminator_predictions\..*\.(weight|bias)",
         },
         accepts=lambda task, model_type: not task.backbone.pooler,

@@ -4,6 +4,7 @@ Nothing here imports TensorFlow or Keras, so that `describe` and `verify` work w
 """
 
 import dataclasses
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -15,8 +16,11 @@ __all__ = [
     "PublishedModel",
     "SIZE_KEYS",
     "list_size_keys",
+    "find_backbone",
     "make_decoder_heads",
+    "make_masked_lm_head",
     "make_token_heads",
+    "place_blocks",
 ]
 
 
@@ -94,6 +98,20 @@ class Head:
     pooling: tuple = ("cls",)
     options: Mapping = dataclasses.field(default_factory=dict)
     left_out: str | None = None
+
+
+def make_masked_lm_head(dense, norm, output, tied, endings=("ForMaskedLM",)):
+    """The head of a masked language model: a dense layer, a norm and the tied output layer.
+
+    Args:
+        dense, norm, output: str. Their modules in the file.
+        tied: dict, as for `Head`.
+        endings: tuple of str, as for `Head`.
+    Returns:
+        Head.
+    """
+    modules = {"head/dense": (dense,), "head/norm": (norm,), "head": (output,)}
+    return Head(endings=endings, modules=modules, tied=tied)
 
 
 def make_token_heads(dropout_key=None):
@@ -308,3 +326,23 @@ class Family:
         for old, new in self.renamed.items():
             bare = re.sub(f"{old}$", new, bare)
         return bare
+
+
+def find_backbone(name):
+    """A callable that returns a class of `lmzoo.models`, which is imported at its first use."""
+    return lambda: getattr(importlib.import_module("lmzoo.models"), name)
+
+
+def place_blocks(num_layers, place, block):
+    """The modules of all blocks of a backbone: dict of a layer's path -> tuple of names.
+
+    Args:
+        num_layers: int.
+        place: str. What stands before the number of a block in the file.
+        block: dict of a layer of a block -> names, without the place.
+    """
+    return {
+        f"block_{index}/{layer}": tuple(f"{place}.{index}.{name}" for name in names)
+        for index in range(num_layers)
+        for layer, names in block.items()
+    }

@@ -1,12 +1,14 @@
 """GPT-2, and what all decoders share: the variables of `GPTBackbone`."""
 
-from lmzoo.hub.families.bert import dense_shapes
+from lmzoo.hub.families import bert
 from lmzoo.hub.families.family import (
     Family,
     KerasHubClass,
     PublishedModel,
+    find_backbone,
     list_size_keys,
     make_decoder_heads,
+    place_blocks,
 )
 from lmzoo.hub.files.config_validation import (
     check_fixed,
@@ -19,14 +21,15 @@ from lmzoo.hub.files.config_validation import (
 )
 
 __all__ = [
+    "BACKBONE",
     "FAMILIES",
     "MAX_SIZES",
     "complete",
-    "gpt_backbone",
     "make_decoder_family",
     "variable_shapes",
 ]
 
+BACKBONE = find_backbone("GPTBackbone")
 _ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
@@ -36,12 +39,7 @@ _ACTIVATIONS = {
 }
 # What a config may ask for, far above every published model. The file must hold the tensors too.
 MAX_SIZES = {
-    "vocabulary_size": 2**24,
-    "num_layers": 2**10,
-    "num_heads": 2**12,
-    "hidden_dim": 2**18,
-    "intermediate_dim": 2**20,
-    "max_sequence_length": 2**24,
+    **bert.MAX_SIZES,
     "num_key_value_heads": 2**12,
     "head_dim": 2**16,
     "sliding_window": 2**24,
@@ -61,12 +59,12 @@ _FIELDS = {
     "tied": flag_field("tie_word_embeddings", True),
 }
 _BLOCK = {
-    "self_attention_norm": "ln_1",
-    "self_attention/query_key_value": "attn.c_attn",
-    "self_attention/output": "attn.c_proj",
-    "feed_forward_norm": "ln_2",
-    "feed_forward/intermediate": "mlp.c_fc",
-    "feed_forward/output": "mlp.c_proj",
+    "self_attention_norm": ("ln_1",),
+    "self_attention/query_key_value": ("attn.c_attn",),
+    "self_attention/output": ("attn.c_proj",),
+    "feed_forward_norm": ("ln_2",),
+    "feed_forward/intermediate": ("mlp.c_fc",),
+    "feed_forward/output": ("mlp.c_proj",),
 }
 # What a missing argument of `GPTBackbone` stands for.
 _DEFAULTS = {
@@ -107,10 +105,7 @@ def _make_modules(arguments):
         "position_embedding": ("wpe",),
         "final_norm": ("ln_f",),
     }
-    for index in range(arguments["num_layers"]):
-        for ours, theirs in _BLOCK.items():
-            modules[f"block_{index}/{ours}"] = (f"h.{index}.{theirs}",)
-    return modules
+    return {**modules, **place_blocks(arguments["num_layers"], "h", _BLOCK)}
 
 
 def complete(arguments):
@@ -168,7 +163,7 @@ def _block_shapes(arguments):
         dense["feed_forward/gate"] = (dim, intermediate, use_bias)
     shapes = {}
     for path, sizes in dense.items():
-        shapes |= dense_shapes(path, *sizes)
+        shapes |= bert.dense_shapes(path, *sizes)
     if found["query_key_norm"]:
         for name in ("query_norm", "key_norm"):
             shapes[f"self_attention/{name}/scale"] = (head_dim,)
@@ -211,7 +206,7 @@ def make_decoder_family(**own):
     """
     shared = {
         "name": "GPT",
-        "backbone": gpt_backbone,
+        "backbone": BACKBONE,
         "plain_task": "CausalLM",
         "default_task": "CausalLM",
         "variable_shapes": variable_shapes,
@@ -219,13 +214,6 @@ def make_decoder_family(**own):
         "tokenizers": ("BytePairTokenizer",),
     }
     return Family(**{**shared, **own})
-
-
-def gpt_backbone():
-    """The class `GPTBackbone`, imported at its first use."""
-    from lmzoo.models import GPTBackbone
-
-    return GPTBackbone
 
 
 def _make_keras_hub(backbone):

@@ -1,6 +1,6 @@
 """Llama, Qwen2 and Mistral: decoders with rotary positions, RMSNorm and a gated feed-forward."""
 
-from lmzoo.hub.families.family import make_decoder_heads
+from lmzoo.hub.families.family import make_decoder_heads, place_blocks
 from lmzoo.hub.families.gpt2 import MAX_SIZES, make_decoder_family, variable_shapes
 from lmzoo.hub.families.rotary_config import (
     find_context_length,
@@ -25,8 +25,8 @@ __all__ = [
     "IGNORED",
     "make_decoder_config",
     "make_fields",
+    "make_llama_family",
     "make_modules",
-    "make_widths",
     "make_window_config",
     "read_decoder",
     "read_window",
@@ -226,14 +226,11 @@ def make_modules(arguments, block=None):
         arguments: dict of the backbone's arguments.
         block: dict of further layers of a block -> names.
     """
-    modules = dict(_MODULES)
-    for index in range(arguments["num_layers"]):
-        for layer, names in {**_BLOCK, **(block or {})}.items():
-            modules[f"block_{index}/{layer}"] = tuple(f"layers.{index}.{name}" for name in names)
-    return modules
+    block = {**_BLOCK, **(block or {})}
+    return {**_MODULES, **place_blocks(arguments["num_layers"], "layers", block)}
 
 
-def make_widths(arguments):
+def _make_widths(arguments):
     """The widths of query, key and value, which lie side by side in one kernel."""
     shapes = variable_shapes(arguments)
     queries, _ = shapes["block_0/self_attention/output/kernel"]
@@ -245,17 +242,28 @@ def make_widths(arguments):
     }
 
 
+def make_llama_family(**own):
+    """The record of a family with Llama's tensors.
+
+    Args:
+        own: fields of `Family` beside those that all of them have.
+    """
+    shared = {
+        "heads": make_decoder_heads("ForCausalLM", EMBEDDINGS),
+        "prefix": "model.",
+        "modules": make_modules,
+        "widths": _make_widths,
+        "ignored": IGNORED,
+    }
+    return make_decoder_family(**{**shared, **own})
+
+
 FAMILIES = (
-    make_decoder_family(
+    make_llama_family(
         # A Mistral without a window is a Llama: the numbers are the same.
         classes={"llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral"},
-        heads=make_decoder_heads("ForCausalLM", EMBEDDINGS),
-        prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,
-        modules=make_modules,
-        widths=make_widths,
-        ignored=IGNORED,
         tokenizers=("BytePairTokenizer", "SentencePieceTokenizer"),
         accepts=_accepts,
     ),

@@ -1,7 +1,20 @@
 """ModernBERT: rotary positions, gated feed-forwards, and local attention in most blocks."""
 
-from lmzoo.hub.families.bert import ACTIVATIONS, MAX_SIZES, dense_shapes, norm_shapes
-from lmzoo.hub.families.family import Family, Head, PublishedModel
+from lmzoo.hub.families.bert import (
+    ACTIVATIONS,
+    MAX_SIZES,
+    dense_shapes,
+    make_fields,
+    norm_shapes,
+)
+from lmzoo.hub.families.family import (
+    Family,
+    Head,
+    PublishedModel,
+    find_backbone,
+    make_masked_lm_head,
+    place_blocks,
+)
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,
@@ -16,22 +29,20 @@ from lmzoo.hub.files.config_validation import (
 
 __all__ = ["FAMILIES"]
 
-_FIELDS = {
-    "vocabulary_size": size_field("vocab_size", MAX_SIZES["vocabulary_size"], 50368),
-    "num_layers": size_field("num_hidden_layers", MAX_SIZES["num_layers"], 22),
-    "num_heads": size_field("num_attention_heads", MAX_SIZES["num_heads"], 12),
-    "hidden_dim": size_field("hidden_size", MAX_SIZES["hidden_dim"], 768),
-    "intermediate_dim": size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 1152),
-    "max_sequence_length": size_field(
+_FIELDS = make_fields(
+    vocabulary_size=size_field("vocab_size", MAX_SIZES["vocabulary_size"], 50368),
+    num_layers=size_field("num_hidden_layers", MAX_SIZES["num_layers"], 22),
+    intermediate_dim=size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 1152),
+    max_sequence_length=size_field(
         "max_position_embeddings", MAX_SIZES["max_sequence_length"], 8192
     ),
-    "local_attention": size_field("local_attention", MAX_SIZES["max_sequence_length"], 128, 2),
-    "activation": choice_field("hidden_activation", "gelu", ACTIVATIONS),
+    num_segments=None,
+    local_attention=size_field("local_attention", MAX_SIZES["max_sequence_length"], 128, 2),
+    activation=choice_field("hidden_activation", "gelu", ACTIVATIONS),
     # The rates of embeddings and attention weights are the same one here.
-    "dropout": number_field("mlp_dropout", 0, 0.999, 0.0),
-    "norm_epsilon": number_field("norm_eps", 0, 1, 1e-5),
-    "initializer_range": number_field("initializer_range", 0, 1000, 0.02),
-}
+    dropout=number_field("mlp_dropout", 0, 0.999, 0.0),
+    norm_epsilon=number_field("norm_eps", 0, 1, 1e-5),
+)
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _SPECIAL_IDS = (
     *("pad_token_id", "bos_token_id", "eos_token_id"),
@@ -166,10 +177,7 @@ def _make_modules(arguments):
         "embedding_norm": ("embeddings.norm",),
         "final_norm": ("final_norm",),
     }
-    for index in range(arguments["num_layers"]):
-        for layer, names in _BLOCK.items():
-            modules[f"block_{index}/{layer}"] = tuple(f"layers.{index}.{name}" for name in names)
-    return modules
+    return {**modules, **place_blocks(arguments["num_layers"], "layers", _BLOCK)}
 
 
 def _make_parts(arguments):
@@ -206,12 +214,6 @@ def _masked_lm_head(config, arguments):
     return {**own, "activation": "gelu", "use_bias": False}
 
 
-def _backbone():
-    from lmzoo.models import ModernBertBackbone
-
-    return ModernBertBackbone
-
-
 def _make_head(ending):
     return Head(
         endings=(ending,),
@@ -229,17 +231,12 @@ def _make_head(ending):
 FAMILIES = (
     Family(
         name="ModernBERT",
-        backbone=_backbone,
+        backbone=find_backbone("ModernBertBackbone"),
         classes={"modernbert": "ModernBert"},
         plain_task="TextEmbedder",
         heads={
-            "MaskedLM": Head(
-                endings=("ForMaskedLM",),
-                modules={
-                    "head/dense": ("head.dense",),
-                    "head/norm": ("head.norm",),
-                    "head": ("decoder",),
-                },
+            "MaskedLM": make_masked_lm_head(
+                *("head.dense", "head.norm", "decoder"),
                 tied={"decoder.weight": _EMBEDDINGS},
             ),
             "TextClassifier": _make_head("ForSequenceClassification"),

@@ -5,22 +5,15 @@ The backbone of all-mpnet-base-v2 and many other sentence embedders.
 
 import dataclasses
 
-from lmzoo.hub.families.bert import (
-    FEED_FORWARD_MODULES,
-    MAX_SIZES,
-    check_encoder,
-    make_encoder_family,
-    make_fields,
-    make_modules,
-)
+from lmzoo.hub.families import bert
 from lmzoo.hub.families.family import PublishedModel
 from lmzoo.hub.families.roberta import HEADS, masked_lm_head
 from lmzoo.hub.files.config_validation import read_fields, read_size, size_field, write_fields
 
 __all__ = ["FAMILIES"]
 
-_FIELDS = make_fields(
-    vocabulary_size=size_field("vocab_size", MAX_SIZES["vocabulary_size"], 30527),
+_FIELDS = bert.make_fields(
+    vocabulary_size=size_field("vocab_size", bert.MAX_SIZES["vocabulary_size"], 30527),
     num_segments=None,
 )
 # transformers' MPNet computes with these, whatever its config says.
@@ -29,18 +22,18 @@ _BLOCK = {
     "self_attention/query_key_value": ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
     "self_attention/output": ("attention.attn.o",),
     "self_attention_norm": ("attention.LayerNorm",),
-    **FEED_FORWARD_MODULES,
+    **bert.FEED_FORWARD_MODULES,
 }
 
 
 def _read_arguments(config):
-    check_encoder(config)
+    bert.check_encoder(config)
     read_size(
         config, "relative_attention_num_buckets", _NUM_BUCKETS, _NUM_BUCKETS, lowest=_NUM_BUCKETS
     )
     arguments = read_fields(config, _FIELDS)
     length = read_size(
-        config, "max_position_embeddings", 512, MAX_SIZES["max_sequence_length"], lowest=3
+        config, "max_position_embeddings", 512, bert.MAX_SIZES["max_sequence_length"], lowest=3
     )
     return {
         **arguments,
@@ -67,7 +60,7 @@ def _make_config(backbone, model_type):
 
 def _make_modules(arguments):
     body = {"relative_position_bias": ("encoder.relative_attention_bias",)}
-    return make_modules(arguments, body, block=_BLOCK)
+    return bert.make_modules(arguments, body, block=_BLOCK)
 
 
 def _counts_positions(task, model_type):
@@ -77,11 +70,10 @@ def _counts_positions(task, model_type):
 
 
 FAMILIES = (
-    make_encoder_family(
+    bert.make_encoder_family(
         classes={"mpnet": "MPNet"},
         # RoBERTa's, with no key of their own for the dropout.
         heads={task: dataclasses.replace(head, dropout_key=None) for task, head in HEADS.items()},
-        prefix="mpnet.",
         read_arguments=_read_arguments,
         make_config=_make_config,
         modules=_make_modules,

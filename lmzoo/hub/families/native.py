@@ -152,12 +152,12 @@ FAMILIES = (
     _make_family(
         *("lmzoo_bert", "BERT"),
         ("MaskedLM", "TextClassifier", "TokenClassifier", "QuestionAnswerer", "TextEmbedder"),
-        *(bert.bert_backbone, bert.variable_shapes),
+        *(bert.BACKBONE, bert.variable_shapes),
         plain_task="TextEmbedder",
         complete=bert.complete,
     ),
     _make_family(
-        *("lmzoo_gpt", "GPT", ("CausalLM", *_READING), gpt2.gpt_backbone, gpt2.variable_shapes),
+        *("lmzoo_gpt", "GPT", ("CausalLM", *_READING), gpt2.BACKBONE, gpt2.variable_shapes),
         plain_task="CausalLM",
         default_task="CausalLM",
         complete=gpt2.complete,
@@ -165,7 +165,7 @@ FAMILIES = (
         head_options={"TextClassifier": {"use_bias": False}},
     ),
     _make_family(
-        *("lmzoo_t5", "T5", ("Seq2SeqLM", *_READING), t5.t5_backbone, t5.variable_shapes),
+        *("lmzoo_t5", "T5", ("Seq2SeqLM", *_READING), t5.BACKBONE, t5.variable_shapes),
         plain_task="Seq2SeqLM",
         default_task="Seq2SeqLM",
         read_options=t5.read_options,

@@ -1,19 +1,14 @@
 """RoBERTa: a BERT whose positions begin behind the padding token's id, with byte-pair encoding."""
 
-from lmzoo.hub.families.bert import (
-    LARGE_SIZES,
-    MAX_SIZES,
-    check_encoder,
-    make_encoder_family,
-    make_fields,
+from lmzoo.hub.families import bert
+from lmzoo.hub.families.family import (
+    Head,
+    KerasHubClass,
+    PublishedModel,
+    make_masked_lm_head,
+    make_token_heads,
 )
-from lmzoo.hub.families.family import Head, KerasHubClass, PublishedModel, make_token_heads
-from lmzoo.hub.files.config_validation import (
-    read_choice,
-    read_fields,
-    size_field,
-    write_fields,
-)
+from lmzoo.hub.files.config_validation import read_choice, read_fields, size_field, write_fields
 
 __all__ = [
     "FAMILIES",
@@ -25,16 +20,13 @@ __all__ = [
     "shift_positions",
 ]
 
-_FIELDS = make_fields(vocabulary_size=size_field("vocab_size", MAX_SIZES["vocabulary_size"], 50265))
+_FIELDS = bert.make_fields(
+    vocabulary_size=size_field("vocab_size", bert.MAX_SIZES["vocabulary_size"], 50265)
+)
 _EMBEDDINGS = "embeddings.word_embeddings.weight"
 HEADS = {
-    "MaskedLM": Head(
-        endings=("ForMaskedLM",),
-        modules={
-            "head/dense": ("lm_head.dense",),
-            "head/norm": ("lm_head.layer_norm",),
-            "head": ("lm_head",),
-        },
+    "MaskedLM": make_masked_lm_head(
+        *("lm_head.dense", "lm_head.layer_norm", "lm_head"),
         tied={"lm_head.decoder.weight": _EMBEDDINGS, "lm_head.decoder.bias": "lm_head.bias"},
     ),
     "TextClassifier": Head(
@@ -49,7 +41,7 @@ HEADS = {
 
 def read_arguments(config):
     """The arguments of `BertBackbone` for a config with RoBERTa's keys."""
-    check_encoder(config)
+    bert.check_encoder(config)
     return shift_positions(config, read_fields(config, _FIELDS))
 
 
@@ -125,10 +117,9 @@ def _published(place, num_parameters, **config):
 
 
 FAMILIES = (
-    make_encoder_family(
+    bert.make_encoder_family(
         classes={"roberta": "Roberta"},
         heads=HEADS,
-        prefix="roberta.",
         read_arguments=read_arguments,
         make_config=make_config,
         tokenizers=("BytePairTokenizer",),
@@ -143,7 +134,9 @@ FAMILIES = (
         ),
         published={
             "roberta-base": _published("FacebookAI/roberta-base", 124_055_040),
-            "roberta-large": _published("FacebookAI/roberta-large", 354_310_144, **LARGE_SIZES),
+            "roberta-large": _published(
+                "FacebookAI/roberta-large", 354_310_144, **bert.LARGE_SIZES
+            ),
         },
     ),
 )

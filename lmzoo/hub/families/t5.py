@@ -5,6 +5,7 @@ from lmzoo.hub.families.family import (
     Head,
     KerasHubClass,
     PublishedModel,
+    find_backbone,
     list_size_keys,
 )
 from lmzoo.hub.files.config_validation import (
@@ -19,15 +20,16 @@ from lmzoo.hub.files.config_validation import (
 )
 
 __all__ = [
+    "BACKBONE",
     "FEED_FORWARDS",
     "FAMILIES",
     "MAX_SIZES",
     "check_buckets",
     "read_options",
-    "t5_backbone",
     "variable_shapes",
 ]
 
+BACKBONE = find_backbone("T5Backbone")
 # `feed_forward_proj` -> our activation and whether it is gated. The first of ours is written back.
 FEED_FORWARDS = {
     "relu": ("relu", False),
@@ -244,13 +246,6 @@ def _make_modules(arguments):
     return modules
 
 
-def t5_backbone():
-    """The class `T5Backbone`, imported at its first use."""
-    from lmzoo.models import T5Backbone
-
-    return T5Backbone
-
-
 def _read_keras_hub(backbone):
     activation = getattr(backbone.activation, "__name__", str(backbone.activation))
     return {
@@ -317,7 +312,7 @@ _PUBLISHED = {
 FAMILIES = (
     Family(
         name="T5",
-        backbone=t5_backbone,
+        backbone=BACKBONE,
         classes={"t5": "T5", "mt5": "MT5"},
         plain_task="Seq2SeqLM",
         default_task="Seq2SeqLM",

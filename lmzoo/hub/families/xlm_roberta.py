@@ -3,15 +3,11 @@
 The backbone of multilingual E5, BGE-M3 and many rerankers.
 """
 
-from lmzoo.hub.families.bert import LARGE_SIZES, make_encoder_family
+import dataclasses
+
+from lmzoo.hub.families import roberta
+from lmzoo.hub.families.bert import LARGE_SIZES
 from lmzoo.hub.families.family import PublishedModel
-from lmzoo.hub.families.roberta import (
-    HEADS,
-    counts_positions,
-    make_config,
-    masked_lm_head,
-    read_arguments,
-)
 
 __all__ = ["FAMILIES"]
 
@@ -20,7 +16,7 @@ _VOCABULARY_SIZE = 30522
 
 
 def _read_arguments(config):
-    return read_arguments({"vocab_size": _VOCABULARY_SIZE, **config})
+    return roberta.read_arguments({"vocab_size": _VOCABULARY_SIZE, **config})
 
 
 def _published(place, num_parameters, **config):
@@ -35,15 +31,12 @@ def _published(place, num_parameters, **config):
 
 
 FAMILIES = (
-    make_encoder_family(
+    dataclasses.replace(
+        roberta.FAMILIES[0],
         classes={"xlm-roberta": "XLMRoberta"},
-        heads=HEADS,
-        prefix="roberta.",
         read_arguments=_read_arguments,
-        make_config=make_config,
         tokenizers=("SentencePieceTokenizer",),
-        accepts=counts_positions,
-        masked_lm_head=masked_lm_head,
+        keras_hub=None,
         published={
             "xlm-roberta-base": _published("FacebookAI/xlm-roberta-base", 277_453_056),
             "xlm-roberta-large": _published(
