@@ -11,7 +11,7 @@ from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.common import CHAT_TEMPLATE, read_chat_template
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
-__all__ = ["Tokenizer", "check_num_separators", "read_text"]
+__all__ = ["ByteTokens", "Tokenizer", "check_num_separators", "read_text"]
 
 # Threads that share a tokenizer must not build its tables twice: those of the second thread would
 # be freed under the graph that it is tracing. (As an attribute the lock would forbid copies.)
@@ -44,6 +44,11 @@ _OTHER_NAMES = {
 }
 
 
+def _make_role_id(role, meaning):
+    """A property that gives the id of the token of a role."""
+    return property(lambda self: self._get_role_id(role), doc=f"int or None. {meaning}")
+
+
 class Tokenizer(tf.Module):
     """Turns text into token ids and back, inside or outside of a graph.
 
@@ -74,6 +79,9 @@ class Tokenizer(tf.Module):
     chat_template = None
     # (kind, name of the file) for `describe_tokenizer`; None where no file has the vocabulary.
     standalone_kind = None
+    # What becomes of bytes that are not UTF-8: an error handler of Python, "replace" or "ignore";
+    # None where tokens are text.
+    _byte_errors = None
 
     def __init__(self, name, vocabulary, roles):
         super().__init__(name=name)
@@ -163,30 +171,15 @@ class Tokenizer(tf.Module):
         """int. As `vocabulary_size`."""
         return self.vocabulary_size
 
-    @property
-    def unknown_token_id(self):
-        """int or None. Stands for what the vocabulary cannot express."""
-        return self._get_role_id("unknown_token")
-
-    @property
-    def start_token_id(self):
-        """int or None. Stands before a text."""
-        return self._get_role_id("start_token")
-
-    @property
-    def end_token_id(self):
-        """int or None. Stands behind a text."""
-        return self._get_role_id("end_token")
-
-    @property
-    def pad_token_id(self):
-        """int or None. Fills rows up to one length."""
-        return self._get_role_id("pad_token")
-
-    @property
-    def mask_token_id(self):
-        """int or None. Stands where a masked language model has to predict."""
-        return self._get_role_id("mask_token")
+    unknown_token_id = _make_role_id(
+        "unknown_token", "Stands for what the vocabulary cannot express."
+    )
+    start_token_id = _make_role_id("start_token", "Stands before a text.")
+    end_token_id = _make_role_id("end_token", "Stands behind a text.")
+    pad_token_id = _make_role_id("pad_token", "Fills rows up to one length.")
+    mask_token_id = _make_role_id(
+        "mask_token", "Stands where a masked language model has to predict."
+    )
 
     def _get_role_id(self, role):
         while role is not None:
@@ -342,6 +335,27 @@ class Tokenizer(tf.Module):
         """
         return self.tokenize(text)
 
+    @explain_keywords
+    def detokenize(self, ids, skip_special=True):
+        """Turns ids into text; the class says what is lost.
+
+        Args:
+            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
+            skip_special: bool. If True, special tokens leave nothing behind.
+        Returns:
+            string (B,), or () for one row of ids.
+        Raises:
+            TypeError: if `ids` are not integers.
+            ValueError: if `ids` have no or more than two axes.
+            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
+        """
+        return self._to_utf8(self._join(ids, skip_special))
+
+    def _to_utf8(self, text):
+        if self._byte_errors is None:
+            return text
+        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors=self._byte_errors)
+
     def detokenize_continuation(self, ids):
         """Turns ids into text that continues other text.
 
@@ -415,29 +429,35 @@ class Tokenizer(tf.Module):
         self._lstrip = tuple(self._check_special("lstrip", token) for token in lstrip)
         self._rstrip = tuple(self._check_special("rstrip", token) for token in rstrip)
 
-    def _check_start(self, add_start_token):
-        if not isinstance(add_start_token, bool):
-            raise TypeError(
-                f"`add_start_token` must be True or False. Received: {add_start_token!r:.80}."
-            )
-        if add_start_token and self.start_token_id is None:
+    def _check_adds(self, argument, adds, *roles):
+        """Refuses to add special tokens around a text that the tokenizer does not have."""
+        if not isinstance(adds, bool):
+            raise TypeError(f"`{argument}` must be True or False. Received: {adds!r:.80}.")
+        if adds and None in map(self._get_role_id, roles):
             raise ValueError(
-                "`add_start_token` must not be True without a `start_token`. Received: "
-                "add_start_token=True."
+                f"`{argument}` must not be True without {' and '.join(map('`{}`'.format, roles))}. "
+                f"Received: {argument}=True."
             )
-        return add_start_token
+        return adds
 
-    def _check_add_bos_and_eos(self, add_bos_and_eos):
-        if not isinstance(add_bos_and_eos, bool):
-            raise TypeError(
-                f"`add_bos_and_eos` must be True or False. Received: {add_bos_and_eos!r:.80}."
-            )
-        if add_bos_and_eos and None in (self.start_token_id, self.end_token_id):
-            raise ValueError(
-                "`add_bos_and_eos` must not be True without a start and an end token. Received: "
-                "add_bos_and_eos=True."
-            )
-        return add_bos_and_eos
+
+class ByteTokens:
+    """A mixin before `Tokenizer`: the tokens are bytes, of which several may make a character."""
+
+    _byte_errors = "replace"
+
+    def detokenize_bytes(self, ids, skip_special=True):
+        """Turns ids into the bytes they stand for, for callers that put pieces together.
+
+        Args:
+            ids: as for `detokenize`.
+            skip_special: bool. As for `detokenize`.
+        Returns:
+            string (B,), or () for one row of ids. A character may be truncated at either end.
+        Raises:
+            As `detokenize`.
+        """
+        return self._join(ids, skip_special)
 
 
 def _check_allow_special(allow_special):

@@ -57,8 +57,8 @@ def train_word_pieces(
 ):
     """Trains a WordPiece vocabulary; the same text gives the same tokens.
 
-    All characters of the text become pieces, the most frequent ones first, but no more than 1000
-    pieces or half of the vocabulary, whichever is more.
+    All characters of the text become tokens, the most frequent ones first, but no more than 1000
+    tokens or half of the vocabulary, whichever is more.
 
     Args:
         files_or_iterator: as for `iterate_texts`.
@@ -69,7 +69,7 @@ def train_word_pieces(
     Returns:
         list of str, by id.
     Raises:
-        ValueError: if `vocabulary_size` leaves no room for pieces.
+        ValueError: if `vocabulary_size` leaves no room for tokens.
     """
     # Imported here: only training needs the library, and encoding must not depend on it.
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers

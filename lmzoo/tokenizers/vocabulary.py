@@ -7,6 +7,7 @@ __all__ = [
     "check_added_tokens",
     "check_membership",
     "check_special_tokens",
+    "check_total_size",
     "order_tokens",
 ]
 
@@ -109,11 +110,16 @@ def _check_searchable(argument, tokens):
             f"`{argument}` must have at most {_MAX_TOKEN_CHARACTERS} characters each. "
             f"Received: {longest!r:.80} with {len(longest)}."
         )
+    check_total_size(argument, tokens, _MAX_SPECIAL_CHARACTERS)
+
+
+def check_total_size(argument, tokens, most):
+    """Refuses tokens that have more than `most` characters in all."""
     size = sum(map(len, tokens))
-    if size > _MAX_SPECIAL_CHARACTERS:
+    if size > most:
         raise ValueError(
-            f"`{argument}` must have at most {_MAX_SPECIAL_CHARACTERS} characters in all. "
-            f"Received: {size} in {len(tokens)} tokens."
+            f"`{argument}` must have at most {most} characters in all. Received: {size} in "
+            f"{len(tokens)} tokens."
         )
 
 

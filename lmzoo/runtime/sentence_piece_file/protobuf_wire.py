@@ -63,38 +63,17 @@ def _read_varint(data, place):
 
 
 def write_varint(number, value):
-    """Writes a field that is an int from 0 on, or a bool.
-
-    Args:
-        number: int. Which field it is.
-        value: int.
-    Returns:
-        bytes.
-    """
+    """The bytes of field `number`, an int from 0 on or a bool."""
     return _make_varint(number << 3 | VARINT) + _make_varint(int(value))
 
 
 def write_bytes(number, value):
-    """Writes a field of bytes, text in UTF-8, or another message.
-
-    Args:
-        number: int. Which field it is.
-        value: bytes.
-    Returns:
-        bytes.
-    """
+    """The bytes of field `number`, which holds bytes, text in UTF-8, or another message."""
     return _make_varint(number << 3 | BYTES) + _make_varint(len(value)) + value
 
 
 def write_float(number, value):
-    """Writes a field of a float32.
-
-    Args:
-        number: int. Which field it is.
-        value: float.
-    Returns:
-        bytes.
-    """
+    """The bytes of field `number`, a float32."""
     return _make_varint(number << 3 | FIXED32) + _FLOAT.pack(value)
 
 

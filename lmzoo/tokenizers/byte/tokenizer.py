@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.json_files import write_json
-from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.common import (
     FileCheck,
     describe_token,
@@ -19,7 +18,7 @@ from lmzoo.tokenizers.files.common import (
 from lmzoo.tokenizers.graphs import Encoder, check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
-from lmzoo.tokenizers.tokenizer import Tokenizer
+from lmzoo.tokenizers.tokenizer import ByteTokens, Tokenizer
 
 __all__ = ["ByteTokenizer"]
 
@@ -32,13 +31,14 @@ _KIND = "the bytes of ByT5"
 _ROLES = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
-class ByteTokenizer(Tokenizer):
+class ByteTokenizer(ByteTokens, Tokenizer):
     """Turns text into the ids of its UTF-8 bytes, inside or outside of a graph.
 
     The ids are those of ByT5: `<pad>`, `</s>` and `<unk>` are 0, 1 and 2, the bytes 3 to 258, and
     the sentinels `<extra_id_0>`, `<extra_id_1>` and so on stand behind them. Invalid UTF-8 is read
     as Python's `bytes.decode("utf-8", "replace")` reads it. (With `allow_special`, transformers
     also removes white space around `<pad>`, `</s>` and `<unk>` in text; here it is kept.)
+    `detokenize` leaves bytes out that are not UTF-8.
 
     Args:
         num_sentinels: int. How many sentinels there are.
@@ -57,6 +57,7 @@ class ByteTokenizer(Tokenizer):
     _fallback_roles = {"start_token": "pad_token"}
     # T5 puts one end token between the texts of a pair.
     num_separators = 1
+    _byte_errors = "ignore"
 
     def __init__(self, num_sentinels=125):
         if type(num_sentinels) is not int or not 0 <= num_sentinels <= _MAX_SENTINELS:
@@ -112,36 +113,6 @@ class ByteTokenizer(Tokenizer):
         inside = np.zeros(self.vocabulary_size, bool)
         inside[_FIRST : _FIRST + 256] = [not bytes([byte]).isspace() for byte in range(256)]
         return inside
-
-    @explain_keywords
-    def detokenize(self, ids, skip_special=True):
-        """Turns ids into text; bytes that are not UTF-8 are left out.
-
-        Args:
-            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
-            skip_special: bool. If True, special tokens leave nothing behind.
-        Returns:
-            string (B,), or () for one row of ids.
-        Raises:
-            TypeError: if `ids` are not integers.
-            ValueError: if `ids` have no or more than two axes.
-            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
-        """
-        text = self.detokenize_bytes(ids, skip_special)
-        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore")
-
-    def detokenize_bytes(self, ids, skip_special=True):
-        """Turns ids into the bytes they stand for, for callers that join pieces of text.
-
-        Args:
-            ids: as for `detokenize`.
-            skip_special: bool. As for `detokenize`.
-        Returns:
-            string (B,), or () for one row of ids. A character may be cut at either end.
-        Raises:
-            As `detokenize`.
-        """
-        return self._join(ids, skip_special)
 
     def _make_encoder(self):
         return _Encoder(self._vocabulary)
@@ -207,14 +178,7 @@ class _Decoder(tf.Module):
             self._plain = tf.constant([b""] * _FIRST + data + [b""] * len(sentinels))
 
     def join(self, ids, skip_special):
-        """Decodes rows of ids to bytes.
-
-        Args:
-            ids: int (B, T), dense or ragged.
-            skip_special: bool. If True, special tokens leave nothing behind.
-        Returns:
-            string (B,).
-        """
+        """Ids (B, T), dense or ragged, to bytes, string (B,)."""
         if not isinstance(ids, tf.RaggedTensor):
             ids = tf.RaggedTensor.from_tensor(ids)
         texts = self._plain if skip_special else self._named

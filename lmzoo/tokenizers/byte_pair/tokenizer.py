@@ -9,7 +9,7 @@ from lmzoo.tokenizers.byte_pair.vocabulary import BytePairVocabulary
 from lmzoo.tokenizers.files.byte_pair import read_files, write_files
 from lmzoo.tokenizers.graphs import check_ids
 from lmzoo.tokenizers.ragged_rows import find_segments
-from lmzoo.tokenizers.tokenizer import Tokenizer, check_num_separators
+from lmzoo.tokenizers.tokenizer import ByteTokens, Tokenizer, check_num_separators
 from lmzoo.tokenizers.training import train_byte_pairs
 from lmzoo.tokenizers.unicode.split_patterns import check_pattern
 from lmzoo.tokenizers.vocabulary import check_special_tokens
@@ -17,13 +17,14 @@ from lmzoo.tokenizers.vocabulary import check_special_tokens
 __all__ = ["BytePairTokenizer"]
 
 
-class BytePairTokenizer(Tokenizer):
+class BytePairTokenizer(ByteTokens, Tokenizer):
     """Turns any text into ids and back, inside or outside of a graph.
 
     The ids are those of Hugging Face `tokenizers` with the same settings, for every Unicode text;
     invalid UTF-8 is read as Python's `bytes.decode("utf-8", "replace")` reads it. Text never
     becomes a special token unless `allow_special` is given. All tables are immutable: as an
-    attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph.
+    attribute of a `tf.Module` or a Keras model the tokenizer is saved with its graph. In
+    `detokenize`, what is not UTF-8, such as a truncated character, becomes U+FFFD.
 
     Args:
         vocabulary: dict of str to int. V tokens in the byte-level alphabet of a GPT-2
@@ -100,8 +101,10 @@ class BytePairTokenizer(Tokenizer):
         self.pattern = check_pattern(pattern)
         self.ignore_merges = bool(ignore_merges)
         self.normalize_nfc = bool(normalize_nfc)
-        self.add_start_token = self._check_start(add_start_token)
-        self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
+        self.add_start_token = self._check_adds("add_start_token", add_start_token, "start_token")
+        self.add_bos_and_eos = self._check_adds(
+            "add_bos_and_eos", add_bos_and_eos, "start_token", "end_token"
+        )
         self.add_prefix_space = bool(add_prefix_space)
         self.num_separators = check_num_separators(num_separators)
 
@@ -147,36 +150,6 @@ class BytePairTokenizer(Tokenizer):
         pieces = self._vocabulary.pieces
         return np.array([bool(piece) and not piece[:1].isspace() for piece in pieces])
 
-    @explain_keywords
-    def detokenize(self, ids, skip_special=True):
-        """Turns ids into text; what is not UTF-8, such as a truncated character, becomes U+FFFD.
-
-        Args:
-            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
-            skip_special: bool. If True, special tokens leave nothing behind.
-        Returns:
-            string (B,), or () for one row of ids.
-        Raises:
-            TypeError: if `ids` are not integers.
-            ValueError: if `ids` have no or more than two axes.
-            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
-        """
-        text = self.detokenize_bytes(ids, skip_special)
-        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-
-    def detokenize_bytes(self, ids, skip_special=True):
-        """Turns ids into the bytes they stand for, for callers that put pieces together.
-
-        Args:
-            ids: as for `detokenize`.
-            skip_special: bool. As for `detokenize`.
-        Returns:
-            string (B,), or () for one row of ids. A character may be truncated at either end.
-        Raises:
-            As `detokenize`.
-        """
-        return self._join(ids, skip_special)
-
     def _make_encoder(self):
         return BytePairEncoder(
             self._vocabulary,
@@ -212,14 +185,7 @@ class _Decoder(tf.Module):
             )
 
     def join(self, ids, skip_special):
-        """Decodes rows of ids to bytes.
-
-        Args:
-            ids: int (B, T), dense or ragged.
-            skip_special: bool. If True, special tokens leave nothing behind.
-        Returns:
-            string (B,).
-        """
+        """Ids (B, T), dense or ragged, to bytes, string (B,)."""
         table = self._plain_pieces if skip_special else self._pieces
         size = table.shape[0]
         if not isinstance(ids, tf.RaggedTensor):

@@ -71,8 +71,7 @@ class FileCheck:
         """Refuses what is no JSON object.
 
         Args:
-            name: str. Where the value stands in the file.
-            value: what stands there.
+            name, value: as for `expect`.
         Raises:
             ValueError: if `value` is not a dict.
         """
@@ -83,8 +82,7 @@ class FileCheck:
         """Says what was wanted instead.
 
         Args:
-            name: str. Where the value stands in the file.
-            value: what stands there.
+            name, value: as for `expect`.
             wanted: str.
         Raises:
             ValueError: always.

@@ -257,8 +257,7 @@ def read_sentence_piece_files(folder):
     Returns:
         dict of the arguments of `SentencePieceTokenizer`.
     Raises:
-        FileNotFoundError: if neither is there.
-        ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+        As `Tokenizer.load`.
     """
     named, path = read_named(folder), folder / "tokenizer.json"
     tokenizer_json = read_json(path) if path.is_file() else {}

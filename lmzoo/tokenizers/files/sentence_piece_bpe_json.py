@@ -43,11 +43,7 @@ def can_be_bpe_json(vocabulary, prepend_scheme):
         bool.
     """
     model = vocabulary.model
-    kinds = {
-        piece_type
-        for piece_type, token in zip(model.types, vocabulary.tokens, strict=False)
-        if token not in vocabulary.special_tokens
-    }
+    kinds = vocabulary.ordinary_types
     plain = model.model_type == "bpe" and model.byte_fallback and not vocabulary.sentinel_ids
     plain = plain and kinds == {PieceType.NORMAL, PieceType.BYTE} and not model.rules
     puts_space = model.add_dummy_prefix or prepend_scheme is not None

@@ -22,12 +22,11 @@ def can_be_unigram_json(vocabulary):
         bool.
     """
     model = vocabulary.model
-    kinds = {
-        piece_type
-        for piece_type, token in zip(model.types, vocabulary.tokens, strict=False)
-        if token not in vocabulary.special_tokens
-    }
-    plain = model.model_type == "unigram" and kinds == {PieceType.NORMAL} and model.rules
+    plain = (
+        model.model_type == "unigram"
+        and vocabulary.ordinary_types == {PieceType.NORMAL}
+        and model.rules
+    )
     return bool(plain and model.add_dummy_prefix and model.remove_extra_whitespaces)
 
 
@@ -117,11 +116,7 @@ def read_rules(path, content, kind, class_splits):
     """Reads the normalization table, and checks that spaces are treated as the library does it.
 
     Args:
-        path: pathlib.Path.
-        content: dict. What the file holds.
-        kind: str. The tokenizer that is expected.
-        class_splits: bool. If True, the class of transformers splits text at white space, whatever
-            the file says.
+        path, content, kind, class_splits: as for `read_unigram_json`.
     Returns:
         bytes. A `precompiled_charsmap`.
     Raises:

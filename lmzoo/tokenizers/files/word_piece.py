@@ -173,8 +173,7 @@ def read_word_piece_files(folder):
     Returns:
         dict of the arguments of `WordPieceTokenizer`.
     Raises:
-        FileNotFoundError: if neither is there.
-        ValueError: if a file is too large, broken, or describes another kind of tokenizer.
+        FileNotFoundError, ValueError: as `Tokenizer.load`.
     """
     named = read_named(folder)
     class_name = _read_class(folder, named)

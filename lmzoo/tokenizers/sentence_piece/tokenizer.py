@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from lmzoo.keywords import explain_keywords
 from lmzoo.runtime.sentence_piece_file.model import PieceType
@@ -16,13 +15,13 @@ from lmzoo.tokenizers.sentence_piece.decoder import SentencePieceDecoder
 from lmzoo.tokenizers.sentence_piece.encoder import PREPEND_SCHEMES, SentencePieceEncoder
 from lmzoo.tokenizers.sentence_piece.training import train_sentence_pieces
 from lmzoo.tokenizers.sentence_piece.vocabulary import SentencePieceVocabulary, check_no_sentinels
-from lmzoo.tokenizers.tokenizer import Tokenizer, read_text
+from lmzoo.tokenizers.tokenizer import ByteTokens, Tokenizer, read_text
 from lmzoo.tokenizers.vocabulary import check_special_tokens
 
 __all__ = ["SentencePieceTokenizer"]
 
 
-class SentencePieceTokenizer(Tokenizer):
+class SentencePieceTokenizer(ByteTokens, Tokenizer):
     """Splits text into the pieces of a SentencePiece model, inside or outside of a graph.
 
     The ids are those of the sentencepiece library, and spaces are put where `prepend_scheme` says
@@ -39,6 +38,9 @@ class SentencePieceTokenizer(Tokenizer):
     checked before the op sees any of it. The tokenizer is saved with the graph that uses it. A
     process that loads this graph needs tensorflow-text's ops: TensorFlow Serving has them, others
     `import tensorflow_text` first.
+
+    `detokenize` drops the space before a text. What is not UTF-8, such as a truncated character,
+    becomes U+FFFD, and the unknown token what the model says, as a rule " \u2047 ".
 
     Args:
         model: bytes. A SentencePiece model file, unigram or BPE.
@@ -125,8 +127,10 @@ class SentencePieceTokenizer(Tokenizer):
             )
         self.unknown_token = unknown_token
         self._check_strips(lstrip, rstrip)
-        self.add_start_token = self._check_start(add_start_token)
-        self.add_bos_and_eos = self._check_add_bos_and_eos(add_bos_and_eos)
+        self.add_start_token = self._check_adds("add_start_token", add_start_token, "start_token")
+        self.add_bos_and_eos = self._check_adds(
+            "add_bos_and_eos", add_bos_and_eos, "start_token", "end_token"
+        )
         self.prepend_scheme = _check_choice("prepend_scheme", prepend_scheme, PREPEND_SCHEMES)
         self.tokenizer_class = _check_choice("tokenizer_class", tokenizer_class, CLASSES)
 
@@ -148,8 +152,7 @@ class SentencePieceTokenizer(Tokenizer):
         more), and no piece goes over a space. Needs the package sentencepiece.
 
         Args:
-            files_or_iterator: str, path, or list of these: files of UTF-8 text, or of JSON lines
-                with a "text" each (`.jsonl`), both also gzipped (`.gz`). An iterator: texts.
+            files_or_iterator, verbose: as for `BytePairTokenizer.train`.
             vocabulary_size: int. How many tokens there may be, sentinels and the three included; a
                 short text gives fewer.
             model_type: str. "unigram", as T5, or "bpe".
@@ -157,7 +160,6 @@ class SentencePieceTokenizer(Tokenizer):
                 200.
             byte_fallback: bool. If True, there is a piece for each byte, and no character is
                 unknown.
-            verbose: bool. If True, progress is shown on the terminal.
             special_tokens: list of str. More special tokens, with the ids from 3 on.
         Returns:
             SentencePieceTokenizer.
@@ -230,41 +232,12 @@ class SentencePieceTokenizer(Tokenizer):
         encoder = SentencePieceEncoder(vocabulary)
         return encoder.encode(read_text(text))
 
-    @explain_keywords
-    def detokenize(self, ids, skip_special=True):
-        """Turns ids into text; what is not UTF-8, as a cut character, becomes U+FFFD.
-
-        Args:
-            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
-            skip_special: bool. If True, special tokens leave nothing behind; but the unknown one
-                leaves what the model says, as a rule " \u2047 ".
-        Returns:
-            string (B,), or () for one row of ids. The space before a text goes.
-        Raises:
-            TypeError: if `ids` are not integers.
-            ValueError: if `ids` have no or more than two axes.
-            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
-        """
-        text = self._join(ids, skip_special)
-        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-
     def detokenize_bytes(self, ids, skip_special=True):
-        """Turns ids into the bytes they stand for, for callers that put pieces together.
-
-        Args:
-            ids: as for `detokenize`.
-            skip_special: bool. As for `detokenize`.
-        Returns:
-            string (B,), or () for one row of ids. The space before the first piece stays, and a
-            character of several pieces may be cut at either end.
-        Raises:
-            As `detokenize`.
-        """
+        """As for all byte tokens; the space before the first piece stays."""
         return self._join(ids, skip_special, keeps_space=True)
 
     def detokenize_continuation(self, ids):
-        text = self.detokenize_bytes(ids)
-        return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+        return self._to_utf8(self.detokenize_bytes(ids))
 
     def _make_encoder(self):
         return SentencePieceEncoder(

@@ -99,6 +99,12 @@ class SentencePieceVocabulary:
         _check_normal(vocabulary)
         return vocabulary
 
+    @property
+    def ordinary_types(self):
+        """set of PieceType. Those of the pieces that are no special tokens."""
+        pairs = zip(self.model.types, self.tokens, strict=False)
+        return {kind for kind, token in pairs if token not in self.special_tokens}
+
     def own_special_ids(self):
         """Gives the special tokens that the model itself sets apart.
 

@@ -90,11 +90,11 @@ class LongestMatcher(tf.Module):
         def walk(positions, cursors, nodes, ids, ends):
             keys = tf.bitwise.left_shift(nodes, _POINT_BITS)
             found = self._edges.lookup(keys + tf.cast(tf.gather(points, cursors), tf.int64))
-            piece = tf.cast(tf.bitwise.bitwise_and(found, (1 << _ID_BITS) - 1), tf.int32) - 1
+            token_ids = tf.cast(tf.bitwise.bitwise_and(found, (1 << _ID_BITS) - 1), tf.int32) - 1
             cursors += 1
-            hit = tf.where((found != _NO_EDGE) & (piece >= 0))
+            hit = tf.where((found != _NO_EDGE) & (token_ids >= 0))
             where = tf.gather(positions, hit)
-            ids = tf.tensor_scatter_nd_update(ids, where, tf.gather(piece, hit[:, 0]))
+            ids = tf.tensor_scatter_nd_update(ids, where, tf.gather(token_ids, hit[:, 0]))
             ends = tf.tensor_scatter_nd_update(ends, where, tf.gather(cursors, hit[:, 0]))
             inside = cursors < tf.gather(word_ends, positions)
             on = tf.where((found != _NO_EDGE) & inside)[:, 0]
@@ -164,13 +164,13 @@ def make_trie(roots, max_characters):
             0, 21 bits.
     """
     entries = [
-        (root, piece, index)
-        for root, pieces in enumerate(roots)
-        for piece, index in pieces.items()
-        if 0 < len(piece) <= max_characters
+        (root, token, index)
+        for root, tokens in enumerate(roots)
+        for token, index in tokens.items()
+        if 0 < len(token) <= max_characters
     ]
-    lengths = np.array([len(piece) for _, piece, _ in entries], np.int64)
-    text = "".join(piece for _, piece, _ in entries)
+    lengths = np.array([len(token) for _, token, _ in entries], np.int64)
+    text = "".join(token for _, token, _ in entries)
     points = np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
     starts = np.cumsum(lengths) - lengths
     nodes = np.array([root for root, _, _ in entries], np.int64)

@@ -30,6 +30,10 @@ class WordPieceTokenizer(Tokenizer):
     are immutable: as an attribute of a `tf.Module` or a Keras model the tokenizer is saved with its
     graph.
 
+    `detokenize` puts spaces between words, and none before `.`, `?`, `!`, `,` and English
+    contractions, as Hugging Face's decoder with `cleanup`. The case, accents and spacing of the
+    original text are lost.
+
     Args:
         vocabulary: list of str by id, or dict of str to int. V tokens, special and added ones
             among them; the ids are 0 to V - 1.
@@ -131,20 +135,17 @@ class WordPieceTokenizer(Tokenizer):
         """Trains a tokenizer; the same text gives the same tokenizer.
 
         Args:
-            files_or_iterator: str, path, or list of these: files of UTF-8 text, or of JSON lines
-                with a "text" each (`.jsonl`), both also gzipped (`.gz`). An iterator: texts.
+            files_or_iterator, verbose: as for `BytePairTokenizer.train`.
             vocabulary_size: int. How many tokens there may be, special ones included; a short
                 text gives fewer.
             special_tokens: list of str. They take the first ids. "[UNK]" must be among them;
                 "[PAD]", "[CLS]", "[SEP]" and "[MASK]" take their roles if they are.
             lowercase: bool. If True, text is lowercased and its accents are stripped.
-            verbose: bool. If True, progress is shown on the terminal.
         Returns:
             WordPieceTokenizer.
         Raises:
-            TypeError: if `files_or_iterator` is neither.
-            FileNotFoundError: if a file is not there.
-            ValueError: if there is no text, a file is not text, or `vocabulary_size` is too small.
+            TypeError, FileNotFoundError, ValueError: as `BytePairTokenizer.train`. ValueError also
+                if "[UNK]" is missing.
         """
         special_tokens = check_special_tokens(special_tokens)
         if "[UNK]" not in special_tokens:
@@ -172,25 +173,6 @@ class WordPieceTokenizer(Tokenizer):
         """np.ndarray bool (V,). Which ids continue a word that began before them."""
         continuing = set(self._vocabulary.continuing_tokens.values())
         return np.array([index in continuing for index in range(self.vocabulary_size)])
-
-    @explain_keywords
-    def detokenize(self, ids, skip_special=True):
-        """Turns ids into text: words with spaces between them, continuing tokens without.
-
-        There is no space before `.`, `?`, `!`, `,` and English contractions, as in Hugging Face's
-        decoder with `cleanup`. The case, accents and spacing of the original text are lost.
-
-        Args:
-            ids: int (B, T), dense or ragged, or (T,); a tensor or lists.
-            skip_special: bool. If True, special tokens leave nothing behind.
-        Returns:
-            string (B,), or () for one row of ids.
-        Raises:
-            TypeError: if `ids` are not integers.
-            ValueError: if `ids` have no or more than two axes.
-            tf.errors.InvalidArgumentError: if an id is not in the vocabulary, at run time.
-        """
-        return self._join(ids, skip_special)
 
     def _make_encoder(self):
         strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents

@@ -6,6 +6,7 @@ from lmzoo.tokenizers.vocabulary import (
     check_added_tokens,
     check_membership,
     check_special_tokens,
+    check_total_size,
     order_tokens,
 )
 
@@ -49,8 +50,7 @@ class WordPieceVocabulary:
         Returns:
             WordPieceVocabulary.
         Raises:
-            TypeError: if a part has the wrong type.
-            ValueError: if the parts do not fit together.
+            TypeError, ValueError: if a part has the wrong type, or they do not fit together.
         """
         ids = _read_ids(vocabulary)
         special_tokens = check_special_tokens(special_tokens)
@@ -101,9 +101,4 @@ def _check_tokens(tokens):
                 "`vocabulary` must hold text that is not empty and has no line break. "
                 f"Received: {token!r:.80} at {index}."
             )
-    size = sum(map(len, tokens))
-    if size > _MAX_CHARACTERS:
-        raise ValueError(
-            f"`vocabulary` must have at most {_MAX_CHARACTERS} characters in all. Received: "
-            f"{size} in {len(tokens)} tokens."
-        )
+    check_total_size("vocabulary", tokens, _MAX_CHARACTERS)

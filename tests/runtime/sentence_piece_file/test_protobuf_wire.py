@@ -2,32 +2,29 @@ import struct
 
 import pytest
 
-from lmzoo.runtime.sentence_piece_file.protobuf_wire import (
-    BYTES,
-    FIXED32,
-    VARINT,
-    read_fields,
-    write_bytes,
-    write_float,
-    write_varint,
-)
+from lmzoo.runtime.sentence_piece_file import protobuf_wire as wire
 
 
 def test_what_is_written_is_read_again():
-    data = write_varint(1, 0) + write_varint(35, 300) + write_bytes(2, b"abc") + write_float(3, 0.5)
-    assert list(read_fields(data)) == [
-        (1, VARINT, 0),
-        (35, VARINT, 300),
-        (2, BYTES, b"abc"),
-        (3, FIXED32, struct.pack("<f", 0.5)),
+    data = (
+        wire.write_varint(1, 0)
+        + wire.write_varint(35, 300)
+        + wire.write_bytes(2, b"abc")
+        + wire.write_float(3, 0.5)
+    )
+    assert list(wire.read_fields(data)) == [
+        (1, wire.VARINT, 0),
+        (35, wire.VARINT, 300),
+        (2, wire.BYTES, b"abc"),
+        (3, wire.FIXED32, struct.pack("<f", 0.5)),
     ]
 
 
 def test_the_bytes_are_those_of_the_specification():
     # The examples of the format's own description.
-    assert write_varint(1, 150) == b"\x08\x96\x01"
-    assert write_bytes(2, b"testing") == b"\x12\x07testing"
-    assert list(read_fields(b"\x09" + bytes(range(8)))) == [(1, 1, bytes(range(8)))]
+    assert wire.write_varint(1, 150) == b"\x08\x96\x01"
+    assert wire.write_bytes(2, b"testing") == b"\x12\x07testing"
+    assert list(wire.read_fields(b"\x09" + bytes(range(8)))) == [(1, 1, bytes(range(8)))]
 
 
 @pytest.mark.parametrize(
@@ -44,4 +41,4 @@ def test_the_bytes_are_those_of_the_specification():
 )
 def test_what_is_no_message_is_refused(data, message):
     with pytest.raises(ValueError, match=message):
-        list(read_fields(data))
+        list(wire.read_fields(data))

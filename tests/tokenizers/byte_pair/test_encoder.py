@@ -268,7 +268,7 @@ def test_an_unknown_pattern_is_refused(tokenizer):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], pattern="gpt3")
     with pytest.raises(TypeError, match="`add_start_token` must be True or False. .* 'yes'"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], add_start_token="yes")
-    with pytest.raises(ValueError, match="without a `start_token`. Received: .*=True"):
+    with pytest.raises(ValueError, match="without `start_token`. Received: .*=True"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, add_start_token=True)
     with pytest.raises(ValueError, match="`added_tokens` must be in .* Received: 'no'"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=["no"])

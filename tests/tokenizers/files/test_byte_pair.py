@@ -255,7 +255,7 @@ def test_transformers_gives_an_encoders_ids(encoder, tmp_path, nasty_texts):
 def test_only_a_tokenizer_with_both_tokens_adds_both(learned):
     parts = learned._vocabulary
     with pytest.raises(
-        ValueError, match="a start and an end token. Received: add_bos_and_eos=True"
+        ValueError, match="`start_token` and `end_token`. Received: add_bos_and_eos=True"
     ):
         BytePairTokenizer(parts.ids, parts.merges, parts.special_tokens, None, add_bos_and_eos=True)
     with pytest.raises(TypeError, match="`add_bos_and_eos` must be True or False. Received: 'yes'"):

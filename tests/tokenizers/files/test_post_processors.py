@@ -2,16 +2,8 @@ import pathlib
 
 import pytest
 
+from lmzoo.tokenizers.files import post_processors
 from lmzoo.tokenizers.files.common import FileCheck
-from lmzoo.tokenizers.files.post_processors import (
-    check_add_end,
-    make_bos_eos_template,
-    make_end_template,
-    make_template,
-    read_add_start,
-    read_bos_and_eos,
-    read_start,
-)
 
 CHECK = FileCheck(pathlib.Path("folder/tokenizer.json"), "this kind")
 BYTE_LEVEL = {"type": "ByteLevel"}
@@ -20,31 +12,36 @@ END = {"SpecialToken": {"id": "</s>", "type_id": 0}}
 
 
 def test_a_template_is_read_again_alone_and_among_others():
-    template = make_template("<s>", 1)
+    template = post_processors.make_template("<s>", 1)
     assert template["special_tokens"]["<s>"] == {"id": "<s>", "ids": [1], "tokens": ["<s>"]}
-    assert read_start(CHECK, template) == "<s>"
+    assert post_processors.read_start(CHECK, template) == "<s>"
     both = {"type": "Sequence", "processors": [BYTE_LEVEL, template]}
-    assert read_start(CHECK, both) == "<s>"
+    assert post_processors.read_start(CHECK, both) == "<s>"
 
 
 def test_nothing_begins_a_text_without_a_template_or_with_one_that_ends_it():
-    template = make_template("<s>", 1)
+    template = post_processors.make_template("<s>", 1)
     plain = {**template, "single": template["single"][1:]}
     encoder = {**template, "single": [*template["single"], END]}
     for finish in (None, BYTE_LEVEL, {"type": "RobertaProcessing"}, plain, encoder):
-        assert read_start(CHECK, finish) is None
+        assert post_processors.read_start(CHECK, finish) is None
 
 
 def test_what_stands_around_an_encoders_text_is_read():
-    template = make_bos_eos_template("<s>", "</s>", {"<s>": 0, "</s>": 2}, 2)
+    template = post_processors.make_bos_eos_template("<s>", "</s>", {"<s>": 0, "</s>": 2}, 2)
     assert len(template["pair"]) == 6 and template["special_tokens"]["</s>"]["ids"] == [2]
     both = {"type": "Sequence", "processors": [BYTE_LEVEL, template]}
     own = [{"type": kind, "cls": ["<s>", 0], "sep": ["</s>", 2]} for kind in PROCESSORS]
     for finish in (template, both, *own):
-        assert read_bos_and_eos(CHECK, finish) == ("<s>", "</s>")
-        assert read_start(CHECK, finish) is None
-    for finish in (None, BYTE_LEVEL, make_template("<s>", 1), make_end_template("</s>", 1)):
-        assert read_bos_and_eos(CHECK, finish) is None
+        assert post_processors.read_bos_and_eos(CHECK, finish) == ("<s>", "</s>")
+        assert post_processors.read_start(CHECK, finish) is None
+    for finish in (
+        None,
+        BYTE_LEVEL,
+        post_processors.make_template("<s>", 1),
+        post_processors.make_end_template("</s>", 1),
+    ):
+        assert post_processors.read_bos_and_eos(CHECK, finish) is None
 
 
 @pytest.mark.parametrize(
@@ -57,13 +54,13 @@ def test_what_stands_around_an_encoders_text_is_read():
 )
 def test_a_broken_pair_of_tokens_is_refused(finish, message):
     with pytest.raises(ValueError, match=message):
-        read_bos_and_eos(CHECK, finish)
+        post_processors.read_bos_and_eos(CHECK, finish)
 
 
 def test_a_token_behind_what_is_to_be_continued_is_refused():
-    check_add_end(CHECK, {"add_eos_token": False})
+    post_processors.check_add_end(CHECK, {"add_eos_token": False})
     with pytest.raises(ValueError, match="`add_eos_token`, this kind. Received: True"):
-        check_add_end(CHECK, {"add_eos_token": True})
+        post_processors.check_add_end(CHECK, {"add_eos_token": True})
 
 
 @pytest.mark.parametrize(
@@ -76,7 +73,7 @@ def test_a_token_behind_what_is_to_be_continued_is_refused():
 )
 def test_a_broken_template_is_refused(single, message):
     with pytest.raises(ValueError, match=message):
-        read_start(CHECK, {"type": "TemplateProcessing", "single": single})
+        post_processors.read_start(CHECK, {"type": "TemplateProcessing", "single": single})
 
 
 @pytest.mark.parametrize(
@@ -90,7 +87,7 @@ def test_a_broken_template_is_refused(single, message):
     ],
 )
 def test_the_small_file_counts_more_than_the_template(named, start, wanted):
-    assert read_add_start(CHECK, named, start) == wanted
+    assert post_processors.read_add_start(CHECK, named, start) == wanted
 
 
 @pytest.mark.parametrize(
@@ -103,4 +100,4 @@ def test_the_small_file_counts_more_than_the_template(named, start, wanted):
 )
 def test_files_that_contradict_are_refused(named, start, message):
     with pytest.raises(ValueError, match=message):
-        read_add_start(CHECK, named, start)
+        post_processors.read_add_start(CHECK, named, start)
