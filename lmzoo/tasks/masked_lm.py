@@ -32,11 +32,7 @@ class MaskedLM(TextInput, Task):
         tokenizer: a tokenizer of `lmzoo.tokenizers` with a mask token, or None to work on ids.
         mask_rate: float in (0, 1). The share of tokens to predict.
         whole_word: bool. If True, all tokens of a word are masked together.
-        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
-            texts are truncated, with one warning that counts them. None for the backbone's
-            `max_sequence_length`.
-        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
-            entity markers "[E1]" and "[/E1]". All others are read as plain text.
+        sequence_length, allow_special: as for `TextClassifier`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T),
             `segment_ids` int (B, T) and `mask_positions` int (B, P).

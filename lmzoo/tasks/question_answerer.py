@@ -15,7 +15,12 @@ from lmzoo.metrics import squad_scores
 from lmzoo.tasks.discriminative.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.discriminative.answer_search import AnswerSearch
 from lmzoo.tasks.discriminative.inference import run_in_batches
-from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, is_raw, name_columns
+from lmzoo.tasks.discriminative.text_arguments import (
+    check_as_many,
+    ints_to_floats,
+    is_raw,
+    name_columns,
+)
 from lmzoo.tasks.discriminative.text_batches import TruncationReport, check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.losses import AnswerLoss
@@ -63,8 +68,7 @@ class QuestionAnswerer(TextInput, Task):
         max_answer_tokens: int. The longest answer in tokens.
         sequence_length: int or None. The length of a window in tokens, with question and special
             tokens; None for 384, or the backbone's `max_sequence_length` where that is less.
-        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
-            entity markers "[E1]" and "[/E1]". All others are read as plain text.
+        allow_special: list of str, by keyword, as for `TextClassifier`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
@@ -233,11 +237,7 @@ class QuestionAnswerer(TextInput, Task):
         """
         questions, is_single = self.read_texts(questions, "questions")
         contexts, _ = self.read_texts(contexts, "contexts")
-        if len(questions) != len(contexts):
-            raise ValueError(
-                "`contexts` must be as many as `questions`. Received: "
-                f"{len(contexts)} contexts, {len(questions)} questions."
-            )
+        check_as_many(questions=questions, contexts=contexts)
         results = self.run_graph(self._get_answer(), [questions, contexts], batch_size)
         answers = []
         for result in results:

@@ -8,12 +8,10 @@ from lmzoo.layers.checks import check_size
 from lmzoo.metrics import PearsonCorrelation
 from lmzoo.tasks.discriminative.labels import to_float_rows
 from lmzoo.tasks.discriminative.pooled_head import PooledHead
-from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
+from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, to_float32, unwrap_label
 from lmzoo.tasks.task import Task
 
 __all__ = ["TextRegressor"]
-
-_MAX = float(np.finfo("float32").max)
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -36,19 +34,7 @@ class TextRegressor(PooledHead, Task):
         backbone: a model of `lmzoo.models`; of a `T5Backbone` the encoder.
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
         num_targets: int. The number of values to predict for each text.
-        head_activation: str or None. The activation of a dense layer between the pooled hidden
-            state and the output; None for no such layer. "auto" is None on a pooler and on a
-            decoder, and "tanh" elsewhere.
-        dropout: float in [0, 1) or None. The dropout rate before the output; None for the
-            backbone's.
-        sequence_length: int or None. The longest input in tokens, special tokens included. Longer
-            texts are truncated, with one warning that counts them. None for the backbone's
-            `max_sequence_length`.
-        pooling: "auto", "cls", "last", "mean" or "max". How the hidden states of the tokens become
-            one vector; see `lmzoo.layers.pool`. "auto" is the pooler of a BERT that has one, "cls"
-            for other encoders, "last" for decoders and "mean" for a `T5Backbone`.
-        allow_special: list of str, by keyword. Special tokens that texts may contain, such as the
-            entity markers "[E1]" and "[/E1]". All others are read as plain text.
+        head_activation, dropout, sequence_length, pooling, allow_special: as for `TextClassifier`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).
@@ -178,9 +164,4 @@ class TextRegressor(PooledHead, Task):
 def _read_number(number):
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise TypeError(f"A label must be a number. Received: {number!r:.60}.")
-    if not abs(number) <= _MAX:
-        raise ValueError(
-            f"A label must be a finite number within float32, up to {_MAX:.3g}. Received: "
-            f"{number!r:.60}."
-        )
-    return float(number)
+    return to_float32("A label", number)

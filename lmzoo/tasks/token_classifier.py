@@ -7,13 +7,8 @@ from lmzoo.data.corpus.packing import pack
 from lmzoo.data.rows.texts import list_arrays
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import Accuracy, SpanF1
+from lmzoo.tasks.discriminative import tagging
 from lmzoo.tasks.discriminative.labels import LabelSet
-from lmzoo.tasks.discriminative.tagging import (
-    TagScheme,
-    decode_spans,
-    find_visible_tokens,
-    find_word_starts,
-)
 from lmzoo.tasks.discriminative.text_arguments import read_weight
 from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
@@ -86,7 +81,7 @@ class TokenClassifier(TextInput, Task):
         self.labels = LabelSet(labels=labels)
         self.dropout = dropout
         self.sequence_length = sequence_length
-        self._scheme = TagScheme(self.labels.names)
+        self._scheme = tagging.TagScheme(self.labels.names)
         # The tag of a word without a token.
         self._outside_id = self.labels.names.index("O") if "O" in self.labels.names else 0
         self.head = ClassificationHead(
@@ -256,7 +251,7 @@ class TokenClassifier(TextInput, Task):
         Special tokens and white space have the start and end -1. Also `is_truncated` (B,).
         """
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(text, self.allow_special)
-        is_visible = find_visible_tokens(text, starts, ends)
+        is_visible = tagging.find_visible_tokens(text, starts, ends)
         offsets = [tf.where(is_visible, offsets.flat_values, -1) for offsets in (starts, ends)]
         columns = [ids.flat_values, *offsets]
         inputs, features, is_truncated = pack(
@@ -282,7 +277,7 @@ class TokenClassifier(TextInput, Task):
         is_text = tokens["starts"] >= 0
         tokens = {name: tf.ragged.boolean_mask(tokens[name], is_text) for name in tokens}
         ids = tokens["token_ids"]
-        begins = find_word_starts(
+        begins = tagging.find_word_starts(
             text, ids, tokens["starts"], tokens["ends"], self.tokenizer.continues_word
         )
         # A word has the tag of its first token and reaches to the end of its last.
@@ -292,7 +287,7 @@ class TokenClassifier(TextInput, Task):
             for name in ("tags", "scores", "starts")
         }
         kept["ends"] = tf.ragged.boolean_mask(tokens["ends"], ids.with_flat_values(last))
-        found = decode_spans(self._scheme, **kept)
+        found = tagging.decode_spans(self._scheme, **kept)
         names = tf.constant([*self._scheme.types, ""])
         return {
             "spans": found["spans"],

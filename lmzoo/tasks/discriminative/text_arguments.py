@@ -7,6 +7,7 @@ from lmzoo.data import Rows
 
 __all__ = [
     "check_alone",
+    "check_as_many",
     "check_pairs",
     "holds_text",
     "is_raw",
@@ -15,6 +16,7 @@ __all__ = [
     "read_weight",
     "unwrap_label",
     "ints_to_floats",
+    "to_float32",
 ]
 
 _MAX = float(np.finfo("float32").max)
@@ -137,12 +139,17 @@ def read_weight(weight):
     if not isinstance(weight, int | float):
         remedy = " Tables are read with `types`." if isinstance(weight, str) else ""
         raise TypeError(f"A weight must be a number. Received: {weight!r:.60}.{remedy}")
-    if not abs(weight) <= _MAX:
+    return to_float32("A weight", weight)
+
+
+def to_float32(name, number):
+    """A number as a float; raises ValueError, with its name, if float32 does not hold it."""
+    if not abs(number) <= _MAX:
         raise ValueError(
-            f"A weight must be a finite number within float32, up to {_MAX:.3g}. Received: "
-            f"{weight!r:.60}."
+            f"{name} must be a finite number within float32, up to {_MAX:.3g}. Received: "
+            f"{number!r:.60}."
         )
-    return float(weight)
+    return float(number)
 
 
 def ints_to_floats(values):
@@ -150,6 +157,16 @@ def ints_to_floats(values):
     if isinstance(values, list | tuple):
         return [ints_to_floats(value) for value in values]
     return float(values) if type(values) is int else values
+
+
+def check_as_many(**texts):
+    """Raises ValueError unless two lists of texts, given under their names, have one length."""
+    (first, firsts), (second, seconds) = texts.items()
+    if len(firsts) != len(seconds):
+        raise ValueError(
+            f"`{second}` must be as many as `{first}`. Received: {len(seconds)} {second}, "
+            f"{len(firsts)} {first}."
+        )
 
 
 def check_pairs(texts, pairs, is_single, is_single_pair):
