@@ -132,15 +132,14 @@ def self_attention(
     num_heads,
     num_key_value_heads=None,
     mask=None,
-    bias=None,
-    scale=None,
     positions=None,
     max_wavelength=10000.0,
     name="",
     return_weights=False,
     norm_epsilon=1e-6,
+    **scoring,
 ):
-    """Rotary if `positions`, a (T,) or one (T,) for each row, are given."""
+    """Rotary if `positions`, a (T,) or one (T,) for each row, are given; `scoring` as `attend`."""
     kv_heads = num_key_value_heads or num_heads
     projected = dense(hidden, weights, f"{name}query_key_value")
     size = projected.shape[-1] // (num_heads + 2 * kv_heads)
@@ -156,8 +155,8 @@ def self_attention(
             np.stack([rotate(x, row, max_wavelength) for x, row in zip(heads, rows, strict=True)])
             for heads in (query, key)
         )
-    mixed = dense(merge(attend(query, key, value, mask, bias, scale)), weights, f"{name}output")
-    return (mixed, attention_weights(query, key, mask, bias, scale)) if return_weights else mixed
+    mixed = dense(merge(attend(query, key, value, mask, **scoring)), weights, f"{name}output")
+    return (mixed, attention_weights(query, key, mask, **scoring)) if return_weights else mixed
 
 
 def cross_attention(

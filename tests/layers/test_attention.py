@@ -140,11 +140,11 @@ def test_self_attention_is_the_formula(num_key_value_heads, options):
         4,
         num_key_value_heads,
         mask,
-        bias,
-        options.get("scale"),
         np.arange(5) if "rotary" in options else None,
         options.get("max_wavelength"),
         norm_epsilon=options.get("norm_epsilon"),
+        bias=bias,
+        scale=options.get("scale"),
     )
     ours = layer(hidden, attention_mask=mask, bias=bias)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)

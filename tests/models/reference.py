@@ -12,6 +12,14 @@ from tests.layers.reference import (
     weights_of,
 )
 
+# No two sizes are equal, so that no missing transpose fits.
+SIZES = {
+    "vocabulary_size": 101,
+    "num_layers": 2,
+    "num_heads": 4,
+    "hidden_dim": 48,
+    "intermediate_dim": 37,
+}
 EVERYTHING = {
     "intermediate_dim": 37,
     "positions": "rotary",
@@ -28,6 +36,21 @@ EVERYTHING = {
     "tied": False,
     "sliding_window": 5,
 }
+
+
+def kernels_at_start(model):
+    """(path, array) of what a new model draws; its biases are 0 and the scales of norms 1."""
+    tables = [np.asarray(w).ravel()[:128] for w in model.weights if len(w.shape) == 2]
+    # No two of them start alike.
+    assert len({values.tobytes() for values in tables}) == len(tables)
+    for weight in model.weights:
+        values = np.asarray(weight)
+        if weight.path.endswith(("/bias", "/beta")):
+            assert not values.any(), weight.path
+        elif weight.path.endswith("/gamma"):
+            assert (values == 1).all(), weight.path
+        else:
+            yield weight.path, values
 
 
 def gpt(model, token_ids):

@@ -1,6 +1,8 @@
 """The laws that every backbone keeps, whatever its family."""
 
+import functools
 import inspect
+import re
 
 import h5py
 import keras
@@ -10,17 +12,9 @@ import tensorflow as tf
 
 from lmzoo.models import BertBackbone, GPTBackbone, ModernBertBackbone, T5Backbone
 from tests.layers.reference import randomise
-from tests.models.reference import EVERYTHING
+from tests.models.reference import EVERYTHING, SIZES
 
 RANDOM = np.random.default_rng(37)
-# No two sizes are equal, so that no missing transpose fits.
-SIZES = {
-    "vocabulary_size": 101,
-    "num_layers": 2,
-    "num_heads": 4,
-    "hidden_dim": 48,
-    "intermediate_dim": 37,
-}
 T5 = {"num_decoder_layers": 3, "head_dim": 10, "num_buckets": 12, "max_distance": 9}
 KINDS = {
     "bert": (BertBackbone, {}),
@@ -47,14 +41,7 @@ def make_model(kind, dtype="float32", **options):
 @pytest.fixture(scope="module")
 def models():
     """Each kind is made once, with random weights; no test changes one."""
-    made = {}
-
-    def model_of(kind):
-        if kind not in made:
-            made[kind] = randomise(make_model(kind, "float64"), deviation=0.2)
-        return made[kind]
-
-    return model_of
+    return functools.cache(lambda kind: randomise(make_model(kind, "float64"), deviation=0.2))
 
 
 def make_inputs(model):
@@ -294,6 +281,51 @@ def test_the_names_of_other_libraries_are_refused_with_ours(models, kind, theirs
     inputs[theirs] = inputs.pop(ours)
     with pytest.raises(ValueError, match=f"Received: {theirs}. Rename it to `{ours}`"):
         model(inputs)
+
+
+# What every backbone refuses, and what only one of them has.
+WRONG_ARGUMENTS = [
+    *(("vocabulary_size", 0), ("num_layers", 0), ("num_layers", 2.0), ("num_heads", 0)),
+    *(("hidden_dim", -48), ("intermediate_dim", 0), ("max_sequence_length", 0)),
+    *(("activation", "swoosh"), ("dropout", 1.0), ("dropout", -0.5)),
+]
+WRONG_STARTS = [("initializer_range", -0.1), ("initializer_range", float("nan"))]
+OWN_WRONG_ARGUMENTS = {
+    "bert": [
+        *(*WRONG_STARTS, ("num_heads", 5), ("num_segments", -1), ("num_segments", 1.5)),
+        *(("embedding_dim", 0), ("embedding_dim", 20.0), ("position_offset", -2)),
+        *(("position_offset", "2"), ("norm_epsilon", 0.0)),
+    ],
+    "modern bert": [
+        *(*WRONG_STARTS, ("num_heads", 5), ("global_attention_every", 0), ("local_attention", 1)),
+        *(("local_attention", 6.0), ("global_max_wavelength", 0.0)),
+        ("local_max_wavelength", -1.0),
+    ],
+    "gpt2": [
+        *(*WRONG_STARTS, ("num_heads", 5), ("num_key_value_heads", 3), ("num_key_value_heads", 0)),
+        *(("positions", "relative"), ("norm", "batch_norm"), ("sliding_window", 0)),
+    ],
+    "t5": [("num_decoder_layers", 2.0), ("initializer_factor", -1.0), ("norm_epsilon", 0)],
+}
+# Sizes, which must be integers.
+SIZE_NAMES = {"num_layers", "num_decoder_layers", "num_segments", "embedding_dim"}
+SIZE_NAMES |= {"position_offset", "local_attention"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "value"),
+    [
+        (kind, *wrong)
+        for kind, own in OWN_WRONG_ARGUMENTS.items()
+        for wrong in WRONG_ARGUMENTS + own
+    ],
+)
+def test_wrong_arguments_are_refused(kind, argument, value):
+    is_size = argument in SIZE_NAMES and type(value) is not int
+    # The layer that refuses it may call it by a shorter name.
+    received = re.sub("^(norm|global_max|local_max)_", ".*", argument)
+    with pytest.raises(TypeError if is_size else ValueError, match=f"{received}={value!r}"):
+        make_model(kind, **{argument: value})
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((1, 3), "int32"), [[1, 2, 3]], None])
