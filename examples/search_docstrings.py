@@ -8,15 +8,7 @@ of the held-out docstrings.
 
 import pathlib
 
-from _common import (
-    make_encoder,
-    make_parser,
-    open_or_make,
-    parse,
-    print_figures,
-    read_pairs,
-    train,
-)
+from _common import make_encoder, make_parser, open_or_make, parse, print_figures, read_pairs, train
 
 import lmzoo
 

@@ -9,14 +9,7 @@ import random
 import re
 import time
 
-from _common import (
-    is_held_out,
-    make_parser,
-    open_or_make,
-    parse,
-    print_figures,
-    train,
-)
+from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
 from _numbers import CHARACTERS, FORMS, MONTHS, NUMBERS, ONES, TENS, YEARS, write_chinese
 from _text_to_text import generate_texts, make_t5
 

@@ -11,11 +11,7 @@ from lmzoo.hub.files.generation_config import (
     make_generation_config,
     read_generation,
 )
-from lmzoo.hub.files.sentence_transformers import (
-    PROJECTION_FOLDER,
-    map_projection,
-    write_embedder,
-)
+from lmzoo.hub.files.sentence_transformers import PROJECTION_FOLDER, map_projection, write_embedder
 from lmzoo.hub.files.shards import parse_shard_size
 from lmzoo.hub.files.task_options import make_task_options, name_task
 from lmzoo.hub.files.tokenizers import save_tokenizer

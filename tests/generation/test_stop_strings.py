@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.generation.stop_strings import (
-    StopStrings,
-    TextStart,
-    find_text_start,
-    find_token_bytes,
-)
+from lmzoo.generation.stop_strings import StopStrings, TextStart, find_text_start, find_token_bytes
 from lmzoo.tokenizers import SentencePieceTokenizer, WordPieceTokenizer
 from tests.tasks.tiny_t5 import SOURCES, make_tokenizer
 from tests.tasks.tiny_t5 import make_lm as make_t5

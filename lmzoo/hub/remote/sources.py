@@ -10,11 +10,7 @@ from lmzoo import __version__
 from lmzoo.hub.files.folders import FILES
 from lmzoo.hub.files.shards import INDEX, WEIGHTS, find_files, read_weight_map
 from lmzoo.hub.published import list_published
-from lmzoo.hub.remote.errors import (
-    make_no_weights_error,
-    make_offline_error,
-    translate_errors,
-)
+from lmzoo.hub.remote.errors import make_no_weights_error, make_offline_error, translate_errors
 from lmzoo.hub.remote.headers import fetch_first_bytes
 
 __all__ = ["find_folder", "find_name"]
