@@ -1,10 +1,11 @@
-"""Arguments under the names of other libraries: refused, with the name that is meant."""
+"""Keyword arguments: of other libraries, refused with the name that is meant; and shared ones."""
 
+import dataclasses
 import difflib
 import functools
 import inspect
 
-__all__ = ["check_keywords", "explain_keywords"]
+__all__ = ["check_keywords", "explain_keywords", "takes_options"]
 
 # What transformers and KerasHub call arguments, and what they may be here: the first one that the
 # called function has.
@@ -79,3 +80,50 @@ def explain_keywords(function):
         return function(*args, **kwargs)
 
     return call
+
+
+def takes_options(kind):
+    """Gives a function the fields of a dataclass as keyword arguments.
+
+    The function has a keyword argument `options`, which it gets as an instance of the dataclass.
+    Its callers give the fields by their own names. The signature, which `help` shows, has each of
+    them with its default, and a keyword that is not in it raises TypeError, as in every function.
+
+    Args:
+        kind: a dataclass whose fields have defaults.
+    Returns:
+        callable. A decorator of functions and methods.
+    Example:
+    >>> @dataclasses.dataclass
+    ... class Options:
+    ...     seed: int = 0
+    >>> @takes_options(Options)
+    ... def shuffle(rows, *, options):
+    ...     return options.seed
+    >>> shuffle([], seed=3), str(inspect.signature(shuffle))
+    (3, '(rows, *, seed=0)')
+    """
+    shared = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        for field in dataclasses.fields(kind)
+    ]
+
+    def decorate(function):
+        signature = inspect.signature(function)
+        own = [each for each in signature.parameters.values() if each.name != "options"]
+        further = [each for each in own if each.kind is each.VAR_KEYWORD]
+        own = [each for each in own if each not in further]
+        signature = signature.replace(parameters=[*own, *shared, *further])
+
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            if not further and not kwargs.keys() <= signature.parameters.keys():
+                check_keywords(call, kwargs, tuple(signature.parameters))
+            signature.bind(*args, **kwargs)
+            given = {each.name: kwargs.pop(each.name) for each in shared if each.name in kwargs}
+            return function(*args, options=kind(**given), **kwargs)
+
+        call.__signature__ = signature
+        return call
+
+    return decorate

@@ -1,12 +1,16 @@
 """Arguments under the names of transformers and KerasHub: each error has the name that is meant."""
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pytest
 
 import lmzoo
-from lmzoo.keywords import check_keywords, explain_keywords
+from lmzoo.keywords import check_keywords, explain_keywords, takes_options
 from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
 from lmzoo.tasks import CausalLM, TextClassifier, TextRegressor
+from lmzoo.tasks.discriminative.text_input import TextInput
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 
 # callable -> the name of an argument elsewhere -> its name here
@@ -131,3 +135,49 @@ def test_a_decorated_function_is_called_as_before():
     with pytest.raises(TypeError, match="takes no argument `secnd`.* Did you mean `second`"):
         add(1, secnd=3)
     assert lmzoo.tokenizers.BytePairTokenizer.train.__doc__.startswith("Trains a tokenizer")
+
+
+@dataclasses.dataclass
+class Options:
+    seed: int = 0
+    shuffle: bool = True
+
+
+class Reader:
+    @takes_options(Options)
+    def read(self, path, *, options, limit=None, **further):
+        """Reads."""
+        return path, options, limit, further
+
+
+def test_fields_are_keywords_and_the_rest_stays():
+    read = Reader().read
+    assert read("a", seed=3, limit=2, more=1) == ("a", Options(seed=3), 2, {"more": 1})
+    assert read("a")[1] == Options()
+
+
+def test_help_shows_each_field_with_its_default():
+    wanted = "(path, *, limit=None, seed=0, shuffle=True, **further)"
+    assert str(inspect.signature(Reader().read)) == wanted
+    assert Reader.read.__doc__ == "Reads." and Reader.read.__name__ == "read"
+
+
+def test_a_keyword_that_is_no_field_is_refused():
+    @takes_options(Options)
+    def read(*, options):
+        return options
+
+    with pytest.raises(
+        TypeError, match="takes no argument `sed`. Received: sed=1. Did you mean `seed`"
+    ):
+        read(sed=1)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        read(1)
+
+
+@pytest.mark.parametrize("kind", [CausalLM, TextInput])
+def test_fit_shows_the_arguments_that_it_documents(kind):
+    parameters = inspect.signature(kind.fit).parameters
+    text = kind.fit.__doc__.partition("Args:")[2].partition("Returns:")[0]
+    assert all(name in text for name in parameters if name != "self")
+    assert parameters["validation_split"].default == 0.0 and parameters["shuffle"].default is True

@@ -8,8 +8,10 @@ __all__ = ["check_at_least", "check_initial_step", "check_seed", "check_sizes", 
 
 
 def check_sizes(sequence_length, batch_size):
-    """Refuses sizes that are not positive integers: ValueError."""
-    check_at_least(1, sequence_length=sequence_length, batch_size=batch_size)
+    """Refuses sizes that are not positive integers: ValueError. Returns them by their names."""
+    sizes = {"sequence_length": sequence_length, "batch_size": batch_size}
+    check_at_least(1, **sizes)
+    return sizes
 
 
 def check_initial_step(initial_epoch, initial_step):

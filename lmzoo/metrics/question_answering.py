@@ -9,7 +9,14 @@ from keras import ops
 
 from lmzoo.metrics.texts import check_texts
 
-__all__ = ["ExactMatch", "SquadF1", "answer_f1", "normalise_answer", "squad_scores"]
+__all__ = [
+    "ExactMatch",
+    "SquadF1",
+    "answer_f1",
+    "normalise_answer",
+    "squad_scores",
+    "check_lengths",
+]
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 VERSIONS = ("1.1", "2.0")
@@ -238,23 +245,17 @@ class ExactMatch(AnswerMetric):
 class SquadF1(AnswerMetric):
     """F1 of SQuAD: the mean word overlap, in percent, of an answer and its best gold answer.
 
-    It takes strings, so call `update_state` yourself; it cannot be passed to `compile`. The `fit`
-    of a `QuestionAnswerer` reports this number for the validation data.
+    It is used as `ExactMatch`, and defined in the same place.
 
     Args:
-        name: str. The metric's name.
-        dtype: str or None. What `result` gives; the sums are float64.
-        version: "2.0" or "1.1". See `lmzoo.metrics.squad_scores`.
+        name, dtype, version: as for `ExactMatch`.
     Raises:
-        ValueError: if `version` is unknown.
-
+        ValueError: as `ExactMatch`.
     Example:
         >>> metric = SquadF1()
         >>> metric.update_state([["Cat", "a big cat"]], ["the big dog"])
         >>> float(metric.result())
         50.0
-
-    Reference: see `lmzoo.metrics.squad_scores`.
     """
 
     _column = 1

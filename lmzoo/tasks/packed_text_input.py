@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from lmzoo.data.objectives.causal_lm import pack_texts
 from lmzoo.data.objectives.text_sources import read_texts
+from lmzoo.keywords import takes_options
 from lmzoo.layers.checks import check_size
-from lmzoo.tasks.discriminative.text_arguments import is_raw
+from lmzoo.tasks.discriminative.text_arguments import FitOptions, check_tokenizer, is_raw
 
 __all__ = ["PackedTextInput"]
 
@@ -32,21 +33,8 @@ class PackedTextInput:
 
     batch_size = 8
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        *,
-        sample_weight=None,
-        validation_data=None,
-        validation_split=0.0,
-        validation_batch_size=None,
-        shuffle=True,
-        initial_epoch=0,
-        sequence_length=None,
-        **kwargs,
-    ):
+    @takes_options(FitOptions)
+    def fit(self, x=None, y=None, batch_size=None, *, options, sequence_length=None, **kwargs):
         """Trains as `keras.Model.fit`, on raw text as well as on token batches.
 
         Args:
@@ -72,36 +60,28 @@ class PackedTextInput:
             ValueError: if there is no text or no tokenizer, or a number is out of its range.
         """
         if holds_texts(x):
-            _check_alone(y=y, sample_weight=sample_weight, class_weight=kwargs.get("class_weight"))
-            has_split = bool(validation_split) and validation_data is None
+            class_weight = kwargs.get("class_weight")
+            _check_alone(y=y, sample_weight=options.sample_weight, class_weight=class_weight)
+            has_split = bool(options.validation_split) and options.validation_data is None
             examples = self._pack(
                 x,
                 batch_size,
                 sequence_length,
-                shuffle=shuffle,
-                validation_split=validation_split if has_split else None,
-                validation_batch_size=validation_batch_size,
+                shuffle=options.shuffle,
+                validation_split=options.validation_split if has_split else None,
+                validation_batch_size=options.validation_batch_size,
             )
             if has_split:
                 examples, held_out = examples
-                validation_data = held_out.dataset()
-            validation_split = 0.0
-            x, batch_size = examples.dataset(initial_epoch), None
-        validation_data = self._pack_validation(
-            validation_data, validation_batch_size or batch_size, sequence_length
+                options.validation_data = held_out.dataset()
+            options.validation_split = 0.0
+            x, batch_size = examples.dataset(options.initial_epoch), None
+        options.validation_data = self._pack_validation(
+            options.validation_data, options.validation_batch_size or batch_size, sequence_length
         )
-        return super().fit(
-            x,
-            y,
-            batch_size,
-            sample_weight=sample_weight,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            validation_batch_size=validation_batch_size,
-            shuffle=False if isinstance(x, tf.data.Dataset) else shuffle,
-            initial_epoch=initial_epoch,
-            **kwargs,
-        )
+        if isinstance(x, tf.data.Dataset):
+            options.shuffle = False
+        return super().fit(x, y, batch_size, **vars(options), **kwargs)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, *, sample_weight=None, sequence_length=None, **kwargs
@@ -166,7 +146,7 @@ class PackedTextInput:
         return examples.batch(0, 0)
 
     def _pack(self, texts, batch_size, sequence_length, **options):
-        self._check_tokenizer()
+        check_tokenizer(self.tokenizer)
         check_size(batch_size=batch_size, sequence_length=sequence_length)
         check_size(validation_batch_size=options.get("validation_batch_size"))
         if sequence_length is None:
@@ -191,7 +171,7 @@ class PackedTextInput:
 
     def _encode_rows(self, texts):
         """Texts as right-padded rows: a dict of arrays (B, T)."""
-        self._check_tokenizer()
+        check_tokenizer(self.tokenizer)
         ids = self.tokenizer.tokenize_prompts(tf.constant(list(read_texts(texts))))
         lengths = ids.row_lengths().numpy()
         if lengths.max() > self.max_sequence_length:
@@ -201,13 +181,6 @@ class PackedTextInput:
             )
         mask = np.arange(lengths.max()) < lengths[:, None]
         return {"token_ids": ids.to_tensor().numpy(), "padding_mask": mask}
-
-    def _check_tokenizer(self):
-        if self.tokenizer is None:
-            raise ValueError(
-                "`x` must be token batches where the task has no tokenizer. Received: texts. Make "
-                "the task with a tokenizer."
-            )
 
 
 def holds_texts(x):

@@ -12,11 +12,11 @@ from lmzoo.data.rows.context_windows import Windows, label_windows, window_rows
 from lmzoo.data.rows.rows import Rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
+from lmzoo.metrics.question_answering import check_lengths
 from lmzoo.tasks.discriminative.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.discriminative.answer_search import AnswerSearch
 from lmzoo.tasks.discriminative.inference import run_in_batches
 from lmzoo.tasks.discriminative.text_arguments import (
-    check_as_many,
     ints_to_floats,
     is_raw,
     name_columns,
@@ -237,7 +237,7 @@ class QuestionAnswerer(TextInput, Task):
         """
         questions, is_single = self.read_texts(questions, "questions")
         contexts, _ = self.read_texts(contexts, "contexts")
-        check_as_many(questions=questions, contexts=contexts)
+        check_lengths(contexts=contexts, questions=questions)
         results = self.run_graph(self._get_answer(), [questions, contexts], batch_size)
         answers = []
         for result in results:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lmzoo.generation.pipeline import left_pad
 from lmzoo.generation.text_generation import TextGeneration
-from lmzoo.tasks.discriminative.text_arguments import check_as_many
+from lmzoo.metrics.question_answering import check_lengths
 from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.language_model import LanguageModel
@@ -265,7 +265,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
         """
         sources, is_single = self.read_texts(sources, "sources")
         targets, _ = self.read_texts(targets, "targets")
-        check_as_many(sources=sources, targets=targets)
+        check_lengths(targets=targets, sources=sources)
         specs = [tf.TensorSpec([None], tf.string, name) for name in ("source", "target")]
         graph = self._get_graph(
             ("score", repr(allow_special)),

@@ -31,10 +31,9 @@ class TextRegressor(PooledHead, Task):
             `scores` float32 (B, num_targets).
 
     Args:
-        backbone: a model of `lmzoo.models`; of a `T5Backbone` the encoder.
-        tokenizer: a tokenizer of `lmzoo.tokenizers`, or None to work on ids.
+        backbone, tokenizer, head_activation, dropout, sequence_length, pooling, allow_special: as
+            for `TextClassifier`.
         num_targets: int. The number of values to predict for each text.
-        head_activation, dropout, sequence_length, pooling, allow_special: as for `TextClassifier`.
     Call arguments:
         inputs: dict with `token_ids` int (B, T) and, optionally, `padding_mask` bool (B, T) and
             `segment_ids` int (B, T).

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import subprocess
@@ -13,6 +14,19 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.fixture
 def tokenizer():
     return ByteTokenizer()
+
+
+@pytest.fixture
+def write_documents(tmp_path):
+    """Writes short documents as JSON lines: `write_documents(300)` gives the path."""
+
+    def write(count):
+        path = tmp_path / "a.jsonl"
+        lines = [json.dumps({"text": f"document {number}, é"}) for number in range(count)]
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,9 @@ def make_word_piece(num_words=40):
     return WordPieceTokenizer(vocabulary)
 
 
-def make_byte_pair():
-    """RoBERTa's special tokens."""
-    special = ["<s>", "<pad>", "</s>", "<mask>"]
-    learned = BytePairTokenizer.train(iter([TEXT]), 320, special_tokens=special)
+def make_byte_pair(texts=(TEXT,), vocabulary_size=320, special=("<s>", "<pad>", "</s>", "<mask>")):
+    """RoBERTa's special tokens, and a mask that takes the white space before it."""
+    learned = BytePairTokenizer.train(iter(texts), vocabulary_size, special_tokens=list(special))
     vocabulary = learned._vocabulary
     return BytePairTokenizer(
         vocabulary.ids,

@@ -174,5 +174,5 @@ def test_texts_need_a_tokenizer_and_room(lm):
         lm.predict_on_batch(["a", "a b c d e f g h " * 40])
     without = CausalLM(lm.backbone)
     for call in (without.fit, without.evaluate, without.predict, without.train_on_batch):
-        with pytest.raises(ValueError, match="no tokenizer. Received: texts"):
+        with pytest.raises(ValueError, match="to take texts. Received: tokenizer=None"):
             call(["a"])

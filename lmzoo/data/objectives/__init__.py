@@ -2,7 +2,7 @@
 
 How `causal_lm(files, tokenizer, ...)` makes batches; the other three differ in step 4 alone:
 
-1. `DatasetOptions` (datasets.py) checks the arguments that all four share before a file is read.
+1. `DatasetOptions` (datasets.py) checks the options that all four share before a file is read.
 2. `open_stream` (text_sources.py) tokenizes the text into a `TokenStream`: one array of token ids,
    an end token before each document. Of files, `Corpus` (corpus/documents.py) finds and cleans the
    documents and `stream_tokens` (corpus/token_stream.py) caches their tokens on the disk. `Rows`

@@ -8,20 +8,16 @@ import tensorflow as tf
 
 from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.splits import split_stream
-from lmzoo.data.objectives.datasets import (
-    DatasetOptions,
-    ReadOptions,
-    build_datasets,
-    takes_dataset_options,
-)
+from lmzoo.data.objectives.datasets import DatasetOptions, ReadOptions, build_datasets
 from lmzoo.data.objectives.stream_examples import StreamExamples
 from lmzoo.data.objectives.text_sources import open_stream
+from lmzoo.keywords import takes_options
 
 __all__ = ["CausalLMExamples", "causal_lm", "pack_texts"]
 
 
-@takes_dataset_options
-def causal_lm(files, tokenizer, sequence_length, batch_size, *, document_mask=True, **options):
+@takes_options(DatasetOptions)
+def causal_lm(files, tokenizer, sequence_length, batch_size, *, document_mask=True, options):
     """Makes packed batches for a causal language model from text files of any size or from memory.
 
     Files are tokenized once, into a cache on the disk that later runs open. Documents are
@@ -84,8 +80,8 @@ def causal_lm(files, tokenizer, sequence_length, batch_size, *, document_mask=Tr
     >>> inputs["token_ids"].shape, labels.dtype
     (TensorShape([2, 8]), tf.int32)
     """
-    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
-    make_examples = functools.partial(CausalLMExamples, document_mask=document_mask)
+    sizes = check_sizes(sequence_length, batch_size)
+    make_examples = functools.partial(CausalLMExamples, **sizes, document_mask=document_mask)
     return build_datasets(make_examples, files, tokenizer, options, add_start=True)
 
 

@@ -1,17 +1,15 @@
 """From text to the datasets of an objective: the steps that all objectives share."""
 
 import dataclasses
-import functools
-import inspect
 import os
 
-from lmzoo.data.checks import check_initial_step, check_seed, check_sizes
+from lmzoo.data.checks import check_initial_step, check_seed
 from lmzoo.data.corpus.cleaning import Cleaning
 from lmzoo.data.corpus.splits import check_validation_split, split_stream
 from lmzoo.data.objectives.text_sources import open_stream
 from lmzoo.text_files.bounded_reading import ReadLimits
 
-__all__ = ["DatasetOptions", "ReadOptions", "build_datasets", "takes_dataset_options"]
+__all__ = ["DatasetOptions", "ReadOptions", "build_datasets"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +33,6 @@ class DatasetOptions(ReadOptions):
         ValueError: if another number is out of its range.
     """
 
-    sequence_length: int
-    batch_size: int
     seed: int = 0
     shuffle: bool = True
     validation_split: float | None = None
@@ -44,48 +40,18 @@ class DatasetOptions(ReadOptions):
     initial_step: int = 0
 
     def __post_init__(self):
-        check_sizes(self.sequence_length, self.batch_size)
         check_initial_step(self.initial_epoch, self.initial_step)
         check_seed(self.seed)
         if self.validation_split is not None:
             check_validation_split(self.validation_split)
 
 
-def takes_dataset_options(objective):
-    """Decorates the function of an objective, whose `**options` are those of `DatasetOptions`.
-
-    Its signature, which `help` shows, has each option by its name and with its default. A keyword
-    that is not in it raises TypeError, as in every function.
-
-    Args:
-        objective: callable with `sequence_length`, `batch_size` and `**options`.
-    Returns:
-        callable.
-    """
-    signature = inspect.signature(objective)
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    shared = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
-        for field in dataclasses.fields(DatasetOptions)
-        if field.name not in signature.parameters
-    ]
-    signature = signature.replace(parameters=[*own, *shared])
-
-    @functools.wraps(objective)
-    def build(*args, **kwargs):
-        signature.bind(*args, **kwargs)
-        return objective(*args, **kwargs)
-
-    build.__signature__ = signature
-    return build
-
-
 def build_datasets(make_examples, files, tokenizer, options, add_start=False):
     """Tokenizes a corpus, holds a share of it out, and batches both parts.
 
     Args:
-        make_examples: callable. Takes a TokenStream, and `sequence_length`, `batch_size`, `seed`,
-            `shuffle`, `drop_remainder` and `fixed_noise` by name; returns StreamExamples.
+        make_examples: callable. Takes a TokenStream, and `seed`, `shuffle`, `drop_remainder` and
+            `fixed_noise` by name; returns StreamExamples.
         files: as `causal_lm` takes them.
         tokenizer: tokenizer with an end token.
         options: DatasetOptions.
@@ -95,12 +61,11 @@ def build_datasets(make_examples, files, tokenizer, options, add_start=False):
     """
     stream = open_stream(files, tokenizer, options, add_start=add_start)
     validation = None
-    sizes = {name: getattr(options, name) for name in ("sequence_length", "batch_size", "seed")}
     if options.validation_split is not None:
         stream, held_out = split_stream(stream, options.validation_split, options.seed)
         # Validation is the same each time: no shuffle, no new noise, no example left out.
         fixed = {"shuffle": False, "drop_remainder": False, "fixed_noise": True}
-        validation = make_examples(held_out, **sizes, **fixed).dataset()
-    training = make_examples(stream, **sizes, shuffle=options.shuffle)
+        validation = make_examples(held_out, seed=options.seed, **fixed).dataset()
+    training = make_examples(stream, seed=options.seed, shuffle=options.shuffle)
     training = training.dataset(options.initial_epoch, options.initial_step)
     return training if validation is None else (training, validation)

@@ -8,14 +8,15 @@ import tensorflow as tf
 from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.index_shuffle import uniform_noise
 from lmzoo.data.corpus.packing import count_text_tokens
-from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets
 from lmzoo.data.objectives.masking import Masking
 from lmzoo.data.objectives.stream_examples import StreamExamples
+from lmzoo.keywords import takes_options
 
 __all__ = ["MaskedLMExamples", "masked_lm"]
 
 
-@takes_dataset_options
+@takes_options(DatasetOptions)
 def masked_lm(
     files,
     tokenizer,
@@ -24,18 +25,14 @@ def masked_lm(
     *,
     mask_rate=0.15,
     whole_word=False,
-    **options,
+    options,
 ):
     """Makes batches for a masked language model from text files of any size.
 
-    The corpus is tokenized once, into a cache on the disk that later runs open (`causal_lm` uses
-    the same). Documents are concatenated, an end token before each. Example i is the i-th window
-    of `sequence_length` - 2 tokens, between a start and an end token. No position is padding. Only
-    the rest of the corpus that does not fill an example is dropped.
-
-    Each epoch masks other tokens. A batch depends on `seed`, its epoch and its step alone. As with
-    `causal_lm`, one iteration is one epoch, and an iteration that is not read to its end does not
-    count.
+    The corpus is tokenized, cached and concatenated as by `causal_lm`, and iterated in the same
+    way. Example i is the i-th window of `sequence_length` - 2 tokens, between a start and an end
+    token. No position is padding. Only the rest of the corpus that does not fill an example is
+    dropped. Each epoch masks other tokens. A batch depends on `seed`, its epoch and its step alone.
 
     Args:
         files, batch_size, shuffle, field, document_separator, clean, initial_epoch, initial_step,
@@ -45,9 +42,8 @@ def masked_lm(
         mask_rate: float in (0, 1). The share of an example's ordinary tokens to predict. Of them
             80 % become the mask token, 10 % a random token and 10 % stay as they are.
         whole_word: bool. If True, all tokens of a word are masked together.
-        seed: int. Seed of the shuffle, of the masks and of the choice of held-out documents.
-        validation_split: float or None. As for `causal_lm`. The held-out part is not shuffled, and
-            its masks are the same each time.
+        seed: int. Also the seed of the masks.
+        validation_split: float or None. The share to hold out, whose masks never change.
     Returns:
         tf.data.Dataset of `(inputs, labels, weights)`, or a pair (training, validation) of them.
         Inputs are a dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T), all True,
@@ -62,16 +58,15 @@ def masked_lm(
         et al. 2019, https://arxiv.org/abs/1907.11692, section 4, for dynamic masking and for
         windows across documents (FULL-SENTENCES; there, windows hold whole sentences).
     Example:
-    >>> data = lmzoo.data.masked_lm("a.txt", tokenizer, sequence_length=16, batch_size=2)
-    >>> inputs, labels, weights = next(iter(data))
+    >>> inputs, labels, _ = next(iter(lmzoo.data.masked_lm("a.txt", tokenizer, 16, batch_size=2)))
     >>> inputs["token_ids"].shape, labels.shape
     (TensorShape([2, 16]), TensorShape([2, 2]))
     """
-    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
+    sizes = check_sizes(sequence_length, batch_size)
     count_text_tokens(tokenizer, sequence_length, num_texts=1)
     masking = {"tokenizer": tokenizer, "mask_rate": mask_rate, "whole_word": whole_word}
     Masking(**masking)  # Refuses wrong arguments before the corpus is read.
-    make_examples = functools.partial(MaskedLMExamples, **masking)
+    make_examples = functools.partial(MaskedLMExamples, **sizes, **masking)
     return build_datasets(make_examples, files, tokenizer, options)
 
 

@@ -4,16 +4,16 @@ import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
-from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens
+from lmzoo.data.checks import check_sizes
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets
+from lmzoo.data.objectives.seq2seq_examples import PairSizes, Seq2SeqExamples, check_tokens
+from lmzoo.keywords import takes_options
 
 __all__ = ["PrefixLMExamples", "prefix_lm"]
 
 
-@takes_dataset_options
-def prefix_lm(
-    files, tokenizer, sequence_length=512, batch_size=8, *, start_token_id=None, **options
-):
+@takes_options(DatasetOptions)
+def prefix_lm(files, tokenizer, sequence_length=512, batch_size=8, *, start_token_id=None, options):
     """Makes batches for prefix language modelling with an encoder and a decoder.
 
     Example i is the i-th window of `sequence_length` tokens. It is split at a position drawn
@@ -37,15 +37,14 @@ def prefix_lm(
 
     Example:
     >>> data = lmzoo.data.prefix_lm("a.txt", tokenizer, sequence_length=32, batch_size=2)
-    >>> inputs, labels, weights = next(iter(data))
-    >>> inputs["encoder_token_ids"].shape, labels.shape
-    (TensorShape([2, 32]), TensorShape([2, 32]))
+    >>> [array.shape for array in next(iter(data))[1:]]
+    [TensorShape([2, 32]), TensorShape([2, 32])]
     """
-    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
+    sizes = check_sizes(sequence_length, batch_size)
     check_can_be_split(sequence_length)
     check_tokens(tokenizer, start_token_id)
     make_examples = functools.partial(
-        PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id
+        PrefixLMExamples, tokenizer=tokenizer, start_token_id=start_token_id, **sizes
     )
     return build_datasets(make_examples, files, tokenizer, options)
 
@@ -66,16 +65,8 @@ class PrefixLMExamples(Seq2SeqExamples):
 
     def __init__(self, stream, tokenizer, sequence_length, batch_size, **options):
         check_can_be_split(sequence_length)
-        super().__init__(
-            stream,
-            tokenizer,
-            sequence_length,
-            batch_size,
-            window_size=sequence_length,
-            targets_length=sequence_length,
-            num_draws=1,
-            **options,
-        )
+        sizes = PairSizes(sequence_length, targets_length=sequence_length, num_draws=1)
+        super().__init__(stream, tokenizer, sequence_length, batch_size, sizes, **options)
 
     def make_pairs(self, windows, noise):
         # (B, 1): from 1 to W - 1, so that both sides have a token and room for the end token

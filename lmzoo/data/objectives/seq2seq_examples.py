@@ -5,6 +5,7 @@ Shapes: B batch, W window, T input, S target.
 
 import dataclasses
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,20 @@ from lmzoo.data.checks import check_sizes
 from lmzoo.data.corpus.index_shuffle import uniform_noise
 from lmzoo.data.objectives.stream_examples import StreamExamples
 
-__all__ = ["Seq2SeqExamples", "check_tokens", "describe_tokenizer", "without_eos"]
+__all__ = ["PairSizes", "Seq2SeqExamples", "check_tokens", "describe_tokenizer", "without_eos"]
+
+
+class PairSizes(NamedTuple):
+    """The sizes of a pair.
+
+    window_size: int. W, how many tokens of the stream make one.
+    targets_length: int. S.
+    num_draws: int. How many random numbers it needs.
+    """
+
+    window_size: int
+    targets_length: int
+    num_draws: int
 
 
 class Seq2SeqExamples(StreamExamples):
@@ -28,9 +42,7 @@ class Seq2SeqExamples(StreamExamples):
         tokenizer: tokenizer with padding and end tokens.
         sequence_length: int. T.
         batch_size: int. B.
-        window_size: int. W.
-        targets_length: int. S.
-        num_draws: int. How many random numbers an example needs.
+        sizes: PairSizes.
         start_token_id: int or None. The first decoder token; None for the padding token.
         **options: `seed`, `shuffle`, `drop_remainder` and `fixed_noise`, as for `StreamExamples`.
     Raises:
@@ -46,10 +58,8 @@ class Seq2SeqExamples(StreamExamples):
         tokenizer,
         sequence_length,
         batch_size,
+        sizes,
         *,
-        window_size,
-        targets_length,
-        num_draws,
         start_token_id=None,
         **options,
     ):
@@ -58,16 +68,16 @@ class Seq2SeqExamples(StreamExamples):
             without_eos(stream),
             sequence_length,
             batch_size,
-            window_size=window_size,
-            stride=window_size,
+            window_size=sizes.window_size,
+            stride=sizes.window_size,
             **options,
         )
-        self.targets_length = targets_length
+        self.targets_length = sizes.targets_length
         self.pad_token_id = find_token(tokenizer, "pad_token_id")
         self.end_token_id = find_token(tokenizer, "end_token_id")
         check_tokens(tokenizer, start_token_id)
         self.start_token_id = self.pad_token_id if start_token_id is None else int(start_token_id)
-        self._num_draws = num_draws
+        self._num_draws = sizes.num_draws
 
     def make_pairs(self, windows, noise):
         """Makes sources and targets, both without end token and padding.

@@ -4,14 +4,21 @@ import functools
 
 import numpy as np
 
-from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets, takes_dataset_options
+from lmzoo.data.checks import check_sizes
+from lmzoo.data.objectives.datasets import DatasetOptions, build_datasets
 from lmzoo.data.objectives.noise_spans import NoiseSpans, compute_span_lengths, make_noise_mask
-from lmzoo.data.objectives.seq2seq_examples import Seq2SeqExamples, check_tokens, describe_tokenizer
+from lmzoo.data.objectives.seq2seq_examples import (
+    PairSizes,
+    Seq2SeqExamples,
+    check_tokens,
+    describe_tokenizer,
+)
+from lmzoo.keywords import takes_options
 
 __all__ = ["SpanCorruptionExamples", "span_corruption"]
 
 
-@takes_dataset_options
+@takes_options(DatasetOptions)
 def span_corruption(
     files,
     tokenizer,
@@ -21,7 +28,7 @@ def span_corruption(
     noise_density=0.15,
     mean_span_length=3.0,
     start_token_id=None,
-    **options,
+    options,
 ):
     """Makes batches for T5's pretraining objective (span corruption) from text files.
 
@@ -68,13 +75,13 @@ def span_corruption(
     >>> inputs["encoder_token_ids"].shape, labels.shape
     (TensorShape([2, 32]), TensorShape([2, 8]))
     """
-    options = DatasetOptions(sequence_length=sequence_length, batch_size=batch_size, **options)
+    sizes = check_sizes(sequence_length, batch_size)
     noise = {"noise_density": noise_density, "mean_span_length": mean_span_length}
     length, _ = compute_span_lengths(sequence_length, **noise)
     find_sentinels(tokenizer, NoiseSpans.of(length, **noise).num_spans)
     check_tokens(tokenizer, start_token_id)
     make_examples = functools.partial(
-        SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise
+        SpanCorruptionExamples, tokenizer=tokenizer, start_token_id=start_token_id, **noise, **sizes
     )
     return build_datasets(make_examples, files, tokenizer, options)
 
@@ -110,16 +117,8 @@ class SpanCorruptionExamples(Seq2SeqExamples):
         length, targets_length = compute_span_lengths(
             sequence_length, noise_density, mean_span_length
         )
-        super().__init__(
-            stream,
-            tokenizer,
-            sequence_length,
-            batch_size,
-            window_size=length,
-            targets_length=targets_length,
-            num_draws=length - 2,
-            **options,
-        )
+        sizes = PairSizes(length, targets_length, num_draws=length - 2)
+        super().__init__(stream, tokenizer, sequence_length, batch_size, sizes, **options)
         self.noise_density = noise_density
         self.mean_span_length = mean_span_length
         spans = NoiseSpans.of(length, noise_density, mean_span_length)

@@ -1,14 +1,17 @@
 """The arguments of `fit`, `evaluate` and `predict`: whether they are raw text, and its form."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
 from lmzoo.data import Rows
 
 __all__ = [
+    "FitOptions",
     "check_alone",
-    "check_as_many",
     "check_pairs",
+    "check_tokenizer",
     "holds_text",
     "is_raw",
     "name_columns",
@@ -18,6 +21,19 @@ __all__ = [
     "ints_to_floats",
     "to_float32",
 ]
+
+
+@dataclasses.dataclass
+class FitOptions:
+    """The arguments of `fit` that depend on whether it trains on texts; see `TextInput.fit`."""
+
+    sample_weight: list | None = None
+    validation_data: object = None
+    validation_split: float = 0.0
+    validation_batch_size: int | None = None
+    shuffle: bool = True
+    initial_epoch: int = 0
+
 
 _MAX = float(np.finfo("float32").max)
 
@@ -159,16 +175,6 @@ def ints_to_floats(values):
     return float(values) if type(values) is int else values
 
 
-def check_as_many(**texts):
-    """Raises ValueError unless two lists of texts, given under their names, have one length."""
-    (first, firsts), (second, seconds) = texts.items()
-    if len(firsts) != len(seconds):
-        raise ValueError(
-            f"`{second}` must be as many as `{first}`. Received: {len(seconds)} {second}, "
-            f"{len(firsts)} {first}."
-        )
-
-
 def check_pairs(texts, pairs, is_single, is_single_pair):
     """Refuses pairs that do not match the texts in number or form.
 
@@ -183,4 +189,13 @@ def check_pairs(texts, pairs, is_single, is_single_pair):
             "`pairs` must be as many as `texts`, in the same form. Received: "
             f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
             f"{'a str' if is_single else f'{len(texts)} texts'}."
+        )
+
+
+def check_tokenizer(tokenizer):
+    """Raises ValueError if a task that is to take texts has no tokenizer."""
+    if tokenizer is None:
+        raise ValueError(
+            "A task must have a tokenizer to take texts. Received: tokenizer=None. "
+            "Pass token batches, or make the task with a tokenizer."
         )

@@ -8,6 +8,7 @@ import tensorflow as tf
 from lmzoo.data import Rows, make_rows
 from lmzoo.data.corpus.packing import pack
 from lmzoo.data.rows.texts import list_arrays, list_texts
+from lmzoo.keywords import takes_options
 from lmzoo.layers.checks import check_size
 from lmzoo.tasks.discriminative.inference import (
     check_finite,
@@ -16,8 +17,10 @@ from lmzoo.tasks.discriminative.inference import (
     run_in_batches,
 )
 from lmzoo.tasks.discriminative.text_arguments import (
+    FitOptions,
     check_alone,
     check_pairs,
+    check_tokenizer,
     ints_to_floats,
     is_raw,
     name_columns,
@@ -98,20 +101,8 @@ class TextInput:
 
     # Keras's three methods
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        *,
-        sample_weight=None,
-        validation_data=None,
-        validation_split=0.0,
-        validation_batch_size=None,
-        shuffle=True,
-        initial_epoch=0,
-        **kwargs,
-    ):
+    @takes_options(FitOptions)
+    def fit(self, x=None, y=None, batch_size=None, *, options, **kwargs):
         """Trains as `keras.Model.fit`, on raw text as well as on token batches.
 
         Args:
@@ -142,39 +133,25 @@ class TextInput:
                 f"class_weight={kwargs['class_weight']!r:.60}. Pass `sample_weight`."
             )
         report = self.make_report()
-        held_out_size = validation_batch_size or batch_size
+        held_out_size = options.validation_batch_size or batch_size
         if is_raw(x):
-            rows = self._to_rows(x, y, sample_weight)
-            if validation_split and validation_data is None and isinstance(rows, Rows):
-                rows, validation_data = rows.split(validation_split)
-                validation_split = 0.0
-            x = self._to_batches(
-                rows,
-                batch_size,
-                report,
-                training=True,
-                shuffle=shuffle,
-                initial_epoch=initial_epoch,
-            )
-            y = sample_weight = batch_size = None
-        held_out = raw_parts(validation_data)
+            rows = self._to_rows(x, y, options.sample_weight)
+            has_split = options.validation_split and options.validation_data is None
+            if has_split and isinstance(rows, Rows):
+                rows, options.validation_data = rows.split(options.validation_split)
+                options.validation_split = 0.0
+            order = {"shuffle": options.shuffle, "initial_epoch": options.initial_epoch}
+            x = self._to_batches(rows, batch_size, report, training=True, **order)
+            y = options.sample_weight = batch_size = None
+        held_out = raw_parts(options.validation_data)
         if held_out is not None:
-            validation_data = self._to_batches(
+            options.validation_data = self._to_batches(
                 self._to_rows(*held_out), held_out_size, report, part="validation"
             )
+        if isinstance(x, tf.data.Dataset):
+            options.shuffle = False
         try:
-            return super().fit(
-                x,
-                y,
-                batch_size,
-                sample_weight=sample_weight,
-                validation_data=validation_data,
-                validation_split=validation_split,
-                validation_batch_size=validation_batch_size,
-                shuffle=False if isinstance(x, tf.data.Dataset) else shuffle,
-                initial_epoch=initial_epoch,
-                **kwargs,
-            )
+            return super().fit(x, y, batch_size, **vars(options), **kwargs)
         finally:
             report.warn()
 
@@ -394,11 +371,7 @@ class TextInput:
         return self._get_graph("tokens", lambda: make_tokens_function(self, self.output_name))
 
     def _need_tokenizer(self):
-        if self.tokenizer is None:
-            raise ValueError(
-                "A task must have a tokenizer to take texts. Received: tokenizer=None. "
-                "Pass token batches, or make the task with a tokenizer."
-            )
+        check_tokenizer(self.tokenizer)
 
     def get_config(self):
         return {**super().get_config(), "allow_special": list(self.allow_special)}
