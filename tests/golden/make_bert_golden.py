@@ -29,6 +29,7 @@ import zlib
 import numpy as np
 import torch
 import transformers
+from projections import project
 
 FOLDER = pathlib.Path(__file__).parent
 LABELS = ("bad", "so so", "good")
@@ -163,15 +164,6 @@ def call(model, family, inputs, mask, **options):
     if family in SEGMENTED:
         options["token_type_ids"] = torch.from_numpy(inputs["segment_ids"])
     return model(torch.from_numpy(token_ids), attention_mask=torch.from_numpy(mask), **options)
-
-
-def project(gradients):
-    """dict of name -> G becomes one vector of all G @ u and v @ G."""
-    generator, found = np.random.default_rng(11), []
-    for _, gradient in sorted(gradients.items()):
-        found.append(gradient @ generator.normal(size=gradient.shape[-1]))
-        found.append(generator.normal(size=gradient.shape[0]) @ gradient)
-    return np.concatenate([np.ravel(values) for values in found])
 
 
 def compute(model, head, family, inputs, mask):

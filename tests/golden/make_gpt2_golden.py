@@ -15,6 +15,8 @@ import pathlib
 
 import numpy as np
 import torch
+from projections import project_by_name
+from torch_models import compute_gradients, make_mask, run_decoder
 from transformers import GPT2Config, GPT2LMHeadModel
 
 FOLDER = pathlib.Path(__file__).with_name("gpt2")
@@ -45,37 +47,14 @@ def make_model():
     return model
 
 
-def make_mask(lengths, side):
-    place = np.arange(LENGTH)
-    rows = [place < n if side == "right" else place >= LENGTH - n for n in lengths]
-    return np.array(rows)
-
-
 def compute(model, token_ids, mask):
-    position_ids = torch.from_numpy(np.maximum(np.cumsum(mask, axis=1) - 1, 0))
-    output = model(
-        torch.from_numpy(token_ids),
-        attention_mask=torch.from_numpy(mask.astype(np.int64)),
-        position_ids=position_ids,
-        output_hidden_states=True,
-    )
-    counts = torch.from_numpy(mask[:, :-1] & mask[:, 1:])
-    labels = torch.from_numpy(token_ids)[:, 1:][counts]
-    loss = torch.nn.functional.cross_entropy(output.logits[:, :-1][counts], labels)
-    model.zero_grad()
-    loss.backward()
+    output, loss = run_decoder(model, token_ids, mask)
     hidden = torch.stack(output.hidden_states).detach().numpy()
-    return hidden, output.logits.detach().numpy(), loss.item()
-
-
-def project(gradients):
-    """dict of name -> G becomes one of name -> G @ u, and one of name -> v @ G."""
-    generator = np.random.default_rng(11)
-    columns, rows = {}, {}
-    for name, gradient in sorted(gradients.items()):
-        columns[name] = gradient @ generator.normal(size=gradient.shape[-1])
-        rows[name] = generator.normal(size=gradient.shape[0]) @ gradient
-    return columns, rows
+    found = {"mask": mask, "hidden": hidden, "logits": output.logits.detach().numpy()}
+    columns, rows = project_by_name(compute_gradients(model, loss))
+    found |= {"loss": loss.item()}
+    found |= {f"columns/{name}": value for name, value in columns.items()}
+    return found | {f"rows/{name}": value for name, value in rows.items()}
 
 
 def main():
@@ -86,14 +65,8 @@ def main():
     token_ids = np.random.default_rng(3).integers(0, 100, (BATCH_SIZE, LENGTH))
     expected = {"token_ids": token_ids}
     for pattern, (lengths, side) in PATTERNS.items():
-        mask = make_mask(lengths, side)
-        hidden, logits, loss = compute(model, token_ids, mask)
-        gradients = {name: p.grad.numpy() for name, p in model.named_parameters()}
-        columns, rows = project(gradients)
-        expected |= {f"{pattern}/mask": mask, f"{pattern}/hidden": hidden}
-        expected |= {f"{pattern}/logits": logits, f"{pattern}/loss": loss}
-        expected |= {f"{pattern}/columns/{name}": value for name, value in columns.items()}
-        expected |= {f"{pattern}/rows/{name}": value for name, value in rows.items()}
+        found = compute(model, token_ids, make_mask(lengths, LENGTH, side))
+        expected |= {f"{pattern}/{name}": value for name, value in found.items()}
     np.savez_compressed(FOLDER / "expected.npz", **expected)
 
 

@@ -23,13 +23,13 @@ import contextlib
 import json
 import pathlib
 import sys
-import tempfile
 import unittest.mock
 import zlib
 
 import numpy as np
 import torch
 import transformers
+from torch_models import draw_int8, make_mask, project_gradients, run_decoder, save_int8
 
 FOLDER = pathlib.Path(__file__).parent
 SIZES = {
@@ -102,59 +102,15 @@ def make_model(family):
             generator = np.random.default_rng(zlib.crc32(f"{family} {name}".encode()))
             centre = 64 if "norm" in name else 0
             deviation = 40 if "embed" in name or "bias" in name else 13
-            numbers = generator.normal(centre, deviation, parameter.shape).round()
-            numbers = np.clip(numbers, -128, 127).astype(np.int8)
-            # An int8 knows no -0.
-            parameter.copy_(torch.from_numpy(numbers / 64))
+            draw_int8(parameter, generator, centre, deviation)
     return model
 
 
-def save(model, folder):
-    """Writes what `save_pretrained` writes, the weights in a quarter of the space."""
-    with tempfile.TemporaryDirectory() as saved:
-        model.save_pretrained(saved)
-        text = pathlib.Path(saved, "config.json").read_text(encoding="utf-8")
-        written = pathlib.Path(saved, "model.safetensors").read_bytes()
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    length = int.from_bytes(written[:8], "little")
-    state, weights = model.state_dict(), {}
-    for name in sorted(set(json.loads(written[8 : 8 + length])) - {"__metadata__"}):
-        weights[name] = (state[name].numpy() * 64).astype(np.int8)
-        assert np.array_equal(weights[name] / 64, state[name].numpy()), name
-    np.savez_compressed(folder / "weights.npz", **weights)
-
-
-def make_mask(lengths, side):
-    place = np.arange(LENGTH)
-    return np.array([place < n if side == "right" else place >= LENGTH - n for n in lengths])
-
-
 def compute(model, token_ids, mask):
-    position_ids = torch.from_numpy(np.maximum(np.cumsum(mask, axis=1) - 1, 0))
-    output = model(
-        torch.from_numpy(token_ids),
-        attention_mask=torch.from_numpy(mask.astype(np.int64)),
-        position_ids=position_ids,
-        output_hidden_states=True,
-    )
-    counts = torch.from_numpy(mask[:, :-1] & mask[:, 1:])
-    labels = torch.from_numpy(token_ids)[:, 1:][counts]
-    loss = torch.nn.functional.cross_entropy(output.logits[:, :-1][counts], labels)
+    output, loss = run_decoder(model, token_ids, mask)
     hidden = torch.stack(output.hidden_states).detach().numpy()
     assert hidden.dtype == np.float64
     return {"mask": mask, "hidden": hidden, "logits": output.logits.detach().numpy()}, loss
-
-
-def project(model, loss):
-    """One vector of all G @ u and v @ G, in the order of names."""
-    model.zero_grad()
-    loss.backward()
-    generator, found = np.random.default_rng(11), []
-    for _, parameter in sorted(model.named_parameters()):
-        gradient = parameter.grad.numpy()
-        found.append(gradient @ generator.normal(size=gradient.shape[-1]))
-        found.append(generator.normal(size=gradient.shape[0]) @ gradient)
-    return np.concatenate([np.ravel(values) for values in found])
 
 
 def generate(model, options):
@@ -182,13 +138,13 @@ def main():
         folder = FOLDER / family
         folder.mkdir(exist_ok=True)
         model = make_model(family)
-        save(model, folder)
+        save_int8(model, folder)
         expected = {"token_ids": token_ids}
         with in_float64(model) as precise:
             for pattern, (lengths, side) in PATTERNS.items():
-                found, loss = compute(precise, token_ids, make_mask(lengths, side))
+                found, loss = compute(precise, token_ids, make_mask(lengths, LENGTH, side))
                 if pattern == "right":
-                    found |= {"loss": loss.item(), "gradients": project(precise, loss)}
+                    found |= {"loss": loss.item(), "gradients": project_gradients(precise, loss)}
                 expected |= {f"{pattern}/{name}": value for name, value in found.items()}
             cases = [{"options": options, "ids": generate(precise, options)} for options in CASES]
         lengths = sorted({len(row) for case in cases for row in case["ids"]})

@@ -32,6 +32,7 @@ import numpy as np
 import sentencepiece
 import torch
 import transformers
+from torch_models import draw_int8, make_mask, project_gradients, save_int8
 from transformers.models.t5 import modeling_t5
 
 FOLDER = pathlib.Path(__file__).parent
@@ -98,31 +99,8 @@ def make_model(family):
             if name.endswith(".q.weight"):
                 # Small as T5 has them, whose scores are not divided by sqrt(d_kv).
                 deviation = 5
-            numbers = generator.normal(centre, deviation, parameter.shape).round()
-            numbers = np.clip(numbers, -128, 127).astype(np.int8)
-            # An int8 knows no -0.
-            parameter.copy_(torch.from_numpy(numbers / 64))
+            draw_int8(parameter, generator, centre, deviation)
     return model
-
-
-def save(model, folder):
-    """Writes what `save_pretrained` writes, the weights in a quarter of the space."""
-    with tempfile.TemporaryDirectory() as saved:
-        model.save_pretrained(saved)
-        text = pathlib.Path(saved, "config.json").read_text(encoding="utf-8")
-        written = pathlib.Path(saved, "model.safetensors").read_bytes()
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    length = int.from_bytes(written[:8], "little")
-    state, weights = model.state_dict(), {}
-    for name in sorted(set(json.loads(written[8 : 8 + length])) - {"__metadata__"}):
-        weights[name] = (state[name].numpy() * 64).astype(np.int8)
-        assert np.array_equal(weights[name] / 64, state[name].numpy()), name
-    np.savez_compressed(folder / "weights.npz", **weights)
-
-
-def make_mask(lengths, width, side):
-    place = np.arange(width)
-    return np.array([place < n if side == "right" else place >= width - n for n in lengths])
 
 
 def compute(model, inputs, source_mask, target_mask):
@@ -141,18 +119,6 @@ def compute(model, inputs, source_mask, target_mask):
         "logits": output.logits,
     }
     return {name: value.detach().numpy() for name, value in found.items()}, output.loss
-
-
-def project(model, loss):
-    """One vector of all G @ u and v @ G, in the order of names."""
-    model.zero_grad()
-    loss.backward()
-    generator, found = np.random.default_rng(11), []
-    for _, parameter in sorted(model.named_parameters()):
-        gradient = parameter.grad.numpy()
-        found.append(gradient @ generator.normal(size=gradient.shape[-1]))
-        found.append(generator.normal(size=gradient.shape[0]) @ gradient)
-    return np.concatenate([np.ravel(values) for values in found])
 
 
 def generate(model, options):
@@ -229,7 +195,7 @@ def main():
         folder = FOLDER / family
         folder.mkdir(exist_ok=True)
         model = make_model(family)
-        save(model, folder)
+        save_int8(model, folder)
         model = model.double()
         start = np.full((2, 1), fields["decoder_start_token_id"])
         target = np.concatenate([start, labels[:, :-1]], axis=1)
@@ -241,7 +207,7 @@ def main():
             found, loss = compute(model, inputs, source_mask, target_mask)
             found |= {"source_mask": source_mask, "target_mask": target_mask}
             if pattern == "right":
-                found |= {"loss": loss.item(), "gradients": project(model, loss)}
+                found |= {"loss": loss.item(), "gradients": project_gradients(model, loss)}
             expected |= {f"{pattern}/{name}": value for name, value in found.items()}
         cases = [{"options": options, "ids": generate(model, options)} for options in CASES]
         record = {"prompts": PROMPTS, "ends": ENDS, "cases": cases}

@@ -73,12 +73,3 @@ def write_folder(folder, family, head, change_tensors=None, **fields):
         # The very file of transformers.
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
     return folder
-
-
-def project(gradients):
-    """As the golden file has them: G @ u and v @ G of every gradient G, for fixed u and v."""
-    generator, found = np.random.default_rng(11), []
-    for _, gradient in sorted(gradients.items()):
-        found.append(gradient @ generator.normal(size=gradient.shape[-1]))
-        found.append(generator.normal(size=gradient.shape[0]) @ gradient)
-    return np.concatenate([np.ravel(values) for values in found])

@@ -1,5 +1,7 @@
 """The records of families, as tests ask them."""
 
+import pytest
+
 from lmzoo import tasks
 from lmzoo.hub.families import find_family
 from lmzoo.hub.saving import make_config as make_task_config
@@ -22,3 +24,19 @@ def make_config(backbone, model_type=None):
     """The part of config.json that describes a backbone."""
     model_type = model_type or find_model_type(backbone)
     return find_family(model_type).make_config(backbone, model_type)
+
+
+def assert_refused(model_type, field, value, wanted):
+    """A config.json with this value is refused, in these words."""
+    with pytest.raises(ValueError) as caught:
+        read_arguments({"model_type": model_type, field: value})
+    assert str(caught.value) == f"`{field}` must be {wanted}. Received: {field}={value!r:.80}."
+
+
+def assert_argument_refused(config, name, value):
+    """A native config.json whose backbone has this argument is refused by the argument's name."""
+    config["lmzoo_backbone"][name] = value
+    with pytest.raises(ValueError) as caught:
+        read_arguments(config)
+    assert str(caught.value).startswith(f"`{name}` must be ")
+    assert f"Received: {name}={value!r}"[:80] in str(caught.value)

@@ -41,6 +41,7 @@ __all__ = [
     "make_encoder_family",
     "make_fields",
     "make_modules",
+    "make_size_fields",
     "norm_shapes",
     "variable_shapes",
 ]
@@ -114,6 +115,11 @@ RENAMED = {r"LayerNorm\.gamma": "LayerNorm.weight", r"LayerNorm\.beta": "LayerNo
 _EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
+def make_size_fields(**keys):
+    """dict of argument -> Field, for arguments given as (key of config.json, default)."""
+    return {name: size_field(key, MAX_SIZES[name], usual) for name, (key, usual) in keys.items()}
+
+
 def make_fields(**changed):
     """The arguments of `BertBackbone` in BERT's config: dict of argument -> Field.
 
@@ -121,15 +127,15 @@ def make_fields(**changed):
         changed: fields that are others than BERT's; None for one that is not in the config.
     """
     fields = {
-        "vocabulary_size": size_field("vocab_size", MAX_SIZES["vocabulary_size"], 30522),
-        "num_layers": size_field("num_hidden_layers", MAX_SIZES["num_layers"], 12),
-        "num_heads": size_field("num_attention_heads", MAX_SIZES["num_heads"], 12),
-        "hidden_dim": size_field("hidden_size", MAX_SIZES["hidden_dim"], 768),
-        "intermediate_dim": size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 3072),
-        "max_sequence_length": size_field(
-            "max_position_embeddings", MAX_SIZES["max_sequence_length"], 512
+        **make_size_fields(
+            vocabulary_size=("vocab_size", 30522),
+            num_layers=("num_hidden_layers", 12),
+            num_heads=("num_attention_heads", 12),
+            hidden_dim=("hidden_size", 768),
+            intermediate_dim=("intermediate_size", 3072),
+            max_sequence_length=("max_position_embeddings", 512),
+            num_segments=("type_vocab_size", 2),
         ),
-        "num_segments": size_field("type_vocab_size", MAX_SIZES["num_segments"], 2),
         "activation": choice_field("hidden_act", "gelu", ACTIVATIONS),
         # The rate of the attention weights is the same one here.
         "dropout": number_field("hidden_dropout_prob", 0, 0.999, 0.1),

@@ -9,21 +9,17 @@ from lmzoo.hub.families.family import (
     make_masked_lm_head,
     make_token_heads,
 )
-from lmzoo.hub.files.config_validation import (
-    choice_field,
-    number_field,
-    read_fields,
-    size_field,
-    write_fields,
-)
+from lmzoo.hub.files.config_validation import choice_field, number_field, read_fields, write_fields
 
 __all__ = ["FAMILIES"]
 
 _FIELDS = bert.make_fields(
-    num_layers=size_field("n_layers", bert.MAX_SIZES["num_layers"], 6),
-    num_heads=size_field("n_heads", bert.MAX_SIZES["num_heads"], 12),
-    hidden_dim=size_field("dim", bert.MAX_SIZES["hidden_dim"], 768),
-    intermediate_dim=size_field("hidden_dim", bert.MAX_SIZES["intermediate_dim"], 3072),
+    **bert.make_size_fields(
+        num_layers=("n_layers", 6),
+        num_heads=("n_heads", 12),
+        hidden_dim=("dim", 768),
+        intermediate_dim=("hidden_dim", 3072),
+    ),
     activation=choice_field("activation", "gelu", bert.ACTIVATIONS),
     dropout=number_field("dropout", 0, 0.999, 0.1),
     num_segments=None,

@@ -7,21 +7,17 @@ opens as the backbone alone: its head, which tells replaced tokens from the othe
 from lmzoo.hub.families import bert
 from lmzoo.hub.families.family import Head, PublishedModel, make_masked_lm_head, make_token_heads
 from lmzoo.hub.families.roberta import masked_lm_head
-from lmzoo.hub.files.config_validation import (
-    read_choice,
-    read_fields,
-    read_flag,
-    size_field,
-    write_fields,
-)
+from lmzoo.hub.files.config_validation import read_choice, read_fields, read_flag, write_fields
 
 __all__ = ["FAMILIES"]
 
 _FIELDS = bert.make_fields(
-    hidden_dim=size_field("hidden_size", bert.MAX_SIZES["hidden_dim"], 256),
-    num_heads=size_field("num_attention_heads", bert.MAX_SIZES["num_heads"], 4),
-    intermediate_dim=size_field("intermediate_size", bert.MAX_SIZES["intermediate_dim"], 1024),
-    embedding_dim=size_field("embedding_size", bert.MAX_SIZES["embedding_dim"], 128),
+    **bert.make_size_fields(
+        hidden_dim=("hidden_size", 256),
+        num_heads=("num_attention_heads", 4),
+        intermediate_dim=("intermediate_size", 1024),
+        embedding_dim=("embedding_size", 128),
+    ),
 )
 _EMBEDDINGS = "embeddings.word_embeddings.weight"
 

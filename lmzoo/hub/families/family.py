@@ -53,7 +53,7 @@ class PublishedModel(NamedTuple):
     model_type: str. What its config.json says.
     task: str. The class of `lmzoo.tasks` that it opens as.
     num_parameters: int. Those of the backbone, each once; an untied head is counted for T5.
-    licence: str. As its card names it.
+    license: str. As its card names it.
     config: dict. What its config.json says that is not the default of its model type.
     note: str.
     """
@@ -62,7 +62,7 @@ class PublishedModel(NamedTuple):
     model_type: str
     task: str
     num_parameters: int
-    licence: str
+    license: str
     config: dict
     note: str = ""
 

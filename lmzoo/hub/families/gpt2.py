@@ -232,9 +232,9 @@ def _fits_keras_hub(backbone):
     return all(own[name] == value for name, value in read.items())
 
 
-def _published(place, num_parameters, layers, heads, width, licence="mit"):
+def _published(place, num_parameters, layers, heads, width, license="mit"):
     config = {"n_layer": layers, "n_head": heads, "n_embd": width}
-    values = (f"hf://{place}", "gpt2", "CausalLM", num_parameters, licence, config)
+    values = (f"hf://{place}", "gpt2", "CausalLM", num_parameters, license, config)
     return PublishedModel(*values)
 
 

@@ -5,6 +5,7 @@ from lmzoo.hub.families.bert import (
     MAX_SIZES,
     dense_shapes,
     make_fields,
+    make_size_fields,
     norm_shapes,
 )
 from lmzoo.hub.families.family import (
@@ -30,11 +31,11 @@ from lmzoo.hub.files.config_validation import (
 __all__ = ["FAMILIES"]
 
 _FIELDS = make_fields(
-    vocabulary_size=size_field("vocab_size", MAX_SIZES["vocabulary_size"], 50368),
-    num_layers=size_field("num_hidden_layers", MAX_SIZES["num_layers"], 22),
-    intermediate_dim=size_field("intermediate_size", MAX_SIZES["intermediate_dim"], 1152),
-    max_sequence_length=size_field(
-        "max_position_embeddings", MAX_SIZES["max_sequence_length"], 8192
+    **make_size_fields(
+        vocabulary_size=("vocab_size", 50368),
+        num_layers=("num_hidden_layers", 22),
+        intermediate_dim=("intermediate_size", 1152),
+        max_sequence_length=("max_position_embeddings", 8192),
     ),
     num_segments=None,
     local_attention=size_field("local_attention", MAX_SIZES["max_sequence_length"], 128, 2),
@@ -234,6 +235,7 @@ FAMILIES = (
         backbone=find_backbone("ModernBertBackbone"),
         classes={"modernbert": "ModernBert"},
         plain_task="TextEmbedder",
+        prefix="model.",
         heads={
             "MaskedLM": make_masked_lm_head(
                 *("head.dense", "head.norm", "decoder"),
@@ -244,7 +246,6 @@ FAMILIES = (
             "QuestionAnswerer": _make_head("ForQuestionAnswering"),
             "TextEmbedder": Head(endings=("Model",)),
         },
-        prefix="model.",
         read_arguments=_read_arguments,
         make_config=_make_config,
         variable_shapes=_variable_shapes,

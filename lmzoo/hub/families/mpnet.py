@@ -8,12 +8,12 @@ import dataclasses
 from lmzoo.hub.families import bert
 from lmzoo.hub.families.family import PublishedModel
 from lmzoo.hub.families.roberta import HEADS, masked_lm_head
-from lmzoo.hub.files.config_validation import read_fields, read_size, size_field, write_fields
+from lmzoo.hub.files.config_validation import read_fields, read_size, write_fields
 
 __all__ = ["FAMILIES"]
 
 _FIELDS = bert.make_fields(
-    vocabulary_size=size_field("vocab_size", bert.MAX_SIZES["vocabulary_size"], 30527),
+    **bert.make_size_fields(vocabulary_size=("vocab_size", 30527)),
     num_segments=None,
 )
 # transformers' MPNet computes with these, whatever its config says.

@@ -8,7 +8,7 @@ from lmzoo.hub.families.family import (
     make_masked_lm_head,
     make_token_heads,
 )
-from lmzoo.hub.files.config_validation import read_choice, read_fields, size_field, write_fields
+from lmzoo.hub.files.config_validation import read_choice, read_fields, write_fields
 
 __all__ = [
     "FAMILIES",
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _FIELDS = bert.make_fields(
-    vocabulary_size=size_field("vocab_size", bert.MAX_SIZES["vocabulary_size"], 50265)
+    **bert.make_size_fields(vocabulary_size=("vocab_size", 50265)),
 )
 _EMBEDDINGS = "embeddings.word_embeddings.weight"
 HEADS = {

@@ -13,18 +13,11 @@ import lmzoo
 from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.saving import make_config
 from lmzoo.hub.tensor_mapping import split_variables
-from tests.hub.golden_encoders import (
-    ADDED,
-    HEADS,
-    PATTERNS,
-    project,
-    read_expected,
-    read_folder,
-    write_folder,
-)
+from tests.golden.projections import project
+from tests.hub import golden_encoders as golden
 
-every_family = pytest.mark.parametrize("family", ADDED)
-every_head = pytest.mark.parametrize("head", HEADS)
+every_family = pytest.mark.parametrize("family", golden.ADDED)
+every_head = pytest.mark.parametrize("head", golden.HEADS)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +26,7 @@ def expected_of():
 
     def read(family):
         if family not in found:
-            found[family] = read_expected(family)
+            found[family] = golden.read_expected(family)
         return found[family]
 
     return read
@@ -46,7 +39,7 @@ def opened(tmp_path_factory):
 
     def load(family, head):
         if (family, head) not in found:
-            folder = write_folder(tmp_path_factory.mktemp("added"), family, head)
+            folder = golden.write_folder(tmp_path_factory.mktemp("added"), family, head)
             found[family, head] = folder, lmzoo.load(folder, "float64")
         return found[family, head]
 
@@ -62,8 +55,8 @@ def make_inputs(expected, pattern):
 @every_head
 def test_logits_are_those_of_transformers(opened, expected_of, family, head):
     expected, (_, task) = expected_of(family), opened(family, head)
-    assert type(task).__name__ == HEADS[head]
-    for pattern in PATTERNS:
+    assert type(task).__name__ == golden.HEADS[head]
+    for pattern in golden.PATTERNS:
         inputs, mask = make_inputs(expected, pattern), expected[f"{pattern}/mask"]
         if head == "Model":
             outputs = task.backbone(inputs)
@@ -99,7 +92,7 @@ def test_every_gradient_is_that_of_transformers(opened, expected_of, family, hea
     gradients = split_variables(
         spec.mapping, lambda path: tf.convert_to_tensor(gradients[path]).numpy()
     )
-    assert sorted(gradients) == sorted(read_folder(family, head)[1])
+    assert sorted(gradients) == sorted(golden.read_folder(family, head)[1])
     wanted = expected[f"middle/{head}/gradients"]
     np.testing.assert_allclose(project(gradients), wanted, rtol=0, atol=1e-9)
 
@@ -130,13 +123,13 @@ def test_what_is_saved_is_what_was_read(opened, family, head, tmp_path):
 # The files of the other heads are those of transformers too, as the test of their bytes says.
 @every_family
 @pytest.mark.parametrize(
-    "head", [pytest.param(h, marks=[pytest.mark.slow] * (h != "ForMaskedLM")) for h in HEADS]
+    "head", [pytest.param(h, marks=[pytest.mark.slow] * (h != "ForMaskedLM")) for h in golden.HEADS]
 )
 def test_transformers_opens_what_is_saved(opened, expected_of, family, head, tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     lmzoo.load(opened(family, head)[0]).save_pretrained(tmp_path / "a")
-    kind = getattr(transformers, ADDED[family] + head)
+    kind = getattr(transformers, golden.ADDED[family] + head)
     model, report = kind.from_pretrained(tmp_path / "a", output_loading_info=True)
     for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         assert not report[key], key

@@ -14,11 +14,11 @@ from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.tensor_mapping import split_variable
 from lmzoo.layers import ClassificationHead, MaskedLMHead, pool
 from lmzoo.models import BertBackbone
+from tests.golden.projections import project
 from tests.hub.golden_encoders import (
     FAMILIES,
     HEADS,
     PATTERNS,
-    project,
     read_expected,
     read_folder,
     write_folder,

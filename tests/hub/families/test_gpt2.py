@@ -8,7 +8,8 @@ import lmzoo
 from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.families.gpt2 import variable_shapes
 from lmzoo.hub.model_variables import variables_by_path
-from tests.hub.records import find_model_type, make_config, read_arguments
+from tests.golden.projections import project_by_name
+from tests.hub.records import assert_refused, find_model_type, make_config, read_arguments
 
 PATTERNS = ("full", "right", "left")
 SIZES = {
@@ -42,16 +43,6 @@ def compute_loss(lm, token_ids, mask):
     logits = lm({"token_ids": token_ids, "padding_mask": mask})[:, :-1]
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(token_ids[:, 1:], logits)
     return tf.reduce_mean(losses[mask[:, :-1] & mask[:, 1:]])
-
-
-def project(gradients):
-    """As the golden file has it: G @ u and v @ G of every gradient G, for fixed random u and v."""
-    generator = np.random.default_rng(11)
-    columns, rows = {}, {}
-    for name, gradient in sorted(gradients.items()):
-        columns[name] = gradient @ generator.normal(size=gradient.shape[-1])
-        rows[name] = generator.normal(size=gradient.shape[0]) @ gradient
-    return columns, rows
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -93,7 +84,7 @@ def test_loss_and_every_gradient_are_those_of_transformers(precise, expected, pa
         loss = compute_loss(precise, expected["token_ids"], expected[f"{pattern}/mask"])
     assert loss.numpy() == pytest.approx(expected[f"{pattern}/loss"], abs=1e-9)
     gradients = tape.gradient(loss, values)
-    columns, rows = project(
+    columns, rows = project_by_name(
         {name: tf.convert_to_tensor(gradient).numpy() for name, gradient in gradients.items()}
     )
     for kind, projections in (("columns", columns), ("rows", rows)):
@@ -204,10 +195,7 @@ def test_an_empty_config_is_gpt2_small():
 @pytest.mark.parametrize("value", [0, -1, 10**9, 10**4000, 2.0, True, "12", None, [12], {}])
 @pytest.mark.parametrize("field", SIZES)
 def test_a_size_out_of_range_is_refused_by_its_name(field, value):
-    with pytest.raises(ValueError) as caught:
-        read_arguments({"model_type": "gpt2", field: value})
-    wanted = f"`{field}` must be {SIZES[field]}. Received: {field}={value!r:.80}."
-    assert str(caught.value) == wanted
+    assert_refused("gpt2", field, value, SIZES[field])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lmzoo.hub.families.gpt2 import variable_shapes
 from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.tensor_mapping import split_variable
 from lmzoo.layers import attention
-from tests.hub.golden_encoders import project
+from tests.golden.projections import project
 from tests.hub.golden_t5 import read_expected, write_folder
 from tests.hub.records import find_model_type, make_config, read_arguments
 

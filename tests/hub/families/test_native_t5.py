@@ -5,7 +5,7 @@ import pytest
 from lmzoo.hub.families.t5 import variable_shapes
 from lmzoo.hub.tensor_mapping import make_native_mapping
 from lmzoo.models import T5Backbone
-from tests.hub.records import find_model_type, make_config, read_arguments
+from tests.hub.records import assert_argument_refused, find_model_type, make_config, read_arguments
 
 
 def make_backbone(**options):
@@ -52,22 +52,4 @@ def test_what_is_written_is_read_again(options):
     ],
 )
 def test_an_argument_that_cannot_be_is_refused_by_its_name(config, name, value):
-    config["lmzoo_backbone"][name] = value
-    with pytest.raises(ValueError) as caught:
-        read_arguments(config)
-    assert str(caught.value).startswith(f"`{name}` must be ")
-    assert f"Received: {name}={value!r}"[:80] in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["name", "dtype", "x" * 500])
-def test_an_unknown_argument_is_refused(config, name):
-    config["lmzoo_backbone"][name] = "float16"
-    with pytest.raises(ValueError, match=f"argument of `T5Backbone`.*Received: .*{name[:40]}"):
-        read_arguments(config)
-
-
-@pytest.mark.parametrize("found", [None, [], "t5", 3])
-def test_the_arguments_are_an_object(found):
-    with pytest.raises(ValueError) as caught:
-        read_arguments({"model_type": "lmzoo_t5", "lmzoo_backbone": found})
-    assert str(caught.value) == f"`lmzoo_backbone` must be an object. Received: {found!r}."
+    assert_argument_refused(config, name, value)

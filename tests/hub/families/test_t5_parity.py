@@ -10,7 +10,7 @@ from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.tensor_mapping import split_variable
 from lmzoo.layers import RelativePositionBias
-from tests.hub.golden_encoders import project
+from tests.golden.projections import project
 from tests.hub.golden_t5 import FAMILIES, read_expected, write_folder
 from tests.hub.records import make_config
 

@@ -41,12 +41,12 @@ class ToyBackbone(Backbone):
         self.max_sequence_length = max_sequence_length
         self.dropout = dropout
         self.initializer_range = initializer_range
-        policy = self.dtype_policy
+        shared = {"dtype": self.dtype_policy}
         self.token_embedding = TokenEmbedding(
-            vocabulary_size, hidden_dim, dtype=policy, name="token_embedding"
+            vocabulary_size, hidden_dim, **shared, name="token_embedding"
         )
         self.feed_forwards = [
-            FeedForward(intermediate_dim, activation="relu", dtype=policy, name=f"block_{index}")
+            FeedForward(intermediate_dim, activation="relu", **shared, name=f"block_{index}")
             for index in range(num_layers)
         ]
         self.build({"token_ids": (None, None)})
