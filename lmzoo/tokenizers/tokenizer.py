@@ -385,20 +385,19 @@ class Tokenizer(tf.Module):
 
     @property
     def _encoder(self):
-        # Built at first use, outside of the graph that may be under construction then.
-        if self._lazy_encoder is None:
-            with _BUILDING, tf.init_scope():
-                if self._lazy_encoder is None:
-                    self._lazy_encoder = self._make_encoder()
-        return self._lazy_encoder
+        return self._build_once("_lazy_encoder", self._make_encoder)
 
     @property
     def _decoder(self):
-        if self._lazy_decoder is None:
+        return self._build_once("_lazy_decoder", self._make_decoder)
+
+    def _build_once(self, name, make):
+        # At first use, outside of the graph that may be under construction then.
+        if getattr(self, name) is None:
             with _BUILDING, tf.init_scope():
-                if self._lazy_decoder is None:
-                    self._lazy_decoder = self._make_decoder()
-        return self._lazy_decoder
+                if getattr(self, name) is None:
+                    setattr(self, name, make())
+        return getattr(self, name)
 
     def _get_finder(self, tokens):
         """The SpecialTokenFinder for some of the special tokens."""

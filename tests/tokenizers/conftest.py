@@ -8,9 +8,9 @@ import unicodedata
 import numpy as np
 import pytest
 import sentencepiece
-from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import BytePairTokenizer, SentencePieceTokenizer, WordPieceTokenizer
+from tests.tokenizers.laws import make_reference
 
 _LANGUAGES = (
     "Привет, мир! Как дела? 我喜欢编程。今天天气很好。 नमस्ते दुनिया १२३ 안녕하세요 세계 "
@@ -34,12 +34,7 @@ def byte_pair_tokenizer(library_text):
 
 @pytest.fixture(scope="session")
 def byte_pair_reference(byte_pair_tokenizer, tmp_path_factory):
-    """Hugging Face's tokenizer, which leaves special tokens in text alone."""
-    folder = tmp_path_factory.mktemp("reference")
-    byte_pair_tokenizer.save(folder)
-    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reference.encode_special_tokens = True
-    return reference
+    return make_reference(byte_pair_tokenizer, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +46,7 @@ def word_piece_tokenizer(library_text, nasty_texts, draw_mark_texts):
 
 @pytest.fixture(scope="session")
 def word_piece_reference(word_piece_tokenizer, tmp_path_factory):
-    """Hugging Face's tokenizer, which leaves special tokens in text alone."""
-    folder = tmp_path_factory.mktemp("word_piece_reference")
-    word_piece_tokenizer.save(folder)
-    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reference.encode_special_tokens = True
-    return reference
+    return make_reference(word_piece_tokenizer, tmp_path_factory.mktemp("word_piece_reference"))
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,28 @@ class SentencePieceModel:
         check_rules(self.rules)
 
     @classmethod
+    def of_bytes(cls, rules):
+        """A model whose pieces are the 256 bytes: it normalizes text and changes nothing else.
+
+        Args:
+            rules: bytes. A `precompiled_charsmap`.
+        Returns:
+            SentencePieceModel. Its ids from 2 on are the bytes.
+        """
+        # A model needs an unknown and a normal piece.
+        names = ("<unk>", "\ufdd0", *(f"<0x{byte:02X}>" for byte in range(256)))
+        return cls(
+            names,
+            (0.0,) * len(names),
+            (PieceType.UNKNOWN, PieceType.NORMAL, *[PieceType.BYTE] * 256),
+            model_type="bpe",
+            byte_fallback=True,
+            rules=rules,
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+        )
+
+    @classmethod
     def parse(cls, data):
         """Reads a model file.
 

@@ -216,18 +216,7 @@ class _Normalizer:
     """
 
     def __init__(self, rules):
-        names = ["<unk>", "\ufdd0", *(f"<0x{byte:02X}>" for byte in range(256))]
-        types = [PieceType.UNKNOWN, PieceType.NORMAL, *[PieceType.BYTE] * 256]
-        model = SentencePieceModel(
-            tuple(names),
-            (0.0,) * len(names),
-            tuple(types),
-            model_type="bpe",
-            byte_fallback=True,
-            rules=rules,
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-        )
+        model = SentencePieceModel.of_bytes(rules)
         self._library = _load(model)
 
     def normalize(self, text):

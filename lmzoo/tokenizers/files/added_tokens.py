@@ -1,12 +1,7 @@
 """The added tokens that Hugging Face files name beside a SentencePiece model."""
 
 from lmzoo.runtime.sentence_piece_file.model import PieceType
-from lmzoo.tokenizers.files.common import (
-    FileCheck,
-    get_content,
-    read_added_token,
-    read_more_added,
-)
+from lmzoo.tokenizers.files.common import FileCheck, get_content, read_added_token, read_more_added
 from lmzoo.tokenizers.sentence_piece.vocabulary import MAX_SENTINELS
 
 __all__ = ["find_added_special", "list_added_tokens", "read_added_tokens"]

@@ -8,7 +8,7 @@ import pathlib
 
 import tensorflow as tf
 
-from lmzoo.runtime.sentence_piece_file.model import PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.model import SentencePieceModel
 from lmzoo.tokenizers.graphs import Encoder, split_pieces
 from lmzoo.tokenizers.ragged_rows import find_segments, mark_starts
 from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, join_tokens
@@ -152,19 +152,7 @@ class _Normalizer(tf.Module):
 
     def __init__(self, rules):
         super().__init__(name="normalizer")
-        # A model needs an unknown and a normal piece.
-        names = ["<unk>", "\ufdd0", *(f"<0x{byte:02X}>" for byte in range(256))]
-        types = [PieceType.UNKNOWN, PieceType.NORMAL, *[PieceType.BYTE] * 256]
-        model = SentencePieceModel(
-            tuple(names),
-            (0.0,) * len(names),
-            tuple(types),
-            model_type="bpe",
-            byte_fallback=True,
-            rules=rules,
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-        )
+        model = SentencePieceModel.of_bytes(rules)
         self._model = _Model(model.serialize())
         # Without the bytes of the normal piece, which are no text.
         self._bytes = tf.constant([b"", b"", *(bytes([byte]) for byte in range(256))])

@@ -7,13 +7,13 @@ import unicodedata
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from lmzoo.tokenizers import AddedToken, BytePairTokenizer
 from lmzoo.tokenizers.byte_pair.vocabulary import BYTE_CHARACTERS
 from lmzoo.tokenizers.unicode.split_patterns import PATTERNS
 from tests.tokenizers.files.editing import edit, set_value
+from tests.tokenizers.laws import assert_saved_says_the_same, every_character, make_reference
 
 PATTERN_NAMES = ["llama3", "qwen2"]
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"]
@@ -54,13 +54,6 @@ def reference(tokenizer, tmp_path_factory):
     return make_reference(tokenizer, tmp_path_factory.mktemp("reference"))
 
 
-def make_reference(tokenizer, folder):
-    tokenizer.save(folder)
-    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reference.encode_special_tokens = True
-    return reference
-
-
 def assert_same_ids(tokenizer, reference, texts):
     columns = [rows.to_list() for rows in tokenizer.tokenize_with_offsets(texts)]
     theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
@@ -81,16 +74,14 @@ def test_nasty_and_drawn_texts_give_the_reference_ids(
 
 
 @pytest.mark.slow
-def test_many_drawn_texts_give_the_reference_ids(tokenizer, reference, draw_texts):
-    for seed in range(22, 27):
-        assert_same_ids(tokenizer, reference, draw_texts(seed, 10_000))
+@pytest.mark.parametrize("seed", range(22, 27))
+def test_many_drawn_texts_give_the_reference_ids(tokenizer, reference, draw_texts, seed):
+    assert_same_ids(tokenizer, reference, draw_texts(seed, 10_000))
 
 
 @pytest.mark.slow
 def test_every_code_point_gives_the_reference_ids(tokenizer, reference):
-    points = [*range(0xD800), *range(0xE000, 0x110000)]
-    for start in range(0, len(points), 100_000):
-        characters = [chr(point) for point in points[start : start + 100_000]]
+    for characters in every_character():
         assert_same_ids(tokenizer, reference, characters)
         assert_same_ids(tokenizer, reference, [f"a_{character}b" for character in characters])
         assert_same_ids(tokenizer, reference, [f"a{character}_b" for character in characters])
@@ -139,13 +130,7 @@ def test_a_word_that_is_a_token_is_it_where_merges_are_ignored(tmp_path, nasty_t
 
 @pytest.mark.slow
 def test_the_pattern_is_kept_in_a_graph(tokenizer, tmp_path, nasty_texts):
-    module = tf.Module()
-    module.tokenizer = tokenizer
-    signature = [tf.TensorSpec([None], tf.string)]
-    module.encode = tf.function(tokenizer.tokenize, input_signature=signature)
-    tf.saved_model.save(module, str(tmp_path))
-    ids = tf.saved_model.load(str(tmp_path)).encode(tf.constant(nasty_texts))
-    assert ids.to_list() == tokenizer.tokenize(nasty_texts).to_list()
+    assert_saved_says_the_same(tokenizer, tokenizer.tokenize, nasty_texts, tmp_path)
 
 
 def test_an_added_token_is_not_skipped(tokenizer):

@@ -1,6 +1,5 @@
 import concurrent.futures
 import doctest
-import statistics
 import time
 
 import numpy as np
@@ -12,6 +11,7 @@ from tokenizers.processors import ByteLevel
 from lmzoo.tokenizers import BytePairTokenizer
 from lmzoo.tokenizers.byte_pair import tokenizer as byte_pair
 from lmzoo.tokenizers.byte_pair import vocabulary as byte_pair_vocabulary
+from tests.tokenizers.laws import assert_linear_cost, assert_shapes, every_character
 
 
 def assert_same_ids(tokenizer, reference, texts):
@@ -49,9 +49,7 @@ def test_many_drawn_texts_give_the_reference_ids(
 
 @pytest.mark.slow
 def test_every_code_point_gives_the_reference_ids(byte_pair_tokenizer, byte_pair_reference):
-    points = [*range(0xD800), *range(0xE000, 0x110000)]
-    for start in range(0, len(points), 100_000):
-        characters = [chr(point) for point in points[start : start + 100_000]]
+    for characters in every_character():
         assert_same_ids(byte_pair_tokenizer, byte_pair_reference, characters)
         between = [f"a{character}b" for character in characters]
         assert_same_ids(byte_pair_tokenizer, byte_pair_reference, between)
@@ -89,29 +87,14 @@ def test_offsets_are_the_reference_offsets(
 
 
 def test_shapes_and_dtypes(byte_pair_tokenizer):
-    rows = byte_pair_tokenizer.tokenize(["a b", ""])
-    assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32 and rows.shape[0] == 2
-    row = byte_pair_tokenizer.tokenize("a b")
-    assert isinstance(row, tf.Tensor) and row.shape.rank == 1 and row.dtype == tf.int32
-    assert byte_pair_tokenizer.tokenize([]).to_list() == []
-    assert byte_pair_tokenizer.detokenize(row).shape == ()
-    assert byte_pair_tokenizer.detokenize(rows).shape == (2,)
+    assert_shapes(byte_pair_tokenizer, "a b", 2)
 
 
 @pytest.mark.parametrize(
     "make", [lambda size: "word " * (size // 5), lambda size: "ab" * (size // 2)]
 )
 def test_cost_is_linear(byte_pair_tokenizer, make):
-    small, large = make(100_000), make(1_000_000)
-
-    def time_call(text):
-        start = time.perf_counter()
-        byte_pair_tokenizer.tokenize([text])
-        return time.perf_counter() - start
-
-    time_call(small)
-    ratios = [time_call(large) / time_call(small) for _ in range(5)]
-    assert statistics.median(ratios) < 15, ratios
+    assert_linear_cost(byte_pair_tokenizer, make, repeats=5)
 
 
 def test_text_comes_back_exactly(byte_pair_tokenizer, nasty_texts, draw_texts):

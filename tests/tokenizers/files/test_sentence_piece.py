@@ -13,6 +13,7 @@ from tests.tokenizers.files.editing import (
     remove,
     set_value,
 )
+from tests.tokenizers.laws import assert_refused
 
 TEXTS = ["A cat's hat, <extra_id_0> 我 Ünïcödé</s>", "a<extra_id_99> b", "", "½ ① \u00a0 x  y"]
 
@@ -197,9 +198,7 @@ def test_a_special_piece_beside_a_model_is_special(unigram_tokenizer, folder):
 )
 def test_a_config_that_does_not_fit_is_refused(folder, change, message):
     edit(folder / "tokenizer_config.json", change)
-    with pytest.raises(ValueError, match=message) as caught:
-        SentencePieceTokenizer.load(folder)
-    assert str(folder) in str(caught.value)
+    assert_refused(SentencePieceTokenizer, folder, message)
 
 
 def test_a_broken_model_is_refused_by_the_name_of_its_folder(folder):

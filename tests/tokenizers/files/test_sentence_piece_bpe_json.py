@@ -5,12 +5,12 @@ import re
 
 import pytest
 import sentencepiece
-import tensorflow as tf
 from tokenizers import Tokenizer
 
 from lmzoo.tokenizers import SentencePieceTokenizer
 from lmzoo.tokenizers.files.post_processors import make_end_template
 from tests.tokenizers.files.editing import edit, set_value
+from tests.tokenizers.laws import assert_saved_says_the_same
 
 ROLES = {"start_token": "<s>", "end_token": "</s>", "pad_token": None}
 FILES = ["special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
@@ -260,13 +260,7 @@ def _swap_tokens(content):
 
 
 def test_it_is_kept_in_a_graph(tokenizer, tmp_path):
-    module = tf.Module()
-    module.tokenizer = tokenizer
-    signature = [tf.TensorSpec([None], tf.string)]
-    module.encode = tf.function(tokenizer.tokenize_prompts, input_signature=signature)
-    tf.saved_model.save(module, str(tmp_path))
-    ids = tf.saved_model.load(str(tmp_path)).encode(tf.constant(TEXTS))
-    assert ids.to_list() == tokenizer.tokenize_prompts(TEXTS).to_list()
+    assert_saved_says_the_same(tokenizer, tokenizer.tokenize_prompts, TEXTS, tmp_path)
 
 
 def _set_spaces(name, value):

@@ -12,6 +12,7 @@ from tests.tokenizers.files.editing import (
     remove,
     set_value,
 )
+from tests.tokenizers.laws import assert_refused
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXTS = ["A cat's hat, [MASK] 我 Ünïcödé", "zebra", "a hat\u2028a"]
@@ -160,9 +161,7 @@ def test_tokens_added_behind_the_vocabulary_are_special(learned, folder):
 )
 def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
     edit(folder / "tokenizer.json", change)
-    with pytest.raises(ValueError, match=message) as caught:
-        WordPieceTokenizer.load(folder)
-    assert str(folder) in str(caught.value)
+    assert_refused(WordPieceTokenizer, folder, message)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +176,7 @@ def test_another_kind_of_tokenizer_is_refused_by_name(folder, change, message):
 def test_a_config_that_does_not_fit_is_refused(folder, change, message):
     remove(folder, "tokenizer.json")
     edit(folder / "tokenizer_config.json", change)
-    with pytest.raises(ValueError, match=message) as caught:
-        WordPieceTokenizer.load(folder)
-    assert str(folder) in str(caught.value)
+    assert_refused(WordPieceTokenizer, folder, message)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from lmzoo.tokenizers import SentencePieceTokenizer
 from lmzoo.tokenizers.sentence_piece import tokenizer as sentence_piece
+from tests.tokenizers.laws import assert_shapes
 
 OWN = ["<pad>", "</s>", "<unk>"]
 # Their names say what is unlike T5's own model.
@@ -144,18 +145,7 @@ def test_a_token_stands_where_its_text_is(unigram_tokenizer, nasty_texts, draw_t
 
 
 def test_shapes_and_dtypes(unigram_tokenizer):
-    for rows in unigram_tokenizer.tokenize_with_offsets(["a b", ""]):
-        assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32 and rows.shape[0] == 2
-    for row in unigram_tokenizer.tokenize_with_offsets("a"):
-        assert isinstance(row, tf.Tensor) and row.shape == (1,) and row.dtype == tf.int32
-    rows = unigram_tokenizer.tokenize(["a b", ""])
-    assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32
-    assert unigram_tokenizer.tokenize([]).to_list() == []
-    assert [r.to_list() for r in unigram_tokenizer.tokenize_with_offsets([])] == [[], [], []]
-    assert unigram_tokenizer.detokenize(rows).shape == (2,)
-    assert unigram_tokenizer.detokenize(rows[0]).shape == ()
-    assert unigram_tokenizer.detokenize([]).shape == ()
-    assert unigram_tokenizer.detokenize(rows.to_tensor(0)).numpy().tolist() == [b"a b", b""]
+    assert_shapes(unigram_tokenizer, "a", 1)
 
 
 def test_cost_is_linear(unigram_tokenizer):

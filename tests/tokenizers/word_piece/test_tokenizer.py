@@ -1,6 +1,4 @@
 import doctest
-import statistics
-import time
 import unicodedata
 
 import numpy as np
@@ -11,6 +9,7 @@ from tokenizers import Tokenizer
 from lmzoo.tokenizers import WordPieceTokenizer
 from lmzoo.tokenizers.training import train_word_pieces
 from lmzoo.tokenizers.word_piece import tokenizer as word_piece
+from tests.tokenizers.laws import assert_linear_cost, assert_shapes
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -93,17 +92,7 @@ def test_words_up_to_a_hundred_characters_are_cut(word_piece_tokenizer, word_pie
 
 
 def test_shapes_and_dtypes(word_piece_tokenizer):
-    for rows in word_piece_tokenizer.tokenize_with_offsets(["a b", ""]):
-        assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32 and rows.shape[0] == 2
-    for row in word_piece_tokenizer.tokenize_with_offsets("a b"):
-        assert isinstance(row, tf.Tensor) and row.shape == (2,) and row.dtype == tf.int32
-    rows = word_piece_tokenizer.tokenize(["a b", ""])
-    assert isinstance(rows, tf.RaggedTensor) and rows.dtype == tf.int32
-    assert word_piece_tokenizer.tokenize("a b").shape == (2,)
-    assert word_piece_tokenizer.tokenize([]).to_list() == []
-    assert [r.to_list() for r in word_piece_tokenizer.tokenize_with_offsets([])] == [[], [], []]
-    assert word_piece_tokenizer.detokenize(rows).shape == (2,)
-    assert word_piece_tokenizer.detokenize(rows[0]).shape == ()
+    assert_shapes(word_piece_tokenizer, "a b", 2)
 
 
 @pytest.mark.parametrize(
@@ -119,16 +108,7 @@ def test_shapes_and_dtypes(word_piece_tokenizer):
     ids=["words", "one word", "spaces", "one mixed word", "long words", "marks"],
 )
 def test_cost_is_linear(word_piece_tokenizer, make):
-    small, large = make(100_000), make(1_000_000)
-
-    def time_call(text):
-        start = time.perf_counter()
-        word_piece_tokenizer.tokenize([text])
-        return time.perf_counter() - start
-
-    time_call(small)
-    ratios = [time_call(large) / time_call(small) for _ in range(3)]
-    assert statistics.median(ratios) < 15, ratios
+    assert_linear_cost(word_piece_tokenizer, make, repeats=3)
 
 
 def test_a_long_text_among_many_short_ones_costs_what_it_costs_alone(word_piece_tokenizer):
