@@ -155,13 +155,13 @@ class MaskedLMHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_size(vocabulary_size=vocabulary_size)
+        self._activation_function = find_activation(activation)
         self.supports_masking = True
         self.vocabulary_size = vocabulary_size
         self.activation = activation
         self.norm_epsilon = norm_epsilon
         self.use_bias = use_bias
         self.initializer = keras.initializers.get(initializer)
-        self._activation_function = find_activation(activation)
         self.norm = make_norm("layer_norm", norm_epsilon, "norm", self.dtype_policy, use_bias)
 
     def build(self, hidden_shape, embeddings_shape=None):

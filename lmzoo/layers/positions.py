@@ -75,9 +75,7 @@ class PositionEmbedding(keras.layers.Layer):
         return ops.broadcast_to(ops.cast(rows, self.compute_dtype), ops.shape(hidden))
 
     def compute_output_shape(self, hidden_shape, positions_shape=None):
-        if positions_shape is None:
-            return hidden_shape
-        return (*positions_shape, hidden_shape[-1])
+        return _find_output_shape(hidden_shape, positions_shape)
 
     def get_config(self):
         return {**super().get_config(), **list_arguments(self, PositionEmbedding)}
@@ -129,12 +127,16 @@ class SinePositionEncoding(keras.layers.Layer):
         return table if positions is not None else ops.broadcast_to(table, ops.shape(hidden))
 
     def compute_output_shape(self, hidden_shape, positions_shape=None):
-        if positions_shape is None:
-            return hidden_shape
-        return (*positions_shape, hidden_shape[-1])
+        return _find_output_shape(hidden_shape, positions_shape)
 
     def get_config(self):
         return {**super().get_config(), **list_arguments(self, SinePositionEncoding)}
+
+
+def _find_output_shape(hidden_shape, positions_shape):
+    if positions_shape is None:
+        return hidden_shape
+    return (*positions_shape, hidden_shape[-1])
 
 
 def rotate_by_position(heads, positions, max_wavelength=10000.0, scaling=None):

@@ -3,15 +3,9 @@
 import keras
 from keras import ops
 
-from lmzoo.layers import (
-    RelativePositionBias,
-    TokenEmbedding,
-    TransformerBlock,
-    make_padding_mask,
-    pool,
-)
+from lmzoo.layers import RelativePositionBias, TokenEmbedding, TransformerBlock, make_padding_mask
 from lmzoo.layers.checks import check_length
-from lmzoo.layers.heads import find_first
+from lmzoo.layers.heads import find_first, pool
 from lmzoo.layers.norms import make_norm
 from lmzoo.models import encoder_blocks
 from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_truncated_normal

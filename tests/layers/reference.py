@@ -108,6 +108,18 @@ def attention_weights(query, key, mask=None, bias=None, scale=None):
     return weights
 
 
+def run_in_pieces(layer, hidden, cache, num_slots, sizes):
+    """The outputs of a causal layer that is called on one piece of its input after the other."""
+    start, parts = 0, []
+    for size in sizes:
+        mask = np.arange(num_slots) <= np.arange(start, start + size)[:, None]
+        piece = hidden[:, start : start + size]
+        part, cache = layer(piece, attention_mask=mask[None], cache=cache, position=start)
+        parts.append(np.asarray(part))
+        start += size
+    return np.concatenate(parts, axis=1)
+
+
 def attend(query, key, value, mask=None, bias=None, scale=None):
     """(B, N, T, H), 2 x (B, K, S, H) -> (B, N, T, H)"""
     weights = attention_weights(query, key, mask, bias, scale)
@@ -134,9 +146,9 @@ def self_attention(
     mask=None,
     positions=None,
     max_wavelength=10000.0,
+    norm_epsilon=1e-6,
     name="",
     return_weights=False,
-    norm_epsilon=1e-6,
     **scoring,
 ):
     """Rotary if `positions`, a (T,) or one (T,) for each row, are given; `scoring` as `attend`."""

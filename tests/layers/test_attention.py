@@ -166,17 +166,8 @@ def test_cached_self_attention_is_the_uncached_one(pieces, options):
     layer = SelfAttention(4, dtype="float64", **options)
     hidden = RANDOM.normal(size=(3, 7, 16))
     whole = layer(hidden, attention_mask=make_causal_mask(7, 7))
-    cache, start, parts = layer.make_cache(3, 9), 0, []
-    for length in pieces:
-        part, cache = layer(
-            hidden[:, start : start + length],
-            attention_mask=make_causal_mask(length, 9, start),
-            cache=cache,
-            position=start,
-        )
-        parts.append(part)
-        start += length
-    np.testing.assert_allclose(ops.concatenate(parts, axis=1), whole, rtol=0, atol=1e-12)
+    parts = reference.run_in_pieces(layer, hidden, layer.make_cache(3, 9), 9, pieces)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("num_key_value_heads", [None, 2])

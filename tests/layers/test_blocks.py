@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
 from lmzoo.layers import TransformerBlock, make_causal_mask
 from tests.layers import reference
@@ -121,17 +120,8 @@ def test_a_block_hands_out_the_weights_of_its_self_attention(norm_first, cached)
 def test_a_cached_block_is_the_uncached_one(pieces):
     block, _ = make_block(cross_attention=True, rotary=True)
     whole = block(HIDDEN, attention_mask=make_causal_mask(5, 5), context=CONTEXT)
-    cache, start, parts = block.make_cache(3, 8, CONTEXT), 0, []
-    for length in pieces:
-        part, cache = block(
-            HIDDEN[:, start : start + length],
-            attention_mask=make_causal_mask(length, 8, start),
-            cache=cache,
-            position=start,
-        )
-        parts.append(part)
-        start += length
-    np.testing.assert_allclose(ops.concatenate(parts, axis=1), whole, rtol=0, atol=1e-12)
+    parts = reference.run_in_pieces(block, HIDDEN, block.make_cache(3, 8, CONTEXT), 8, pieces)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
 
 
 def test_a_cache_without_a_context_takes_the_context_of_the_call():

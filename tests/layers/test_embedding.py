@@ -28,15 +28,14 @@ def test_untied_tables_start_apart():
 
 
 @pytest.mark.parametrize(
-    ("policy", "states", "logits"),
+    ("policy", "states"),
     [
-        ("float32", "float32", "float32"),
-        ("mixed_float16", "float16", "float32"),
-        ("mixed_bfloat16", "bfloat16", "float32"),
-        ("float64", "float64", "float64"),
+        *(("float32", "float32"), ("mixed_float16", "float16")),
+        *(("mixed_bfloat16", "bfloat16"), ("float64", "float64")),
     ],
 )
-def test_logits_have_at_least_float32(policy, states, logits):
+def test_logits_have_at_least_float32(policy, states):
+    logits = "float64" if states == "float64" else "float32"
     layer = TokenEmbedding(11, 4, dtype=policy)
     hidden = layer(IDS)
     assert hidden.dtype == states
@@ -45,10 +44,3 @@ def test_logits_have_at_least_float32(policy, states, logits):
     assert (symbolic.shape, symbolic.dtype) == ((None, None, 4), states)
     symbolic = layer(symbolic, reverse=True)
     assert (symbolic.shape, symbolic.dtype) == ((None, None, 11), logits)
-
-
-@pytest.mark.parametrize("name", ["vocabulary_size", "hidden_dim"])
-@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ("3", TypeError)])
-def test_a_size_that_is_none_is_refused(name, size, error):
-    with pytest.raises(error, match=f"{name}={size!r}"):
-        TokenEmbedding(**{"vocabulary_size": 4, "hidden_dim": 4, name: size})

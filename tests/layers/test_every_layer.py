@@ -19,6 +19,7 @@ from lmzoo.layers import (
     FeedForward,
     MaskedLMHead,
     PositionEmbedding,
+    RelativePositionBias,
     SelfAttention,
     SinePositionEncoding,
     TokenEmbedding,
@@ -35,6 +36,10 @@ INPUTS = {
     "attention_mask": RANDOM.random((2, 5, 5)) < 0.7,
     "context_mask": RANDOM.random((2, 1, 7)) < 0.7,
     "positions": RANDOM.integers(0, 9, (2, 5)).astype("int32"),
+}
+HEADS = {
+    **{"num_heads": 4, "head_dim": 6, "num_key_value_heads": 2},
+    **{"use_bias": False, "use_output_bias": True, "scale": 0.7},
 }
 # name: (class, every argument that differs from its default, the inputs in the order of the call)
 CASES = {
@@ -76,12 +81,7 @@ CASES = {
     "rotary self-attention": (
         SelfAttention,
         {
-            "num_heads": 4,
-            "head_dim": 6,
-            "num_key_value_heads": 2,
-            "use_bias": False,
-            "use_output_bias": True,
-            "scale": 0.7,
+            **HEADS,
             "rotary": True,
             "max_wavelength": 99.0,
             "query_key_norm": True,
@@ -96,12 +96,7 @@ CASES = {
     "cross-attention": (
         CrossAttention,
         {
-            "num_heads": 4,
-            "head_dim": 6,
-            "num_key_value_heads": 2,
-            "use_bias": False,
-            "use_output_bias": True,
-            "scale": 0.7,
+            **HEADS,
             "dropout": 0.1,
             "initializer": "he_normal",
             "output_initializer": "lecun_normal",
@@ -399,3 +394,45 @@ def test_layers_give_the_same_on_jax(tmp_path):
     )
     assert child.returncode == 0, child.stderr[-2000:]
     assert child.stdout.split() == ["jax"]
+
+
+# (class, arguments, what the message says of them); an argument of another type is a TypeError.
+WRONG_ARGUMENTS = [
+    (TokenEmbedding, {"vocabulary_size": 0, "hidden_dim": 4}, "vocabulary_size=0"),
+    (TokenEmbedding, {"vocabulary_size": "3", "hidden_dim": 4}, "vocabulary_size='3'"),
+    (TokenEmbedding, {"vocabulary_size": 4, "hidden_dim": -1}, "hidden_dim=-1"),
+    (PositionEmbedding, {"max_sequence_length": 0}, "max_sequence_length=0"),
+    (PositionEmbedding, {"max_sequence_length": 2.5}, "max_sequence_length=2.5"),
+    (SinePositionEncoding, {"max_wavelength": 0}, "max_wavelength=0"),
+    (SinePositionEncoding, {"max_wavelength": -1.0}, "max_wavelength=-1.0"),
+    (RelativePositionBias, {"num_heads": 0}, "num_heads=0"),
+    (RelativePositionBias, {"num_heads": 2.0}, "num_heads=2.0"),
+    (RelativePositionBias, {"num_heads": 2, "num_buckets": 7}, "num_buckets=7"),
+    (RelativePositionBias, {"num_heads": 2, "num_buckets": 2}, "max_distance=128, 0 such buckets"),
+    (RelativePositionBias, {"num_heads": 2, "max_distance": 8}, "max_distance=8, 8 such buckets"),
+    (
+        RelativePositionBias,
+        {"num_heads": 2, "max_distance": 16, "bidirectional": False},
+        "max_distance=16, 16 such",
+    ),
+    (FeedForward, {"intermediate_dim": 0}, "intermediate_dim=0"),
+    (FeedForward, {"intermediate_dim": 4.0}, "intermediate_dim=4.0"),
+    (FeedForward, {"intermediate_dim": 4, "dropout": 1.0}, "dropout=1.0"),
+    (FeedForward, {"intermediate_dim": 4, "dropout": -0.1}, "dropout=-0.1"),
+    (ClassificationHead, {"num_classes": 0}, "num_classes=0"),
+    (ClassificationHead, {"num_classes": 2.0}, "num_classes=2.0"),
+    (ClassificationHead, {"num_classes": 2, "dropout": 1.0}, "dropout=1.0"),
+    (ClassificationHead, {"num_classes": 2, "hidden_activation": "no"}, "activation='no'"),
+    (MaskedLMHead, {"vocabulary_size": -1}, "vocabulary_size=-1"),
+    (MaskedLMHead, {"vocabulary_size": "5"}, "vocabulary_size='5'"),
+    (MaskedLMHead, {"vocabulary_size": 5, "norm_epsilon": 0}, "epsilon=0"),
+    (MaskedLMHead, {"vocabulary_size": 5, "activation": "no"}, "activation='no'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "received"), WRONG_ARGUMENTS, ids=str)
+def test_wrong_arguments_are_refused(kind, arguments, received):
+    is_type = received in ("num_classes=2.0", "num_heads=2.0", "intermediate_dim=4.0")
+    is_type |= received in ("vocabulary_size='3'", "vocabulary_size='5'", "max_sequence_length=2.5")
+    with pytest.raises(TypeError if is_type else ValueError, match=f"Received: .*{received}"):
+        kind(**arguments)

@@ -50,18 +50,6 @@ def _built(layer):
     return layer
 
 
-@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (4.0, TypeError)])
-def test_a_middle_without_width_is_refused(size, error):
-    with pytest.raises(error, match=f"intermediate_dim={size}"):
-        FeedForward(size)
-
-
-@pytest.mark.parametrize("rate", [1.0, -0.1])
-def test_a_dropout_out_of_range_is_refused(rate):
-    with pytest.raises(ValueError, match=f"dropout={rate}"):
-        FeedForward(4, dropout=rate)
-
-
 @pytest.mark.parametrize("activation", ["gleu", "", None, len])
 def test_an_unknown_activation_is_refused(activation):
     with pytest.raises(

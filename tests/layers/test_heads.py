@@ -106,33 +106,3 @@ def test_dropout_acts_in_training_alone():
     plain = head(HIDDEN)
     np.testing.assert_array_equal(plain, head(HIDDEN, training=False))
     assert np.abs(plain - head(HIDDEN, training=True)).max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "received"),
-    [
-        ({"num_classes": 0}, ValueError, "num_classes=0"),
-        ({"num_classes": 2.0}, TypeError, "num_classes=2.0"),
-        ({"num_classes": 2, "dropout": 1.0}, ValueError, "dropout=1.0"),
-        ({"num_classes": 2, "hidden_activation": "swoosh"}, ValueError, "activation='swoosh'"),
-    ],
-    ids=str,
-)
-def test_a_classification_head_refuses_wrong_arguments(arguments, error, received):
-    with pytest.raises(error, match=received):
-        ClassificationHead(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "received"),
-    [
-        ({"vocabulary_size": -1}, ValueError, "vocabulary_size=-1"),
-        ({"vocabulary_size": "5"}, TypeError, "vocabulary_size='5'"),
-        ({"vocabulary_size": 5, "norm_epsilon": 0}, ValueError, "epsilon=0"),
-        ({"vocabulary_size": 5, "activation": "swoosh"}, ValueError, "activation='swoosh'"),
-    ],
-    ids=str,
-)
-def test_a_masked_language_models_head_refuses_wrong_arguments(arguments, error, received):
-    with pytest.raises(error, match=received):
-        MaskedLMHead(**arguments)

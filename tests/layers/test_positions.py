@@ -105,18 +105,6 @@ def test_bfloat16_tells_neighbouring_positions_apart():
     np.testing.assert_allclose(tf.cast(turned, "float32")[0, 0], expected, atol=1e-2)
 
 
-@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (2.5, TypeError)])
-def test_a_table_without_rows_is_refused(size, error):
-    with pytest.raises(error, match=f"max_sequence_length={size}"):
-        PositionEmbedding(size)
-
-
-@pytest.mark.parametrize("wavelength", [0, -1.0])
-def test_a_wavelength_that_is_not_positive_is_refused(wavelength):
-    with pytest.raises(ValueError, match=f"max_wavelength={wavelength}"):
-        SinePositionEncoding(wavelength)
-
-
 def test_an_odd_width_is_refused():
     with pytest.raises(ValueError, match="hidden_dim=5"):
         SinePositionEncoding().build((None, None, 5))

@@ -90,22 +90,6 @@ def test_the_config_holds_every_argument_and_makes_the_same_layer():
     assert isinstance(twin.initializer, keras.initializers.HeNormal)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "received"),
-    [
-        ({"num_heads": 0}, ValueError, "num_heads=0"),
-        ({"num_heads": 2.0}, TypeError, "num_heads=2.0"),
-        ({"num_buckets": 7}, ValueError, "num_buckets=7"),
-        ({"num_buckets": 2}, ValueError, "max_distance=128, 0 such buckets"),
-        ({"max_distance": 8}, ValueError, "max_distance=8, 8 such buckets"),
-        ({"max_distance": 16, "bidirectional": False}, ValueError, "max_distance=16, 16 such"),
-    ],
-)
-def test_wrong_arguments_are_refused(arguments, error, received):
-    with pytest.raises(error, match=f"Received: .*{received}"):
-        RelativePositionBias(**{"num_heads": 2, **arguments})
-
-
 def test_buckets_grow_with_the_distance_and_end_at_the_last():
     buckets = make_distance_buckets(16, 128)
     assert buckets.dtype == "int32" and buckets.shape == (129,)

@@ -261,19 +261,24 @@ def test_an_exported_model_takes_ids_and_masks(models, kind, tmp_path):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-10)
 
 
+OTHER_NAMES = {
+    "bert": {
+        **{"input_ids": "token_ids", "attention_mask": "padding_mask"},
+        **{"token_type_ids": "segment_ids"},
+    },
+    "modern bert": {"input_ids": "token_ids"},
+    "gpt2": {"attention_mask": "padding_mask"},
+    "t5": {
+        **{"input_ids": "encoder_token_ids", "attention_mask": "encoder_padding_mask"},
+        **{"decoder_input_ids": "decoder_token_ids"},
+        **{"decoder_attention_mask": "decoder_padding_mask"},
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "theirs", "ours"),
-    [
-        ("bert", "input_ids", "token_ids"),
-        ("bert", "attention_mask", "padding_mask"),
-        ("bert", "token_type_ids", "segment_ids"),
-        ("modern bert", "input_ids", "token_ids"),
-        ("gpt2", "attention_mask", "padding_mask"),
-        ("t5", "input_ids", "encoder_token_ids"),
-        ("t5", "attention_mask", "encoder_padding_mask"),
-        ("t5", "decoder_input_ids", "decoder_token_ids"),
-        ("t5", "decoder_attention_mask", "decoder_padding_mask"),
-    ],
+    [(kind, *names) for kind in OTHER_NAMES for names in OTHER_NAMES[kind].items()],
 )
 def test_the_names_of_other_libraries_are_refused_with_ours(models, kind, theirs, ours):
     model = models(kind)
