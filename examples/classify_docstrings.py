@@ -8,18 +8,7 @@ seen none of the held-out docstrings.
 import collections
 import pathlib
 
-from _common import (
-    compute_scores,
-    is_held_out,
-    make_encoder,
-    make_parser,
-    open_or_make,
-    parse,
-    predict_with_bag_of_words,
-    print_figures,
-    read_docstrings,
-    train,
-)
+import _common as common
 
 import lmzoo
 
@@ -31,16 +20,16 @@ QUESTIONS = (
 
 def read_examples(smoke, num_classes=10):
     """The names of the classes, and the docstrings of each half."""
-    docstrings = read_docstrings(smoke)
+    docstrings = common.read_docstrings(smoke)
     counts = collections.Counter(docstring.package for docstring in docstrings)
     names = sorted(name for name, _ in counts.most_common(num_classes))
     chosen = [docstring for docstring in docstrings if docstring.package in names]
-    held_out = [docstring for docstring in chosen if is_held_out(docstring.content)]
+    held_out = [docstring for docstring in chosen if common.is_held_out(docstring.content)]
     return names, [docstring for docstring in chosen if docstring not in set(held_out)], held_out
 
 
 def make_task(names, texts, arguments):
-    encoder = make_encoder(texts, arguments.smoke, arguments.backbone)
+    encoder = common.make_encoder(texts, arguments.smoke, arguments.backbone)
     return lmzoo.tasks.TextClassifier(*encoder, labels=names)
 
 
@@ -52,28 +41,30 @@ def compare(classifier, names, training, held_out):
     majority = collections.Counter(labels).most_common(1)[0][0]
     answers = {
         "BERT": [names.index(found["label"]) for found in classifier.classify(questions)],
-        "bag of words": predict_with_bag_of_words(texts, labels, questions, ngram_range=(1, 2)),
+        "bag of words": common.predict_with_bag_of_words(
+            texts, labels, questions, ngram_range=(1, 2)
+        ),
         "most frequent class": [majority] * len(truth),
     }
-    print_figures(
+    common.print_figures(
         f"{len(truth)} held-out docstrings of {len(names)} packages",
         ["accuracy", "macro F1"],
-        {name: compute_scores(truth, found, len(names)) for name, found in answers.items()},
+        {name: common.compute_scores(truth, found, len(names)) for name, found in answers.items()},
     )
 
 
 def main():
-    parser = make_parser(__doc__, epochs=10)
+    parser = common.make_parser(__doc__, epochs=10)
     parser.add_argument(
         "--backbone", type=pathlib.Path, metavar="FOLDER", help="begin with that pretrained model"
     )
-    arguments = parse(parser)
+    arguments = common.parse(parser)
     names, training, held_out = read_examples(arguments.smoke)
     texts, labels = [d.text for d in training], [d.package for d in training]
     print(f"{len(texts)} docstrings of {', '.join(names)}", flush=True)
-    classifier = open_or_make(arguments, lambda: make_task(names, texts, arguments))
+    classifier = common.open_or_make(arguments, lambda: make_task(names, texts, arguments))
     rows = lmzoo.data.make_rows(text=texts, label=labels)
-    train(classifier, rows, arguments, learning_rate=5e-4)
+    common.train(classifier, rows, arguments, learning_rate=5e-4)
     compare(classifier, names, training, held_out)
     for question, found in zip(QUESTIONS, classifier.classify(list(QUESTIONS)), strict=True):
         print(question, "->", f"{found['label']} {found['score']:.2f}")

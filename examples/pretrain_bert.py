@@ -6,16 +6,7 @@ a backbone from here has not seen them.
 
 import collections
 
-from _common import (
-    is_held_out,
-    make_encoder,
-    make_parser,
-    open_or_make,
-    parse,
-    print_figures,
-    read_docstrings,
-    train,
-)
+import _common as common
 
 import lmzoo
 
@@ -29,10 +20,10 @@ PROMPTS = (
 def read_texts(smoke):
     """Texts to train on, and texts of held-out packages."""
     texts, held_out = [], []
-    for docstring in read_docstrings(smoke):
-        if is_held_out(docstring.package, share=8):
+    for docstring in common.read_docstrings(smoke):
+        if common.is_held_out(docstring.package, share=8):
             held_out += cut(docstring.text)
-        elif not is_held_out(docstring.content):
+        elif not common.is_held_out(docstring.content):
             texts += cut(docstring.text)
     return texts, held_out
 
@@ -72,7 +63,7 @@ def compare(lm, texts, held_out):
         right += [(answer == truth).sum() for answer in (guesses, followed, common)]
         total += truth.size
     names = ("BERT", "most frequent next token", "most frequent token")
-    print_figures(
+    common.print_figures(
         f"{total} masked tokens of held-out packages",
         ["accuracy"],
         {name: [count / total] for name, count in zip(names, right, strict=True)},
@@ -80,13 +71,13 @@ def compare(lm, texts, held_out):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=12))
+    arguments = common.parse(common.make_parser(__doc__, epochs=12))
     texts, held_out = read_texts(arguments.smoke)
     print(f"{len(texts)} texts to train on, {len(held_out)} held out", flush=True)
-    lm = open_or_make(
-        arguments, lambda: lmzoo.tasks.MaskedLM(*make_encoder(texts, arguments.smoke))
+    lm = common.open_or_make(
+        arguments, lambda: lmzoo.tasks.MaskedLM(*common.make_encoder(texts, arguments.smoke))
     )
-    train(lm, lmzoo.data.make_rows(text=texts), arguments, learning_rate=1e-3)
+    common.train(lm, lmzoo.data.make_rows(text=texts), arguments, learning_rate=1e-3)
     compare(lm, texts, held_out)
     for prompt, words in zip(PROMPTS, lm.fill(list(PROMPTS), top_k=3), strict=True):
         print(prompt, "->", ", ".join(f"{word['token']} {word['score']:.2f}" for word in words))

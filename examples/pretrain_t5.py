@@ -9,16 +9,7 @@ import json
 import pathlib
 import tempfile
 
-from _common import (
-    count_epochs,
-    is_held_out,
-    make_parser,
-    open_or_make,
-    parse,
-    print_figures,
-    read_docstrings,
-    train,
-)
+import _common as common
 from _text_to_text import compile_as_published, make_t5, train_sentence_piece
 
 import lmzoo
@@ -33,9 +24,9 @@ PROMPTS = (
 def read_texts(smoke):
     """Docstrings to train on, and those of held-out packages."""
     halves = [], []
-    for docstring in read_docstrings(smoke):
-        held_out = is_held_out(docstring.package, share=8)
-        if held_out or not is_held_out(docstring.content):
+    for docstring in common.read_docstrings(smoke):
+        held_out = common.is_held_out(docstring.package, share=8)
+        if held_out or not common.is_held_out(docstring.content):
             halves[held_out].append(docstring.text)
     return halves
 
@@ -91,7 +82,7 @@ def compare(lm, texts, data):
         total += truth.size
     names = ("T5", "most frequent next token", "most frequent token")
     print(f"Perplexity of held-out targets: {lm.evaluate(data, verbose=0)[1]:.1f}", flush=True)
-    print_figures(
+    common.print_figures(
         f"{total} masked tokens of held-out packages",
         ["accuracy"],
         {name: [count / total] for name, count in zip(names, right, strict=True)},
@@ -118,16 +109,16 @@ def fill(lm, prompts):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=30))
+    arguments = common.parse(common.make_parser(__doc__, epochs=30))
     texts, held_out = read_texts(arguments.smoke)
     print(f"{len(texts)} docstrings to train on, {len(held_out)} held out", flush=True)
-    lm = open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
+    lm = common.open_or_make(arguments, lambda: make_task(texts, arguments.smoke))
     with tempfile.TemporaryDirectory() as folder:
         options = {"tokenizer": lm.tokenizer, "folder": folder}
         data = make_corrupted_spans(texts, "training", **options, batch_size=8)
-        epoch = count_epochs(lm, len(data))
+        epoch = common.count_epochs(lm, len(data))
         data = make_corrupted_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
-        train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
+        common.train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
         compare(lm, texts, make_corrupted_spans(held_out, "held_out", **options, batch_size=8))
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
         print(prompt, "->", answer)

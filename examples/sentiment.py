@@ -7,16 +7,7 @@ for a model that begins with fresh weights and has never seen either language.
 import collections
 import pathlib
 
-from _common import (
-    compute_scores,
-    make_encoder,
-    make_parser,
-    open_or_make,
-    parse,
-    predict_with_bag_of_words,
-    print_figures,
-    train,
-)
+import _common as common
 
 import lmzoo
 
@@ -44,7 +35,7 @@ def read_examples():
 def make_task(rows, smoke):
     # In Chinese each character is a word, and most of them are in the vocabulary.
     texts = (row["text"] for row in rows)
-    return lmzoo.tasks.TextClassifier(*make_encoder(texts, smoke), labels=LABELS)
+    return lmzoo.tasks.TextClassifier(*common.make_encoder(texts, smoke), labels=LABELS)
 
 
 def compare(classifier, training, held_out):
@@ -59,24 +50,24 @@ def compare(classifier, training, held_out):
         analyzer = "word" if language == "en" else "char"
         answers = {
             "BERT": [LABELS.index(found["label"]) for found in classifier.classify(questions)],
-            "bag of words": predict_with_bag_of_words(
+            "bag of words": common.predict_with_bag_of_words(
                 texts, labels, questions, analyzer=analyzer, ngram_range=(1, 2)
             ),
             "most frequent label": [collections.Counter(labels).most_common(1)[0][0]] * len(truth),
         }
-        print_figures(
+        common.print_figures(
             f"{len(truth)} held-out sentences in {name}",
             ["accuracy", "macro F1"],
-            {key: compute_scores(truth, found, 2) for key, found in answers.items()},
+            {key: common.compute_scores(truth, found, 2) for key, found in answers.items()},
         )
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=20))
+    arguments = common.parse(common.make_parser(__doc__, epochs=20))
     training, held_out = read_examples()
     print(f"{len(training)} sentences to train on, {len(held_out)} held out", flush=True)
-    classifier = open_or_make(arguments, lambda: make_task(training, arguments.smoke))
-    train(classifier, training, arguments, learning_rate=5e-4)
+    classifier = common.open_or_make(arguments, lambda: make_task(training, arguments.smoke))
+    common.train(classifier, training, arguments, learning_rate=5e-4)
     compare(classifier, training, held_out)
     for question, found in zip(QUESTIONS, classifier.classify(list(QUESTIONS)), strict=True):
         print(question, "->", f"{found['label']} {found['score']:.2f}")

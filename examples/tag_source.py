@@ -12,16 +12,7 @@ import random
 import re
 import tokenize
 
-from _common import (
-    is_held_out,
-    make_encoder,
-    make_parser,
-    open_or_make,
-    parse,
-    print_figures,
-    read_library,
-    train,
-)
+import _common as common
 
 import lmzoo
 
@@ -32,8 +23,8 @@ LINE = "x = 1  # one"
 def read_examples(smoke, seed):
     """Lines of source, each a pair of words and tags: those to train on and those held out."""
     halves = {}, {}
-    for parts, source, _ in read_library(smoke):
-        lines = halves[is_held_out("/".join(parts))]
+    for parts, source, _ in common.read_library(smoke):
+        lines = halves[common.is_held_out("/".join(parts))]
         lines.update((tuple(words), tags) for words, tags in tag_lines(source))
     sizes = (400, 200) if smoke else (20000, 3000)
     # A line that is in both halves is only trained on.
@@ -66,7 +57,9 @@ def tag_lines(source):
 
 def make_task(rows, smoke):
     texts = (" ".join(words) for words, _ in rows)
-    return lmzoo.tasks.TokenClassifier(*make_encoder(texts, smoke, lowercase=False), labels=TAGS)
+    return lmzoo.tasks.TokenClassifier(
+        *common.make_encoder(texts, smoke, lowercase=False), labels=TAGS
+    )
 
 
 def tag_by_word(training, words):
@@ -98,7 +91,7 @@ def compare(tagger, training, held_out):
         metric = lmzoo.metrics.F1(len(TAGS), average=None)
         metric.update_state(truth, np.eye(len(TAGS), dtype="float32")[predicted])
         figures[name] = [float(np.mean(predicted == truth)), *map(float, metric.result())]
-    print_figures(
+    common.print_figures(
         f"F1 of each tag, {len(words)} words of {len(held_out)} held-out lines",
         ["accuracy", *TAGS],
         figures,
@@ -106,12 +99,14 @@ def compare(tagger, training, held_out):
 
 
 def main():
-    arguments = parse(make_parser(__doc__, epochs=2))
+    arguments = common.parse(common.make_parser(__doc__, epochs=2))
     training, held_out = read_examples(arguments.smoke, arguments.seed)
     print(f"{len(training)} lines to train on, {len(held_out)} held out", flush=True)
-    tagger = open_or_make(arguments, lambda: make_task(training, arguments.smoke))
+    tagger = common.open_or_make(arguments, lambda: make_task(training, arguments.smoke))
     words, tags = zip(*((list(words), tags) for words, tags in training), strict=True)
-    train(tagger, lmzoo.data.make_rows(words=words, tags=tags), arguments, learning_rate=1e-3)
+    common.train(
+        tagger, lmzoo.data.make_rows(words=words, tags=tags), arguments, learning_rate=1e-3
+    )
     compare(tagger, training, held_out)
     print(LINE, "->", ", ".join(f"{span['text']} {span['label']}" for span in tagger.tag(LINE)))
 

@@ -20,11 +20,7 @@ PRECISIONS = {"forward": ("float32", "bfloat16"), "training": ("float32", "mixed
 
 
 def main():
-    families = {
-        "lmzoo": open_lmzoo,
-        "kerashub": open_kerashub,
-        "transformers": open_transformers,
-    }
+    families = {"lmzoo": open_lmzoo, "kerashub": open_kerashub, "transformers": open_transformers}
     parser = common.make_parser(__doc__.partition("\n")[0])
     parser.set_defaults(vocabulary=30522)
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="texts a step")

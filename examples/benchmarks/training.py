@@ -18,11 +18,7 @@ LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 3e-4, 0.1, 0.1
 
 
 def main():
-    families = {
-        "lmzoo": open_lmzoo,
-        "kerashub": open_kerashub,
-        "transformers": open_transformers,
-    }
+    families = {"lmzoo": open_lmzoo, "kerashub": open_kerashub, "transformers": open_transformers}
     parser = common.make_parser(__doc__.partition("\n")[0])
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step")
     parser.add_argument("--length", type=int, default=256, metavar="N", help="tokens a sequence")
