@@ -31,7 +31,7 @@ def find_entry(name):
     Args:
         name: str. One of `names()`.
     Returns:
-        PublishedModel: `source`, `model_type`, `task`, `num_parameters`, `licence`, `config` and
+        PublishedModel: `source`, `model_type`, `task`, `num_parameters`, `license`, `config` and
         `note`.
     Raises:
         ValueError: if there is none of this name.

@@ -107,7 +107,7 @@ def _list_description(found):
         "stored as": ", ".join(found["dtypes"]),
         "memory": memory,
         "tokenizer": tokenizer and _describe_tokenizer(**tokenizer),
-        "licence": found["licence"],
+        "license": found["license"],
     }
     files = [("file", f"{name}, {format_bytes(size)}") for name, size in found["files"].items()]
     return [*rows.items(), *files]
@@ -140,7 +140,7 @@ def _list_verification(report):
 
 
 def convert(arguments):
-    """Opens a model and writes it as `save_pretrained` does, with card, licence and chat template.
+    """Opens a model and writes it as `save_pretrained` does, with card, license and chat template.
 
     Args:
         arguments: argparse.Namespace of `lmzoo convert`.

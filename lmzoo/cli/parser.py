@@ -279,7 +279,7 @@ def _add_info(commands):
         ("model_commands", "info"),
         "describe a model",
         "Reads the configuration and the headers of the weights: family, sizes, parameters, "
-        "memory, task, tokenizer, licence, files. It is quick, because no weight is read, and of "
+        "memory, task, tokenizer, license, files. It is quick, because no weight is read, and of "
         "a model on the hub only the small files are downloaded. Of an exported .tflite or "
         ".litertlm: task, signatures, tokenizer, quantization and sizes.",
         "lmzoo info hf://openai-community/gpt2 --verify",

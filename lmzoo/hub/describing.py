@@ -43,7 +43,7 @@ def describe(source, revision=None):
         None), `num_parameters` (int: each once, and
         nothing that a model leaves out), `num_tensors` (int: all in the files), `dtypes` (list of
         str), `memory_bytes` (dict of dtype to int: the weights alone), `tokenizer` (dict with
-        `kind` and, int or None, `vocabulary_size`; or None), `licence` (str or None: what its card
+        `kind` and, int or None, `vocabulary_size`; or None), `license` (str or None: what its card
         says), `files` (dict of name to bytes).
     Raises:
         FileNotFoundError: if there is no such model, or it has no config.json or no weights.
@@ -74,7 +74,7 @@ def describe(source, revision=None):
             dtype: num_parameters * size for dtype, size in _BYTES_A_PARAMETER.items()
         },
         "tokenizer": _describe_tokenizer(folder),
-        "licence": read_license(folder),
+        "license": read_license(folder),
         "files": dict(sorted((_list_files(folder) | remote).items())),
     }
 

@@ -171,10 +171,10 @@ def test_what_cannot_be_opened_is_described_with_the_reason(tmp_path, edit_golde
     assert f"Received: {name}={value!r}" in found["problem"]
 
 
-def test_the_licence_of_the_card_is_told(folder):
-    assert describe(folder)["licence"] is None
+def test_the_license_of_the_card_is_told(folder):
+    assert describe(folder)["license"] is None
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    assert describe(folder)["licence"] == "mit"
+    assert describe(folder)["license"] == "mit"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -151,7 +151,7 @@ def test_weights_that_models_share_in_the_cache_are_read(hub, tmp_path):
     blob.rename(store / "ab12")
     blob.symlink_to(os.path.relpath(store / "ab12", blob.parent))
     found = describe(SOURCE)
-    assert (found["num_parameters"], found["licence"]) == (2000, "mit")
+    assert (found["num_parameters"], found["license"]) == (2000, "mit")
     assert found["files"]["model.safetensors"] == len(WEIGHTS)
 
 
