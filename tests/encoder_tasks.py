@@ -3,7 +3,8 @@
 import numpy as np
 
 from lmzoo.models import BertBackbone
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import WordPieceTokenizer
+from tests.data.small_tokenizers import make_byte_pair
 
 TEXT = (
     "EU rejects German call to boycott British lamb. Peter Blackburn wrote to Ada Lovelace in "
@@ -14,19 +15,7 @@ TEXT = (
 def train_tokenizer(kind):
     if kind == "word_piece":
         return WordPieceTokenizer.train(iter([TEXT] * 9), 160)
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    learned = BytePairTokenizer.train(iter([TEXT] * 9), 380, special_tokens=special)
-    vocabulary = {learned.id_to_token(n): n for n in range(learned.vocabulary_size)}
-    return BytePairTokenizer(
-        vocabulary,
-        learned._vocabulary.merges,
-        special,
-        end_token="</s>",
-        start_token="<s>",
-        pad_token="<pad>",
-        mask_token="<mask>",
-        lstrip=["<mask>"],
-    )
+    return make_byte_pair([TEXT] * 9, 380, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
 
 
 def make_backbone(tokenizer, seed=0, scale=0.3, **options):

@@ -15,31 +15,10 @@ import tensorflow as tf
 import lmzoo
 from lmzoo.cli import generate_command, main, model_commands
 from lmzoo.files import check_new_folder
+from tests.cli.child import run_child
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEAVY = {"tensorflow", "keras", "tensorflow_text"}
-CODE = """
-import json, sys
-from lmzoo.cli import main
-try:
-    code = main(sys.argv[1:])
-except SystemExit as stopped:
-    code = stopped.code or 0
-print(json.dumps([code, sorted(sys.modules)]))
-"""
-
-
-def run_child(*arguments):
-    """The exit code, the names of the modules imported, and the finished process."""
-    child = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CODE, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    code, modules = json.loads(child.stdout.splitlines()[-1])
-    return code, set(modules), child
 
 
 @pytest.fixture(scope="module")
@@ -154,31 +133,25 @@ def test_debug_shows_the_traceback_before_and_after_the_command(tmp_path):
             main(arguments)
 
 
-def test_a_fault_of_the_program_is_one_line_and_exit_code_1(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "code", "printed"),
+    [
+        (ZeroDivisionError("by\nzero"), 1, "lmzoo: error: ZeroDivisionError: by zero\n"),
+        # What could steer a terminal is not printed.
+        (ValueError("\x1b[2Ja\nb\x9b 喜"), 2, "lmzoo: error: ?[2Ja b? 喜\n"),
+        (KeyboardInterrupt(), 130, "lmzoo: interrupted\n"),
+    ],
+    ids=["a fault of the program", "an error with escapes", "an interrupt"],
+)
+def test_what_ends_a_command_is_one_line_and_an_exit_code(
+    monkeypatch, capsys, error, code, printed
+):
     def fail(arguments):
-        raise ZeroDivisionError("by\nzero")
+        raise error
 
     monkeypatch.setattr(model_commands, "info", fail)
-    assert main(["info", "x"]) == 1
-    assert capsys.readouterr().err == "lmzoo: error: ZeroDivisionError: by zero\n"
-
-
-def test_an_error_does_not_steer_the_terminal(monkeypatch, capsys):
-    def fail(arguments):
-        raise ValueError("\x1b[2Ja\nb\x9b 喜")
-
-    monkeypatch.setattr(model_commands, "info", fail)
-    assert main(["info", "x"]) == 2
-    assert capsys.readouterr().err == "lmzoo: error: ?[2Ja b? 喜\n"
-
-
-def test_an_interrupt_is_one_line_and_exit_code_130(monkeypatch, capsys):
-    def interrupt(arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(model_commands, "info", interrupt)
-    assert main(["info", "x"]) == 130
-    assert capsys.readouterr().err == "lmzoo: interrupted\n"
+    assert main(["info", "x"]) == code
+    assert capsys.readouterr().err == printed
 
 
 def test_a_reader_who_stops_reading_is_no_error(model):

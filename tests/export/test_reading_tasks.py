@@ -2,8 +2,6 @@
 
 import os
 import pathlib
-import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +12,7 @@ import lmzoo
 from lmzoo.export import check
 from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
 from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
+from tests.export.killed_export import export_and_die
 from tests.export.serving_process import ServingError
 
 # One of the texts is too long on purpose.
@@ -364,15 +363,4 @@ lmzoo.tasks.TextClassifier(backbone, num_classes=2).export(sys.argv[1], overwrit
 
 @pytest.mark.slow
 def test_an_export_that_is_killed_leaves_the_old_one_whole(tmp_path):
-    folder = tmp_path / "1"
-    folder.mkdir()
-    (folder / "saved_model.pb").write_text("old")
-    root = pathlib.Path(lmzoo.__file__).parents[1]
-    child = subprocess.run(
-        [sys.executable, "-c", KILLED, folder],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    assert (folder / "saved_model.pb").read_text() == "old"
-    assert os.listdir(folder) == ["saved_model.pb"]
+    export_and_die(KILLED, tmp_path / "1")

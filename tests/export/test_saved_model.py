@@ -2,8 +2,6 @@ import os
 import pathlib
 import re
 import resource
-import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.tasks import CausalLM
+from tests.export.killed_export import export_and_die
 from tests.export.serving_process import ServingError, encode
 from tests.export.tiny_lm import CONTEXT, TEXT, make_task
 
@@ -149,13 +148,17 @@ def test_more_tokens_than_the_context_holds_end_with_it(server, lm, export):
     assert to_text(got["text"]) == lm.generate(["a cat"], max_new_tokens=CONTEXT)
 
 
+def assert_both_signatures_give(server, folder, wanted):
+    for signature, inputs in (("serving_default", {}), ("generate", scalars())):
+        got = server.call(folder, signature, text=PROMPTS, **inputs)
+        assert to_text(got["text"]) == wanted
+
+
 def test_options_are_baked_into_every_signature(server, lm, export):
     options = {"stop_strings": ["at"], "bad_words": ["cat"], "repetition_penalty": 1.3}
     folder = export(**options)
     wanted = lm.generate(PROMPTS, max_new_tokens=8, **options)
-    for signature, inputs in (("serving_default", {}), ("generate", scalars())):
-        got = server.call(folder, signature, text=PROMPTS, **inputs)
-        assert to_text(got["text"]) == wanted
+    assert_both_signatures_give(server, folder, wanted)
     assert wanted != lm.generate(PROMPTS, max_new_tokens=8)
 
 
@@ -169,9 +172,7 @@ def test_sampling_is_baked_in_with_its_seed_and_the_prompt_may_be_left_out(serve
 def test_beams_are_served(server, lm, export):
     folder = export(num_beams=3, length_penalty=0.5)
     wanted = lm.generate(PROMPTS, max_new_tokens=8, num_beams=3, length_penalty=0.5)
-    for signature, inputs in (("serving_default", {}), ("generate", scalars())):
-        got = server.call(folder, signature, text=PROMPTS, **inputs)
-        assert to_text(got["text"]) == wanted
+    assert_both_signatures_give(server, folder, wanted)
     assert wanted != lm.generate(PROMPTS, max_new_tokens=8)
 
 
@@ -408,17 +409,7 @@ lmzoo.tasks.CausalLM(backbone).export(sys.argv[1], overwrite=True)
 @pytest.mark.slow
 def test_an_export_that_is_killed_leaves_the_old_one_whole(tmp_path):
     folder = tmp_path / "1"
-    folder.mkdir()
-    (folder / "saved_model.pb").write_text("old")
-    root = pathlib.Path(lmzoo.__file__).parents[1]
-    child = subprocess.run(
-        [sys.executable, "-c", KILLED, folder],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    assert os.listdir(folder) == ["saved_model.pb"]
-    assert (folder / "saved_model.pb").read_text() == "old"
+    export_and_die(KILLED, folder)
     # A server looks at names that are numbers: the half-written one is none.
     others = [path.name for path in tmp_path.iterdir() if path != folder]
     assert others and all(name.startswith(".1-") for name in others)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from lmzoo.generation import logits_processors as processors
 from tests.generation import oracle
-from tests.generation.logits import V, assert_same_kept, random_logits
+from tests.generation.logits import V, assert_compiled_equals_plain, assert_same_kept, random_logits
 
 MASKED = -math.inf
 
@@ -21,6 +21,11 @@ def buffer_of(texts, slot, length):
         token_ids[row, slot - len(text) : slot] = text
         mask[row, slot - len(text) : slot] = True
     return token_ids, mask
+
+
+def apply_rules(logits, texts, **rules):
+    pairs = zip(logits, texts, strict=True)
+    return np.stack([oracle.apply_rules(row, text, [], **rules) for row, text in pairs])
 
 
 def test_repetition_penalty_divides_what_is_positive_and_multiplies_the_rest():
@@ -47,11 +52,7 @@ def test_no_ngram_comes_twice(size):
     token_ids, mask = buffer_of(texts, slot=12, length=15)
     logits = random_logits(8, 4)
     actual = processors.mask_repeated_ngrams(logits, token_ids, mask, 12, size)
-    expected = [
-        oracle.apply_rules(row, text, [], ngrams=size)
-        for row, text in zip(logits, texts, strict=True)
-    ]
-    assert_same_kept(actual, np.stack(expected))
+    assert_same_kept(actual, apply_rules(logits, texts, ngrams=size))
 
 
 def test_the_graph_does_not_grow_with_the_ngram_size():
@@ -74,11 +75,7 @@ def test_a_bad_word_is_not_completed():
     sequences = np.array([[-1, -1, -1, 5], [-1, -1, 1, 2], [-1, 0, 1, 3], [1, 1, 1, 4]], "int32")
     logits = random_logits(8, 6)
     actual = processors.mask_bad_words(logits, token_ids, mask, 5, sequences)
-    expected = [
-        oracle.apply_rules(row, text, [], bad_words=words)
-        for row, text in zip(logits, texts, strict=True)
-    ]
-    assert_same_kept(actual, np.stack(expected))
+    assert_same_kept(actual, apply_rules(logits, texts, bad_words=words))
 
 
 def test_padding_is_no_part_of_a_bad_word():
@@ -114,8 +111,4 @@ def compiled_functions():
 
 @pytest.mark.parametrize("name", compiled_functions())
 def test_compiled_equals_plain(name):
-    function, *arguments = compiled_functions()[name]
-    plain = function(*arguments)
-    for compiled in (False, True):
-        actual = tf.function(function, jit_compile=compiled)(*arguments)
-        np.testing.assert_allclose(actual, plain, rtol=1e-6)
+    assert_compiled_equals_plain(*compiled_functions()[name])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from lmzoo.generation import selection
 from tests.generation import oracle
-from tests.generation.logits import V, assert_same_kept, random_logits
+from tests.generation.logits import V, assert_compiled_equals_plain, assert_same_kept, random_logits
 
 MASKED = -math.inf
 
@@ -162,8 +162,4 @@ def compiled_functions():
 
 @pytest.mark.parametrize("name", compiled_functions())
 def test_compiled_equals_plain(name):
-    function, *arguments = compiled_functions()[name]
-    plain = function(*arguments)
-    for compiled in (False, True):
-        actual = tf.function(function, jit_compile=compiled)(*arguments)
-        np.testing.assert_allclose(actual, plain, rtol=1e-6)
+    assert_compiled_equals_plain(*compiled_functions()[name])

@@ -6,7 +6,8 @@ import string
 import numpy as np
 
 from lmzoo.models import BertBackbone
-from lmzoo.tokenizers import BytePairTokenizer, WordPieceTokenizer
+from lmzoo.tokenizers import WordPieceTokenizer
+from tests.data.small_tokenizers import make_byte_pair
 
 GOOD = ["a good film", "the good cat sat", "good good film", "a good mat"]
 BAD = ["a bad film", "the bad cat ran", "bad bad film", "a bad dog"]
@@ -22,19 +23,7 @@ def word_pieces():
 
 @functools.cache
 def byte_pairs():
-    """RoBERTa's special tokens, and a mask that takes the white space before it."""
-    special = ["<s>", "<pad>", "</s>", "<mask>"]
-    learned = BytePairTokenizer.train(iter([" ".join(TEXTS * 20)]), 280, special_tokens=special)
-    return BytePairTokenizer(
-        learned._vocabulary.ids,
-        learned._vocabulary.merges,
-        special,
-        start_token="<s>",
-        end_token="</s>",
-        pad_token="<pad>",
-        mask_token="<mask>",
-        lstrip=["<mask>"],
-    )
+    return make_byte_pair([" ".join(TEXTS * 20)], 280)
 
 
 def make_encoder(tokenizer=None, seed=0, **options):

@@ -1,12 +1,8 @@
 """`fit` over two devices: child processes, because devices are fixed when TensorFlow starts."""
 
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
 import pytest
+
+from tests.python_child import run_script
 
 TWO_DEVICES = """
 import json, sys
@@ -20,20 +16,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 def run_child(code, *arguments):
     """What the last line that a script prints says in JSON."""
-    child = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES + code, *arguments],
-        env={
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "TF_ENABLE_ONEDNN_OPTS": "0",
-            "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert child.returncode == 0, child.stderr[-2000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return run_script(TWO_DEVICES + code, *arguments)
 
 
 TRAIN_LM = """

@@ -1,13 +1,9 @@
 """Optimizers over two devices: one child process, as devices are fixed when TensorFlow starts."""
 
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+
+from tests.python_child import run_script
 
 CHILD = """
 import json
@@ -97,20 +93,7 @@ print(json.dumps(results))
 
 @pytest.fixture(scope="module")
 def results():
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        env={
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "TF_ENABLE_ONEDNN_OPTS": "0",
-            "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return run_script(CHILD)
 
 
 @pytest.mark.parametrize(
