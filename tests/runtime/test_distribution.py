@@ -79,7 +79,7 @@ try:
 except ValueError as error:
     print(json.dumps(str(error)))
 """
-    assert "slots" in run(code, tmp_path / "a.tflite")
+    assert "must have `input_pos`" in run(code, tmp_path / "a.tflite")
 
 
 def build(tmp_path):
