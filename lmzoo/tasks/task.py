@@ -93,8 +93,8 @@ class Task(TrainerSeams, keras.Model):
             # It reads texts with the encoder alone.
             set_input_shapes(self, ("token_ids", "padding_mask"))
 
-    @property
-    def scored_model(self):
+    # No property: Keras walks those of a model when it loads one, and would find it without end.
+    def get_scored_model(self):
         """The task that computes its scores: itself, but for one that wraps another."""
         return self
 

@@ -105,8 +105,7 @@ class ZeroShotClassifier:
         """The model's tokenizer."""
         return self.model.tokenizer
 
-    @property
-    def scored_model(self):
+    def get_scored_model(self):
         """The task that computes its scores."""
         return self.model
 

@@ -86,7 +86,7 @@ def check_scored_model(task):
     Raises:
         ValueError: if a task that is not generative asks a language model.
     """
-    model = task.scored_model
+    model = task.get_scored_model()
     if model.is_generative and not task.is_generative:
         raise ValueError(
             f"`task` must ask a classifier to be exported for LiteRT. Received: a "

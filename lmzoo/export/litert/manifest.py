@@ -38,7 +38,7 @@ def make_manifest(task, quantization, max_sequence_length, generation_defaults):
         ValueError: if a name is longer than a manifest may hold.
     """
     name, spec, content = name_task(task), None, None
-    model = task.scored_model
+    model = task.get_scored_model()
     if task.tokenizer is not None:
         fields, content = describe_tokenizer(task.tokenizer)
         spec = TokenizerSpec(**fields)
@@ -61,7 +61,7 @@ def make_manifest(task, quantization, max_sequence_length, generation_defaults):
 
 
 def _read(task, key):
-    return getattr(task.scored_model, key)
+    return getattr(task.get_scored_model(), key)
 
 
 def _read_own(task, key):
@@ -69,14 +69,14 @@ def _read_own(task, key):
 
 
 def _read_special(task, key):
-    return task.tokenizer is not None and task.scored_model.special_tokens[key]
+    return task.tokenizer is not None and task.get_scored_model().special_tokens[key]
 
 
 # How an option is read that is not an attribute of that name.
 _READERS = {
     "add_start": _read_special,
     "add_end": _read_special,
-    "labels": lambda task, key: task.scored_model.labels.names,
+    "labels": lambda task, key: task.get_scored_model().labels.names,
     "template": _read_own,
     "entailment": _read_own,
     "contradiction": _read_own,
