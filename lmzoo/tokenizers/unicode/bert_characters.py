@@ -59,6 +59,8 @@ class CharacterTables:
     splits: np.ndarray
 
 
+# Four megabytes each, which most tokenizers of a process share.
+@functools.lru_cache(maxsize=4)
 def make_bert_tables(lowercase, strip_accents, split_chinese):
     """Makes the tables of BERT's normalizer: deletion, marks, case, and the class that comes out.
 
@@ -113,6 +115,7 @@ def make_whitespace_tables(lowercase, strip_accents):
     return _pack(plain, changed, np.zeros(_SIZE, bool))
 
 
+@functools.cache
 def make_decomposition_tables():
     """Makes the tables of the canonical decomposition (NFD) alone; what BERT deletes goes.
 
