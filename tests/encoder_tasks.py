@@ -1,5 +1,7 @@
 """Tiny tasks of the BERT family, whose every weight is drawn anew so that their answers vary."""
 
+import functools
+
 import numpy as np
 
 from lmzoo.models import BertBackbone
@@ -12,6 +14,7 @@ TEXT = (
 )
 
 
+@functools.cache
 def train_tokenizer(kind):
     if kind == "word_piece":
         return WordPieceTokenizer.train(iter([TEXT] * 9), 160)

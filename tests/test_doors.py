@@ -17,6 +17,8 @@ def litert_results():
     return json.loads(child.stdout.splitlines()[-1])
 
 
+# The exports to LiteRT prove it of their own graphs by default, in tests/export/litert.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

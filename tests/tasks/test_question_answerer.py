@@ -220,7 +220,9 @@ def test_answers_are_scored_as_their_version_of_squad_does(
     text_tokenizer, answerer, monkeypatch, no_answer, f1
 ):
     task = QuestionAnswerer(answerer.backbone, text_tokenizer, no_answer=no_answer, **SHORT)
-    monkeypatch.setattr(task, "answer", lambda *_: [{"answer": "A"}])
+    monkeypatch.setattr(
+        "lmzoo.tasks.question_answerer.run_in_batches", lambda *_: [{"answer": b"A"}]
+    )
     rows = make_rows(question=["who?"], context=["A. The"], answers=[["The"]])
     assert task._score_rows(rows, None) == {"exact_match": 100.0, "f1": f1}
 

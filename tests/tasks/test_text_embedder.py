@@ -150,7 +150,13 @@ def test_texts_of_an_example_keep_their_places(embedder):
 # Learning
 
 
-@pytest.mark.parametrize("columns", [(ANCHORS, POSITIVES), (ANCHORS, POSITIVES, NEGATIVES)])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (ANCHORS, POSITIVES, NEGATIVES),
+        pytest.param((ANCHORS, POSITIVES), marks=pytest.mark.slow),
+    ],
+)
 def test_ranking_is_measured_over_the_whole_batch(embedder, columns):
     groups = np.stack([embedder.embed(texts) for texts in columns], axis=1)
     loss, accuracy = rank_by_loops(groups, 20.0)
@@ -199,6 +205,7 @@ def test_pairs_find_each_other_and_an_unused_pooler_stays(tokenizer, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_cosines_become_the_similarities(tokenizer):
     embedder = TextEmbedder(make_wide_encoder(), tokenizer)
     embedder.compile(keras.optimizers.Adam(0.01))

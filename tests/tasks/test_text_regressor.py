@@ -60,6 +60,7 @@ def test_scores_are_the_logits_in_any_batch(regressor):
     assert regressor.score([]).shape == (0,)
 
 
+@pytest.mark.slow
 def test_pairs_are_scored_together(regressor):
     logits = regressor.predict((GOOD, BAD), verbose=0)[:, 0]
     np.testing.assert_allclose(regressor.score(GOOD, BAD), logits, atol=1e-5)

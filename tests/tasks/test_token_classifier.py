@@ -204,7 +204,13 @@ def test_pieces_learn_their_words_tags_and_first_ones_count(any_tagger):
         np.testing.assert_array_equal(example.inputs["word_tags"][row][: len(words)], wanted)
 
 
-def test_metrics_count_words_and_the_loss_all_pieces(tagger):
+@pytest.fixture(scope="module")
+def whole(tagger):
+    """The scores of all sentences in one batch."""
+    return tagger.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
+
+
+def test_metrics_count_words_and_the_loss_all_pieces(tagger, whole):
     found = tagger.evaluate(WORDS, TAGS, batch_size=3, return_dict=True, verbose=0)
     tags = tagger.tag(WORDS)
     words = sum(map(len, WORDS))
@@ -216,7 +222,6 @@ def test_metrics_count_words_and_the_loss_all_pieces(tagger):
     log_probs = np.log(keras.ops.softmax(tagger(example.inputs)))
     picked = np.take_along_axis(log_probs, example.labels.numpy()[..., None], -1)[..., 0]
     weights = example.weights.numpy()
-    whole = tagger.evaluate(WORDS, TAGS, batch_size=8, return_dict=True, verbose=0)
     assert whole["loss"] == pytest.approx(-(picked * weights).sum() / weights.sum(), rel=1e-5)
     assert weights.sum() > words
 
@@ -275,7 +280,7 @@ def test_a_row_of_weight_nothing_counts_nothing(tagger):
 
 
 @pytest.mark.slow
-def test_every_way_in_gives_the_same_loss(tagger, tmp_path):
+def test_every_way_in_gives_the_same_loss(tagger, whole, tmp_path):
     file = tmp_path / "train.txt"
     lines = [
         "\n".join(f"{word} {tag}" for word, tag in zip(*pair, strict=True))
@@ -294,15 +299,13 @@ def test_every_way_in_gives_the_same_loss(tagger, tmp_path):
         (datasets({"words": words, "tags": tags}),),
         (datasets((example.inputs, example.labels, example.weights)),),
     ]
-    wanted = tagger.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
     for way in ways:
-        assert tagger.evaluate(*way, return_dict=True, verbose=0) == pytest.approx(wanted, rel=1e-5)
+        assert tagger.evaluate(*way, return_dict=True, verbose=0) == pytest.approx(whole, rel=1e-5)
 
 
-def test_the_first_row_may_have_no_word(tagger):
-    wanted = tagger.evaluate(WORDS, TAGS, return_dict=True, verbose=0)
+def test_the_first_row_may_have_no_word(tagger, whole):
     found = tagger.evaluate([[], *WORDS], [[], *TAGS], return_dict=True, verbose=0)
-    assert found == pytest.approx(wanted, rel=1e-5)
+    assert found == pytest.approx(whole, rel=1e-5)
     assert tagger.tag([[], *WORDS]) == [[], *tagger.tag(WORDS)]
 
 

@@ -92,7 +92,9 @@ def test_their_hidden_states_come_out_of_the_task(family):
     np.testing.assert_allclose(run_ours(task.backbone), run_theirs(theirs), rtol=1e-5, atol=1e-5)
 
 
-@every_family
+@pytest.mark.parametrize(
+    "family", [pytest.param(f, marks=[pytest.mark.slow] * (f == "T5Backbone")) for f in FAMILIES]
+)
 def test_there_and_back_gives_the_same_weights(family):
     theirs = make_theirs(family)
     again, tokenizer = lmzoo.to_keras_hub(lmzoo.from_keras_hub(theirs))

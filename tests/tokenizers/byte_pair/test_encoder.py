@@ -170,7 +170,7 @@ def extended(tokenizer):
     )
 
 
-@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_added_tokens_are_found_as_the_reference_finds_them(
     extended, tmp_path, nasty_texts, draw_texts, count
 ):
