@@ -200,12 +200,8 @@ class MaskedLM(TextInput, Task):
             "is_truncated": is_truncated,
         }
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            functions["serving_default"] = self._get_fill(5, served=True)
-        return functions
+    def text_functions(self):
+        return {"serving_default": self._get_fill(5, served=True)}
 
     def get_config(self):
         return {

@@ -326,12 +326,8 @@ class QuestionAnswerer(TextInput, Task):
     def _get_answer(self, served=False):
         return self.get_text_function("answer", self._answer, 2, served)
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            functions["serving_default"] = self._get_answer(served=True)
-        return functions
+    def text_functions(self):
+        return {"serving_default": self._get_answer(served=True)}
 
     def get_config(self):
         names = (

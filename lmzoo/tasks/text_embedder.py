@@ -256,12 +256,8 @@ class TextEmbedder(TextInput, Task):
             "is_truncated": is_truncated,
         }
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            functions["serving_default"] = self.get_text_function("embed", self._embed, served=True)
-        return functions
+    def text_functions(self):
+        return {"serving_default": self.get_text_function("embed", self._embed, served=True)}
 
     def get_config(self):
         names = "pooling normalize scale projection_dim projection_activation projection_bias"

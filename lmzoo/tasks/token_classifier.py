@@ -296,12 +296,8 @@ class TokenClassifier(TextInput, Task):
             **about,
         }
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            functions["serving_default"] = self.get_text_function("tag", self._tag, served=True)
-        return functions
+    def text_functions(self):
+        return {"serving_default": self.get_text_function("tag", self._tag, served=True)}
 
     def get_config(self):
         return {

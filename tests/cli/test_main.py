@@ -26,13 +26,8 @@ def lm():
     tokenizer = lmzoo.tokenizers.BytePairTokenizer.train(
         iter(["def main(argument):\n    return argument\n", "a cat, a hat. 我喜欢编程。"] * 20), 320
     )
-    backbone = lmzoo.models.GPTBackbone(
-        tokenizer.vocabulary_size,
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=16,
-        max_sequence_length=64,
-    )
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16, "max_sequence_length": 64}
+    backbone = lmzoo.models.GPTBackbone(tokenizer.vocabulary_size, **sizes)
     generator = np.random.default_rng(0)
     for variable in backbone.variables:
         # The first weights are so small that every text would be one word over and over.

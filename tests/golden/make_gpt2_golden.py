@@ -27,14 +27,8 @@ PATTERNS = {"full": ((9, 9), "right"), "right": ((9, 5), "right"), "left": ((4, 
 
 def make_model():
     config = GPT2Config(
-        vocab_size=101,
-        n_positions=64,
-        n_embd=48,
-        n_layer=3,
-        n_head=4,
-        n_inner=37,
-        bos_token_id=100,
-        eos_token_id=100,
+        **{"vocab_size": 101, "n_positions": 64, "n_embd": 48, "n_layer": 3, "n_head": 4},
+        **{"n_inner": 37, "bos_token_id": 100, "eos_token_id": 100},
         attn_implementation="eager",
     )
     model = GPT2LMHeadModel(config).eval()

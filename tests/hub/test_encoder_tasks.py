@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 
 import lmzoo
+from lmzoo import tasks
 from lmzoo.models import BertBackbone
-from lmzoo.tasks import (
-    MaskedLM,
-    QuestionAnswerer,
-    TextClassifier,
-    TextEmbedder,
-    TextRegressor,
-    TokenClassifier,
-)
 from tests.hub.golden_encoders import FAMILIES, HEADS, read_expected, read_folder, write_folder
 
 WITH_TASKS = [head for head in HEADS if head != "Model"]
@@ -76,16 +69,16 @@ def test_a_folder_of_transformers_is_opened_and_saved_as_it_is(family, head, tmp
 
 
 TASKS = {
-    "masked": lambda **o: MaskedLM(make_backbone(**o), mask_rate=0.3, whole_word=True),
-    "classifier": lambda **o: TextClassifier(make_backbone(**o), labels=LABELS, dropout=0.4),
-    "multi-label": lambda **o: TextClassifier(
+    "masked": lambda **o: tasks.MaskedLM(make_backbone(**o), mask_rate=0.3, whole_word=True),
+    "classifier": lambda **o: tasks.TextClassifier(make_backbone(**o), labels=LABELS, dropout=0.4),
+    "multi-label": lambda **o: tasks.TextClassifier(
         make_backbone(**o), labels=LABELS, multi_label=True, sequence_length=7
     ),
-    "other head": lambda **o: TextClassifier(
+    "other head": lambda **o: tasks.TextClassifier(
         make_backbone(**o), num_classes=2, head_activation="gelu"
     ),
-    "tagger": lambda **o: TokenClassifier(make_backbone(**o), labels=["O", "B-A", "I-A"]),
-    "answerer": lambda **o: QuestionAnswerer(
+    "tagger": lambda **o: tasks.TokenClassifier(make_backbone(**o), labels=["O", "B-A", "I-A"]),
+    "answerer": lambda **o: tasks.QuestionAnswerer(
         make_backbone(**o), no_answer=True, no_answer_threshold=-1.5, stride=0, max_answer_tokens=4
     ),
 }
@@ -132,7 +125,7 @@ def test_any_task_comes_back_bit_for_bit(kind, backbone, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make", [TASKS["classifier"], TASKS["answerer"], lambda: TextEmbedder(make_backbone())]
+    "make", [TASKS["classifier"], TASKS["answerer"], lambda: tasks.TextEmbedder(make_backbone())]
 )
 def test_a_class_of_the_callers_is_saved_as_what_it_is_made_of(make, tmp_path):
     task = make()
@@ -175,7 +168,7 @@ def tokenizer():
 
 def test_a_word_piece_tokenizer_comes_with_the_task(tokenizer, tmp_path):
     backbone = BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, 11, 16, initializer_range=0.3)
-    task = TextClassifier(backbone, tokenizer, labels=LABELS)
+    task = tasks.TextClassifier(backbone, tokenizer, labels=LABELS)
     task.save_pretrained(tmp_path / "a")
     loaded = lmzoo.load(tmp_path / "a")
     assert type(loaded.tokenizer) is type(tokenizer)
@@ -197,7 +190,7 @@ def test_a_roberta_s_padding_is_nothing_that_a_text_gives(
     assert [tokenizer.id_to_token(n) for n in range(3)] == ["[PAD]", "[UNK]", "[CLS]"]
     options = {"position_offset": offset, "num_segments": 1, "pooler": False}
     backbone = BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, 11, 16, **options)
-    task = TextEmbedder(backbone, tokenizer)
+    task = tasks.TextEmbedder(backbone, tokenizer)
     task.save_pretrained(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "config.json").read_text(encoding="utf-8"))
     assert config["model_type"] == model_type
@@ -222,7 +215,7 @@ def test_a_head_of_numbers_is_a_regressor(family, tmp_path):
         tmp_path / "a", family, "ForSequenceClassification", problem_type="regression"
     )
     regressor = lmzoo.load(theirs)
-    assert isinstance(regressor, TextRegressor)
+    assert isinstance(regressor, tasks.TextRegressor)
     assert regressor.num_targets == 3
     expected = read_expected(family)
     logits = expected["middle/ForSequenceClassification/logits"]
@@ -235,7 +228,7 @@ def test_a_head_of_numbers_is_a_regressor(family, tmp_path):
 
 
 def test_one_label_is_a_number(tmp_path):
-    TextRegressor(make_backbone()).save_pretrained(tmp_path / "a")
+    tasks.TextRegressor(make_backbone()).save_pretrained(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     del config["problem_type"]
     (tmp_path / "a" / "config.json").write_text(json.dumps(config))
@@ -244,7 +237,7 @@ def test_one_label_is_a_number(tmp_path):
 
 def test_what_an_embedder_does_is_kept(tmp_path):
     arguments = {"pooling": "cls", "normalize": False, "scale": 7.0, "sequence_length": 9}
-    TextEmbedder(make_backbone(), **arguments).save_pretrained(tmp_path / "a")
+    tasks.TextEmbedder(make_backbone(), **arguments).save_pretrained(tmp_path / "a")
     config = lmzoo.load(tmp_path / "a").get_config()
     assert {name: config[name] for name in arguments} == arguments
 
@@ -286,12 +279,12 @@ def test_transformers_opens_what_is_saved(family, head, tmp_path):
     activation = {"bert": None, "roberta": "tanh", "distilbert": "relu"}[family]
     backbone = make_backbone(**options)
     make = {
-        "ForMaskedLM": lambda: MaskedLM(backbone),
-        "ForSequenceClassification": lambda: TextClassifier(
+        "ForMaskedLM": lambda: tasks.MaskedLM(backbone),
+        "ForSequenceClassification": lambda: tasks.TextClassifier(
             backbone, labels=LABELS, head_activation=activation
         ),
-        "ForTokenClassification": lambda: TokenClassifier(backbone, labels=LABELS),
-        "ForQuestionAnswering": lambda: QuestionAnswerer(backbone),
+        "ForTokenClassification": lambda: tasks.TokenClassifier(backbone, labels=LABELS),
+        "ForQuestionAnswering": lambda: tasks.QuestionAnswerer(backbone),
     }
     task = disturb(make[head]())
     task.save_pretrained(tmp_path / "a")

@@ -53,15 +53,7 @@ class Seq2SeqExamples(StreamExamples):
     draws_noise = True
 
     def __init__(
-        self,
-        stream,
-        tokenizer,
-        sequence_length,
-        batch_size,
-        sizes,
-        *,
-        start_token_id=None,
-        **options,
+        self, stream, tokenizer, sequence_length, batch_size, sizes, start_token_id=None, **options
     ):
         check_sizes(sequence_length, batch_size)
         super().__init__(

@@ -107,13 +107,11 @@ class PooledHead(TextInput):
         labels = self.encode_labels(columns["label"])
         return Example(inputs, labels, columns.get("weight"), is_truncated)
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported; see the class."""
-        functions = {"tokens": self.get_tokens_function()}
-        if self.tokenizer is not None:
-            for name, num_texts in (("serving_default", 1), ("pairs", 2)):
-                functions[name] = self.get_predict_function(num_texts, served=True)
-        return functions
+    def text_functions(self):
+        return {
+            name: self.get_predict_function(num_texts, served=True)
+            for name, num_texts in (("serving_default", 1), ("pairs", 2))
+        }
 
     def get_predict_function(self, num_texts, served=False):
         """A traced `predict_batch` of texts, or of pairs of texts."""

@@ -47,7 +47,7 @@ class TextInput:
     """A mixin before `Task`: methods of Keras take raw text as well as token batches.
 
     The flow: arguments of `fit` -> columns -> `Rows` -> batches of strings -> `encode` -> token
-    batches. A task defines `encode` (in the graph) and `serving_functions`. It may name its columns
+    batches. A task defines `encode` (in the graph) and `text_functions`. It may name its columns
     and override `to_columns` (arguments to columns) and `label_rows` (labels to ids, with errors
     that name the row).
     """
@@ -273,9 +273,14 @@ class TextInput:
         """
         raise NotImplementedError
 
-    def serving_functions(self):
-        """dict of signature to tf.function: what is exported."""
+    def text_functions(self):
+        """dict of signature to tf.function of texts; `serving_default` is one of them."""
         raise NotImplementedError
+
+    def serving_functions(self):
+        """dict of signature to tf.function: what is exported; see the class of the task."""
+        functions = {"tokens": self.get_tokens_function()}
+        return functions if self.tokenizer is None else {**functions, **self.text_functions()}
 
     # What tasks use
 

@@ -1,18 +1,7 @@
 """A WordPiece tokenizer as Hugging Face files, both ways."""
 
 from lmzoo.json_files import read_json, read_text, write_json, write_text
-from lmzoo.tokenizers.files.common import (
-    ANY_CLASS,
-    FileCheck,
-    describe_tokens,
-    find_special,
-    get_content,
-    read_added_token,
-    read_class_name,
-    read_more_added,
-    read_named,
-    read_vocabulary,
-)
+from lmzoo.tokenizers.files import common
 from lmzoo.tokenizers.files.post_processors import read_num_separators
 
 __all__ = ["ROLES", "read_word_piece_files", "write_word_piece_files"]
@@ -59,7 +48,7 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
         tokenizer: WordPieceTokenizer.
         vocabulary: WordPieceVocabulary. Its own.
     """
-    added = describe_tokens(vocabulary)
+    added = common.describe_tokens(vocabulary)
     roles = {theirs: getattr(tokenizer, role) for role, (theirs, _) in ROLES.items()}
     if tokenizer.num_separators == 2:
         roles |= {"bos_token": tokenizer.start_token, "eos_token": tokenizer.end_token}
@@ -67,7 +56,7 @@ def write_word_piece_files(folder, tokenizer, vocabulary):
     class_name = _MPNET_CLASS if tokenizer.num_separators == 2 else _BERT_CLASS
     options = {theirs: getattr(tokenizer, name) for name, (_, theirs) in _NORMALIZER.items()}
     if tokenizer.pre_tokenizer == "whitespace":
-        class_name, options = ANY_CLASS, {}
+        class_name, options = common.ANY_CLASS, {}
     else:
         write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in ids))
     named = {theirs: token for theirs, token in roles.items() if token is not None}
@@ -175,10 +164,10 @@ def read_word_piece_files(folder):
     Raises:
         FileNotFoundError, ValueError: as `Tokenizer.load`.
     """
-    named = read_named(folder)
+    named = common.read_named(folder)
     class_name = _read_class(folder, named)
     defaults = _MPNET_TOKENS if class_name == _MPNET_CLASS else dict(ROLES.values())
-    check = FileCheck(folder / "tokenizer_config.json", _KIND)
+    check = common.FileCheck(folder / "tokenizer_config.json", _KIND)
     check.expect("do_basic_tokenize", named.get("do_basic_tokenize"), (None, True))
     if (folder / "tokenizer.json").is_file():
         found = _read_tokenizer_json(folder / "tokenizer.json")
@@ -189,29 +178,33 @@ def read_word_piece_files(folder):
         raise FileNotFoundError(
             f"`folder` must hold tokenizer.json or vocab.txt. Received: {str(folder)!r}."
         )
-    if found.get("pre_tokenizer") == "whitespace" and class_name not in (None, ANY_CLASS):
+    if found.get("pre_tokenizer") == "whitespace" and class_name not in (None, common.ANY_CLASS):
         check.refuse(
-            "tokenizer_class", class_name, f"{ANY_CLASS!r}, as its tokenizer.json splits otherwise,"
+            "tokenizer_class",
+            class_name,
+            f"{common.ANY_CLASS!r}, as its tokenizer.json splits otherwise,",
         )
     # As in transformers: a class of its own takes these options from the small file, and the class
     # for every tokenizer.json takes that as it is.
     for name, (_, theirs) in _NORMALIZER.items():
-        if theirs in named and class_name != ANY_CLASS and "pre_tokenizer" not in found:
+        if theirs in named and class_name != common.ANY_CLASS and "pre_tokenizer" not in found:
             found[name] = named[theirs]
     known = {*found["special_tokens"], *(token.content for token in found["added_tokens"])}
-    for source, tokens in read_more_added(folder, named, _KIND, defaults):
-        tokens = [token for token in tokens if get_content(token) not in known]
+    for source, tokens in common.read_more_added(folder, named, _KIND, defaults):
+        tokens = [token for token in tokens if common.get_content(token) not in known]
         for name, more in _read_added(source, tokens, found["vocabulary"]).items():
             found[name] = [*found[name], *more]
     if not found["special_tokens"]:
         found["special_tokens"] = [
             token for token in defaults.values() if token in found["vocabulary"]
         ]
-    special = find_special(found["special_tokens"], found["vocabulary"], named, defaults, folder)
+    special = common.find_special(
+        found["special_tokens"], found["vocabulary"], named, defaults, folder
+    )
     roles = {}
     for role, (name, _) in ROLES.items():
         default = defaults[name]
-        roles[role] = get_content(named.get(name, default if default in special else None))
+        roles[role] = common.get_content(named.get(name, default if default in special else None))
     unknown = found.pop("unknown_token", None) or roles["unknown_token"]
     if unknown is None or unknown not in found["vocabulary"]:
         raise ValueError(
@@ -229,9 +222,9 @@ def read_word_piece_files(folder):
 
 def _read_class(folder, named):
     """The class of transformers that a folder is for."""
-    name = read_class_name(folder, named, implied=(_MPNET_CLASS,))
+    name = common.read_class_name(folder, named, implied=(_MPNET_CLASS,))
     has_form = (folder / "tokenizer.json").is_file()
-    known = (None, *_BERT_CLASSES, _MPNET_CLASS, *([ANY_CLASS] if has_form else []))
+    known = (None, *_BERT_CLASSES, _MPNET_CLASS, *([common.ANY_CLASS] if has_form else []))
     if name in _OTHER_CLASSES or (name not in known and not has_form):
         raise ValueError(
             f"vocab.txt must be for {_BERT_CLASS}, {_MPNET_CLASS} or a class that splits text as "
@@ -239,23 +232,23 @@ def _read_class(folder, named):
             "has that class, and give the model token ids: without tokenizer files "
             "`lmzoo.load(folder)` opens it alone."
         )
-    return name if name in known else ANY_CLASS
+    return name if name in known else common.ANY_CLASS
 
 
 def _read_tokenizer_json(path):
-    content, check = read_json(path), FileCheck(path, _KIND)
+    content, check = read_json(path), common.FileCheck(path, _KIND)
     model, normalizer, pre_tokenizer = (
         content.get(name) for name in ("model", "normalizer", "pre_tokenizer")
     )
     check.expect_section("model", model)
     # Files of old versions of the tokenizers library do not name the type.
     check.expect("model.type", model.get("type", "WordPiece"), ("WordPiece",))
-    vocabulary = read_vocabulary(check, model.get("vocab"))
+    vocabulary = common.read_vocabulary(check, model.get("vocab"))
     tokens = content.get("added_tokens") or []
     return {
         "vocabulary": vocabulary,
         **_read_added(check, tokens, vocabulary),
-        "unknown_token": get_content(model.get("unk_token")),
+        "unknown_token": common.get_content(model.get("unk_token")),
         "prefix": model.get("continuing_subword_prefix", "##"),
         "max_word_characters": model.get("max_input_chars_per_word", 100),
         "num_separators": read_num_separators(check, content.get("post_processor")),
@@ -298,7 +291,7 @@ def _read_added(check, tokens, vocabulary):
     # White space is left out anyway, so it does not matter whether a token matches some.
     tokens = check.read_added(tokens, vocabulary, refused=("single_word",), takes_non_special=True)
     added = [
-        read_added_token(token, token["content"] in model_tokens)
+        common.read_added_token(token, token["content"] in model_tokens)
         for token in tokens
         if not token["special"] and token["content"]
     ]
@@ -318,5 +311,5 @@ def _read_vocab_txt(path):
                 f"vocab.txt must hold a token once. Received: {line!r:.80} on the lines "
                 f"{vocabulary[line] + 1} and {index + 1} of {str(path)!r}."
             )
-    vocabulary = read_vocabulary(FileCheck(path, _KIND), vocabulary)
+    vocabulary = common.read_vocabulary(common.FileCheck(path, _KIND), vocabulary)
     return {"vocabulary": vocabulary, "special_tokens": [], "added_tokens": []}

@@ -10,17 +10,8 @@ __all__ = ["WordPieceDecoder"]
 # What English writes without a space before it, in the reference's order: " do not" is one of
 # them, though a token that holds it is rare.
 _TIGHT = {
-    " .": ".",
-    " ?": "?",
-    " !": "!",
-    " ,": ",",
-    " ' ": "'",
-    " n't": "n't",
-    " 'm": "'m",
-    " do not": " don't",
-    " 's": "'s",
-    " 've": "'ve",
-    " 're": "'re",
+    **{" .": ".", " ?": "?", " !": "!", " ,": ",", " ' ": "'", " n't": "n't", " 'm": "'m"},
+    **{" do not": " don't", " 's": "'s", " 've": "'ve", " 're": "'re"},
 }
 
 
