@@ -106,14 +106,14 @@ def take_last_word(source, person):
 
 def compare(lm, training, held_out):
     """Exact match, by what is asked for and of all, and F1, as SQuAD has them."""
-    common = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
+    most_frequent = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
     sources = [row["source"] for row in held_out]
     answers = {
         "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
         "last word about the person": [
             take_last_word(row["source"], row["person"]) for row in held_out
         ],
-        "most frequent answer": [common] * len(sources),
+        "most frequent answer": [most_frequent] * len(sources),
     }
     rows = {}
     for name, found in answers.items():

@@ -47,7 +47,7 @@ def compare(lm, texts, held_out):
         counts.update(ids)
         for before, after in zip([lm.tokenizer.start_token_id, *ids], ids, strict=False):
             followers[before][after] += 1
-    common = counts.most_common(1)[0][0]
+    most_frequent = counts.most_common(1)[0][0]
     after = {before: following.most_common(1)[0][0] for before, following in followers.items()}
 
     rows = lmzoo.data.make_rows(text=held_out)
@@ -59,8 +59,8 @@ def compare(lm, texts, held_out):
         guesses = lm(inputs, training=False).numpy().argmax(-1)[real]
         ids, positions = inputs["token_ids"].numpy(), inputs["mask_positions"].numpy()
         before = np.take_along_axis(ids, np.maximum(positions - 1, 0), axis=1)[real]
-        followed = np.array([after.get(token, common) for token in before.tolist()])
-        right += [(answer == truth).sum() for answer in (guesses, followed, common)]
+        followed = np.array([after.get(token, most_frequent) for token in before.tolist()])
+        right += [(answer == truth).sum() for answer in (guesses, followed, most_frequent)]
         total += truth.size
     names = ("BERT", "most frequent next token", "most frequent token")
     common.print_figures(

@@ -69,9 +69,9 @@ def tag_by_word(training, words):
         everywhere.update(tags)
         for word, tag in zip(row, tags, strict=True):
             counts[word][tag] += 1
-    common = everywhere.most_common(1)[0][0]
+    most_frequent = everywhere.most_common(1)[0][0]
     best = {word: count.most_common(1)[0][0] for word, count in counts.items()}
-    return [best.get(word, common) for word in words]
+    return [best.get(word, most_frequent) for word in words]
 
 
 def compare(tagger, training, held_out):

@@ -18,12 +18,12 @@ import numpy as np
 from _workers import measure
 
 # How many bytes one weight has.
-WIDTHS = {"float32": 4, "bfloat16": 2, "mixed_bfloat16": 4, "int8": 1}
+WIDTHS = {"float32": 4, "bfloat16": 2, "mixed_bfloat16": 4, "int8": 1, "int4": 0.5}
 # Of these, the installed ones are named with their versions.
 PACKAGES = (
     *("lmzoo", "tensorflow", "keras", "tensorflow-text", "numpy", "keras-hub", "torch"),
     *("transformers", "ctranslate2", "llama-cpp-python", "tokenizers", "sentencepiece"),
-    "safetensors",
+    *("safetensors", "ai-edge-litert", "litert-quantizer", "litert-lm-api"),
 )
 
 

@@ -60,6 +60,7 @@ def load(source, dtype=None, task=None, revision=None, **options):
             supported, tensors are missing, unexpected or of another shape, or the tokenizer has
             more tokens than the model. Afterwards, if the family has no such `task`, an option
             asks for another head, a weight is NaN, infinite or too large for `dtype`.
+        TypeError: if the class takes no such option.
 
     Example:
         lm = lmzoo.load("runs/gpt")

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from lmzoo.keras_seams import OptimizerSeams
+from lmzoo.tracing import trace_once
 
 __all__ = ["Adafactor", "AdamW", "Lion", "Muon"]
 
@@ -67,10 +68,8 @@ class _Summed(OptimizerSeams):
         key = tuple(id(variable) for variable in variables)
         if key not in self._compiled:
             variables = list(variables)
-            self._compiled[key] = tf.function(
-                lambda gradients: update(list(gradients), variables),
-                jit_compile=True,
-                autograph=False,
+            self._compiled[key] = trace_once(
+                lambda gradients: update(list(gradients), variables), jit_compile=True
             )
         self._compiled[key](tuple(gradients))
 

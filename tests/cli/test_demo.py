@@ -42,6 +42,8 @@ def start(tmp_path):
                 "LMZOO_CACHE": str(tmp_path / "cache"),
             },
             cwd=tmp_path,
+            # Where pytest itself runs in the background, children are born deaf to Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -151,7 +151,7 @@ def test_info_says_what_a_file_holds(file, classifier_file, capsys):
     assert found["tokenizer"]["kind"] == "byte_pair" and found["tokenizer_bytes"] > 1000
     assert found["signatures"]["decode"]["outputs"]["logits"] == ["float32", 1, 1, 285]
     words = run(capsys, "info", file)
-    assert "max_new_tokens=6" in words and "4 caches float32" in words
+    assert "max_new_tokens=6" in words and "2 caches float32" in words
     words = run(capsys, "info", classifier_file)
     assert "TextClassifier" in words and "('bad', 'good')" in words
     assert "`--verify` must come" in run(capsys, "info", file, "--verify", code=2)

@@ -48,6 +48,21 @@ def test_generation_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
 
 
 @pytest.mark.slow
+def test_litert_measures_every_precision_of_the_exported_files(tmp_path):
+    pytest.importorskip("litert_quantizer", reason="needs `pip install lmzoo[litert]`")
+    file, files = tmp_path / "numbers.json", tmp_path / "files"
+    options = ("--smoke", "--only", "lmzoo", "--json", file, "--files", files)
+    shown = run_script("litert.py", *options)
+    rows = read_rows(file)
+    assert [row["name"] for row in rows] == ["float32", "int8", "int4"]
+    assert all(row["tokens_per_second"] > 0 for row in rows)
+    assert sorted(path.name for path in files.glob("*.tflite")) == [
+        *("float32.tflite", "int4.tflite", "int8.tflite")
+    ]
+    assert "lmzoo int8" in shown
+
+
+@pytest.mark.slow
 def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("training.py", "--smoke", "--only", "lmzoo", "--json", file)
