@@ -77,7 +77,11 @@ def run_litert(path, inputs):
 
 
 @pytest.mark.parametrize(
-    "make", [make_decoder, make_encoder, pytest.param(make_seq2seq, marks=pytest.mark.slow)]
+    "make",
+    [
+        make_encoder,
+        *(pytest.param(make, marks=pytest.mark.slow) for make in (make_decoder, make_seq2seq)),
+    ],
 )
 def test_a_task_and_its_backbone_are_exported_by_keras_for_litert(make, tmp_path):
     task, inputs = make()

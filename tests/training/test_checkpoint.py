@@ -162,6 +162,17 @@ def test_steps_per_epoch_over_one_endless_iteration_go_on_too(data_folder, tmp_p
         np.testing.assert_array_equal(one, other)
 
 
+def assert_stopping_changes_nothing(train, folder, stop_after, records, weights):
+    """Runs `train(records, checkpoint, stop_after)` twice, the second time to its end."""
+    stopped = {}
+    with pytest.raises(StoppedError):
+        train(stopped, make_checkpoint(folder), stop_after)
+    others = train(stopped, make_checkpoint(folder))
+    assert stopped == records
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_raw_text_goes_on_too(tmp_path):
     def train(records, checkpoint=None, stop_after=None):
         keras.utils.set_random_seed(1)
@@ -176,21 +187,16 @@ def test_raw_text_goes_on_too(tmp_path):
         task.fit(texts, ["a", "b"] * 9, batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
         return [weight.numpy() for weight in task.weights]
 
-    records, stopped = {}, {}
+    records = {}
     weights = train(records)
-    with pytest.raises(StoppedError):
-        train(stopped, make_checkpoint(tmp_path), 7)
-    others = train(stopped, make_checkpoint(tmp_path))
-    assert stopped == records
-    for one, other in zip(weights, others, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_stopping_changes_nothing(train, tmp_path, 7, records, weights)
 
 
 @pytest.mark.slow
 def test_a_pipeline_without_a_cursor_goes_on_at_an_epoch(tmp_path, capfd):
     ids = np.random.default_rng(0).integers(3, 50, (12, 9))
     data = tf.data.Dataset.from_tensor_slices(({"token_ids": ids[:, :-1]}, ids[:, 1:])).batch(4)
-    records, stopped = {}, {}
+    records = {}
 
     def train(records, checkpoint=None, stop_after=None):
         lm, recorder = make_lm(), Recorder(records, stop_after)
@@ -199,12 +205,7 @@ def test_a_pipeline_without_a_cursor_goes_on_at_an_epoch(tmp_path, capfd):
         return [weight.numpy() for weight in lm.weights]
 
     weights = train(records)
-    with pytest.raises(StoppedError):
-        train(stopped, make_checkpoint(tmp_path), 5)
-    others = train(stopped, make_checkpoint(tmp_path))
-    assert stopped == records
-    for one, other in zip(weights, others, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_stopping_changes_nothing(train, tmp_path, 5, records, weights)
     assert "Going on after step 3, in epoch 2." in capfd.readouterr().err
 
 

@@ -16,7 +16,11 @@ SOURCE = [7, 3, 44, 9, 1]
 FORMS = {"t5": {}, "flan-t5": {"activation": "gelu_tanh", "gated": True, "tied": False}}
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(
+    scope="module",
+    # Converting the two parts of one form takes some ten seconds; Flan-T5 has all that T5 has.
+    params=[pytest.param("t5", marks=pytest.mark.slow), "flan-t5"],
+)
 def exported(request, tmp_path_factory):
     keras.utils.set_random_seed(0)
     backbone = T5Backbone(
