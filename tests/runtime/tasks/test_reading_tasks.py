@@ -100,7 +100,7 @@ def test_a_file_of_one_shape_gives_the_same(both, word_piece, sizes):
     agree(quiet(model.classify, texts)[0], quiet(task.classify, texts)[0])
 
 
-@pytest.mark.parametrize("num_targets", [1, 3])
+@pytest.mark.parametrize("num_targets", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_scores_are_those_of_the_regressor(both, word_piece, num_targets):
     task, model = both(tasks.TextRegressor(make_backbone(word_piece), word_piece, num_targets))
     for texts in (TEXTS, TEXTS[0], []):
@@ -118,7 +118,7 @@ def test_vectors_are_those_of_the_embedder(both, byte_pair):
         assert found.shape[-1] == 5 and found.dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", ["word_piece", "byte_pair"])
+@pytest.mark.parametrize("kind", ["word_piece", pytest.param("byte_pair", marks=pytest.mark.slow)])
 def test_tokens_are_those_of_the_masked_lm(both, request, kind):
     tokenizer = request.getfixturevalue(kind)
     task, model = both(tasks.MaskedLM(make_backbone(tokenizer), tokenizer))
@@ -129,7 +129,7 @@ def test_tokens_are_those_of_the_masked_lm(both, request, kind):
         quiet(model.fill, "x " * 80 + mask)
 
 
-@pytest.mark.parametrize("kind", ["word_piece", "byte_pair"])
+@pytest.mark.parametrize("kind", [pytest.param("word_piece", marks=pytest.mark.slow), "byte_pair"])
 def test_spans_and_tags_are_those_of_the_tagger(both, request, kind):
     tokenizer = request.getfixturevalue(kind)
     task, model = both(tasks.TokenClassifier(make_backbone(tokenizer), tokenizer, TAGS))
@@ -141,7 +141,7 @@ def test_spans_and_tags_are_those_of_the_tagger(both, request, kind):
     same("tag", task, model, TEXTS[:1])
 
 
-@pytest.mark.parametrize("no_answer", [False, True])
+@pytest.mark.parametrize("no_answer", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_answers_are_those_of_the_answerer(both, word_piece, no_answer):
     task, model = both(
         tasks.QuestionAnswerer(
