@@ -2,7 +2,7 @@
 
 import threading
 
-from .engine import check_threads, make_missing_error, quiet
+from .engine import check_threads, explain_open, explain_run, make_missing_error
 
 __all__ = ["BatchEngine"]
 
@@ -32,16 +32,9 @@ class BatchEngine:
         content = {"model_path": str(file.path)}
         if file.kind != "tflite":
             content = {"model_content": bytes(file.model)}
-        try:
-            with quiet():
-                self._interpreter = Interpreter(**content, num_threads=num_threads)
-                self._interpreter.allocate_tensors()
-        # The library has no class of its own for what it raises.
-        except Exception as error:
-            raise ValueError(
-                "`path` must be a model that LiteRT runs here. Received: "
-                f"{str(file.path)!r:.200}, and LiteRT says: {error}"
-            ) from error
+        with explain_open(file):
+            self._interpreter = Interpreter(**content, num_threads=num_threads)
+            self._interpreter.allocate_tensors()
         self._runners, self._lock = {}, threading.Lock()
 
     def run(self, signature, inputs):
@@ -65,14 +58,8 @@ class BatchEngine:
                     f"`{name}` must be of shape {spec.shape}, with -1 for any size. Received: "
                     f"{shape}."
                 )
-        try:
-            # The interpreter is not for two threads at once.
-            with self._lock:
-                if signature not in self._runners:
-                    self._runners[signature] = self._interpreter.get_signature_runner(signature)
-                return self._runners[signature](**inputs)
-        except Exception as error:
-            raise ValueError(
-                "A run must have inputs that the model takes, such as ids of its vocabulary. "
-                f"Received: LiteRT's error in {signature!r}: {error}"
-            ) from error
+        # The interpreter is not for two threads at once.
+        with explain_run(signature), self._lock:
+            if signature not in self._runners:
+                self._runners[signature] = self._interpreter.get_signature_runner(signature)
+            return self._runners[signature](**inputs)

@@ -10,7 +10,10 @@ import threading
 
 import numpy as np
 
-__all__ = ["Engine", "Session", "check_threads", "make_missing_error", "quiet"]
+__all__ = [
+    *("Engine", "Session", "check_threads"),
+    *("explain_open", "explain_run", "make_missing_error"),
+]
 
 # What XNNPACK calls a cache of packed weights that is no file. With it all signatures of a model
 # share their packed weights: a GPT of 20 million float32 parameters with four signatures takes 233
@@ -46,22 +49,15 @@ class Engine:
         )
         self.file, self.signatures, self.num_threads = file, file.signatures, num_threads
         self._lock = threading.Lock()
-        with quiet() as told:
-            try:
-                content = {"options": options, "environment": _make_environment()}
-                if file.kind == "tflite":
-                    _verify(model_path=str(file.path))
-                    self._model = CompiledModel.from_file(str(file.path), **content)
-                else:
-                    data = bytes(file.model)
-                    _verify(model_content=data)
-                    self._model = CompiledModel.from_buffer(data, **content)
-            # The library has no class of its own for what it raises.
-            except Exception as error:
-                raise ValueError(
-                    "`path` must be a model that LiteRT runs here. Received: "
-                    f"{str(file.path)!r:.200}, and LiteRT says: {error}. {told()}"
-                ) from error
+        with explain_open(file):
+            content = {"options": options, "environment": _make_environment()}
+            if file.kind == "tflite":
+                _verify(model_path=str(file.path))
+                self._model = CompiledModel.from_file(str(file.path), **content)
+            else:
+                data = bytes(file.model)
+                _verify(model_content=data)
+                self._model = CompiledModel.from_buffer(data, **content)
         self._numbers = {name: self._model.get_signature_index(name) for name in self.signatures}
 
     def open_session(self, signature, shared=None):
@@ -95,9 +91,37 @@ class Engine:
             yield
 
 
+# LiteRT has no class of its own for what it raises. These three make it a ValueError.
+
+
+@contextlib.contextmanager
+def explain_open(file):
+    """While a model is opened; what LiteRT tells is left out."""
+    with quiet() as told:
+        try:
+            yield
+        except Exception as error:
+            raise ValueError(
+                "`path` must be a model that LiteRT runs here. Received: "
+                f"{str(file.path)!r:.200}, and LiteRT says: {error}. {told()}"
+            ) from error
+
+
+@contextlib.contextmanager
+def explain_run(signature):
+    """While a signature runs."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            "A run must have inputs that the model takes, such as ids of its vocabulary. "
+            f"Received: LiteRT's error in {signature!r}: {error}"
+        ) from error
+
+
 @contextlib.contextmanager
 def _preparing(signature):
-    """Turns what LiteRT raises, which has no class of its own, into a ValueError."""
+    """While the buffers of a signature are made."""
     try:
         yield
     except Exception as error:
@@ -146,16 +170,9 @@ class Session:
         Raises:
             ValueError: if LiteRT cannot.
         """
-        try:
-            self._model.run_by_index(
-                self._number, list(self._inputs.values()), list(self._outputs.values())
-            )
-        # The library has no class of its own for what it raises.
-        except Exception as error:
-            raise ValueError(
-                "A run must have inputs that the model takes, such as ids of its vocabulary. "
-                f"Received: LiteRT's error in {self._signature!r}: {error}"
-            ) from error
+        buffers = list(self._inputs.values()), list(self._outputs.values())
+        with explain_run(self._signature):
+            self._model.run_by_index(self._number, *buffers)
 
     def read(self, name):
         """An output as an array of its own."""

@@ -33,7 +33,8 @@ class Checkpoint(keras.callbacks.Callback):
     `fit` takes the newest whole checkpoint of `folder`, and goes on with the very next step. On the
     same machine its losses and weights are then bit for bit those of an uninterrupted run. Datasets
     of `lmzoo.data`, and texts given to `fit`, go on at the step; another `tf.data` pipeline goes on
-    at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end.
+    at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end. With several workers it was not
+    tried.
 
     Args:
         folder: str or path. Of this run alone. It gets `step-000001200/` for each checkpoint, and

@@ -22,7 +22,7 @@ __all__ = [
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
-def list_variables(task):
+def _list_variables(task):
     """(name, variable) of weights, seed generators, optimizer and metrics, each name once.
 
     Names are places in these lists. Keras numbers the names of layers by how many there were before
@@ -46,7 +46,7 @@ def snapshot_variables(task):
     bfloat16, which NumPy does not know, is kept as its bits, uint16.
     """
     arrays = {}
-    for name, variable in list_variables(task):
+    for name, variable in _list_variables(task):
         # A copy, because on a CPU `numpy()` may share memory with the variable.
         array = np.array(variable.numpy())
         arrays[name] = array.view(np.uint16) if array.dtype == _BFLOAT16 else array
@@ -64,7 +64,7 @@ def restore_variables(task, arrays, groups):
         ValueError: if names, shapes or dtypes differ.
     """
     wanted = {
-        name: variable for name, variable in list_variables(task) if name.split(".")[0] in groups
+        name: variable for name, variable in _list_variables(task) if name.split(".")[0] in groups
     }
     present = {name for name in arrays if name.split(".")[0] in groups}
     if wanted.keys() != present:
@@ -192,7 +192,7 @@ def describe_run(task, data):
         task: a compiled task.
         data: dict. What the caller knows of the data, such as the number of steps of an epoch.
     Returns:
-        dict with `task`, `weights`, `optimizer`, `loss`, `data` and `versions`.
+        dict with `task`, `precision`, `weights`, `optimizer`, `loss`, `data` and `versions`.
     """
     described = {
         "task": type(task).__name__,

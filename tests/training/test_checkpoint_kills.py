@@ -10,10 +10,11 @@ import sys
 import pytest
 
 CHILD = """
-import json, os, pathlib, signal, sys, threading, time
+import json, os, pathlib, signal, sys, threading, types
 import keras
 import lmzoo
 from lmzoo import files
+from lmzoo.data.objectives import stream_examples
 from lmzoo.models import GPTBackbone
 from lmzoo.tasks import CausalLM
 from lmzoo.training import AdamW, Checkpoint, checkpoint_store
@@ -72,6 +73,16 @@ elif point == "after rename":
 elif point == "while pruning":
     dies_before(checkpoint_store.shutil, "rmtree")
 
+elif point == "while fetching":
+    make_dataset = stream_examples.step_dataset
+
+    def step_dataset(fetch, *args, **kwargs):
+        counted = types.SimpleNamespace(fetch=fetch)
+        dies_before(counted, "fetch")
+        return make_dataset(lambda step: counted.fetch(step), *args, **kwargs)
+
+    stream_examples.step_dataset = step_dataset
+
 keras.utils.set_random_seed(1)
 tokenizer = lmzoo.tokenizers.ByteTokenizer()
 backbone = GPTBackbone(
@@ -96,10 +107,6 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if point == "while fetching" and self.epoch * 100 + batch == count:
-            die()
 
     def on_train_batch_end(self, batch, logs=None):
         print(json.dumps([self.epoch, batch, float(logs["loss"]).hex()]), file=log, flush=True)
@@ -130,7 +137,7 @@ POINTS = {
     "before rename": 3,
     "after rename": 3,
     "while pruning": 4,
-    "while fetching": 102,
+    "while fetching": 12,
 }
 
 
