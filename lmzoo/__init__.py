@@ -22,13 +22,16 @@ __all__ = [
     "hub",
     "training",
     "export",
+    "runs",
     "zoo",
     "load",
     "from_keras_hub",
     "to_keras_hub",
+    "train",
 ]
 
 _FUNCTIONS = dict.fromkeys(("load", "from_keras_hub", "to_keras_hub"), "lmzoo.hub")
+_FUNCTIONS["train"] = "lmzoo.runs"
 
 
 watch_imports()

@@ -15,6 +15,7 @@ __all__ = [
     "correct_optimizer",
     "forget_fit_start",
     "get_loss_tracker",
+    "list_called_graphs",
     "list_layers",
     "receive_sums",
     "set_input_shapes",
@@ -226,6 +227,17 @@ def list_layers(model):
     layers alone, and `keras.Layer` has no public walk.
     """
     return list(model._flatten_layers())
+
+
+def list_called_graphs(op):
+    """The graphs of the functions that an operation of a graph calls: list of tf.Graph.
+
+    Calls `tensorflow.python.framework.ops.Graph._get_function`; a graph has no public way to the
+    functions that its operations name.
+    """
+    names = [op.get_attr(each.name) for each in op.op_def.attr if each.type == "func"]
+    found = (op.graph._get_function(getattr(name, "name", name)) for name in names)
+    return [function.graph for function in found if function is not None]
 
 
 def set_monitor_direction(callback):

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "training": {"tasks", "data", "metrics"},
     "runtime": set(),
     "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
+    "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

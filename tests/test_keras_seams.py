@@ -13,6 +13,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from lmzoo.keras_seams import (
     TrainerSeams,
     get_loss_tracker,
+    list_called_graphs,
     list_layers,
     set_input_shapes,
     set_loss_tracker,
@@ -213,3 +214,11 @@ def test_keras_reads_the_inputs_of_an_export_where_they_are_set(model):
     assert {name: spec.shape for name, spec in found.items()} == dict.fromkeys(
         "ab", (None, None)
     ), f"keras.Model.export no longer reads `_build_shapes_dict`. {REVIEW}"
+
+
+def test_the_functions_that_an_operation_calls_are_found():
+    inner = tf.function(lambda x: x @ x, input_signature=[tf.TensorSpec((2, 2))])
+    graph = tf.function(lambda x: inner(x) + 1).get_concrete_function(tf.ones((2, 2))).graph
+    found = [called for op in graph.get_operations() for called in list_called_graphs(op)]
+    types = [[op.type for op in called.get_operations()] for called in found]
+    assert len(types) == 1 and "MatMul" in types[0], REVIEW

@@ -4,10 +4,21 @@ Nothing here imports TensorFlow, so that `--help` and a mistyped option are answ
 """
 
 import argparse
-import importlib
 import sys
 
 import lmzoo
+from lmzoo.cli.arguments import (
+    add_command,
+    add_dtype,
+    add_generation_options,
+    add_json,
+    add_overwrite,
+    add_source,
+    add_task,
+    add_texts,
+    split_names,
+)
+from lmzoo.cli.prediction_parser import add_predictions
 
 __all__ = ["EXIT_USAGE", "make_parser"]
 
@@ -32,14 +43,14 @@ def make_parser():
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
     _add_generate(commands)
-    _add_predictions(commands)
-    for add in (_add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
+    add_predictions(commands)
+    for add in (_add_train, _add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
         add(commands)
     return parser
 
 
 def _add_demo(commands):
-    demo = _add_command(
+    demo = add_command(
         commands,
         "demo",
         ("demo", "run"),
@@ -59,11 +70,11 @@ def _add_demo(commands):
     demo.add_argument(
         "--seed", type=int, default=0, help="another seed, another model (default: 0)"
     )
-    _add_overwrite(demo, "FOLDER")
+    add_overwrite(demo, "FOLDER")
 
 
 def _add_generate(commands):
-    generate = _add_command(
+    generate = add_command(
         commands,
         "generate",
         ("generate_command", "generate"),
@@ -71,14 +82,14 @@ def _add_generate(commands):
         "Completes each prompt and prints prompt and completion.",
         'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
     )
-    _add_source(generate)
-    _add_texts(generate, "PROMPT", "prompts")
+    add_source(generate)
+    add_texts(generate, "PROMPT", "prompts")
     generate.add_argument(
         "--whole-input",
         action="store_true",
         help="with -, take standard input as one prompt and not line by line",
     )
-    _add_generation_options(generate)
+    add_generation_options(generate)
     generate.add_argument(
         "--num-return-sequences", type=int, metavar="N", help="results for each prompt (default: 1)"
     )
@@ -87,77 +98,48 @@ def _add_generate(commands):
         action=argparse.BooleanOptionalAction,
         help="print the text as it grows (default: for one result on a terminal)",
     )
-    _add_json(generate, "print JSON, completions without prompts")
-    _add_dtype(generate)
+    add_json(generate, "print JSON, completions without prompts")
+    add_dtype(generate)
 
 
-def _add_predictions(commands):
-    """The commands of discriminative tasks."""
-
-    def add(name, summary, description, example, metavar="TEXT"):
-        function = ("prediction_commands", name)
-        command = _add_command(commands, name, function, summary, description, example)
-        _add_source(command)
-        _add_texts(command, metavar, "texts")
-        _add_json(command)
-        _add_dtype(command)
-        return command
-
-    classify = add(
-        "classify",
-        "give texts their labels",
-        "Prints the most probable label of each text, by a TextClassifier; or by any classifier "
-        "of entailment or language model, with --candidate-labels.",
-        'lmzoo classify runs/films "A warm and funny film." --top-k 2',
+def _add_train(commands):
+    train = add_command(
+        commands,
+        "train",
+        ("train_command", "train"),
+        "train a model by a recipe, and go on where a run was stopped",
+        "Trains by a recipe in TOML: data, tokenizer, model, optimizer, devices, validation, "
+        "checkpoints and exports. The same command goes on with a run that was stopped. With "
+        "TF_CONFIG in the environment it is the command of one worker.",
+        "lmzoo train examples/recipes/pretrain_gpt.toml --set training.steps=100",
     )
-    classify.add_argument(
-        "--top-k", type=int, metavar="K", help="the K most probable labels (default: 1)"
+    train.add_argument("recipe", metavar="RECIPE", nargs="?", help="a file such as recipe.toml")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value for a key, such as training.steps=100; may be given again",
     )
-    classify.add_argument(
-        "--candidate-labels",
-        type=_split_names,
-        metavar="NAME,NAME",
-        help="zero-shot classification with these labels",
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the recipe, read the data and make the model, but train and write nothing",
     )
-    _add_labels(classify)
-    tag = add(
-        "tag",
-        "find spans in texts, such as names",
-        "Prints the spans that a TokenClassifier finds in each text: label, text, score, and where "
-        "they begin and end in characters.",
-        'lmzoo tag hf://dslim/bert-base-NER "Ada lives in Paris." --json',
+    train.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="try the recipe with N processes on this machine, joined as hosts would be",
     )
-    _add_labels(tag)
-    fill = add(
-        "fill",
-        "fill in masked tokens",
-        "Prints the most probable tokens for each mask token of a text, by a MaskedLM.",
-        'lmzoo fill bert-base-uncased "The [MASK] sat on the mat."',
+    train.add_argument(
+        "--keys", action="store_true", help="print all keys of a recipe and what they are"
     )
-    fill.add_argument(
-        "--top-k", type=int, default=5, metavar="K", help="tokens for each mask (default: 5)"
-    )
-    answer = add(
-        "answer",
-        "answer questions about a text",
-        "Prints the part of the context that answers each question, by a QuestionAnswerer.",
-        'lmzoo answer runs/qa "Who wrote it?" --context-file article.txt',
-        "QUESTION",
-    )
-    context = answer.add_mutually_exclusive_group(required=True)
-    context.add_argument("--context", metavar="TEXT", help="the text with the answers")
-    context.add_argument("--context-file", metavar="FILE", help="a UTF-8 file of that text")
-    add(
-        "embed",
-        "give texts their vectors",
-        "Prints a vector for each text, by a TextEmbedder: of a folder of sentence-transformers, "
-        "or of any encoder by the mean of its last hidden states.",
-        "lmzoo embed hf://sentence-transformers/all-MiniLM-L6-v2 - --json",
-    )
+    add_json(train, "print the report as JSON")
 
 
 def _add_export(commands):
-    export = _add_command(
+    export = add_command(
         commands,
         "export",
         ("model_commands", "export"),
@@ -168,14 +150,14 @@ def _add_export(commands):
         "lmzoo export saved_models/demo/model saved_models/gpt/1 --max-new-tokens 32 --check\n"
         "  lmzoo export saved_models/demo/model gpt.litertlm --quantization int8",
     )
-    _add_source(export)
+    add_source(export)
     export.add_argument(
         "folder",
         metavar="OUT",
         help="the SavedModel's folder, for which TensorFlow Serving wants a number as its last "
         "part; or a file",
     )
-    _add_generation_options(export)
+    add_generation_options(export)
     export.add_argument(
         "--jit-compile",
         action="store_true",
@@ -196,14 +178,14 @@ def _add_export(commands):
         choices=("float16", "int8", "int4"),
         help="of a file for LiteRT: store the weights in fewer bits than float32",
     )
-    _add_task(export)
-    _add_overwrite(export, "OUT")
-    _add_json(export, "print what was written as JSON")
-    _add_dtype(export)
+    add_task(export)
+    add_overwrite(export, "OUT")
+    add_json(export, "print what was written as JSON")
+    add_dtype(export)
 
 
 def _add_run(commands):
-    run = _add_command(
+    run = add_command(
         commands,
         "run",
         ("runtime_commands", "run"),
@@ -220,19 +202,19 @@ def _add_run(commands):
         nargs="*",
         help="a text; - or none reads one from each line of standard input",
     )
-    _add_generation_options(run, with_beams=False)
+    add_generation_options(run, with_beams=False)
     run.add_argument("--context", metavar="TEXT", help="the text with the answers to questions")
     run.add_argument(
         "--candidate-labels",
-        type=_split_names,
+        type=split_names,
         metavar="NAME,NAME",
         help="the labels of zero-shot classification",
     )
-    _add_json(run, "print JSON, completions without prompts")
+    add_json(run, "print JSON, completions without prompts")
 
 
 def _add_bench(commands):
-    bench = _add_command(
+    bench = add_command(
         commands,
         "bench",
         ("runtime_commands", "bench"),
@@ -250,7 +232,7 @@ def _add_bench(commands):
         bench.add_argument(
             f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default})"
         )
-    _add_json(bench)
+    add_json(bench)
 
 
 def _add_file(parser):
@@ -259,7 +241,7 @@ def _add_file(parser):
 
 
 def _add_list(commands):
-    models = _add_command(
+    models = add_command(
         commands,
         "list",
         ("model_commands", "list_models"),
@@ -269,11 +251,11 @@ def _add_list(commands):
         "the same size with fresh weights.",
         "lmzoo list --json",
     )
-    _add_json(models)
+    add_json(models)
 
 
 def _add_info(commands):
-    info = _add_command(
+    info = add_command(
         commands,
         "info",
         ("model_commands", "info"),
@@ -284,18 +266,18 @@ def _add_info(commands):
         ".litertlm: task, signatures, tokenizer, quantization and sizes.",
         "lmzoo info hf://openai-community/gpt2 --verify",
     )
-    _add_source(info)
+    add_source(info)
     info.add_argument(
         "--verify",
         action="store_true",
         help="read every weight and check how it is mapped; exit code 1 if a tensor is missing, "
         "unexpected, of a wrong shape or not finite",
     )
-    _add_json(info)
+    add_json(info)
 
 
 def _add_convert(commands):
-    convert = _add_command(
+    convert = add_command(
         commands,
         "convert",
         ("model_commands", "convert"),
@@ -304,106 +286,17 @@ def _add_convert(commands):
         "folder that lmzoo and Hugging Face's tools open.",
         "lmzoo convert gpt2 runs/gpt2 --dtype bfloat16",
     )
-    _add_source(convert)
+    add_source(convert)
     convert.add_argument("folder", metavar="OUT", help="the folder to write")
-    _add_task(convert)
+    add_task(convert)
     convert.add_argument(
         "--shard-size",
         metavar="SIZE",
         help="the largest size of one file of weights, such as 2GB",
     )
-    _add_overwrite(convert, "OUT")
-    _add_json(convert, "print what was written as JSON")
-    _add_dtype(convert)
-
-
-def _add_command(commands, name, function, summary, description, example):
-    command = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=f"example:\n  {example}",
-        formatter_class=_HelpFormatter,
-    )
-    command.set_defaults(run=_defer(*function))
-    # Left out here, it must not undo the one before the command.
-    command.add_argument(
-        "--debug",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show the traceback of an error",
-    )
-    return command
-
-
-def _add_source(parser):
-    parser.add_argument("source", metavar="SOURCE", help="a folder, hf://org/name or a name")
-    parser.add_argument(
-        "--revision", metavar="NAME", help="a branch, tag or commit of a SOURCE on the hub"
-    )
-
-
-def _add_texts(parser, metavar, name):
-    parser.add_argument(
-        name,
-        metavar=metavar,
-        nargs="+",
-        help="a text; - reads one from each line of standard input",
-    )
-
-
-def _add_task(parser):
-    parser.add_argument(
-        "--task", metavar="CLASS", help="another class of lmzoo.tasks, with a fresh head"
-    )
-    _add_labels(parser)
-
-
-def _add_labels(parser):
-    parser.add_argument(
-        "--labels",
-        type=_split_names,
-        metavar="NAME,NAME",
-        help="the names of the classes; another number than the model's makes a fresh head",
-    )
-
-
-def _split_names(text):
-    return [name.strip() for name in text.split(",")]
-
-
-def _add_generation_options(parser, with_beams=True):
-    """What is left out has the default of `lmzoo.generation.GenerationOptions`."""
-    group = parser.add_argument_group("generation")
-    for name, kind, metavar, text in (
-        ("max-new-tokens", int, "N", "the most new tokens (default: 64)"),
-        ("temperature", float, "T", "0 is greedy (default: 0; 1 if sampling)"),
-        ("top-k", int, "K", "sample among the K most probable tokens"),
-        ("top-p", float, "P", "sample among the most probable tokens that together reach P"),
-        ("min-p", float, "P", "leave out tokens below this share of the most probable one"),
-        ("repetition-penalty", float, "X", "divide the logits of tokens seen by X"),
-        ("num-beams", int, "N", "beam search with N beams"),
-        ("seed", int, "SEED", "the same seed gives the same text"),
-    ):
-        if with_beams or name != "num-beams":
-            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
-    group.add_argument(
-        "--stop", action="append", metavar="TEXT", help="end before this text; may be given again"
-    )
-
-
-def _add_dtype(parser):
-    parser.add_argument(
-        "--dtype", metavar="POLICY", help="a Keras dtype policy, such as mixed_bfloat16"
-    )
-
-
-def _add_overwrite(parser, folder):
-    parser.add_argument("--overwrite", action="store_true", help=f"replace {folder} if it is there")
-
-
-def _add_json(parser, help="print JSON"):
-    parser.add_argument("--json", action="store_true", help=help)
+    add_overwrite(convert, "OUT")
+    add_json(convert, "print what was written as JSON")
+    add_dtype(convert)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -412,21 +305,3 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         print(f"lmzoo: error: {message}. See `{self.prog} --help`.", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
-
-
-class _HelpFormatter(argparse.HelpFormatter):
-    """Wraps a description and leaves an example's lines as they are."""
-
-    def _fill_text(self, text, width, indent):
-        if text.startswith("example:"):
-            return text
-        return super()._fill_text(text, width, indent)
-
-
-def _defer(module, name):
-    """A command's function, whose module is imported when the command runs."""
-
-    def run(options):
-        return getattr(importlib.import_module(f"lmzoo.cli.{module}"), name)(options)
-
-    return run

@@ -178,17 +178,24 @@ class LossTracker(keras.metrics.Mean):
 
     Keras calls `update_state` with the number of rows as the weight. A `set_next_weight` before it
     replaces that weight once.
+
+    Attributes:
+        listener: callable or None. It is called with the loss of each batch, in the graph of its
+            step and by the replica that has computed it.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._next_weight = None
+        self.listener = None
 
     def set_next_weight(self, weight):
         """Sets the weight of the next value: float scalar tensor."""
         self._next_weight = weight
 
     def update_state(self, values, sample_weight=None):
+        if self.listener is not None:
+            self.listener(values)
         if self._next_weight is not None:
             # Used once: in a graph it is a tensor of this step alone.
             sample_weight, self._next_weight = self._next_weight, None

@@ -46,6 +46,8 @@ class Checkpoint(keras.callbacks.Callback):
             layout, which `lmzoo.load` opens. An epoch without this value is passed over.
         mode: "min" or "max". Whether the best value is the lowest or the highest.
         verbose: bool. Whether to say on stderr where a run goes on.
+    Attributes:
+        seconds: float. How long training has waited for checkpoints since `fit` began.
     Raises:
         RuntimeError: in `fit`, if another process writes to `folder`.
         ValueError: if an argument is out of its range; in `fit`, if `folder` has a run of another
@@ -83,6 +85,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.verbose = verbose
         self._cursor, self._others, self._repeats, self._validation = None, [], False, None
         self._store = None
+        self.seconds = 0.0
 
     def prepare(self, cursor, others, repeats, validation=None):
         """Tells the callback what `fit` is about to read; `lmzoo.tasks.Task.fit` calls it.
@@ -100,6 +103,7 @@ class Checkpoint(keras.callbacks.Callback):
     # Beginning
 
     def on_train_begin(self, logs=None):
+        self.seconds = 0.0
         self._writer, self._failure, self._signal, self._handlers = None, None, None, {}
         self._store = CheckpointStore(self.folder, self.keep, is_writer=self._is_chief())
         self._begin()
@@ -219,6 +223,7 @@ class Checkpoint(keras.callbacks.Callback):
         return time.monotonic() - self._last_save >= self.every_seconds
 
     def _save(self, epoch, step):
+        begun = time.monotonic()
         arrays = snapshot_variables(self.model)
         memories, callback_arrays = list_memory(self._others)
         record = {
@@ -230,6 +235,7 @@ class Checkpoint(keras.callbacks.Callback):
             "epochs": list(self._epochs),
         }
         self._last_save = time.monotonic()
+        self.seconds += self._last_save - begun
         if not self._is_chief():
             return
         self._writer = threading.Thread(
@@ -244,8 +250,10 @@ class Checkpoint(keras.callbacks.Callback):
             self._failure = error
 
     def _wait(self):
+        begun = time.monotonic()
         if self._writer is not None:
             self._writer.join()
+        self.seconds += time.monotonic() - begun
         self._raise_failure()
 
     def _raise_failure(self):

@@ -52,21 +52,24 @@ class RichProgress(keras.callbacks.Callback):
         steps = self.params.get("steps")
         self._num_steps = steps * self.params.get("epochs", 1) if steps else None
         self._step, self._loss = 0, None
-        self._begun = None
+        self._begun, self._first = None, None
         self._last_line = time.monotonic()
         if sys.stderr.isatty():
             self._bar, self._task = _make_bar(self.label, self._num_steps)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._seen, self._mean = 0, 0.0
+        self._mean = None
+        # A run that goes on begins in an epoch of its own.
+        self._epoch_start = epoch * self.params["steps"] if self._num_steps else self._step
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        self._step += 1
-        # The first step is mostly tracing, so it is left out of the speed.
-        self._begun = self._begun or now
+        self._step = self._epoch_start + batch + 1
+        if self._begun is None:
+            # The first step is mostly tracing, so it is left out of the speed.
+            self._begun, self._first = now, self._step
         if logs and "loss" in logs:
-            self._add_loss(float(logs["loss"]))
+            self._add_loss(float(logs["loss"]), batch)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._step, info=self._describe(now))
         elif now - self._last_line >= _SECONDS_A_LINE or self._step == self._num_steps:
@@ -79,17 +82,16 @@ class RichProgress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.close()
 
-    def _add_loss(self, mean):
+    def _add_loss(self, mean, batch):
         """Updates the moving average with the step's loss, computed from Keras's mean so far."""
-        self._seen += 1
-        loss = mean * self._seen - self._mean * (self._seen - 1)
+        loss = mean if self._mean is None else mean * (batch + 1) - self._mean * batch
         self._mean = mean
         self._loss = loss if self._loss is None else _DECAY * self._loss + (1 - _DECAY) * loss
 
     def _describe(self, now):
         words = [] if self._loss is None else [f"loss {self._loss:.3f}"]
-        if self._step > 1 and now > self._begun:
-            steps_a_second = (self._step - 1) / (now - self._begun)
+        if self._step > self._first and now > self._begun:
+            steps_a_second = (self._step - self._first) / (now - self._begun)
             if self.tokens_per_step:
                 words.append(f"{steps_a_second * self.tokens_per_step:,.0f} tokens/s")
             else:

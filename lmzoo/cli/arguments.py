@@ -1,0 +1,124 @@
+"""Arguments that several commands have, and how a command is added to a parser."""
+
+import argparse
+import importlib
+
+__all__ = [
+    "add_command",
+    "add_dtype",
+    "add_generation_options",
+    "add_json",
+    "add_labels",
+    "add_overwrite",
+    "add_source",
+    "add_task",
+    "add_texts",
+    "split_names",
+]
+
+
+def add_command(commands, name, function, summary, description, example):
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=_HelpFormatter,
+    )
+    command.set_defaults(run=_defer(*function))
+    # Left out here, it must not undo the one before the command.
+    command.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+    return command
+
+
+def add_source(parser):
+    parser.add_argument("source", metavar="SOURCE", help="a folder, hf://org/name or a name")
+    parser.add_argument(
+        "--revision", metavar="NAME", help="a branch, tag or commit of a SOURCE on the hub"
+    )
+
+
+def add_texts(parser, metavar, name):
+    parser.add_argument(
+        name,
+        metavar=metavar,
+        nargs="+",
+        help="a text; - reads one from each line of standard input",
+    )
+
+
+def add_task(parser):
+    parser.add_argument(
+        "--task", metavar="CLASS", help="another class of lmzoo.tasks, with a fresh head"
+    )
+    add_labels(parser)
+
+
+def add_labels(parser):
+    parser.add_argument(
+        "--labels",
+        type=split_names,
+        metavar="NAME,NAME",
+        help="the names of the classes; another number than the model's makes a fresh head",
+    )
+
+
+def split_names(text):
+    return [name.strip() for name in text.split(",")]
+
+
+def add_generation_options(parser, with_beams=True):
+    """What is left out has the default of `lmzoo.generation.GenerationOptions`."""
+    group = parser.add_argument_group("generation")
+    for name, kind, metavar, text in (
+        ("max-new-tokens", int, "N", "the most new tokens (default: 64)"),
+        ("temperature", float, "T", "0 is greedy (default: 0; 1 if sampling)"),
+        ("top-k", int, "K", "sample among the K most probable tokens"),
+        ("top-p", float, "P", "sample among the most probable tokens that together reach P"),
+        ("min-p", float, "P", "leave out tokens below this share of the most probable one"),
+        ("repetition-penalty", float, "X", "divide the logits of tokens seen by X"),
+        ("num-beams", int, "N", "beam search with N beams"),
+        ("seed", int, "SEED", "the same seed gives the same text"),
+    ):
+        if with_beams or name != "num-beams":
+            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    group.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given again"
+    )
+
+
+def add_dtype(parser):
+    parser.add_argument(
+        "--dtype", metavar="POLICY", help="a Keras dtype policy, such as mixed_bfloat16"
+    )
+
+
+def add_overwrite(parser, folder):
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {folder} if it is there")
+
+
+def add_json(parser, help="print JSON"):
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Wraps a description and leaves an example's lines as they are."""
+
+    def _fill_text(self, text, width, indent):
+        if text.startswith("example:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _defer(module, name):
+    """A command's function, whose module is imported when the command runs."""
+
+    def run(options):
+        return getattr(importlib.import_module(f"lmzoo.cli.{module}"), name)(options)
+
+    return run

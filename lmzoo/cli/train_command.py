@@ -1,0 +1,64 @@
+"""What `lmzoo train` does."""
+
+import sys
+
+from lmzoo.cli.printing import print_json, print_rows
+
+__all__ = ["train"]
+
+
+def train(arguments):
+    """Trains by a recipe and prints the report.
+
+    Args:
+        arguments: argparse.Namespace of `lmzoo train`.
+    Returns:
+        int. The exit code: of several local workers that of the first one that failed.
+    Raises:
+        ValueError, OSError: as `lmzoo.train`; ValueError also if options do not go together.
+    """
+    if arguments.keys:
+        from lmzoo.runs.schema import describe_schema
+
+        print(describe_schema())
+        return 0
+    if arguments.recipe is None:
+        raise ValueError("`RECIPE` must be given, or `--keys` to see what it may hold.")
+    overrides = arguments.set
+    if arguments.workers is not None:
+        return _train_workers(arguments)
+    # Wrong keys are found before TensorFlow is imported.
+    from lmzoo.runs import check, read_recipe
+    from lmzoo.runs import train as train_by_recipe
+
+    read_recipe(arguments.recipe, overrides)
+    if arguments.dry_run:
+        found = check(arguments.recipe, overrides=overrides)
+        _print(arguments, found, found.items())
+        return 0
+    run = train_by_recipe(arguments.recipe, overrides=overrides, verbose=True)
+    if run.report:
+        from lmzoo.runs.report import list_rows
+
+        _print(arguments, run.report, [*list_rows(run.report), ("run_dir", run.folder)])
+    return 0
+
+
+def _train_workers(arguments):
+    from lmzoo.runs.local_workers import run_workers
+    from lmzoo.runs.recipe import read_recipe
+
+    if arguments.dry_run:
+        raise ValueError("`--workers` must not be given with `--dry-run`. Leave one of them out.")
+    read_recipe(arguments.recipe, arguments.set)
+    command = [sys.executable, "-m", "lmzoo.cli", "train", arguments.recipe]
+    command += [part for value in arguments.set for part in ("--set", value)]
+    command += ["--json"] if arguments.json else []
+    return run_workers(command, arguments.workers)
+
+
+def _print(arguments, record, rows):
+    if arguments.json:
+        print_json(record)
+    else:
+        print_rows(rows)
