@@ -48,9 +48,10 @@ def distribute(parallel):
         shape = (len(devices) // 2, 2)
         mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), devices)
         layout = keras.distribution.LayoutMap(mesh)
-        # Keras writes kernels as (in, out): heads and inner units are divided.
-        layout[".*(query|key|value|intermediate|up)/kernel"] = (None, "model")
-        layout[".*(attention/output|feed_forward/output|down)/kernel"] = ("model", None)
+        # Kernels are (in, out): what goes into heads and inner units is divided by columns, what
+        # comes out of them by rows.
+        layout[".*(query_key_value|intermediate)/kernel"] = (None, "model")
+        layout[".*output/kernel"] = ("model", None)
         layout[".*token_embedding/embeddings"] = ("model", None)
         found = keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
     keras.distribution.set_distribution(found)
@@ -99,7 +100,7 @@ def main():
     )
     inputs, labels = read_examples(length, batch_size * steps)
     history = model.fit(inputs, labels, batch_size=batch_size, shuffle=False, verbose=0)
-    print(f"{arguments.parallel}: {len(keras.distribution.list_devices())} devices")
+    print(f"{arguments.parallel}: {len(keras.distribution.list_devices())} virtual devices")
     if distribution is not None:
         divided = [weight for weight in model.weights if is_divided(weight)]
         print(f"{len(divided)} of {len(model.weights)} weights are divided among devices")

@@ -167,7 +167,7 @@ class _Run:
             options["steps_per_epoch"] = self.steps_per_epoch
         if self.data.validation is not None:
             options["validation_data"] = self.data.validation
-            options["validation_steps"] = self.recipe["validation.steps"]
+            options["validation_steps"] = self._count_validation_steps()
         self.task.fit(
             self.data.training,
             epochs=self.num_steps // (self.steps_per_epoch or self.data.num_steps),
@@ -175,6 +175,14 @@ class _Run:
             verbose=0,
             **options,
         )
+
+    def _count_validation_steps(self):
+        """As many as the recipe wants, but not more than there are."""
+        limit, size = self.recipe["validation.steps"], self.data.batch_size
+        num_steps = (
+            len(self.data.validation) if size is None else -(-len(self.data.validation) // size)
+        )
+        return num_steps if limit is None else min(limit, num_steps)
 
     def _finish(self, timing, energy, is_new):
         """Writes model, exports and report; the report alone only where there is a new one."""

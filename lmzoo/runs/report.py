@@ -134,10 +134,10 @@ def list_rows(report):
             rows.append((name, _format(value)))
     rows += [
         ("tokens a second", _format(speed)),
-        ("model FLOP/s", _format(report["model_flops_per_second"])),
+        ("model GFLOP/s", _format_giga(report["model_flops_per_second"])),
         (
-            "bfloat16 products of this machine, FLOP/s",
-            _format(report["bf16_product_flops_per_second"]),
+            "bfloat16 products of this machine, GFLOP/s",
+            _format_giga(report["bf16_product_flops_per_second"]),
         ),
         ("share of them (MFU)", "none" if mfu is None else f"{mfu:.1%}"),
         ("peak memory", f"{report['peak_memory_bytes'] / 1e9:.2f} GB"),
@@ -156,6 +156,10 @@ def list_rows(report):
         ("precision, devices", f"{report['precision']}, {', '.join(report['devices'])}"),
     ]
     return rows
+
+
+def _format_giga(value):
+    return _format(None if value is None else value / 1e9)
 
 
 def _format(value, unit=""):
