@@ -23,7 +23,8 @@ WIDTHS = {"float32": 4, "bfloat16": 2, "mixed_bfloat16": 4, "int8": 1, "int4": 0
 PACKAGES = (
     *("lmzoo", "tensorflow", "keras", "tensorflow-text", "numpy", "keras-hub", "torch"),
     *("transformers", "ctranslate2", "llama-cpp-python", "tokenizers", "sentencepiece"),
-    *("safetensors", "ai-edge-litert", "litert-quantizer", "litert-lm-api"),
+    *("safetensors", "ai-edge-litert", "litert-quantizer", "litert-lm-api", "openvino"),
+    *("openvino-genai", "optimum-intel", "nncf", "onnxruntime"),
 )
 
 
@@ -246,7 +247,7 @@ def check_finite(row):
 
 
 def measure_token_cost(workers, what, lengths, new, rounds, names=None):
-    """What a new token of lmzoo costs after a short and a long text, which itself is taken off.
+    """What a new token costs after a short and a long text, which itself is taken off.
 
     Args:
         workers: dict of Worker.
@@ -256,28 +257,31 @@ def measure_token_cost(workers, what, lengths, new, rounds, names=None):
         rounds: int. How many calls are made, the first one included.
         names: contestants to measure; None for all.
     Returns:
-        list of dict, a row for each contestant that works.
+        list of dict, a row for each contestant: what it says is None where it failed.
     """
-    own = {family: worker for family, worker in workers.items() if family == "lmzoo"}
-    costs = {}
+    costs, problems = {}, {}
     for length in lengths:
-        many = measure(own, [(1, length, new)] * rounds, names)
-        one = measure(own, [(1, length, 1)] * rounds, names)
+        many = measure(workers, [(1, length, new)] * rounds, names)
+        one = measure(workers, [(1, length, 1)] * rounds, names)
         for key, row in many.items():
-            if row["problem"] is None and one[key]["problem"] is None:
+            problem = row["problem"] or one[key]["problem"]
+            problems[key] = problems.get(key) or problem
+            if problem is None:
                 cost = (row["seconds"] - one[key]["seconds"]) / (new - 1)
                 costs.setdefault(key, []).append(cost)
-    rows = [
-        {"name": name, what: lengths, "seconds_per_token": pair, "ratio": pair[1] / pair[0]}
-        for (_, name), pair in costs.items()
-        if len(pair) == 2
-    ]
-    if rows:
-        table = Table("one new token, batch 1", ["contestant", what, "ms", "ms", "ratio"])
-        for row in rows:
-            milliseconds = [1e3 * seconds for seconds in row["seconds_per_token"]]
-            places = " / ".join(map(str, lengths))
-            table.add(f"lmzoo {row['name']}", places, *milliseconds, row["ratio"])
+    table = Table("one new token, batch 1", ["contestant", what, "ms", "ms", "ratio"])
+    rows = []
+    for (family, name), problem in problems.items():
+        pair = costs[family, name] if problem is None else None
+        ratio = pair and pair[1] / pair[0]
+        rows.append(
+            {
+                **{"family": family, "name": name, what: lengths},
+                **{"seconds_per_token": pair, "ratio": ratio, "problem": problem},
+            }
+        )
+        cells = [problem] if pair is None else [*(1e3 * seconds for seconds in pair), ratio]
+        table.add(f"{family} {name}", " / ".join(map(str, lengths)), *cells)
     return rows
 
 
@@ -336,6 +340,7 @@ def finish(arguments, data):
     """Writes the JSON file if it is asked for; exits with 1 if a contestant of lmzoo has failed."""
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    own = [row for row in data["rows"] if row["family"] == "lmzoo" and row["problem"]]
+    rows = [row for value in data.values() if isinstance(value, list) for row in value]
+    own = [row for row in rows if row["family"] == "lmzoo" and row["problem"]]
     if own:
         sys.exit(f"lmzoo has failed: {own[0]['name']} {own[0]['problem']}")

@@ -221,7 +221,11 @@ def open_llama_cpp(size, threads):
         return Contestant(precision, run)
 
     kinds = gguf.GGMLQuantizationType
-    return {"float32": make("float32", kinds.F32), "Q8_0": make("int8", kinds.Q8_0)}
+    return {
+        "float32": make("float32", kinds.F32),
+        "Q8_0": make("int8", kinds.Q8_0),
+        "Q4_0": make("int4", kinds.Q4_0),
+    }
 
 
 def _open_llama_context(model, batch_size, length, prompt, threads):

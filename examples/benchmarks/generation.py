@@ -49,7 +49,8 @@ def main():
             )
         lengths = (prompt, size.max_sequence_length - new)
         names = contestants.GENERATE
-        data["prompts"] = common.measure_token_cost(workers, "prompts", lengths, new, rounds, names)
+        own = {family: each for family, each in workers.items() if family == "lmzoo"}
+        data["prompts"] = common.measure_token_cost(own, "prompts", lengths, new, rounds, names)
     common.finish(arguments, data)
 
 

@@ -1,152 +1,182 @@
-"""How fast exported files decode on a plain CPU, beside other libraries.
+"""How fast exported files run on a plain CPU, beside other libraries.
 
-Every contestant runs a model of GPT-2's size with random weights and takes the likeliest token,
-always 64 of them. lmzoo's files are run by `lmzoo.runtime`, without TensorFlow. Each framework
-lives in a process of its own, has the same threads, and takes its turn in every round; the first
-call of each is not counted. LiteRT-LM runs lmzoo's own file in the benchmark that it brings.
+Every contestant runs a model with random weights: a GPT-2 small that completes a prompt, the same
+after a long prompt, a T5 small that answers a source, and a BERT base that reads 8 texts. lmzoo's
+files are run by `lmzoo.runtime`, without TensorFlow. Each framework lives in a process of its own,
+has the same threads, and takes its turn in every round; the first call of each is not counted.
+LiteRT-LM runs lmzoo's own file in the benchmark that it brings, which reports decoding alone.
 
-    python examples/benchmarks/litert.py --only lmzoo,ctranslate2 --files /tmp/files
+    python examples/benchmarks/litert.py --work gpt --only lmzoo,ctranslate2 --files /tmp/files
 """
 
 import functools
 import pathlib
 import statistics
-import subprocess
-import sys
 import tempfile
 
 import _common as common
-import _generation_contestants as contestants
-from _workers import Contestant, open_workers
+import _generation_contestants as generation
+import _litert_contestants as contestants
+import seq2seq
+from _workers import open_workers
 
-REFERENCE = ("ctranslate2", "int8")
-QUANTIZATIONS = {"float32": None, "int8": "int8", "int4": "int4"}
-# Makes the files in a process of its own, so that the one that runs them has no TensorFlow.
-_EXPORT = """
-import pathlib, sys
-import lmzoo
-
-folder, context, quantizations, *size = sys.argv[1:]
-names = ("num_layers", "num_heads", "hidden_dim", "vocabulary_size", "max_sequence_length")
-size = dict(zip(names, map(int, size)))
-backbone = lmzoo.models.GPTBackbone(**size)
-text = pathlib.Path(lmzoo.__file__).read_text()
-tokenizer = lmzoo.tokenizers.BytePairTokenizer.train(iter([text]), vocabulary_size=300)
-ids = lmzoo.tasks.CausalLM(backbone)
-text = lmzoo.tasks.CausalLM(backbone, tokenizer)
-for task, suffix in ((ids, "tflite"), (text, "litertlm")):
-    for name in quantizations.split(","):
-        path = pathlib.Path(folder, f"{name}.{suffix}")
-        if path.exists() or (suffix == "litertlm" and name == "float32"):
-            continue
-        task.export(
-            path, quantization=None if name == "float32" else name, prefill_lengths=[32],
-            max_sequence_length=int(context), verbose=False,
-        )
-"""
+# The work -> whose int8 the ratios are to.
+WORKS = {"gpt": "ctranslate2", "long": "llama.cpp", "t5": "ctranslate2", "bert": "onnxruntime"}
+FAMILIES = ("lmzoo", "litert-lm", "ctranslate2", "llama.cpp", "openvino", "onnxruntime")
+SIZES = {
+    "t5": common.Size(6, 512, 8, 32128),
+    "bert": common.Size(vocabulary_size=30522, max_sequence_length=512),
+}
+SMALL = common.Size(2, 64, 2, 320, 64)
 
 
 def main():
-    families = {
-        "lmzoo": open_lmzoo,
-        "litert-lm": open_litert_lm,
-        "ctranslate2": contestants.open_ctranslate2,
-        "llama.cpp": contestants.open_llama_cpp,
-    }
     parser = common.make_parser(__doc__.partition("\n")[0])
+    parser.add_argument("--work", choices=list(WORKS), help="one of the four tables")
     parser.add_argument("--prompt", type=int, default=32, metavar="N", help="tokens")
     parser.add_argument("--new", type=int, default=64, metavar="N", help="tokens")
-    parser.add_argument("--context", type=int, default=96, metavar="N", help="slots of the cache")
     parser.add_argument("--files", metavar="FOLDER", help="where files are kept and looked for")
-    arguments, data = common.start(parser, families)
-    size = arguments.size
+    arguments, data = common.start(parser, dict.fromkeys(FAMILIES))
     if arguments.smoke:
         arguments.prompt, arguments.new = 8, 8
-        size = size._replace(max_sequence_length=64)
-    prompt, new, rounds = arguments.prompt, arguments.new, arguments.repeats + 1
     bandwidth = common.measure_bandwidth(arguments.threads, 0.1 if arguments.smoke else 1.0)
     data["bandwidth"] = bandwidth
     print(f"memory: {bandwidth / 1e9:.1f} GB/s read by {arguments.threads} threads", flush=True)
+    run = {"gpt": compare_gpt, "long": compare_long, "t5": compare_t5, "bert": compare_bert}
     with tempfile.TemporaryDirectory() as made:
-        folder = pathlib.Path(arguments.files or made)
-        folder.mkdir(parents=True, exist_ok=True)
-        if {"lmzoo", "litert-lm"} & arguments.families.keys():
-            export_files(folder, size, max(arguments.context, prompt + new))
-            data["bytes"] = {path.name: path.stat().st_size for path in folder.glob("*.*")}
-        families = dict(arguments.families)
-        own = families.pop("litert-lm", None)
-        if "lmzoo" in families:
-            families["lmzoo"] = functools.partial(open_lmzoo, str(folder))
-        with open_workers(families, size, arguments.threads) as workers:
-            data["rows"] += common.compare(
-                workers,
-                f"batch 1, prompt {prompt}, {new} new tokens",
-                [(1, prompt, new)] * rounds,
-                REFERENCE,
-                ("tokens", new),
-                _make_describe(new, bandwidth / size.num_weights),
-            )
-        if own is not None:
-            data["litert_lm"] = own(folder, arguments.threads, prompt, new, arguments.repeats)
+        for work in [arguments.work] if arguments.work else WORKS:
+            folder = pathlib.Path(arguments.files or made, work)
+            size = SMALL if arguments.smoke else SIZES.get(work, arguments.size)
+            rows = run[work](arguments, folder, size, bandwidth, data)
+            data["rows"] += [{"work": work, **row} for row in rows]
+            data.setdefault("bytes", {})[work] = {
+                path.name: path.stat().st_size for path in sorted(folder.glob("*.*"))
+            }
     common.finish(arguments, data)
+
+
+def _choose(arguments, openers):
+    """The openers of the frameworks that were asked for."""
+    return {name: opener for name, opener in openers.items() if name in arguments.families}
+
+
+def compare_gpt(arguments, folder, size, bandwidth, data):
+    """A prompt and its continuation: rows of the table."""
+    prompt, new = arguments.prompt, arguments.new
+    precisions = tuple(contestants.QUANTIZATIONS)
+    names = [f"{precision}.tflite" for precision in precisions]
+    if "litert-lm" in arguments.families:
+        names += ["int8.litertlm", "int4.litertlm"]
+    contestants.export_files("gpt", folder, size, prompt + new, names)
+    openers = {
+        "lmzoo": functools.partial(contestants.open_gpt, str(folder), precisions),
+        "ctranslate2": generation.open_ctranslate2,
+        "llama.cpp": generation.open_llama_cpp,
+        "openvino": functools.partial(contestants.open_openvino_gpt, precisions),
+    }
+    with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
+        rows = common.compare(
+            workers,
+            f"GPT-2, batch 1, prompt {prompt}, {new} new tokens",
+            [(1, prompt, new)] * (arguments.repeats + 1),
+            (WORKS["gpt"], "int8"),
+            ("tokens", new),
+            _make_describe(new, bandwidth / size.num_weights),
+        )
+    if "litert-lm" in arguments.families:
+        data["litert_lm"] = measure_litert_lm(arguments, folder)
+    return rows
+
+
+def measure_litert_lm(arguments, folder):
+    """Prints and returns the decode tokens/s of LiteRT-LM's own benchmark on lmzoo's files."""
+    rates = {}
+    for path in sorted(folder.glob("*.litertlm")):
+        try:
+            runs = contestants.measure_litert_lm(
+                path, arguments.threads, arguments.prompt, arguments.new, arguments.repeats
+            )
+        except ImportError as error:
+            print(f"litert-lm: not installed ({error})")
+            return {}
+        rates[path.name] = statistics.median(runs)
+        print(f"litert-lm {path.name}: {rates[path.name]:.1f} tokens/s of decoding", flush=True)
+    return rates
+
+
+def compare_long(arguments, folder, size, bandwidth, data):
+    """What a token costs at a context of 1,024 with 512 tokens in it, and early in that context."""
+    context, new = size.max_sequence_length, arguments.new
+    precisions = ("float32", "int8")
+    names = [f"{precision}.tflite" for precision in precisions]
+    contestants.export_files("gpt", folder, size, context, names)
+    openers = {
+        "lmzoo": functools.partial(contestants.open_gpt, str(folder), precisions),
+        "ctranslate2": generation.open_ctranslate2,
+        "llama.cpp": generation.open_llama_cpp,
+    }
+    with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
+        lengths = (arguments.prompt, context // 2)
+        rounds = arguments.repeats + 1
+        costs = common.measure_token_cost(workers, "prompts", lengths, new, rounds)
+    # They are no rows of a comparison: each is a cost.
+    data["long"] = costs
+    return []
+
+
+def compare_t5(arguments, folder, size, bandwidth, data):
+    """A source and its answer: rows of the table."""
+    length, new = 2 * arguments.prompt, arguments.new
+    names = [f"{precision}.tflite" for precision in contestants.QUANTIZATIONS]
+    contestants.export_files("t5", folder, size, max(length, new), names)
+    openers = {
+        "lmzoo": functools.partial(contestants.open_t5, str(folder)),
+        "ctranslate2": seq2seq.open_ctranslate2,
+        "openvino": contestants.open_openvino_t5,
+    }
+    with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
+        return common.compare(
+            workers,
+            f"T5, batch 1, source {length}, {new} new tokens",
+            [(1, length, new)] * (arguments.repeats + 1),
+            (WORKS["t5"], "int8"),
+            ("tokens", new),
+            lambda row: common.check_equal(row["results"], new),
+        )
+
+
+def compare_bert(arguments, folder, size, bandwidth, data):
+    """Eight texts: rows of the table."""
+    batch_size, length = 8, 4 * arguments.prompt
+    names = [f"{precision}.tflite" for precision in contestants.QUANTIZATIONS]
+    contestants.export_files("bert", folder, size, length, names)
+    openers = {
+        "lmzoo": functools.partial(contestants.open_bert, str(folder)),
+        "onnxruntime": contestants.open_onnxruntime_bert,
+        "openvino": contestants.open_openvino_bert,
+    }
+    with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
+        return common.compare(
+            workers,
+            f"BERT, {batch_size} x {length} tokens",
+            [(batch_size, length)] * (arguments.repeats + 1),
+            (WORKS["bert"], "int8"),
+            ("tokens", batch_size * length),
+            common.check_finite,
+        )
 
 
 def _make_describe(num_tokens, weights_per_second):
     """The further column of a row: its rate as a share of what reading every weight once allows."""
 
     def describe(row):
-        counts, _ = zip(*row["results"], strict=True)
+        # Some contestants also count traces.
+        counts = [each[0] if isinstance(each, tuple) else each for each in row["results"]]
         common.check_equal(counts, num_tokens)
         limit = weights_per_second / common.WIDTHS[row["precision"]]
         return {"to_memory_limit": num_tokens / row["seconds"] / limit}
 
     return describe
-
-
-def export_files(folder, size, context):
-    """Writes a .tflite of each precision and a .litertlm of the quantized ones, where missing."""
-    arguments = [folder, context, ",".join(QUANTIZATIONS), *size]
-    subprocess.run([sys.executable, "-c", _EXPORT, *map(str, arguments)], check=True)
-
-
-def open_lmzoo(folder, size, threads):
-    """lmzoo's files in `lmzoo.runtime`."""
-    from lmzoo import runtime
-
-    def make(precision):
-        model = runtime.load(pathlib.Path(folder, f"{precision}.tflite"), num_threads=threads)
-
-        def run(batch_size, prompt, new):
-            rows = contestants.make_prompts(size, batch_size, prompt).tolist()
-            made = model.generate(rows, max_new_tokens=new, return_prompt=False)
-            return sum(map(len, made)), None
-
-        return Contestant(precision, run)
-
-    return {name: make(name) for name in QUANTIZATIONS}
-
-
-def open_litert_lm(folder, threads, prompt, new, repeats):
-    """Prints and returns the decode tokens/s of LiteRT-LM's own benchmark on lmzoo's files."""
-    try:
-        import litert_lm
-    except ImportError as error:
-        print(f"litert-lm: not installed ({error})")
-        return {}
-    rates = {}
-    for path in sorted(folder.glob("*.litertlm")):
-        runs = [
-            litert_lm.Benchmark(
-                str(path),
-                litert_lm.Backend.CPU(thread_count=threads),
-                prefill_tokens=prompt,
-                decode_tokens=new,
-            ).run()
-            for _ in range(repeats)
-        ]
-        rates[path.name] = statistics.median(run.last_decode_tokens_per_second for run in runs)
-        print(f"litert-lm {path.name}: {rates[path.name]:.1f} tokens/s of decoding")
-    return rates
 
 
 if __name__ == "__main__":

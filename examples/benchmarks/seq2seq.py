@@ -48,7 +48,8 @@ def main():
                 batch_size=batch_size,
             )
         lengths = (arguments.source, 4 * arguments.source)
-        data["sources"] = common.measure_token_cost(workers, "sources", lengths, new, rounds)
+        own = {family: each for family, each in workers.items() if family == "lmzoo"}
+        data["sources"] = common.measure_token_cost(own, "sources", lengths, new, rounds)
     common.finish(arguments, data)
 
 
@@ -139,7 +140,7 @@ def open_transformers(size, threads):
 
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
-    config = _make_t5_config(size)
+    config = make_t5_config(size)
 
     def make(dtype):
         model = transformers.T5ForConditionalGeneration(config).to(getattr(torch, dtype)).eval()
@@ -162,7 +163,8 @@ def open_transformers(size, threads):
     return {"float32": make("float32"), "bfloat16": make("bfloat16")}
 
 
-def _make_t5_config(size):
+def make_t5_config(size):
+    """transformers' configuration of a size."""
     import transformers
 
     return transformers.T5Config(
@@ -183,7 +185,7 @@ def open_ctranslate2(size, threads):
     import transformers
 
     transformers.logging.set_verbosity_error()
-    config = _make_t5_config(size)
+    config = make_t5_config(size)
     vocabulary = ["<pad>", "</s>", "<unk>"]
     vocabulary += [f"t{index}" for index in range(len(vocabulary), size.vocabulary_size)]
     with tempfile.TemporaryDirectory() as folder:

@@ -54,11 +54,20 @@ def test_litert_measures_every_precision_of_the_exported_files(tmp_path):
     options = ("--smoke", "--only", "lmzoo", "--json", file, "--files", files)
     shown = run_script("litert.py", *options)
     rows = read_rows(file)
-    assert [row["name"] for row in rows] == ["float32", "int8", "int4"]
-    assert all(row["tokens_per_second"] > 0 for row in rows)
-    assert sorted(path.name for path in files.glob("*.tflite")) == [
-        *("float32.tflite", "int4.tflite", "int8.tflite")
+    precisions = ["float32", "int8", "int4"]
+    assert [(row["work"], row["name"]) for row in rows] == [
+        (work, name) for work in ("gpt", "t5", "bert") for name in precisions
     ]
+    assert all(row["tokens_per_second"] > 0 for row in rows)
+    costs = read_rows(file, "long")
+    assert [(cost["name"], cost["prompts"]) for cost in costs] == [
+        ("float32", [8, 32]),
+        ("int8", [8, 32]),
+    ]
+    sizes = read_rows(file, "bytes")
+    assert list(sizes) == ["gpt", "long", "t5", "bert"]
+    for work in ("gpt", "t5", "bert"):
+        assert set(sizes[work]) >= {f"{name}.tflite" for name in precisions}
     assert "lmzoo int8" in shown
 
 
