@@ -269,12 +269,14 @@ def test_a_model_without_a_tokenizer_is_told(lm, tmp_path, capsys):
     assert "tokenizer" in fails(capsys, "generate", str(tmp_path / "ids"), "a")
 
 
+# By default, the one for a classifier runs.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
         ["--temperature", "0.9", "--top-k", "9", "--repetition-penalty", "1.5", "--stop", "c"],
-        pytest.param(["--max-new-tokens", "5"], marks=pytest.mark.slow),
-        pytest.param(["--num-beams", "2"], marks=pytest.mark.slow),
+        ["--max-new-tokens", "5"],
+        ["--num-beams", "2"],
     ],
 )
 def test_an_exported_model_passes_its_check(model, tmp_path, options, capsys):

@@ -305,7 +305,9 @@ def test_what_is_written_tells_nothing_and_needs_no_compiler(folder_of, name):
     assert not [op for op in ops if "PyFunc" in op or op.startswith("Random")]
 
 
-@every_task
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "answerer")) for n in TASKS]
+)
 def test_every_artefact_passes_its_check_and_another_ones_fails(tasks, folder_of, name, capsys):
     task = tasks(name)
     report = check(folder_of(name), task)

@@ -23,6 +23,7 @@ GREEDY = {
     "seed": np.int32(0),
 }
 SAMPLED = {"temperature": 0.8, "top_k": 20, "top_p": 0.95}
+OPTIONS = {"stop_strings": ["at"], "bad_words": ["cat"], "repetition_penalty": 1.3}
 BARE = {**SAMPLED, "seed": 5, "return_prompt": False}
 # Single characters that no merge joins: so many characters are so many tokens.
 DIGITS = "0123456789"
@@ -155,9 +156,8 @@ def assert_both_signatures_give(server, folder, wanted):
 
 
 def test_options_are_baked_into_every_signature(server, lm, export):
-    options = {"stop_strings": ["at"], "bad_words": ["cat"], "repetition_penalty": 1.3}
-    folder = export(**options)
-    wanted = lm.generate(PROMPTS, max_new_tokens=8, **options)
+    folder = export(truncate_prompts=True, **OPTIONS)
+    wanted = lm.generate(PROMPTS, max_new_tokens=8, **OPTIONS)
     assert_both_signatures_give(server, folder, wanted)
     assert wanted != lm.generate(PROMPTS, max_new_tokens=8)
 
@@ -244,19 +244,19 @@ def test_a_bad_request_is_an_error_and_the_next_one_is_answered(server, lm, expo
 
 
 def test_an_overlong_prompt_may_lose_its_left_side(server, lm, export):
-    folder = export(truncate_prompts=True)
+    folder = export(truncate_prompts=True, **OPTIONS)
     long, room = (DIGITS * 9)[:80], 8
     kept = long[-(CONTEXT - room) :]
     prompts = ["a cat", long, DIGITS * 3]
     for signature, inputs in (("serving_default", {}), ("generate", scalars())):
         texts = to_text(server.call(folder, signature, text=prompts, **inputs)["text"])
-        whole = lm.generate(["a cat", kept, DIGITS * 3], max_new_tokens=room)
+        whole = lm.generate(["a cat", kept, DIGITS * 3], max_new_tokens=room, **OPTIONS)
         assert texts == [whole[0], long + whole[1][len(kept) :], whole[2]]
     # However many tokens are asked for, half of the context is kept.
     inputs = scalars(max_new_tokens=10**6)
     (text,) = to_text(server.call(folder, "generate", text=[long], **inputs)["text"])
     kept = long[-CONTEXT // 2 :]
-    assert text == long + lm.generate(kept, max_new_tokens=CONTEXT // 2)[len(kept) :]
+    assert text == long + lm.generate(kept, max_new_tokens=CONTEXT // 2, **OPTIONS)[len(kept) :]
 
 
 def test_weights_that_are_not_finite_are_not_exported(tokenizer, tmp_path):
@@ -281,9 +281,9 @@ def test_no_new_tokens_give_the_prompts_back(server, lm, export):
 
 def test_text_that_is_not_utf8_is_read_with_replacements(server, lm, export):
     broken = [b"\xff\xfe a cat", b"\xc3", b"a\x80\xed\xa0\x80", b"\0\0"]
-    got = server.call(export(**BARE), "generate", text=broken, **scalars())
+    got = server.call(export(), "generate", text=broken, **scalars())
     mended = [text.decode("utf-8", "replace") for text in broken]
-    assert to_text(got["text"]) == lm.generate(mended, max_new_tokens=8, return_prompt=False)
+    assert to_text(got["text"]) == lm.generate(mended, max_new_tokens=8)
 
 
 def test_many_threads_get_each_their_own_answer(server, lm, export):

@@ -1,5 +1,6 @@
 """KerasHub's models as tasks and back: the same hidden states, the same ids."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -45,6 +46,7 @@ FAMILIES = {
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
+@functools.cache
 def make_theirs(family):
     options = {**SIZES, **FAMILIES[family]}
     backbone = getattr(keras_hub.models, family.split()[0])(**options)

@@ -1,18 +1,18 @@
-"""Tasks, exported once in the process of the tests, and opened by the runtime."""
+"""Tasks, exported once and opened by the runtime."""
 
 import pytest
 
 import lmzoo
 from lmzoo import runtime
 from lmzoo.export.litert import conversion
-from tests.export.litert.conftest import ThisProcess
+from tests.export.litert.shared_converter import SharedConverter
 from tests.export.tiny_lm import TEXT, make_task
 
 
 @pytest.fixture(scope="package", autouse=True)
 def convert_here():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "ConverterProcess", ThisProcess)
+        patch.setattr(conversion, "ConverterProcess", SharedConverter)
         yield
 
 
