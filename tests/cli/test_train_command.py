@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lmzoo.cli import main
+from lmzoo.runs import plot
 from lmzoo.runs.schema import describe_schema
 from tests.cli.child import run_child
 
@@ -61,7 +62,10 @@ def test_the_keys_are_printed(capsys):
     assert capsys.readouterr().out.strip() == describe_schema()
 
 
-def test_a_run_prints_its_report_and_a_check_prints_what_it_would_do(recipe, tmp_path, capsys):
+def test_a_run_prints_its_report_and_a_check_prints_what_it_would_do(
+    recipe, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(plot, "draw_report", lambda folder, report: False)
     assert main(["train", recipe, "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["steps"] == 2 and found["task"] == "CausalLM"

@@ -1,18 +1,22 @@
 """A run by a recipe: what it writes, how it goes on, and what it refuses."""
 
 import errno
+import importlib.util
 import json
 import math
 import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import lmzoo
-from lmzoo.runs import check, devices, driver, train
+from lmzoo.runs import check, devices, driver, plot, train
 from lmzoo.runs.metrics_log import MetricsLog, truncate_after
 from lmzoo.runs.recipe import read_recipe
 
+# Graphs would take most of the time; `tests/cli/test_train_command.py` trains with them.
+pytestmark = pytest.mark.usefixtures("eagerly")
 STEPS, BATCH_SIZE, LENGTH, RATE = 8, 4, 16, 1e-2
 
 
@@ -69,6 +73,7 @@ def read_lines(path):
 def whole(text, tmp_path_factory):
     """A run that is never stopped."""
     folder = tmp_path_factory.mktemp("whole")
+    tf.config.run_functions_eagerly(True)
     return train(make_recipe(text, folder / "run"))
 
 
@@ -105,15 +110,25 @@ def test_a_run_writes_its_model_its_recipe_and_its_report(whole):
     assert 0 < report["seconds_to_first_step"] < report["seconds"]
     assert 0 < report["seconds_in_checkpoints"] < report["seconds"]
     assert report["peak_memory_bytes"] > 1e8
+    has_matplotlib = importlib.util.find_spec("matplotlib") is not None
+    assert (whole.folder / "report.png").exists() == has_matplotlib
     card = (whole.folder / "model" / "README.md").read_text()
     assert "| tokens | 512 |" in card and "MFU" in card
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves the picture out, which takes as long as a tiny run."""
+    monkeypatch.setattr(plot, "draw_report", lambda folder, report: False)
 
 
 class StoppedError(Exception):
     pass
 
 
-def test_a_run_that_is_stopped_goes_on_and_has_each_step_once(text, whole, tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_goes_on_and_has_each_step_once(
+    text, whole, tmp_path, monkeypatch, undrawn
+):
     recipe = make_recipe(text, tmp_path / "run")
     write, left = MetricsLog.on_train_batch_end, [5]
 
@@ -145,26 +160,25 @@ def test_a_run_that_is_stopped_goes_on_and_has_each_step_once(text, whole, tmp_p
         train(recipe, training={"steps": 2 * STEPS})
 
 
-def test_rows_train_a_classifier_whose_labels_are_found(text, tmp_path):
+def test_rows_train_a_classifier_whose_labels_are_found(text, tmp_path, undrawn):
     run = train(
         run_dir=str(tmp_path / "run"),
         data={"kind": "table", "files": str(text / "rows.jsonl"), "batch_size": 6,
               "options": {"label": "label"}},
-        tokenizer={"kind": "WordPieceTokenizer", "vocabulary_size": 60},
-        model={"task": "TextClassifier", "backbone": "BertBackbone", "backbone_options":
+        tokenizer={"kind": "ByteTokenizer"},
+        model={"task": "TextClassifier", "backbone": "GPTBackbone", "backbone_options":
                {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "max_sequence_length": 16}},
         training={"epochs": 2, "precision": "mixed_float16"},
     )  # fmt: skip
     assert list(run.task.labels.names) == ["blame", "praise"]
     lines = read_lines(run.folder / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    # [CLS] a good film [SEP], and the words of the others.
     texts = [f"a {word} film" for word in ("good", "bad", "very good", "dull")]
     inputs, _ = run.task.preprocess(texts, ["praise", "blame"] * 2)
     per_epoch = 3 * int(np.sum(inputs["padding_mask"]))
     assert sum(line["tokens"] for line in lines) == 2 * per_epoch
     assert lines[0]["loss_scale"] > 1 and lines[-1]["skipped_steps"] in range(5)
-    assert (run.folder / "tokenizer" / "vocab.txt").exists()
+    assert (run.folder / "tokenizer").is_dir()
 
 
 def test_a_check_trains_nothing_and_writes_nothing(text, tmp_path):
