@@ -198,13 +198,14 @@ def _build_backbone(recipe, tokenizer):
     return _call(recipe, "model.backbone_options", kind, **options)
 
 
-def build_data(recipe, task, rows, held_out):
+def build_data(recipe, task, rows, held_out, verbose=False):
     """The data of a run.
 
     Args:
         recipe: Recipe.
         task: a task of `lmzoo.tasks`.
         rows, held_out: what `open_rows` gave.
+        verbose: bool. Whether a terminal shows how text is tokenized.
     Returns:
         Data.
     """
@@ -215,7 +216,7 @@ def build_data(recipe, task, rows, held_out):
     length = recipe["data.sequence_length"] or min(longest, _LONGEST_DEFAULT)
     if length > longest:
         raise recipe.make_error("data.sequence_length", f"must not exceed the model's {longest}")
-    options = {"seed": recipe["training.seed"], "verbose": False, **recipe["data.options"]}
+    options = {"seed": recipe["training.seed"], "verbose": verbose, **recipe["data.options"]}
     if kind in ("span_corruption", "prefix_lm"):
         options.setdefault("start_token_id", task.start_token_id)
 
@@ -243,7 +244,7 @@ def build_optimizer(recipe, task, num_steps):
     """
     own = getattr(task.optimizer, "inner_optimizer", task.optimizer)
     highest = recipe["optimizer.learning_rate"]
-    highest = float(own.learning_rate) if highest is None else highest
+    highest = own.get_config()["learning_rate"] if highest is None else highest
     options = {"global_clipnorm": recipe["optimizer.global_clipnorm"] or None}
     if recipe["optimizer.name"] == "AdamW":
         options |= {"weight_decay": own.weight_decay, "beta_2": own.beta_2}

@@ -6,7 +6,10 @@ import os
 
 import tensorflow as tf
 
-__all__ = ["check_batch_size", "is_chief", "make_strategy", "scope_of"]
+__all__ = [
+    *("check_batch_size", "count_processors", "describe_devices", "is_chief", "make_strategy"),
+    "scope_of",
+]
 
 
 def make_strategy(recipe):
@@ -76,6 +79,20 @@ def scope_of(strategy):
 def is_chief(strategy):
     """Whether this process writes the files of the run."""
     return strategy is None or strategy.extended.should_checkpoint
+
+
+def describe_devices(strategy):
+    """The devices that train together, such as "2 x GPU"."""
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    kind = "TPU" if isinstance(strategy, tf.distribute.TPUStrategy) else kind
+    return f"{1 if strategy is None else strategy.num_replicas_in_sync} x {kind}"
+
+
+def count_processors(strategy):
+    """int. The GPUs or TPU cores of a strategy; the hosts of one without: their CPUs are whole."""
+    if strategy is not None and not describe_devices(strategy).endswith("CPU"):
+        return strategy.num_replicas_in_sync
+    return count_hosts()
 
 
 def check_batch_size(recipe, strategy):

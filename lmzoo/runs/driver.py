@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import sys
 import time
 from typing import NamedTuple
 
@@ -49,8 +50,8 @@ def train(recipe=None, *, overrides=(), verbose=False, **sections):
         lmzoo.train("recipe.toml", training={"steps": 100})
     """
     begun = time.monotonic()
-    run = _Run(read_recipe(recipe, overrides, sections), writes=True)
-    return run.train(begun, verbose)
+    run = _Run(read_recipe(recipe, overrides, sections), writes=True, verbose=verbose)
+    return run.train(begun)
 
 
 def check(recipe=None, *, overrides=(), **sections):
@@ -74,9 +75,10 @@ class _Run:
     Args:
         recipe: Recipe.
         writes: bool. Whether the folder of the run is made.
+        verbose: bool. Whether the chief shows what is done, on stderr.
     """
 
-    def __init__(self, recipe, writes):
+    def __init__(self, recipe, writes, verbose=False):
         from lmzoo.runs import devices
 
         self.recipe = recipe
@@ -84,6 +86,7 @@ class _Run:
         # Before anything else of TensorFlow.
         self.strategy = devices.make_strategy(recipe)
         self.is_chief = devices.is_chief(self.strategy)
+        self.verbose = verbose and self.is_chief
         devices.check_batch_size(recipe, self.strategy)
         if writes:
             _prepare_folder(recipe, self.folder, self.is_chief)
@@ -100,7 +103,7 @@ class _Run:
         rows, held_out = building.open_rows(recipe)
         with scope_of(self.strategy):
             self.task = building.build_task(recipe, rows, folder, self.is_chief)
-            self.data = building.build_data(recipe, self.task, rows, held_out)
+            self.data = building.build_data(recipe, self.task, rows, held_out, self.verbose)
             self.num_steps, self.steps_per_epoch = _plan_steps(recipe, self.data)
             self.task.compile()
             self.task.compile(
@@ -110,6 +113,8 @@ class _Run:
 
     def describe(self):
         """What will be trained: dict of str to value."""
+        from lmzoo.runs.devices import describe_devices
+
         recipe, task = self.recipe, self.task
         optimizer = getattr(task.optimizer, "inner_optimizer", task.optimizer)
         return {
@@ -123,23 +128,22 @@ class _Run:
             "batch_size": recipe["data.batch_size"],
             "validation": self.data.validation is not None,
             "optimizer": type(optimizer).__name__,
-            "devices": 1 if self.strategy is None else self.strategy.num_replicas_in_sync,
+            "devices": describe_devices(self.strategy),
             "run_dir": str(self.folder),
         }
 
-    def train(self, begun, verbose):
-        """Fits, saves, exports and reports."""
+    def train(self, begun):
+        """Fits, saves, exports and reports; `begun` is when, by `time.monotonic()`."""
         from lmzoo.runs.energy import EnergyMeter
         from lmzoo.runs.metrics_log import MetricsLog, StepRecorder
         from lmzoo.training import Checkpoint, RichProgress
 
-        says = verbose and self.is_chief
-        checkpoint = Checkpoint(
-            self.folder / "checkpoints", verbose=says, **_section(self.recipe, "checkpoints")
-        )
+        _say(self.describe(), self.verbose)
+        options = _section(self.recipe, "checkpoints")
+        checkpoint = Checkpoint(self.folder / "checkpoints", verbose=self.verbose, **options)
         recorder = StepRecorder(self.task, self.strategy)
         log = MetricsLog(self.folder, recorder, self.is_chief)
-        progress = [RichProgress(self._count_tokens_per_step())] if says else []
+        progress = [RichProgress(self._count_tokens_per_step())] if self.verbose else []
         meter = EnergyMeter()
         meter.start()
         try:
@@ -187,12 +191,16 @@ class _Run:
     def _finish(self, timing, energy, is_new):
         """Writes model, exports and report; the report alone only where there is a new one."""
         from lmzoo.runs import report as reporting
+        from lmzoo.runs.devices import count_processors, describe_devices
 
         path = self.folder / "report.json"
         if is_new or not path.exists():
-            replicas = 1 if self.strategy is None else self.strategy.num_replicas_in_sync
+            timing = {**timing, "devices": describe_devices(self.strategy)}
+            num_processors = count_processors(self.strategy)
             batch = self._read_batch()
-            report = reporting.make_report(self.folder, self.task, batch, timing, energy, replicas)
+            report = reporting.make_report(
+                self.folder, self.task, batch, timing, energy, num_processors
+            )
         else:
             report = read_json(path)
         model = self.folder / "model"
@@ -212,7 +220,8 @@ class _Run:
         if self.recipe["export.litert"]:
             if "export.quantization" in self.recipe:
                 options["quantization"] = self.recipe["export.quantization"]
-            load(model, dtype="float32").export(self.folder / "model.tflite", **options)
+            path = self.folder / "model.tflite"
+            load(model, dtype="float32").export(path, verbose=False, **options)
 
     def _count_tokens_per_step(self):
         """int, or None where examples differ in length."""
@@ -231,6 +240,16 @@ class _Run:
             training = self.task.preprocess(training, batch_size=self.data.batch_size)
         element = next(iter(training))
         return element[0] if isinstance(element, tuple) else element
+
+
+def _say(found, verbose):
+    if verbose:
+        line = (
+            f"{found['task']} on a {found['backbone']} of {found['parameters']:,} parameters: "
+            f"{found['steps']} steps of {found['batch_size']}, {found['precision']}, "
+            f"{found['devices']}, in {found['run_dir']}"
+        )
+        print(line, file=sys.stderr)
 
 
 def _plan_steps(recipe, data):

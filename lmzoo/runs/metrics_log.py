@@ -112,19 +112,21 @@ class MetricsLog(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._step is None:
-            self._step = self._epoch_start + batch
-            self._open()
+            self._begin_after(self._epoch_start + batch)
         self._begun = time.perf_counter()
 
-    def _open(self):
+    def _begin_after(self, step):
+        """Makes the files those of a run that has done `step` steps."""
+        self._step = step
         if not self._writes:
             return
         for name in ("metrics", "validation"):
-            path = self.folder / f"{name}.jsonl"
-            truncate_after(path, self._step)
-            self._files[name] = path.open("a", encoding="utf-8")
+            truncate_after(self._path(name), self._step)
         if importlib.util.find_spec("tensorboard") is not None:
             self._events = tf.summary.create_file_writer(str(self.folder / "events"))
+
+    def _path(self, name):
+        return self.folder / f"{name}.jsonl"
 
     def on_train_batch_end(self, batch, logs=None):
         values = self._recorder.read()
@@ -143,6 +145,9 @@ class MetricsLog(keras.callbacks.Callback):
         self._write("metrics", line)
 
     def on_epoch_end(self, epoch, logs=None):
+        if self._step is None:
+            # The run was stopped between the last step of an epoch and its validation.
+            self._begin_after(self._epoch_start + self.params["steps"])
         found = {name: float(value) for name, value in (logs or {}).items() if "val_" in name}
         if found:
             self._write("validation", {"step": self._step, **found})
@@ -162,6 +167,8 @@ class MetricsLog(keras.callbacks.Callback):
         if not self._writes:
             return
         finite = {key: None if _is_not_finite(value) else value for key, value in line.items()}
+        if name not in self._files:
+            self._files[name] = self._path(name).open("a", encoding="utf-8")
         file = self._files[name]
         try:
             file.write(json.dumps(finite) + "\n")

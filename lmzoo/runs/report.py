@@ -18,16 +18,17 @@ __all__ = ["list_rows", "make_report", "write_card", "write_report"]
 _FACTOR_OF_TRAINING = 3
 
 
-def make_report(folder, task, batch, timing, energy, num_replicas=1):
+def make_report(folder, task, batch, timing, energy, num_processors=1):
     """What a run needed and reached.
 
     Args:
         folder: pathlib.Path. Of the run; its logs are read.
         task: the trained task.
         batch: dict of token batches, one as those of the run.
-        timing: dict. `seconds`, `seconds_to_first_step` and `seconds_in_checkpoints` of this start.
+        timing: dict. `seconds`, `seconds_to_first_step` and `seconds_in_checkpoints` of this start,
+            and `devices`.
         energy: dict or None. What `EnergyMeter.stop` gave, of this start.
-        num_replicas: int. The devices that train together.
+        num_processors: int. How many processors as the one that is measured train together.
     Returns:
         dict that JSON can hold.
     """
@@ -38,7 +39,7 @@ def make_report(folder, task, batch, timing, energy, num_replicas=1):
     rate = _find_speed(lines)
     positions = count_tokens({name: batch[name] for name in batch if name.endswith("token_ids")})
     per_token = _FACTOR_OF_TRAINING * count_forward_flops(task, batch) / float(positions)
-    product_rate = measure_product_rate()
+    product_rate = measure_product_rate() * num_processors
     used = None if rate is None else rate * per_token
     return {
         "steps": lines[-1]["step"] if lines else 0,
@@ -50,13 +51,12 @@ def make_report(folder, task, batch, timing, energy, num_replicas=1):
         "tokens_per_second": rate,
         "model_flops_per_token": per_token,
         "model_flops_per_second": used,
-        "bf16_product_flops_per_second": product_rate * num_replicas,
-        "mfu": None if used is None else used / (product_rate * num_replicas),
+        "bf16_product_flops_per_second": product_rate,
+        "mfu": None if used is None else used / product_rate,
         "peak_memory_bytes": _read_peak_memory(),
         "peak_device_memory_bytes": _read_peak_device_memory(),
         **timing,
         "energy": energy,
-        "devices": [f"{device.device_type} x {num_replicas}" for device in _list_devices()[:1]],
         "precision": task.dtype_policy.name,
         "versions": {
             "lmzoo": lmzoo.__version__,
@@ -80,10 +80,6 @@ def _read_peak_memory():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, kilobytes elsewhere.
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _list_devices():
-    return tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 
 
 def _read_peak_device_memory():
@@ -153,7 +149,7 @@ def list_rows(report):
             "energy",
             "not measured" if energy is None else f"{energy['joules']:,.0f} J ({energy['source']})",
         ),
-        ("precision, devices", f"{report['precision']}, {', '.join(report['devices'])}"),
+        ("precision, devices", f"{report['precision']}, {report['devices']}"),
     ]
     return rows
 

@@ -73,5 +73,6 @@ def test_a_run_prints_its_report_and_a_check_prints_what_it_would_do(
     assert main(["train", recipe, "--set", "training.steps=3"]) == 0
     printed = capsys.readouterr()
     assert "tokens a second" in printed.out and "96" in printed.out
+    assert "CausalLM on a GPTBackbone of " in printed.err
     assert "Training: step 3/3, loss " in printed.err
     assert (tmp_path / "run" / "model" / "config.json").exists()

@@ -1,4 +1,4 @@
-"""`lmzoo train --workers 2` against one process, and when a worker is killed."""
+"""Runs over two devices and over two workers against one, and when a worker is killed."""
 
 import json
 import os
@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 import pytest
+
+from tests.python_child import run_script
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECIPE = """\
@@ -107,3 +109,52 @@ def test_when_a_worker_is_killed_the_other_ends_and_both_go_on(recipe, one, tmp_
     _, err = child.communicate(timeout=300)
     assert child.returncode == 0, err[-3000:]
     np.testing.assert_allclose(read_losses(tmp_path), one, rtol=1e-5)
+
+
+# Batches of 7 rows are uneven, and lengths of rows differ.
+TWO_DEVICES = """
+import json, sys
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import lmzoo
+from lmzoo.runs import devices
+
+folder, lines = sys.argv[1], {}
+with open(f"{folder}/rows.jsonl", "w") as file:
+    for number in range(40):
+        label = ("blame", "praise")[number % 2]
+        json.dump({"text": f"a {label} " + "x" * (number % 7), "label": label}, file)
+        file.write("\\n")
+for precision in ("float32", "mixed_float16"):
+    for number in (1, 2):
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if number == 2 else None
+        devices.make_strategy = lambda recipe: strategy
+        run = lmzoo.train(
+            run_dir=f"{folder}/{precision}-{number}",
+            data={"kind": "table", "files": f"{folder}/rows.jsonl", "batch_size": 7,
+                  "options": {"label": "label"}},
+            tokenizer={"kind": "ByteTokenizer"},
+            model={"task": "TextClassifier", "backbone": "GPTBackbone", "backbone_options":
+                   {"num_layers": 1, "num_heads": 2, "hidden_dim": 16,
+                    "max_sequence_length": 32}},
+            training={"steps": 6, "precision": precision},
+        )
+        file = (run.folder / "metrics.jsonl").read_text()
+        lines[f"{precision}-{number}"] = [json.loads(line) for line in file.splitlines()]
+        assert run.report["devices"] == f"{number} x CPU"
+print(json.dumps(lines))
+"""
+
+
+def test_two_devices_have_the_numbers_of_one(tmp_path):
+    lines = run_script(TWO_DEVICES, str(tmp_path))
+    names = ("loss", "learning_rate", "gradient_norm")
+    for precision, tolerance in (("float32", 1e-5), ("mixed_float16", 1e-3)):
+        one, two = lines[f"{precision}-1"], lines[f"{precision}-2"]
+        for name in names:
+            found = [[line[name] for line in each] for each in (one, two)]
+            np.testing.assert_allclose(*found, rtol=tolerance)
+        for name in ("tokens", "loss_scale", "skipped_steps"):
+            assert [line[name] for line in one] == [line[name] for line in two]
