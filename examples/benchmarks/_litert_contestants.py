@@ -58,9 +58,9 @@ def _export(work, folder, context, missing, *size):
     else:
         backbone = lmzoo.models.GPTBackbone(**size._asdict())
         task = lmzoo.tasks.CausalLM(backbone)
-        options |= {"max_sequence_length": context, "prefill_lengths": [32]}
-        if context > 256:
-            options["prefill_lengths"] = [128]
+        # A context of 96 is for prompts of 32 tokens.
+        prefill = min(context // 3, 128)
+        options |= {"max_sequence_length": context, "prefill_lengths": [prefill]}
     for name in missing.split(","):
         precision, _, kind = name.partition(".")
         if kind == "litertlm" and task.tokenizer is None:
@@ -275,10 +275,12 @@ def open_openvino_bert(size, threads):
         ids = make_texts(size, batch_size, length).astype("int64")
         return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
-    example = {name: torch.tensor(value) for name, value in make_inputs(8, 128).items()}
+    samples = make_inputs(8, size.max_sequence_length // 4)
+    example = {name: torch.tensor(value) for name, value in samples.items()}
     model = ov.convert_model(_make_torch_bert(size), example_input=example)
-    samples = nncf.Dataset([make_inputs(8, 128) for _ in range(4)])
-    quantized = nncf.quantize(model, samples, model_type=nncf.ModelType.TRANSFORMER, subset_size=4)
+    quantized = nncf.quantize(
+        model, nncf.Dataset([samples]), model_type=nncf.ModelType.TRANSFORMER, subset_size=1
+    )
 
     def make(precision, model):
         compiled = ov.Core().compile_model(model, "CPU", _configure_openvino(precision, threads))
@@ -314,7 +316,8 @@ def open_onnxruntime_bert(size, threads):
 
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: f"{folder}/{name}.onnx" for name in ("float32", "int8")}
-        inputs = {name: torch.tensor(value) for name, value in make_inputs(8, 128).items()}
+        inputs = make_inputs(8, size.max_sequence_length // 4)
+        inputs = {name: torch.tensor(value) for name, value in inputs.items()}
         torch.onnx.export(
             _make_torch_bert(size),
             tuple(inputs.values()),
