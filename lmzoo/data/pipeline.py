@@ -6,7 +6,9 @@ import tensorflow as tf
 __all__ = ["Cursor", "step_dataset"]
 
 
-def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, encode=None):
+def step_dataset(
+    fetch, signature, num_steps, initial_step=0, advances=True, encode=None, find_samples=None
+):
     """Makes a dataset of `num_steps` batches from a function of the step.
 
     The dataset is a window on an infinite sequence of steps. Its first iteration has the steps
@@ -24,11 +26,12 @@ def step_dataset(fetch, signature, num_steps, initial_step=0, advances=True, enc
         advances: bool. If False, every iteration has the same steps.
         encode: callable or None. Takes a batch and its step, int64 (), both as tensors in a graph,
             and returns the batch that the dataset yields. Several calls may run in parallel.
+        find_samples: callable or None. Takes a step (int), returns the numbers of its B examples.
     Returns:
         tf.data.Dataset, with a `Cursor` as its attribute `cursor`.
     """
     specs = tf.nest.flatten(signature)
-    window = Cursor(initial_step, num_steps, advances)
+    window = Cursor(initial_step, num_steps, advances, find_samples)
 
     # Nothing here needs AutoGraph, which would rewrite everything that `encode` calls.
     @tf.autograph.experimental.do_not_convert
@@ -74,12 +77,14 @@ class Cursor:
         step: int. The first step of the next iteration.
         num_steps: int. The steps of an iteration.
         advances: bool. Whether each iteration goes on where the one before it ended.
+        find_samples: callable or None. Takes a step, returns the numbers of its B examples.
     """
 
-    def __init__(self, step, num_steps, advances):
+    def __init__(self, step, num_steps, advances, find_samples=None):
         self.initial_step = self._step = step
         self.num_steps = num_steps
         self.advances = advances
+        self._find_samples = find_samples
 
     def go_to(self, num_done):
         """Makes the next iteration begin after `num_done` steps of the run, counted from its start.
@@ -87,9 +92,19 @@ class Cursor:
         Args:
             num_done: int, at least 0.
         """
+        self._step = self._find_step(num_done)
+
+    def find_samples(self, num_done):
+        """The numbers of the examples of the step after `num_done` steps: int array (B,) or None.
+
+        They count the windows of a corpus, or rows, before the shuffle.
+        """
+        return self._find_samples and self._find_samples(self._find_step(num_done))
+
+    def _find_step(self, num_done):
         if not self.advances:
             num_done %= self.num_steps
-        self._step = self.initial_step + num_done
+        return self.initial_step + num_done
 
     def first(self):
         step = tf.numpy_function(lambda: np.int64(self._step), [], tf.int64)

@@ -143,6 +143,10 @@ class StreamExamples:
         steps = self.steps_per_epoch
 
         redraws = self.draws_noise and not self.fixed_noise
+
+        def find_samples(step):
+            return self._shuffle(step // steps, self._find_indices(step % steps))
+
         return step_dataset(
             lambda step: tf.nest.flatten(self._batch(*divmod(int(step), steps))),
             self.batch_signature(self.batch_size if self.drop_remainder else None),
@@ -150,12 +154,23 @@ class StreamExamples:
             initial_step=initial_epoch * steps + initial_step,
             advances=redraws or self.shuffle or initial_step % steps != 0,
             encode=self.encode,
+            find_samples=lambda step: self._shuffle(
+                step // steps, self._find_indices(step % steps)
+            ),
         )
 
     def _batch(self, epoch, step):
+        return self.make_batch(epoch, step, self._find_indices(step))
+
+    def _find_indices(self, step):
         first = step * self.batch_size
-        last = min(first + self.batch_size, self.num_examples)
-        return self.make_batch(epoch, step, np.arange(first, last))
+        return np.arange(first, min(first + self.batch_size, self.num_examples))
+
+    def _shuffle(self, epoch, indices):
+        """The numbers of windows in the order of the stream: int array (n,)."""
+        if not self.shuffle:
+            return indices
+        return shuffle_indices(indices, self.num_examples, self.seed, epoch)
 
     def find_windows(self, epoch, indices):
         """Returns windows of an epoch.
@@ -166,8 +181,7 @@ class StreamExamples:
         Returns:
             int32 array (n, W) of token ids, and bool array (n, W), False on padding.
         """
-        if self.shuffle:
-            indices = shuffle_indices(indices, self.num_examples, self.seed, epoch)
+        indices = self._shuffle(epoch, indices)
         # (n,) -> (n, W)
         positions = indices[:, None] * self.stride + np.arange(self.window_size)
         mask = positions < len(self.stream)

@@ -43,12 +43,13 @@ def rows_dataset(
         )
     types = _column_types(rows)
 
-    def fetch(step):
+    def find_rows(step):
         epoch, step = divmod(int(step), num_steps)
         indices = np.arange(step * batch_size, min((step + 1) * batch_size, len(rows)))
-        if shuffle:
-            indices = shuffle_indices(indices, len(rows), seed, epoch)
-        return list(_arrays(rows, indices.tolist(), types))
+        return shuffle_indices(indices, len(rows), seed, epoch) if shuffle else indices
+
+    def fetch(step):
+        return list(_arrays(rows, find_rows(step).tolist(), types))
 
     # A NumPy function cannot return a ragged tensor, so it returns values and lengths.
     def rebuild(arrays, step):
@@ -63,6 +64,7 @@ def rows_dataset(
         initial_step=initial_epoch * num_steps + initial_step,
         advances=shuffle or encode is not None,
         encode=rebuild,
+        find_samples=find_rows,
     )
 
 
