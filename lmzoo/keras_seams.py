@@ -15,8 +15,10 @@ __all__ = [
     "correct_optimizer",
     "forget_fit_start",
     "get_loss_tracker",
+    "list_averages",
     "list_called_graphs",
     "list_layers",
+    "name_missing_logs",
     "receive_sums",
     "set_input_shapes",
     "set_loss_tracker",
@@ -34,9 +36,11 @@ class TrainerSeams:
 
         Overrides `keras.src.trainers.trainer.Trainer._get_metrics_result_or_logs`, which Keras
         calls at the end of an epoch. Where a step reports only some of the metrics, Keras returns
-        the logs of the step, and these are the numbers of one replica.
+        the logs of the step, and these are the numbers of one replica. An epoch that goes on after
+        its last step has no logs; see `name_missing_logs`.
         """
         results = self.get_metrics_result()
+        logs = logs or dict.fromkeys(vars(self).pop("_missing_logs", ()))
         return {name: results.get(name, logs[name]) for name in logs}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -95,17 +99,24 @@ def sum_gradients(gradients):
     Args:
         gradients: list of tensors, tf.IndexedSlices and None.
     Returns:
-        list of dense tensors and None, the same on each replica.
+        list of dense tensors and None, the same on each replica; and float32 scalar: the first
+        replica whose gradient is not finite, counted from 1; 0 if there is none or one replica.
     """
     import tensorflow as tf
 
     dense = [None if one is None else tf.convert_to_tensor(one) for one in gradients]
     context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return dense
     present = [one for one in dense if one is not None]
-    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present) if present else [])
-    return [None if one is None else next(summed) for one in dense]
+    if context is None or context.num_replicas_in_sync == 1 or not present:
+        return dense, tf.zeros(())
+    is_finite = [tf.reduce_all(tf.math.is_finite(one)) for one in present]
+    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    is_bad = own * tf.cast(~tf.reduce_all(is_finite), tf.float32)
+    *summed, is_bad = context.all_reduce(tf.distribute.ReduceOp.SUM, [*present, is_bad])
+    summed = iter(summed)
+    first = tf.where(tf.reduce_any(is_bad > 0), tf.argmax(is_bad) + 1, 0)
+    sums = [None if one is None else next(summed) for one in dense]
+    return sums, tf.cast(first, tf.float32)
 
 
 def correct_optimizer(optimizer):
@@ -123,7 +134,7 @@ def correct_optimizer(optimizer):
     own_apply = optimizer.apply
 
     def apply(grads, trainable_variables=None):
-        own_apply(sum_gradients(grads), trainable_variables)
+        own_apply(sum_gradients(grads)[0], trainable_variables)
 
     vars(optimizer)["apply"] = apply
     receive_sums(getattr(optimizer, "inner_optimizer", optimizer))
@@ -140,18 +151,21 @@ def receive_sums(optimizer):
 class OptimizerSeams:
     """A mixin before a Keras optimizer: gradients are summed over replicas, then clipped.
 
-    Subclasses have `update_variables(update, gradients, variables)`, `decays(variable)` and
-    `measure_gradients(gradients)`.
+    Subclasses have `update_variables(update, gradients, variables)`, `decays(variable)`,
+    `measure_gradients(gradients)` and `group_by_scale(variables)`, which gives triples of a factor
+    on the learning rate, indices and variables.
 
     Attributes:
         gradients_are_summed: bool. Whether `apply` is given sums, as by a loss scale around it.
     """
 
     gradients_are_summed = False
+    _scale = 1.0
 
     def apply(self, grads, trainable_variables=None):
         if not self.gradients_are_summed:
-            grads = sum_gradients(grads)
+            grads, bad_replica = sum_gradients(grads)
+            self.bad_replica.assign(bad_replica)
         super().apply(grads, trainable_variables)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
@@ -172,6 +186,25 @@ class OptimizerSeams:
         """Overrides `BaseOptimizer._clip_gradients`, which is given the whole gradient."""
         self.measure_gradients(grads)
         return super()._clip_gradients(grads)
+
+    def _get_current_learning_rate(self):
+        """Overrides `BaseOptimizer._get_current_learning_rate`, which weight decay reads too."""
+        rate = super()._get_current_learning_rate()
+        return rate if self._scale == 1 else rate * self._scale
+
+    def _apply_weight_decay(self, variables):
+        """Overrides the method of `BaseOptimizer` and `keras.optimizers.Muon`: by learning rate."""
+        # Replicas are threads, of which each sets the same factor before they meet in a merge call.
+        for scale, _, group in self.group_by_scale(variables):
+            vars(self)["_scale"] = scale
+            super()._apply_weight_decay(group)
+        vars(self)["_scale"] = 1.0
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Overrides `TFOptimizer._backend_update_step`: one call for each learning rate."""
+        for scale, indices, group in self.group_by_scale(trainable_variables):
+            rate = learning_rate if scale == 1 else learning_rate * scale
+            super()._backend_update_step([grads[index] for index in indices], group, rate)
 
     def _use_weight_decay(self, variable):
         """Overrides `BaseOptimizer._use_weight_decay`, which reads the list of exceptions."""
@@ -240,6 +273,21 @@ def list_called_graphs(op):
     return [function.graph for function in found if function is not None]
 
 
+def list_averages(optimizer):
+    """(variable, its moving average) of an optimizer with `use_ema` that has made a step.
+
+    Reads `keras.src.optimizers.base_optimizer.BaseOptimizer._model_variables_moving_average` and
+    `_trainable_variables`, as `keras.callbacks.SwapEMAWeights` does.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+        return []
+    if not optimizer.iterations.numpy():
+        return []
+    averages = optimizer._model_variables_moving_average
+    return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+
 def set_monitor_direction(callback):
     """Makes a callback choose now whether its monitored value should fall or rise.
 
@@ -282,6 +330,16 @@ def start_fit_at(model, epoch, step):
     vars(iterator)["_enumerate_iterator"] = enumerate_rest
 
 
+def name_missing_logs(model, names):
+    """Tells `fit` what an epoch reports that begins after its last step, before validation.
+
+    Args:
+        model: a model with `TrainerSeams`.
+        names: list of str. The names of metrics that its steps reported.
+    """
+    vars(model)["_missing_logs"] = names
+
+
 def build_metrics(model):
     """Makes the variables of the metrics before the first step of the `fit` that is about to begin.
 
@@ -294,4 +352,5 @@ def build_metrics(model):
 def forget_fit_start(model):
     """Undoes `start_fit_at` at the end of `fit`, so that the next one begins at its epoch 0."""
     model._initial_epoch = None
-    vars(model).pop("_fit_iterator", None)
+    for name in ("_fit_iterator", "_missing_logs"):
+        vars(model).pop(name, None)

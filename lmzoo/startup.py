@@ -32,6 +32,7 @@ CLASSES = tuple(
     "TokenizerLayer "
     # training
     "Adafactor AdamW Lion LossScaleOptimizer Muon "
+    "WarmupCosine WarmupInverseSquareRoot WarmupLinear WarmupStableDecay "
     # tasks and their losses
     "CausalLM MaskedLM QuestionAnswerer Seq2SeqLM TextClassifier TextEmbedder TextRegressor "
     "TokenClassifier AnswerLoss SimilarityLoss TokenCrossentropy".split()

@@ -13,6 +13,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from lmzoo.keras_seams import (
     TrainerSeams,
     get_loss_tracker,
+    list_averages,
     list_called_graphs,
     list_layers,
     set_input_shapes,
@@ -151,6 +152,14 @@ def test_keras_still_keeps_the_loss_in_the_loss_tracker(model):
         ("Optimizer", "_backend_apply_gradients", ["self", "grads", "trainable_variables"]),
         ("Optimizer", "_clip_gradients", ["self", "grads"]),
         ("Optimizer", "_use_weight_decay", ["self", "variable"]),
+        ("Optimizer", "_get_current_learning_rate", ["self"]),
+        ("Optimizer", "_apply_weight_decay", ["self", "variables"]),
+        ("Muon", "_apply_weight_decay", ["self", "variables"]),
+        (
+            "Optimizer",
+            "_backend_update_step",
+            ["self", "grads", "trainable_variables", "learning_rate"],
+        ),
         ("LossScaleOptimizer", "_stateful_handle_non_finite_grads", ["self"]),
         (
             "LossScaleOptimizer",
@@ -170,11 +179,23 @@ def test_keras_still_calls_the_methods_of_an_optimizer_that_are_overridden():
     source = inspect.getsource(keras.optimizers.Optimizer.apply)
     assert "self._backend_apply_gradients(" in source, REVIEW
     source = inspect.getsource(keras.optimizers.Optimizer._backend_apply_gradients)
-    assert "self._clip_gradients(" in source and "self._apply_weight_decay(" in source, REVIEW
+    for name in ("_clip_gradients", "_apply_weight_decay", "_backend_update_step"):
+        assert f"self.{name}(" in source, REVIEW
     source = inspect.getsource(keras.optimizers.Optimizer._backend_update_step)
     assert "self._all_reduce_sum_gradients(" in source, REVIEW
-    source = inspect.getsource(keras.optimizers.Optimizer._apply_weight_decay)
-    assert "self._use_weight_decay(" in source, REVIEW
+    for kind in (keras.optimizers.Optimizer, keras.optimizers.Muon):
+        source = inspect.getsource(kind._apply_weight_decay)
+        assert "self._use_weight_decay(" in source and "self.learning_rate" in source, REVIEW
+
+
+def test_keras_still_keeps_averages_where_they_are_read():
+    optimizer = keras.optimizers.SGD(1.0, use_ema=True)
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer.build([variable])
+    assert list_averages(optimizer) == [], f"Before a step there is no average. {REVIEW}"
+    optimizer.apply([np.ones(1, "float32")], [variable])
+    [(found, average)] = list_averages(optimizer)
+    assert found is variable and average.numpy() == variable.numpy() == -1, REVIEW
 
 
 def test_keras_still_enumerates_an_epoch_by_what_a_resumed_run_replaces():

@@ -43,6 +43,12 @@ class Backbone(keras.Model):
     pooler = False
     num_segments = 0
     initializer_range = 0.02
+    _input_layer_names = (
+        "token_embedding",
+        "position_embedding",
+        "segment_embedding",
+        "embedding_norm",
+    )
 
     def __init__(self, **kwargs):
         check_keywords(type(self), kwargs)
@@ -103,6 +109,33 @@ class Backbone(keras.Model):
             float (B, T, D).
         """
         return self(inputs, training=training)["sequence_output"]
+
+    @property
+    def block_stacks(self):
+        """list of lists of blocks, each from the input to the output."""
+        return [self.blocks]
+
+    def count_layers_above(self):
+        """How many layers lie above each weight, for learning rates that differ by layer.
+
+        Returns:
+            dict of id of a variable to int: 1 for the highest block of a stack, and so on; one more
+            than for the lowest block for what comes before the blocks. What comes after them is not
+            in it.
+        """
+        counts = {
+            id(weight): len(stack) - index
+            for stack in self.block_stacks
+            for index, block in enumerate(stack)
+            for weight in block.weights
+        }
+        most = 1 + max(len(stack) for stack in self.block_stacks)
+        for name in self._input_layer_names:
+            layer = getattr(self, name, None)
+            counts |= {id(weight): most for weight in getattr(layer, "weights", ())}
+        # An untied head is kept with the embeddings.
+        counts.pop(id(getattr(self.token_embedding, "output_embeddings", None)), None)
+        return counts
 
     @property
     def generation_weights(self):

@@ -70,6 +70,8 @@ class T5Backbone(Backbone):
     kind = "encoder_decoder"
     default_pooling = "mean"
     required_inputs = ("encoder_token_ids", "decoder_token_ids")
+    # All blocks of a stack add the same bias of relative positions.
+    _input_layer_names = ("token_embedding", "encoder_bias", "decoder_bias")
 
     def __init__(
         self,
@@ -173,6 +175,10 @@ class T5Backbone(Backbone):
     def _make_norm(self, name):
         dtype = "float32" if self._float32_residual else self.dtype_policy
         return make_norm("rms_norm", self.norm_epsilon, name, dtype)
+
+    @property
+    def block_stacks(self):
+        return [self.encoder_blocks, self.decoder_blocks]
 
     @property
     def input_dtypes(self):

@@ -15,13 +15,14 @@ __all__ = [
     "compute_similarities",
     "count_terms",
     "rank_candidates",
+    "smooth_loss",
     "sum_over_replicas",
 ]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class TokenCrossentropy(keras.losses.Loss):
-    """Cross-entropy of the next token, averaged over the tokens that count.
+    """Cross-entropy of tokens or classes, averaged over those that count.
 
     Args:
         label_smoothing: float in [0, 1). The share of the target that is spread evenly over the
@@ -55,7 +56,7 @@ class TokenCrossentropy(keras.losses.Loss):
         self.z_loss = z_loss
 
     def call(self, y_true, y_pred):
-        """Labels int (B, T) and logits float (B, T, V) to losses (B, T)."""
+        """Labels int (B, T) and logits float (B, T, V) to losses (B, T); also without T."""
         # It refuses labels outside the vocabulary. A gather would read -100 from the end.
         loss = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         if not self.label_smoothing and not self.z_loss:
@@ -72,6 +73,33 @@ class TokenCrossentropy(keras.losses.Loss):
             "label_smoothing": self.label_smoothing,
             "z_loss": self.z_loss,
         }
+
+
+def smooth_loss(loss, is_own, **options):
+    """The loss of a task with label smoothing and z-loss, where they are given.
+
+    Args:
+        loss: the loss that the task made, or that a caller gave.
+        is_own: bool. Whether the task made it.
+        **options: `label_smoothing` and `z_loss` of `TokenCrossentropy`, or None.
+    Raises:
+        TypeError, ValueError: as `TokenCrossentropy`; ValueError also if `loss` is another one than
+            a cross-entropy that the task made.
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    if not options:
+        return loss
+    kinds = TokenCrossentropy | keras.losses.SparseCategoricalCrossentropy
+    if not is_own or not isinstance(loss, kinds):
+        name = getattr(loss, "name", loss)
+        received = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise ValueError(
+            "`label_smoothing` and `z_loss` must be given to a task whose own loss is a "
+            f"cross-entropy over tokens or classes. Received: {received}, with the loss {name!r}."
+        )
+    if isinstance(loss, TokenCrossentropy):
+        options = {"label_smoothing": loss.label_smoothing, "z_loss": loss.z_loss, **options}
+    return TokenCrossentropy(**options, name=loss.name, reduction=loss.reduction)
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")

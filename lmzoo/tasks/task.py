@@ -14,7 +14,7 @@ from lmzoo.keras_seams import (
 )
 from lmzoo.keywords import check_keywords
 from lmzoo.layers.checks import check_inputs, check_size
-from lmzoo.tasks.losses import LossTracker, count_terms, sum_over_replicas
+from lmzoo.tasks.losses import LossTracker, count_terms, smooth_loss, sum_over_replicas
 
 __all__ = ["Task"]
 
@@ -162,6 +162,8 @@ class Task(TrainerSeams, keras.Model):
         *,
         metrics="auto",
         weighted_metrics="auto",
+        label_smoothing=None,
+        z_loss=None,
         gradient_accumulation_steps=1,
         **kwargs,
     ):
@@ -179,12 +181,16 @@ class Task(TrainerSeams, keras.Model):
                 where `weighted_metrics` are given.
             weighted_metrics: list of metrics that take sample weights. "auto" is the task's own, or
                 none where `metrics` are given.
+            label_smoothing, z_loss: float or None. Of the task's own loss, where that is a
+                cross-entropy over tokens or classes; see `TokenCrossentropy`. None for what the
+                task was made with, mostly 0.
             gradient_accumulation_steps: int, n. Each batch is computed in n parts, one after the
                 other, with the memory of one part and the gradient of the whole batch.
             **kwargs: as for `keras.Model.compile`. `jit_compile` is False unless given: on
                 processors, bfloat16 products are fast only outside XLA.
         Raises:
-            TypeError, ValueError: if `gradient_accumulation_steps` is not an int of at least 1.
+            TypeError, ValueError: if `gradient_accumulation_steps` is not an int of at least 1, or
+                `label_smoothing` or `z_loss` is out of its range or for another loss.
         """
         check_size(gradient_accumulation_steps=gradient_accumulation_steps)
         self._accumulation_steps = gradient_accumulation_steps
@@ -195,8 +201,10 @@ class Task(TrainerSeams, keras.Model):
             if optimizer == "auto":
                 optimizer = self._make_optimizer()
             optimizer = self._prepare_optimizer(optimizer, kwargs)
-            if loss == "auto":
+            is_own = isinstance(loss, str) and loss == "auto"
+            if is_own:
                 loss = self._make_loss()
+            loss = smooth_loss(loss, is_own, label_smoothing=label_smoothing, z_loss=z_loss)
             if self._metrics_are_auto:
                 metrics, weighted_metrics = self._make_unweighted_metrics(), self._make_metrics()
             metrics, weighted_metrics = (
@@ -214,7 +222,7 @@ class Task(TrainerSeams, keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
 
     def _make_optimizer(self):
         from lmzoo.training import AdamW
@@ -244,13 +252,16 @@ class Task(TrainerSeams, keras.Model):
 
     def fit(self, x=None, *args, **kwargs):
         """Trains as `keras.Model.fit`; a task that was not compiled is compiled with defaults."""
-        from lmzoo.training.checkpoint import prepare_checkpoints
+        from lmzoo.training.fit_callbacks import prepare_checkpoints
+        from lmzoo.training.workers import explain_lost_workers
 
         _check_callbacks(kwargs.get("callbacks"))
         if not self.compiled:
             self.compile()
+        self._check_frozen()
         self._build_optimizer()
-        with prepare_checkpoints(x, kwargs) as callbacks:
+        lost = explain_lost_workers(self.distribute_strategy)
+        with lost, prepare_checkpoints(x, kwargs) as callbacks:
             if isinstance(x, tf.data.Dataset):
                 # Keras warns of `shuffle=True`, its default, beside a dataset.
                 kwargs.setdefault("shuffle", False)
@@ -288,15 +299,37 @@ class Task(TrainerSeams, keras.Model):
                 f"{', '.join(sorted(dtypes))}. Make the model with dtype='mixed_float16'."
             )
         # Variables made in the first step would make TensorFlow trace it a second time.
+        if self.optimizer.built:
+            return
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if getattr(inner, "layer_decay", None) is not None:
+            inner.set_layers(self.backbone.count_layers_above())
         with self.distribute_strategy.scope():
-            if not self.optimizer.built:
-                self.optimizer.build(self.trainable_variables)
+            self.optimizer.build(self.trainable_variables)
+
+    def _check_frozen(self):
+        """Raises where Keras would go on with the training step that it has traced."""
+        trained = [variable.path for variable in self.trainable_variables]
+        before = trained if self.train_function is None else self._trained
+        if changed := sorted(set(before) ^ set(trained)):
+            raise ValueError(
+                "`trainable` must not change between two calls of `fit`, unless `compile` is "
+                f"called after it. Received: {len(changed)} weights that changed, such as "
+                f"{changed[0]}."
+            )
+        self._trained = trained
 
     def evaluate(self, *args, **kwargs):
-        """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done."""
+        """Evaluates as `keras.Model.evaluate`; compiles with defaults where that was not done.
+
+        With an optimizer that has `use_ema=True`, it evaluates the moving averages of the weights.
+        """
+        from lmzoo.training.averages import averaged_weights
+
         if not self.compiled:
             self.compile()
-        return super().evaluate(*args, **kwargs)
+        with averaged_weights(self, kwargs.get("callbacks")):
+            return super().evaluate(*args, **kwargs)
 
     def _get_graph(self, key, build):
         """A traced function of this task, built at first use."""

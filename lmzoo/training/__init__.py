@@ -1,13 +1,22 @@
-"""Training: optimizers, loss scaling, checkpoints and a progress bar for `fit`.
+"""Training: optimizers, schedules, loss scaling, checkpoints, workers and a progress bar for `fit`.
 
-Public are `AdamW`, `Adafactor`, `Lion`, `Muon`, `LossScaleOptimizer`, `Checkpoint` and
-`RichProgress`.
+Public are `AdamW`, `Adafactor`, `Lion`, `Muon`, `LossScaleOptimizer`; the schedules `WarmupCosine`,
+`WarmupLinear`, `WarmupInverseSquareRoot` and `WarmupStableDecay`; `Checkpoint`, `RichProgress`,
+`averaged_weights` and `multi_worker_strategy`.
 """
 
+from lmzoo.training.averages import averaged_weights
 from lmzoo.training.checkpoint import Checkpoint
 from lmzoo.training.loss_scale import LossScaleOptimizer
 from lmzoo.training.optimizers import Adafactor, AdamW, Lion, Muon
 from lmzoo.training.progress import RichProgress
+from lmzoo.training.schedules import (
+    WarmupCosine,
+    WarmupInverseSquareRoot,
+    WarmupLinear,
+    WarmupStableDecay,
+)
+from lmzoo.training.workers import multi_worker_strategy
 
 __all__ = [
     "Adafactor",
@@ -17,4 +26,10 @@ __all__ = [
     "LossScaleOptimizer",
     "Muon",
     "RichProgress",
+    "WarmupCosine",
+    "WarmupInverseSquareRoot",
+    "WarmupLinear",
+    "WarmupStableDecay",
+    "averaged_weights",
+    "multi_worker_strategy",
 ]

@@ -1,18 +1,21 @@
 """`Checkpoint`: a callback of `fit` by which a run that was killed goes on where it was."""
 
-import contextlib
+import numbers
+import os
 import signal
 import sys
-import threading
 import time
 import warnings
 
 import keras
-import tensorflow as tf
+import numpy as np
 
+from lmzoo.data.checks import check_at_least
 from lmzoo.files import looks_like_model
-from lmzoo.keras_seams import build_metrics, forget_fit_start, start_fit_at
+from lmzoo.keras_seams import build_metrics, forget_fit_start, name_missing_logs, start_fit_at
+from lmzoo.training.averages import averaged_weights
 from lmzoo.training.checkpoint_state import (
+    check_finite,
     describe_run,
     find_differences,
     list_memory,
@@ -20,9 +23,10 @@ from lmzoo.training.checkpoint_state import (
     restore_variables,
     snapshot_variables,
 )
-from lmzoo.training.checkpoint_store import CheckpointStore
+from lmzoo.training.checkpoint_store import open_store
+from lmzoo.training.save_points import SavePoints
 
-__all__ = ["Checkpoint", "prepare_checkpoints"]
+__all__ = ["Checkpoint"]
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -33,8 +37,8 @@ class Checkpoint(keras.callbacks.Callback):
     `fit` takes the newest whole checkpoint of `folder`, and goes on with the very next step. On the
     same machine its losses and weights are then bit for bit those of an uninterrupted run. Datasets
     of `lmzoo.data`, and texts given to `fit`, go on at the step; another `tf.data` pipeline goes on
-    at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end. With several workers it was not
-    tried.
+    at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end. With several workers the chief
+    writes and decides when, a signal to one ends all, and all must see the same `folder`.
 
     Args:
         folder: str or path. Of this run alone. It gets `step-000001200/` for each checkpoint, and
@@ -49,11 +53,13 @@ class Checkpoint(keras.callbacks.Callback):
     Attributes:
         seconds: float. How long training has waited for checkpoints since `fit` began.
     Raises:
-        RuntimeError: in `fit`, if another process writes to `folder`.
+        RuntimeError: in `fit`, if another process writes to `folder`, or not all workers see it.
+        TypeError: if an argument is of the wrong type.
         ValueError: if an argument is out of its range; in `fit`, if `folder` has a run of another
             configuration, or no whole checkpoint among damaged ones.
-        FloatingPointError: in `fit`, if the loss of a step is not finite. The last checkpoint, from
-            before it, stays.
+        FloatingPointError: in `fit`, if the loss or the gradient of a step is not finite. It names
+            the step, the samples and, for an optimizer of `lmzoo.training`, the replica. The last
+            checkpoint, from before it, stays.
     Example:
         lm.fit(data, epochs=3, callbacks=[lmzoo.training.Checkpoint("runs/gpt/checkpoints")])
     """
@@ -69,11 +75,24 @@ class Checkpoint(keras.callbacks.Callback):
         verbose=True,
     ):
         super().__init__()
-        for name, value in (("every_steps", every_steps), ("keep", keep)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"`{name}` must be an int of at least 1. Received: {value!r}.")
-        if every_seconds is not None and not every_seconds >= 0:
-            raise ValueError(f"`every_seconds` must be at least 0. Received: {every_seconds!r}.")
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"`folder` must be a str or a path. Received: folder={folder!r}.")
+        if every_steps is not None:
+            check_at_least(1, every_steps=every_steps)
+        check_at_least(1, keep=keep)
+        if every_seconds is not None:
+            if isinstance(every_seconds, bool) or not isinstance(every_seconds, numbers.Real):
+                raise TypeError(
+                    "`every_seconds` must be a number or None. Received: "
+                    f"every_seconds={every_seconds!r}."
+                )
+            if not every_seconds >= 0:
+                raise ValueError(
+                    "`every_seconds` must be at least 0. Received: "
+                    f"every_seconds={every_seconds!r}."
+                )
+        if monitor is not None and not isinstance(monitor, str):
+            raise TypeError(f"`monitor` must be a str or None. Received: monitor={monitor!r}.")
         if mode not in ("min", "max"):
             raise ValueError(f'`mode` must be "min" or "max". Received: mode={mode!r}.')
         self.folder = folder
@@ -84,7 +103,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.mode = mode
         self.verbose = verbose
         self._cursor, self._others, self._repeats, self._validation = None, [], False, None
-        self._store = None
+        self._store, self._save_points = None, None
         self.seconds = 0.0
 
     def prepare(self, cursor, others, repeats, validation=None):
@@ -104,10 +123,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.seconds = 0.0
-        self._writer, self._failure, self._signal, self._handlers = None, None, None, {}
-        self._store = CheckpointStore(self.folder, self.keep, is_writer=self._is_chief())
+        strategy = self.model.distribute_strategy
+        self._is_chief = strategy.extended.should_checkpoint
+        self._save_points = SavePoints(strategy, self.every_steps, self.every_seconds)
         self._begin()
-        self._handlers |= _listen((signal.SIGTERM, signal.SIGINT), self._note_signal)
+        self._save_points.begin(self._num_steps)
 
     def _begin(self):
         steps = self.params.get("steps")
@@ -119,10 +139,12 @@ class Checkpoint(keras.callbacks.Callback):
         )
         self._epoch, self._step, self._num_steps = 0, 0, 0
         self._best, self._epochs, self._has_begun = None, [], False
-        self._resumed = self._store.read_newest()
+        self._epoch_metrics, self._log_names = None, []
+        self._store, self._resumed = open_store(
+            self.model.distribute_strategy, self.folder, self.keep
+        )
         if self._resumed is not None:
             self._go_on(*self._resumed)
-        self._last_save = time.monotonic()
 
     def _go_on(self, number, arrays, record):
         differences = find_differences(record["run"], self._description)
@@ -139,13 +161,17 @@ class Checkpoint(keras.callbacks.Callback):
         self._epochs = record["epochs"]
         start_fit_at(self.model, self._epoch, self._step)
         place = f", step {self._step}" if self._step else ""
-        _say(f"Going on after step {number}, in epoch {self._epoch + 1}{place}.", self.verbose)
+        self._say(f"Going on after step {number}, in epoch {self._epoch + 1}{place}.")
 
     def on_epoch_begin(self, epoch, logs=None):
         resumes = self._resumed is not None and epoch == self._epoch
         if not resumes:
             self._epoch, self._step = epoch, 0
         is_first, self._has_begun = not self._has_begun, True
+        if is_first and not resumes:
+            # Other callbacks, and `initial_epoch`, may begin at a later epoch.
+            self._num_steps = epoch * (self._steps_per_epoch or 0)
+            self._save_points.note_save(self._num_steps)
         if self._cursor is not None and (is_first or not self._repeats):
             self._cursor.go_to(epoch * self._steps_per_epoch + self._step)
         if self._validation is not None and is_first:
@@ -157,6 +183,7 @@ class Checkpoint(keras.callbacks.Callback):
         # `fit` resets metrics and callbacks before this.
         if self._step:
             restore_variables(self.model, arrays, ("metrics",))
+            name_missing_logs(self.model, record["log_names"])
         without = restore_memory(self._others, record["callbacks"], arrays)
         if without:
             warnings.warn(f"New callbacks begin anew: {', '.join(without)}.", stacklevel=2)
@@ -174,57 +201,97 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         done = batch + 1 - self._step
         self._step, self._num_steps = batch + 1, self._num_steps + done
-        if "loss" in (logs or {}) and not tf.math.is_finite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss must be finite. Received: {float(logs['loss'])} in step {batch} of "
-                f"epoch {self._epoch}, step {self._num_steps - 1} of the run. The newest "
-                f"checkpoint, from before it: {self._name_newest()}."
-            )
-        self._raise_failure()
-        if self._signal is not None:
-            self._end_for_signal()
+        self._check_finite(logs or {})
+        self._log_names = list(logs or {})
+        self._store.raise_failure()
         # The last step of an epoch is saved after validation, with the numbers of the epoch.
-        if self._cursor is None or self._step == self._steps_per_epoch:
+        if self._step == self.params.get("steps"):
             return
-        if self._is_due(done):
+        may_save = self._cursor is not None and not self._store.is_writing()
+        is_due = self._save_points.ask(self._num_steps, may_save)
+        if self._save_points.signal is not None:
+            self._end_for_signal()
+        if is_due:
             self._save(self._epoch, self._step)
+
+    def _check_finite(self, logs):
+        """Raises if the step made a loss or a gradient that is not finite."""
+        optimizer, found = self.model.optimizer, {}
+        if "loss" in logs:
+            found["loss"] = float(logs["loss"])
+        if hasattr(optimizer, "gradient_norm"):
+            # A loss scale skips a step whose gradient overflows, so it has none.
+            found["norm of the gradient"] = float(optimizer.gradient_norm.numpy())
+        bad = [f"a {name} of {value}" for name, value in found.items() if not np.isfinite(value)]
+        if not bad:
+            return
+        text = f"in step {self._step - 1} of epoch {self._epoch}, step {self._num_steps - 1}"
+        raise FloatingPointError(
+            f"Loss and gradient must be finite. Received: {' and '.join(bad)} {text} of the run"
+            f"{self._name_samples()}. Look for NaN or infinity in weights, data and the learning "
+            f"rate. The newest checkpoint, from before it: {self._name_newest()}."
+        )
+
+    def _name_samples(self):
+        """Where a number that is not finite came from, as far as it is known."""
+        replica = int(getattr(self.model.optimizer, "bad_replica", np.zeros(())))
+        num_replicas = self.model.distribute_strategy.num_replicas_in_sync
+        text = f", on replica {replica - 1} of {num_replicas}" if replica else ""
+        samples = None
+        if self._cursor is not None and self.model.steps_per_execution == 1:
+            num_done = self._epoch * self._steps_per_epoch + self._step - 1
+            samples = self._cursor.find_samples(num_done)
+        if samples is None:
+            return text
+        if replica:
+            # Each replica has as many rows as the first, the last one what is left.
+            size = -(-len(samples) // num_replicas)
+            samples = samples[(replica - 1) * size : replica * size]
+        return f"{text}, in one of the samples {', '.join(str(one) for one in samples)}"
+
+    def on_test_begin(self, logs=None):
+        # Validation begins by resetting metrics. A signal in it saves what they were before.
+        if self._store is not None and self._cursor is not None:
+            self._epoch_metrics = snapshot_variables(self.model, ("metrics",))
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._store is None:
+            return
+        self._save_points.ask(self._num_steps, may_save=False)
+        if self._save_points.signal is not None:
+            self._end_for_signal()
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self._epochs.append([epoch, logs])
         self._keep_best(logs)
-        self._step = 0
+        self._step, self._epoch_metrics = 0, None
         self._epoch = epoch + 1
         is_last = self._epoch == self.params.get("epochs") or self.model.stop_training
-        if is_last or self._cursor is None or self._is_due(1) or self._signal is not None:
+        may_save = not self._store.is_writing()
+        is_due = self._save_points.ask(self._num_steps, may_save, ends_epoch=True)
+        has_signal = self._save_points.signal is not None
+        if is_last or self._cursor is None or is_due or has_signal:
             self._wait()
             self._save(self._epoch, 0)
-        if self._signal is not None:
+        if has_signal:
             self._end_for_signal()
 
     def on_train_end(self, logs=None):
         if self._resumed is not None:
             # The run was complete, so `fit` had nothing to do.
             self._restore_history()
+        self._wait()
         self.close()
-        self._raise_failure()
 
     # Saving
 
-    def _is_due(self, num_new):
-        if self._writer is not None and self._writer.is_alive():
-            return False
-        if self.every_steps and self._num_steps // self.every_steps != (
-            (self._num_steps - num_new) // self.every_steps
-        ):
-            return True
-        if self.every_seconds is None:
-            return False
-        return time.monotonic() - self._last_save >= self.every_seconds
-
     def _save(self, epoch, step):
         begun = time.monotonic()
-        arrays = snapshot_variables(self.model)
+        arrays = snapshot_variables(self.model) | (self._epoch_metrics or {})
+        if not hasattr(self.model.optimizer, "gradient_norm"):
+            # The gradient of this step may have spoilt weights, before a loss shows it.
+            check_finite(arrays)
         memories, callback_arrays = list_memory(self._others)
         record = {
             "epoch": epoch,
@@ -233,33 +300,18 @@ class Checkpoint(keras.callbacks.Callback):
             "callbacks": memories,
             "best": self._best,
             "epochs": list(self._epochs),
+            "log_names": self._log_names,
         }
-        self._last_save = time.monotonic()
-        self.seconds += self._last_save - begun
-        if not self._is_chief():
+        self._save_points.note_save(self._num_steps)
+        self.seconds += time.monotonic() - begun
+        if not self._is_chief:
             return
-        self._writer = threading.Thread(
-            target=self._write, args=(self._num_steps, arrays | callback_arrays, record)
-        )
-        self._writer.start()
-
-    def _write(self, number, arrays, record):
-        try:
-            self._store.write(number, arrays, record)
-        except Exception as error:
-            self._failure = error
+        self._store.write_later(self._num_steps, arrays | callback_arrays, record)
 
     def _wait(self):
         begun = time.monotonic()
-        if self._writer is not None:
-            self._writer.join()
+        self._store.wait()
         self.seconds += time.monotonic() - begun
-        self._raise_failure()
-
-    def _raise_failure(self):
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
 
     def _keep_best(self, logs):
         value = logs.get(self.monitor)
@@ -271,41 +323,34 @@ class Checkpoint(keras.callbacks.Callback):
         if not is_better:
             return
         self._best = value
-        if self._is_chief():
+        if self._is_chief:
             folder = self._store.folder / "best"
             if not folder.exists() or looks_like_model(folder):
-                self.model.save_pretrained(folder, overwrite=True)
+                with averaged_weights(self.model):
+                    self.model.save_pretrained(folder, overwrite=True)
 
     # Ending
 
-    def _note_signal(self, number, frame):
-        self._signal = number
-
     def _end_for_signal(self):
         """Saves at once, and ends as the signal would have."""
-        number = self._signal
         self._wait()
         if self._cursor is not None and self._step:
             self._save(self._epoch, self._step)
         newest = self._name_newest()
         self.close()
-        _say(f"Ended by {signal.Signals(number).name}, saved as {newest}.", self.verbose)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
+        name = signal.Signals(self._save_points.signal).name
+        self._say(f"Ended by {name}, saved as {newest}.")
+        self._save_points.end()
 
     def close(self):
         """Waits for the writer, frees the folder, and puts the handlers of signals back.
 
         `lmzoo.tasks.Task.fit` calls it however it ends. A second call does nothing.
         """
+        if self._save_points is not None:
+            self._save_points.close()
         if self._store is None:
             return
-        if self._writer is not None:
-            self._writer.join()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
         self._store.close()
         self._store = None
         forget_fit_start(self.model)
@@ -315,67 +360,7 @@ class Checkpoint(keras.callbacks.Callback):
         steps = self._store.list_steps()
         return str(self._store.path_of(steps[-1])) if steps else "there is none"
 
-    def _is_chief(self):
-        return self.model.distribute_strategy.extended.should_checkpoint
-
-
-@contextlib.contextmanager
-def prepare_checkpoints(x, options):
-    """Prepares the `Checkpoint`s among the callbacks of `fit`, and closes them however it ends.
-
-    Args:
-        x: what `fit` reads. A dataset of `lmzoo.data` has a cursor.
-        options: dict. The keyword arguments of `fit`; read are `callbacks`, `steps_per_epoch`,
-            `validation_data`, `validation_steps` and `validation_freq`.
-    Yields:
-        The callbacks, a `Checkpoint` behind the others: it saves what they made of an epoch.
-    """
-    callbacks = options.get("callbacks")
-    if callbacks is None or isinstance(callbacks, keras.callbacks.CallbackList):
-        yield callbacks
-        return
-    listed = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    checkpoints = [callback for callback in listed if isinstance(callback, Checkpoint)]
-    others = [callback for callback in listed if not isinstance(callback, Checkpoint)]
-    for checkpoint in checkpoints:
-        checkpoint.prepare(
-            getattr(x, "cursor", None),
-            others,
-            repeats=bool(options.get("steps_per_epoch")),
-            validation=_make_validation_start(options),
-        )
-    try:
-        yield others + checkpoints
-    finally:
-        for checkpoint in checkpoints:
-            checkpoint.close()
-
-
-def _make_validation_start(options):
-    """What moves the validation data to an epoch; None where each validation is the same."""
-    cursor = getattr(options.get("validation_data"), "cursor", None)
-    if cursor is None:
-        return None
-    frequency = options.get("validation_freq", 1)
-    steps = options.get("validation_steps") or cursor.num_steps
-
-    def start(epoch):
-        if isinstance(frequency, int):
-            num_done = epoch // frequency
-        else:
-            num_done = sum(number in frequency for number in range(1, epoch + 1))
-        cursor.go_to(num_done * steps)
-
-    return start
-
-
-def _say(text, verbose):
-    if verbose:
-        print(text, file=sys.stderr)
-
-
-def _listen(numbers, handler):
-    """Sets the handler of signals; the old ones by number. Only the main thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {number: signal.signal(number, handler) for number in numbers}
+    def _say(self, text):
+        verbose = self.verbose and self._is_chief
+        if verbose:
+            print(text, file=sys.stderr)

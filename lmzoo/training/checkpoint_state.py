@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.keras_seams import set_monitor_direction
+from lmzoo.training.workers import count_workers, find_worker, sum_over_workers
 
 __all__ = [
+    "check_finite",
     "describe_run",
     "find_differences",
     "list_memory",
@@ -22,8 +24,8 @@ __all__ = [
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
-def _list_variables(task):
-    """(name, variable) of weights, seed generators, optimizer and metrics, each name once.
+def _list_variables(task, names):
+    """(name, variable) of weights and seed generators, optimizer, metrics, each name once.
 
     Names are places in these lists. Keras numbers the names of layers by how many there were before
     in the process, so that the names of variables depend on what a script did earlier.
@@ -36,21 +38,44 @@ def _list_variables(task):
     return [
         (f"{group}.{index:05d}", variable)
         for group, variables in groups.items()
+        if group in names
         for index, variable in enumerate(variables)
     ]
 
 
-def snapshot_variables(task):
-    """A copy of all variables in host memory: dict of name to numpy array.
+def snapshot_variables(task, groups=("model", "optimizer", "metrics")):
+    """A copy of variables in host memory. All workers must call it together.
 
-    bfloat16, which NumPy does not know, is kept as its bits, uint16.
+    Metrics keep a sum on each replica. Over R replicas they are arrays (R, ...), because another
+    order of additions gives other last digits.
+
+    Args:
+        task: a compiled task.
+        groups: tuple of str, among "model", "optimizer" and "metrics".
+    Returns:
+        dict of name to numpy array. bfloat16, which NumPy does not know, is kept as its bits,
+        uint16.
     """
     arrays = {}
-    for name, variable in _list_variables(task):
+    for name, variable in _list_variables(task, groups):
+        if _is_summed_on_read(task, variable):
+            arrays[name] = _gather_replicas(task.distribute_strategy, variable)
+            continue
         # A copy, because on a CPU `numpy()` may share memory with the variable.
         array = np.array(variable.numpy())
         arrays[name] = array.view(np.uint16) if array.dtype == _BFLOAT16 else array
     return arrays
+
+
+def check_finite(arrays):
+    """Raises FloatingPointError if one of the weights of a snapshot is not finite."""
+    for name, array in arrays.items():
+        is_float = np.issubdtype(array.dtype, np.floating)
+        if name.startswith("model.") and is_float and not np.isfinite(array).all():
+            raise FloatingPointError(
+                f"Weights must be finite to be saved. Received: NaN or infinity in {name}, of "
+                f"shape {array.shape}, after a gradient that was not finite."
+            )
 
 
 def restore_variables(task, arrays, groups):
@@ -63,9 +88,7 @@ def restore_variables(task, arrays, groups):
     Raises:
         ValueError: if names, shapes or dtypes differ.
     """
-    wanted = {
-        name: variable for name, variable in _list_variables(task) if name.split(".")[0] in groups
-    }
+    wanted = dict(_list_variables(task, groups))
     present = {name for name in arrays if name.split(".")[0] in groups}
     if wanted.keys() != present:
         different = sorted(wanted.keys() ^ present)
@@ -77,12 +100,51 @@ def restore_variables(task, arrays, groups):
         array = arrays[name]
         if variable.dtype == "bfloat16":
             array = array.view(_BFLOAT16)
-        if array.shape != tuple(variable.shape) or array.dtype.name != variable.dtype:
+        shape, is_summed = tuple(variable.shape), _is_summed_on_read(task, variable)
+        if is_summed:
+            shape = (task.distribute_strategy.num_replicas_in_sync, *shape)
+        if name.startswith("metrics.") and array.shape != shape:
+            array = _spread(array, variable.shape, shape)
+        if array.shape != shape or array.dtype.name != variable.dtype:
             raise ValueError(
-                f"A checkpoint must have {name!r} as {variable.dtype} {tuple(variable.shape)}. "
+                f"A checkpoint must have {name!r} as {variable.dtype} {shape}. "
                 f"Received: {array.dtype.name} {array.shape}."
             )
-        variable.assign(array)
+        if not is_summed:
+            variable.assign(array)
+            continue
+        for index, local in _list_local(task.distribute_strategy, variable):
+            local.assign(array[index])
+
+
+def _is_summed_on_read(task, variable):
+    """Whether each replica has a share of a variable, as those of metrics."""
+    is_on_read = variable.value.synchronization == tf.VariableSynchronization.ON_READ
+    return is_on_read and task.distribute_strategy.num_replicas_in_sync > 1
+
+
+def _list_local(strategy, variable):
+    """(index of the replica, its own variable) of the replicas of this worker."""
+    own = strategy.experimental_local_results(variable.value)
+    return list(enumerate(own, start=len(own) * find_worker(strategy)))
+
+
+def _spread(array, own_shape, shape):
+    """A metric of another number of replicas: its sum, on the first replica."""
+    is_stacked = array.ndim == len(own_shape) + 1
+    total = array.sum(axis=0, dtype=array.dtype) if is_stacked else array
+    if shape == tuple(own_shape) or total.shape != tuple(own_shape):
+        return total
+    return np.concatenate([total[None], np.zeros((shape[0] - 1, *own_shape), array.dtype)])
+
+
+def _gather_replicas(strategy, variable):
+    """The values on all replicas, (R, ...)."""
+    shape = (strategy.num_replicas_in_sync, *variable.shape)
+    rows = np.zeros(shape, variable.dtype)
+    for index, local in _list_local(strategy, variable):
+        rows[index] = local.numpy()
+    return sum_over_workers(strategy, rows) if count_workers(strategy) > 1 else rows
 
 
 # Callbacks

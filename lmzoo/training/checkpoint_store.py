@@ -8,17 +8,21 @@ import os
 import pathlib
 import re
 import shutil
+import threading
 import warnings
 
 from lmzoo.files import atomic_folder
 from lmzoo.json_files import read_json
+from lmzoo.training.workers import count_workers, sum_over_workers
 
-__all__ = ["CheckpointStore"]
+__all__ = ["CheckpointStore", "open_store"]
 
 _VERSION = 1
 _NAME = re.compile(r"step-(\d{9})")
 _MANIFEST, _STATE, _LOCK = "manifest.json", "state.safetensors", ".lock"
 _MAX_MANIFEST_BYTES = 64 << 20
+# What the chief tells the others in place of the step of a checkpoint.
+_NO_STEP, _NO_FOLDER = -1, -2
 
 
 class CheckpointStore:
@@ -40,12 +44,15 @@ class CheckpointStore:
         self.folder = pathlib.Path(folder)
         self.keep = keep
         self._lock = None
+        self._writer, self._failure = None, None
         if is_writer:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _hold(self.folder)
 
     def close(self):
-        """Lets other processes write to the folder."""
+        """Waits for `write_later`, and lets other processes write to the folder."""
+        if self._writer is not None:
+            self._writer.join()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -91,6 +98,33 @@ class CheckpointStore:
             (self.path_of(old) / _MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(self.path_of(old), ignore_errors=True)
 
+    def write_later(self, step, tensors, record):
+        """`write` in a thread of its own; `wait` and `raise_failure` raise what it raises."""
+        self.wait()
+        self._writer = threading.Thread(target=self._write, args=(step, tensors, record))
+        self._writer.start()
+
+    def _write(self, *arguments):
+        try:
+            self.write(*arguments)
+        except Exception as error:
+            self._failure = error
+
+    def is_writing(self):
+        return self._writer is not None and self._writer.is_alive()
+
+    def wait(self):
+        """Waits for `write_later`."""
+        if self._writer is not None:
+            self._writer.join()
+        self.raise_failure()
+
+    def raise_failure(self):
+        """Raises what `write_later` raised, once."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
     def read(self, step):
         """The tensors (dict of numpy arrays) and the record of a checkpoint.
 
@@ -134,6 +168,53 @@ class CheckpointStore:
                 f"folder={str(self.folder)!r}, with {'; '.join(reasons)} Remove them to start anew."
             )
         return None
+
+
+def open_store(strategy, folder, keep):
+    """Opens the checkpoints of a run on each of its workers, and finds where it goes on.
+
+    The chief writes, and chooses the checkpoint that all read.
+
+    Args:
+        strategy: the strategy of the model.
+        folder, keep: as for `CheckpointStore`.
+    Returns:
+        CheckpointStore, and what its `read_newest` gives.
+    Raises:
+        RuntimeError: if another process writes to `folder`, or a worker does not see what the
+            chief sees in it.
+        ValueError: if there are checkpoints and none is whole.
+    """
+    is_chief = strategy.extended.should_checkpoint
+    if count_workers(strategy) == 1:
+        store = CheckpointStore(folder, keep, is_writer=is_chief)
+        return store, store.read_newest()
+    store, found, failure, number = None, None, None, 0
+    if is_chief:
+        try:
+            store = CheckpointStore(folder, keep)
+            found = store.read_newest()
+            number = _NO_STEP if found is None else found[0]
+        except Exception as error:
+            failure, number = error, _NO_FOLDER
+    # The others wait here for the chief.
+    number = int(sum_over_workers(strategy, number))
+    if failure is not None:
+        raise failure
+    if number == _NO_FOLDER:
+        raise RuntimeError("The chief could not open `folder`. Its own message says why.")
+    if is_chief:
+        return store, found
+    store = CheckpointStore(folder, keep, is_writer=False)
+    if number == _NO_STEP:
+        return store, None
+    try:
+        return store, (number, *store.read(number))
+    except (OSError, ValueError) as error:
+        raise RuntimeError(
+            f"`folder` must be the same for all workers. Received: folder={str(folder)!r}, where "
+            f"the chief has {store.path_of(number).name} and this worker has not ({error})."
+        ) from error
 
 
 def _digest(content):

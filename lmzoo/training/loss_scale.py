@@ -67,7 +67,7 @@ class LossScaleOptimizer(LossScaleSeams, keras.optimizers.LossScaleOptimizer):
         super().build(variables)
 
     def apply(self, grads, trainable_variables=None):
-        super().apply(sum_gradients(grads), trainable_variables)
+        super().apply(sum_gradients(grads)[0], trainable_variables)
 
     def skip(self):
         """Halves the scale down to its floor, counts, and raises after too many."""

@@ -1,5 +1,7 @@
 """Optimizers whose gradient is the same on one device and on many."""
 
+import numbers
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,15 +25,25 @@ class _Summed(OptimizerSeams):
     Args:
         jit_compile: bool or "auto". Whether XLA compiles the whole update as one function. "auto"
             is True for at least 20 million parameters on one device.
+        layer_decay: float in (0, 1] or None. A factor on the learning rate, and so on the weight
+            decay, for each layer below the head: n from the top, a block has layer_decay ** n of
+            the learning rate, and the embeddings have one factor more than the lowest block. Only
+            in a task, whose `fit` says where a weight is.
         *args, **kwargs: those of the class of Keras.
     Attributes:
         gradient_norm: float32 variable. The global norm of the last gradient, before clipping.
+        bad_replica: float32 variable. The first replica whose last gradient was not finite, counted
+            from 1; 0 if there is none, or one replica alone.
     Raises:
-        TypeError: if `jit_compile` is neither a bool nor "auto".
-        ValueError: if `gradient_accumulation_steps` is given.
+        TypeError: if `jit_compile` is neither a bool nor "auto", or `layer_decay` is no number.
+        ValueError: if `layer_decay` is out of its range or used without a task, or
+            `gradient_accumulation_steps` is given.
+    Reference: Clark et al. 2020, https://arxiv.org/abs/2003.10555, appendix B, for `layer_decay`.
     """
 
-    def __init__(self, *args, jit_compile="auto", **kwargs):
+    _scales = None
+
+    def __init__(self, *args, jit_compile="auto", layer_decay=None, **kwargs):
         if jit_compile not in (True, False, "auto"):
             raise TypeError(
                 f'`jit_compile` must be a bool or "auto". Received: jit_compile={jit_compile!r}.'
@@ -41,15 +53,53 @@ class _Summed(OptimizerSeams):
                 "`gradient_accumulation_steps` must be given to `compile`, which weighs the parts "
                 f"of a batch by their tokens. Received: gradient_accumulation_steps={steps!r}."
             )
+        if layer_decay is not None:
+            if isinstance(layer_decay, bool) or not isinstance(layer_decay, numbers.Real):
+                raise TypeError(
+                    "`layer_decay` must be a number or None. Received: "
+                    f"layer_decay={layer_decay!r}."
+                )
+            if not 0 < layer_decay <= 1:
+                raise ValueError(
+                    f"`layer_decay` must be in (0, 1]. Received: layer_decay={layer_decay!r}."
+                )
         super().__init__(*args, **kwargs)
         self.jit_compile = jit_compile
+        self.layer_decay = layer_decay
         vars(self)["_compiled"] = {}
 
+    def set_layers(self, distances):
+        """Tells how far from the top each weight is; `lmzoo.tasks.Task.fit` calls it.
+
+        Args:
+            distances: dict of id of a variable to int. Others are at the top, 0.
+        """
+        decay = self.layer_decay
+        vars(self)["_scales"] = {key: decay**distance for key, distance in distances.items()}
+
+    def group_by_scale(self, variables):
+        """(factor on the learning rate, indices, variables) of those that have the same factor."""
+        groups = {}
+        for index, variable in enumerate(variables):
+            scale = self._scales.get(id(variable), 1.0) if self._scales else 1.0
+            groups.setdefault(scale, []).append(index)
+        return [
+            (scale, indices, [variables[index] for index in indices])
+            for scale, indices in groups.items()
+        ]
+
     def build(self, variables):
-        if not self.built:
-            self.gradient_norm = self.add_variable(
-                (), dtype="float32", aggregation="only_first_replica", name="gradient_norm"
+        if self.layer_decay is not None and self._scales is None:
+            raise ValueError(
+                "`layer_decay` must be used in a task, which knows the layers of its weights. "
+                f"Received: layer_decay={self.layer_decay} in an optimizer without one."
             )
+        if not self.built:
+            for name in ("gradient_norm", "bad_replica"):
+                added = self.add_variable(
+                    (), dtype="float32", aggregation="only_first_replica", name=name
+                )
+                setattr(self, name, added)
         super().build(variables)
 
     def decays(self, variable):
@@ -80,16 +130,19 @@ class _Summed(OptimizerSeams):
         return size >= _MIN_COMPILED_PARAMETERS and not tf.distribute.has_strategy()
 
     def get_config(self):
-        return {**super().get_config(), "jit_compile": self.jit_compile}
+        names = ("jit_compile", "layer_decay")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
 class AdamW(_Summed, keras.optimizers.AdamW):
     """Adam with decoupled weight decay, of matrices alone.
 
-    The arguments are those of `keras.optimizers.AdamW` and `jit_compile`: a bool, or "auto" for
-    True with at least 20 million parameters on one device. Under a strategy, gradients are summed
-    over the replicas before `clipnorm`, `global_clipnorm` or `clipvalue` clips them.
+    The arguments are those of `keras.optimizers.AdamW`, `jit_compile` and `layer_decay`.
+    `jit_compile` is a bool, or "auto" for True with at least 20 million parameters on one device.
+    `layer_decay` is a factor on the learning rate for each layer below the head. Under a strategy,
+    gradients are summed over the replicas before `clipnorm`, `global_clipnorm` or `clipvalue` clips
+    them.
 
     Reference: Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101.
     Example:
@@ -103,7 +156,8 @@ class AdamW(_Summed, keras.optimizers.AdamW):
 class Adafactor(_Summed, keras.optimizers.Adafactor):
     """Adaptive learning rates from factored second moments: memory of n + m for an n x m matrix.
 
-    The arguments are those of `keras.optimizers.Adafactor` and `jit_compile`, see `AdamW`.
+    The arguments are those of `keras.optimizers.Adafactor`, with `jit_compile` and `layer_decay`,
+    see `AdamW`.
 
     Reference: Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235.
     """
@@ -113,7 +167,8 @@ class Adafactor(_Summed, keras.optimizers.Adafactor):
 class Lion(_Summed, keras.optimizers.Lion):
     """The sign of an interpolated momentum, with decoupled weight decay of matrices alone.
 
-    The arguments are those of `keras.optimizers.Lion` and `jit_compile`, see `AdamW`.
+    The arguments are those of `keras.optimizers.Lion`, with `jit_compile` and `layer_decay`, see
+    `AdamW`.
 
     Reference: Chen et al. 2023, https://arxiv.org/abs/2302.06675.
     """
@@ -123,7 +178,8 @@ class Lion(_Summed, keras.optimizers.Lion):
 class Muon(_Summed, keras.optimizers.Muon):
     """Momentum, orthogonalized for matrices; AdamW for embeddings and vectors.
 
-    The arguments are those of `keras.optimizers.Muon` and `jit_compile`, see `AdamW`.
+    The arguments are those of `keras.optimizers.Muon`, with `jit_compile` and `layer_decay`, see
+    `AdamW`.
 
     Reference: Jordan et al. 2024, https://github.com/KellerJordan/Muon; Liu et al. 2025,
         https://arxiv.org/abs/2502.16982.

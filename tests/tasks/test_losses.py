@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.tasks import SimilarityLoss, TokenCrossentropy
+from lmzoo.models import BertBackbone, T5Backbone
+from lmzoo.tasks import (
+    Seq2SeqLM,
+    SimilarityLoss,
+    TextClassifier,
+    TextRegressor,
+    TokenCrossentropy,
+)
 from lmzoo.tasks.losses import compute_similarities, rank_candidates
 
 RANDOM = np.random.default_rng(0)
@@ -42,6 +49,30 @@ def test_the_config_makes_the_same_loss():
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert twin.get_config() == loss.get_config()
     assert (twin.label_smoothing, twin.z_loss) == (0.1, 1e-4)
+
+
+def test_compile_smooths_the_loss_that_a_task_makes():
+    backbone = BertBackbone(50, 1, 2, 8, max_sequence_length=8)
+    task = TextClassifier(backbone, num_classes=7)
+    task.compile(label_smoothing=0.1, z_loss=1e-4)
+    assert task.loss.reduction == "sum_over_batch_size"
+    np.testing.assert_allclose(
+        task.loss(LABELS[:, 0], LOGITS[:, 0]), compute(0.1, 1e-4)[:, 0].mean(), rtol=1e-5
+    )
+    task = Seq2SeqLM(T5Backbone(50, 1, 1, 2, 8, 4, 16), label_smoothing=0.1, z_loss=0.5)
+    task.compile(z_loss=1e-4)
+    weights = np.array([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0], [2, 1, 1, 1, 1]], "float32")
+    wanted = (compute(0.1, 1e-4) * weights).sum() / weights.sum()
+    np.testing.assert_allclose(task.loss(LABELS, LOGITS, sample_weight=weights), wanted, rtol=1e-5)
+
+
+def test_compile_smooths_no_other_loss():
+    backbone = BertBackbone(50, 1, 2, 8, max_sequence_length=8)
+    with pytest.raises(ValueError, match=r"label_smoothing=0.1, with the loss 'mean_squared_error"):
+        TextRegressor(backbone).compile(label_smoothing=0.1)
+    with pytest.raises(ValueError, match=r"z_loss=0.1, with the loss 'sparse_categorical"):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        TextClassifier(backbone, num_classes=7).compile(loss=loss, z_loss=0.1)
 
 
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"z_loss": 1e-4}])

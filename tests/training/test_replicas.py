@@ -9,7 +9,7 @@ CHILD = """
 import json
 import keras, numpy as np, tensorflow as tf
 from lmzoo import training
-from lmzoo.keras_seams import correct_optimizer
+from lmzoo.keras_seams import correct_optimizer, list_averages
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -49,7 +49,7 @@ def run_on_two(make, overflows=(None, None, None)):
             for index in range(len(SHAPES))
         ])
     copies = [strategy.experimental_local_results(variable.value) for variable in variables]
-    assert all(np.array_equal(*both) for both in copies), "the replicas differ"
+    assert all(np.array_equal(*both, equal_nan=True) for both in copies), "the replicas differ"
     return [both[0].numpy().tolist() for both in copies], optimizer
 
 
@@ -87,6 +87,39 @@ for name, scaled in (("ours", make), ("keras", keras_inside)):
             "iterations": int(optimizer.iterations.numpy()),
             "finite": bool(all(np.isfinite(one).all() for one in weights)),
         }
+
+for replica in (0, 1):
+    _, optimizer = run_on_two(lambda: training.AdamW(0.1), (None, replica))
+    results[f"bad {replica}"] = int(optimizer.bad_replica.numpy())
+_, optimizer = run_on_two(lambda: training.AdamW(0.1))
+results["bad none"] = int(optimizer.bad_replica.numpy())
+# A learning rate for each layer.
+def layered():
+    optimizer = training.AdamW(0.1, weight_decay=0.5, layer_decay=0.5)
+    build = optimizer.build
+
+    def build_layers(variables):
+        optimizer.set_layers({id(variables[0]): 2})
+        build(variables)
+
+    optimizer.build = build_layers
+    return optimizer
+
+
+results["layers"] = [run_on_two(layered)[0], run_on_one(layered)]
+# Averages of weights, over two replicas and over one.
+make = lambda: training.AdamW(0.1, use_ema=True, ema_momentum=0.5)
+_, two = run_on_two(make)
+one = make()
+variables = make_variables()
+one.build(variables)
+for number in range(3):
+    both = make_gradients(number, 0), make_gradients(number, 1)
+    one.apply([tf.constant(a + b) for a, b in zip(*both)], variables)
+results["averages"] = [
+    [average.numpy().tolist() for _, average in list_averages(optimizer)]
+    for optimizer in (two, one)
+]
 print(json.dumps(results))
 """
 
@@ -106,6 +139,7 @@ def results():
         "Lion global_clipnorm",
         "Muon global_clipnorm",
         "corrected global_clipnorm",
+        "layers",
     ],
 )
 def test_two_replicas_clip_the_sum_of_their_gradients(results, case):
@@ -131,3 +165,14 @@ def test_an_overflow_on_any_replica_skips_the_step_on_all(results, inner, replic
         "iterations": 2,
         "finite": True,
     }
+
+
+def test_a_replica_whose_gradient_is_not_finite_is_named(results):
+    assert [results[f"bad {case}"] for case in ("none", 0, 1)] == [0, 1, 2]
+
+
+def test_averages_of_weights_are_the_same_over_replicas(results):
+    two, one = results["averages"]
+    assert len(two) == 2
+    for ours, theirs in zip(two, one, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
