@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import keras
@@ -13,6 +14,7 @@ import lmzoo
 from lmzoo.models import GPTBackbone
 from lmzoo.tasks import CausalLM
 from lmzoo.training import Checkpoint
+from lmzoo.training.checkpoint_state import restore_variables, snapshot_variables
 
 NUM_EPOCHS = 3
 
@@ -83,6 +85,7 @@ def run(data_folder, records, checkpoint=None, stop_after=None, lm=None, **optio
         keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True),
         Recorder(records, stop_after),
     ]
+    callbacks += options.pop("callbacks", [])
     if checkpoint is not None:
         # Before the others: `fit` puts it behind them.
         callbacks.insert(0, checkpoint)
@@ -220,6 +223,22 @@ def test_another_configuration_is_refused_with_the_difference(data_folder, tmp_p
         run(data_folder, {}, make_checkpoint(tmp_path), lm=make_lm(dtype="mixed_bfloat16"))
 
 
+def test_metrics_of_several_replicas_are_added_up_for_one(data_folder):
+    lm = make_lm()
+    lm.fit(make_data(data_folder, 3), verbose=0)
+    arrays = snapshot_variables(lm)
+    names = [name for name in arrays if name.startswith("metrics.")]
+    before = {name: arrays[name] for name in names}
+    assert any(before[name] for name in names)
+    stacked = {name: np.stack([before[name] - 2, np.full_like(before[name], 2)]) for name in names}
+    lm.reset_metrics()
+    restore_variables(lm, {**arrays, **stacked}, ("metrics",))
+    after = snapshot_variables(lm, ("metrics",))
+    assert after.keys() == before.keys()
+    for name in names:
+        np.testing.assert_allclose(after[name], before[name], rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_taken(data_folder, whole, tmp_path):
     with pytest.raises(StoppedError):
@@ -245,7 +264,9 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_keeps_what_was_there(data_f
 
     lm = make_lm()
     callbacks = [make_checkpoint(tmp_path), Poison()]
-    with pytest.raises(FloatingPointError, match=r"nan in step 3 of epoch 0.*step-0000000"):
+    with pytest.raises(
+        FloatingPointError, match=r"loss of nan .*in step 3 of epoch 0.*step-0000000"
+    ):
         lm.fit(make_data(data_folder, 3), verbose=0, callbacks=callbacks)
     assert len(list(tmp_path.glob("step-*"))) >= 1
     assert max(tmp_path.glob("step-*")).name <= "step-000000003"
@@ -287,14 +308,134 @@ def test_two_trainers_do_not_share_a_folder(data_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "received"),
+    ("options", "error", "received"),
     [
-        ({"every_steps": 0}, "Received: 0"),
-        ({"keep": 0}, "Received: 0"),
-        ({"every_seconds": -1}, "Received: -1"),
-        ({"mode": "best"}, "mode='best'"),
+        ({"folder": 3}, TypeError, "folder=3"),
+        ({"every_steps": 0}, ValueError, "every_steps=0"),
+        ({"every_steps": "1"}, ValueError, "every_steps='1'"),
+        ({"keep": 0}, ValueError, "keep=0"),
+        ({"every_seconds": -1}, ValueError, "every_seconds=-1"),
+        ({"every_seconds": "1"}, TypeError, "every_seconds='1'"),
+        ({"monitor": 1}, TypeError, "monitor=1"),
+        ({"mode": "best"}, ValueError, "mode='best'"),
     ],
 )
-def test_arguments_are_checked(options, received):
-    with pytest.raises(ValueError, match=received):
-        Checkpoint("folder", **options)
+def test_arguments_are_checked(options, error, received):
+    with pytest.raises(error, match=received):
+        Checkpoint(**{"folder": "folder", **options})
+
+
+def test_steps_that_end_an_epoch_in_one_execution_count_for_every_steps(data_folder, tmp_path):
+    lm = make_lm()
+    lm.compile(lmzoo.training.AdamW(1e-2), steps_per_execution=3)
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        is_stateless = True
+
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(sorted(path.name for path in tmp_path.glob("step-*")))
+
+    options = {"epochs": 3, "steps_per_epoch": 6, "verbose": 0}
+    # Steps 5 and 10 lie within executions of three steps, the second of which ends an epoch.
+    checkpoint = Checkpoint(tmp_path, every_steps=5, every_seconds=None, keep=9)
+    lm.fit(make_data(data_folder, 3), callbacks=[checkpoint, Look()], **options)
+    names = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert names == ["step-000000006", "step-000000012", "step-000000015", "step-000000018"]
+
+
+@pytest.mark.parametrize("stop_after", [2, None])
+def test_callbacks_of_keras_do_what_they_do_without_it(data_folder, tmp_path, stop_after):
+    def train(folder, stop_after=None, **options):
+        lm, records = make_lm(), {}
+        callbacks = [
+            keras.callbacks.ModelCheckpoint(
+                folder / "{epoch}.weights.h5", save_best_only=True, save_weights_only=True
+            ),
+            keras.callbacks.EarlyStopping(patience=2, min_delta=0.6, restore_best_weights=True),
+            keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.5, min_delta=1.0),
+            keras.callbacks.BackupAndRestore(folder / "backup"),
+            Recorder(records, stop_after),
+            *options.pop("checkpoints", []),
+        ]
+        data, validation = make_data(data_folder, 3), make_data(data_folder, 4)
+        options = {"epochs": 6, "steps_per_epoch": 3, "verbose": 0, "callbacks": callbacks}
+        history = lm.fit(data, validation_data=validation, **options).history
+        files = {}
+        for path in sorted(folder.glob("*.weights.h5")):
+            lm.load_weights(path)
+            files[path.name] = [weight.numpy().tobytes() for weight in lm.weights]
+        return history, files, (folder / "backup").exists()
+
+    expected = train(tmp_path / "plain")
+    assert 2 < len(expected[0]["loss"]) < 6, "EarlyStopping ends it"
+    assert len(set(expected[0]["learning_rate"])) > 1 and len(expected[1]) > 1
+    folder = tmp_path / "beside"
+    if stop_after:
+        with pytest.raises(StoppedError):
+            train(folder, 4, checkpoints=[make_checkpoint(tmp_path / "run")])
+    assert train(folder, checkpoints=[make_checkpoint(tmp_path / "run")]) == expected
+
+
+class Finite(keras.losses.Loss):
+    """A loss of 1 whose gradient is NaN."""
+
+    def call(self, y_true, y_pred):
+        return 1.0 + tf.sqrt(0.0 * tf.reduce_sum(tf.square(y_pred), axis=-1))
+
+
+def test_a_gradient_that_is_not_finite_stops_at_its_step(data_folder, tmp_path):
+    lm = make_lm()
+    lm.compile(lmzoo.training.AdamW(1e-2), loss=Finite())
+    data = make_data(data_folder, 3)
+    with pytest.raises(FloatingPointError, match=r"norm of the gradient of nan in step 0") as info:
+        lm.fit(data, verbose=0, callbacks=[make_checkpoint(tmp_path)])
+    samples = ", ".join(str(one) for one in data.cursor.find_samples(0))
+    assert f"in one of the samples {samples}. " in str(info.value)
+    assert "there is none" in str(info.value) and not list(tmp_path.glob("step-*"))
+
+
+def test_weights_that_are_not_finite_are_not_saved(data_folder, tmp_path):
+    lm = make_lm()
+    # It does not say how large its gradient was.
+    lm.compile(keras.optimizers.SGD(1e-2), loss=Finite())
+    with pytest.raises(FloatingPointError, match=r"Weights must be finite .* in model"):
+        lm.fit(make_data(data_folder, 3), verbose=0, callbacks=[make_checkpoint(tmp_path)])
+    assert not list(tmp_path.glob("step-*"))
+
+
+class Spoilt(keras.losses.MeanSquaredError):
+    """Infinite for a label of 7."""
+
+    def call(self, y_true, y_pred):
+        return tf.where(tf.reduce_any(y_true == 7, -1), np.inf, super().call(y_true, y_pred))
+
+
+def test_a_loss_that_is_not_finite_names_the_rows_of_its_step(tmp_path):
+    keras.utils.set_random_seed(1)
+    tokenizer = lmzoo.tokenizers.ByteTokenizer()
+    backbone = lmzoo.models.BertBackbone(tokenizer.vocabulary_size, 1, 2, 8, max_sequence_length=16)
+    task = lmzoo.tasks.TextRegressor(backbone, tokenizer)
+    task.compile(lmzoo.training.AdamW(1e-2), loss=Spoilt(), metrics=[])
+    texts, labels = [f"text {number}" for number in range(12)], [float(one) for one in range(12)]
+    with pytest.raises(FloatingPointError, match=r"in one of the samples") as info:
+        task.fit(texts, labels, batch_size=4, verbose=0, callbacks=[make_checkpoint(tmp_path)])
+    named = re.search(r"samples ([\d, ]+)\.", str(info.value))[1].split(", ")
+    assert "7" in named and len(named) == 4
+
+
+def test_a_signal_in_validation_saves_and_goes_on_with_it(data_folder, whole, tmp_path):
+    class Send(keras.callbacks.Callback):
+        is_stateless = True
+
+        def on_test_batch_end(self, batch, logs=None):
+            if batch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    records, per_epoch = {}, len(whole[0]) // NUM_EPOCHS - 1
+    checkpoint = Checkpoint(tmp_path, every_seconds=None)
+    with pytest.raises(SystemExit):
+        run(data_folder, records, checkpoint, callbacks=[Send()])
+    assert [path.name for path in tmp_path.glob("step-*")] == [f"step-{per_epoch:09d}"]
+    weights, history = run(data_folder, records, make_checkpoint(tmp_path))
+    assert_same(whole, records, weights, history)

@@ -1,14 +1,13 @@
 """`fit` over two processes on loopback, against one device with the same global batch."""
 
 import json
-import os
-import pathlib
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from lmzoo.training import multi_worker_strategy
+from tests.worker_processes import find_ports, run_workers
 
 CHILD = """
 import json, os, sys
@@ -20,8 +19,8 @@ if "TF_CONFIG" in os.environ:
 else:
     strategy = tf.distribute.get_strategy()
 
-from lmzoo.models import BertBackbone, GPTBackbone
-from lmzoo.tasks import CausalLM, TextClassifier
+from lmzoo.models import BertBackbone, GPTBackbone, T5Backbone
+from lmzoo.tasks import CausalLM, Seq2SeqLM, TextClassifier
 
 # Four batches of eight, and a last one of a single row: one worker has none of it.
 ids = np.random.default_rng(0).integers(1, 50, (33, 9))
@@ -33,6 +32,12 @@ with strategy.scope():
         backbone = GPTBackbone(50, 1, 2, 8, max_sequence_length=8, dropout=0.0, dtype=policy)
         task = CausalLM(backbone)
         rows = {"token_ids": ids[:, :-1], "padding_mask": mask}, ids[:, 1:], weights
+    elif kind == "seq2seq":
+        backbone = T5Backbone(50, 1, 1, 2, 8, 4, 16, dropout=0.0, dtype=policy)
+        task = Seq2SeqLM(backbone)
+        inputs = {"encoder_token_ids": ids[:, 1:], "encoder_padding_mask": mask}
+        inputs |= {"decoder_token_ids": ids[:, :-1], "decoder_padding_mask": mask}
+        rows = inputs, ids[:, 1:], weights
     else:
         backbone = BertBackbone(50, 1, 2, 8, max_sequence_length=8, dropout=0.0, dtype=policy)
         task = TextClassifier(backbone, num_classes=2, dropout=0.0)
@@ -54,70 +59,70 @@ print(json.dumps({
 """
 
 
-def find_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def start(arguments, config=None):
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-        "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-    }
-    if config is not None:
-        environment["TF_CONFIG"] = json.dumps(config)
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(child):
-    try:
-        output, errors = child.communicate(timeout=600)
-    finally:
-        child.kill()
-    assert child.returncode == 0, errors[-3000:]
-    return json.loads(output.splitlines()[-1])
-
-
-def run_workers(*arguments):
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in find_ports(2)]}
-    children = [
-        start(arguments, {"cluster": cluster, "task": {"type": "worker", "index": index}})
-        for index in range(2)
-    ]
-    return [finish(child) for child in children]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "policy", "tolerance"),
     [
         ("causal", "float32", 1e-6),
         ("classifier", "float32", 1e-6),
+        ("seq2seq", "float32", 1e-6),
+        ("seq2seq", "float64", 1e-6),
         # A product of another batch size may round another way, by 2 ** -8 of a value.
         ("causal", "mixed_bfloat16", 1e-4),
         ("causal", "mixed_float16", 1e-4),
     ],
 )
 def test_two_workers_learn_what_one_device_learns(kind, policy, tolerance):
-    first, second = run_workers(kind, policy)
+    first, second = run_workers(CHILD, [kind, policy])
     assert first == second, "the workers end with the same weights and numbers"
-    one = finish(start((kind, policy)))
+    [one] = run_workers(CHILD, [kind, policy], num_workers=0)
     assert len(one["losses"]) == 50 and one["losses"][-1] < one["losses"][0]
     np.testing.assert_allclose(first["losses"], one["losses"], rtol=tolerance)
     assert first["history"].keys() == one["history"].keys()
     for name, values in one["history"].items():
         np.testing.assert_allclose(first["history"][name], values, rtol=10 * tolerance)
     assert first["evaluated"]["loss"] == pytest.approx(one["evaluated"]["loss"], rel=tolerance)
+
+
+def set_config(monkeypatch, addresses, index=0):
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"cluster": {"worker": ["a:1"]}}', "KeyError: 'task'"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "'chief'"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "IndexError"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "ValueError"),
+    ],
+)
+def test_a_config_that_is_not_what_tensorflow_documents_is_refused(monkeypatch, text, reason):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG must be JSON such as") as info:
+        multi_worker_strategy()
+    assert reason in str(info.value) and text[:60] in str(info.value)
+
+
+def test_a_worker_that_does_not_come_is_named_in_time(monkeypatch):
+    own, there, missing = (f"127.0.0.1:{port}" for port in find_ports(3))
+    set_config(monkeypatch, [own, there, missing])
+    with socket.create_server(("127.0.0.1", int(there.split(":")[1]))):
+        with pytest.raises(TimeoutError, match=f"no answer from {missing} in 0.5 s"):
+            multi_worker_strategy(wait_seconds=0.5)
+
+
+def test_a_port_in_use_is_named(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        own = f"127.0.0.1:{server.getsockname()[1]}"
+        set_config(monkeypatch, [own, "127.0.0.1:1"])
+        with pytest.raises(ValueError, match=f"must be free. Received: {own}"):
+            multi_worker_strategy()
+
+
+def test_the_time_to_wait_is_checked():
+    with pytest.raises(ValueError, match="wait_seconds=0"):
+        multi_worker_strategy(wait_seconds=0)
