@@ -6,6 +6,8 @@ import os
 
 import tensorflow as tf
 
+from lmzoo.training.workers import multi_worker_strategy
+
 __all__ = [
     *("check_batch_size", "count_processors", "describe_devices", "is_chief", "make_strategy"),
     "scope_of",
@@ -36,7 +38,7 @@ def make_strategy(recipe):
             f"must be auto or multi_worker with the {num_workers} hosts of TF_CONFIG",
         )
     if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return multi_worker_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "tpu":

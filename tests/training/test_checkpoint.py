@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import keras
 import numpy as np
@@ -328,18 +329,18 @@ def test_arguments_are_checked(options, error, received):
 def test_steps_that_end_an_epoch_in_one_execution_count_for_every_steps(data_folder, tmp_path):
     lm = make_lm()
     lm.compile(lmzoo.training.AdamW(1e-2), steps_per_execution=3)
-    seen = []
 
-    class Look(keras.callbacks.Callback):
+    class Wait(keras.callbacks.Callback):
         is_stateless = True
 
-        def on_epoch_begin(self, epoch, logs=None):
-            seen.append(sorted(path.name for path in tmp_path.glob("step-*")))
+        def on_train_batch_begin(self, batch, logs=None):
+            while checkpoint._store.is_writing():
+                time.sleep(0.01)
 
     options = {"epochs": 3, "steps_per_epoch": 6, "verbose": 0}
     # Steps 5 and 10 lie within executions of three steps, the second of which ends an epoch.
     checkpoint = Checkpoint(tmp_path, every_steps=5, every_seconds=None, keep=9)
-    lm.fit(make_data(data_folder, 3), callbacks=[checkpoint, Look()], **options)
+    lm.fit(make_data(data_folder, 3), callbacks=[checkpoint, Wait()], **options)
     names = sorted(path.name for path in tmp_path.glob("step-*"))
     assert names == ["step-000000006", "step-000000012", "step-000000015", "step-000000018"]
 
