@@ -259,10 +259,14 @@ def _make_torch_bert(size):
     model = transformers.BertModel(config).eval()
 
     class Pooled(torch.nn.Module):
-        def forward(self, input_ids, attention_mask):
-            return model(input_ids, attention_mask=attention_mask).pooler_output
+        def __init__(self):
+            super().__init__()
+            self.model = model
 
-    return Pooled()
+        def forward(self, input_ids, attention_mask):
+            return self.model(input_ids, attention_mask=attention_mask).pooler_output
+
+    return Pooled().eval()
 
 
 def open_openvino_bert(size, threads):
