@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import logging
 import pathlib
 
 __all__ = ["EnergyMeter"]
@@ -117,6 +118,8 @@ def _has_codecarbon():
 
 
 def _start_estimate():
+    # Its level is an argument, but it says two things before it reads that.
+    logging.getLogger("codecarbon").disabled = True
     from codecarbon import OfflineEmissionsTracker
 
     # The country is for emissions, which are not reported; offline, it asks nobody.
