@@ -44,13 +44,14 @@ class StepRecorder:
         self._traced = threading.local()
         get_loss_tracker(task).listener = functools.partial(setattr, self._traced, "loss")
         vars(task)["train_step"] = self._record
-        task.make_train_function(force=True)
+        # `fit` traces it anew.
+        task.train_function = None
 
     def close(self):
         """Gives the task its own `train_step` back; a second call does nothing."""
         if vars(self._task).pop("train_step", None) is not None:
             get_loss_tracker(self._task).listener = None
-            self._task.make_train_function(force=True)
+            self._task.train_function = None
 
     def read(self):
         """dict of name to float: the step's mean loss, its tokens and the optimizer's numbers."""
