@@ -4,14 +4,12 @@ import glob
 import inspect
 import pathlib
 
-import keras
-
 from lmzoo import data, hub, models, tasks, tokenizers, training, zoo
 from lmzoo.files import atomic_folder
 from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.runs.schema import OBJECTIVES
 
-__all__ = ["Data", "build_data", "build_optimizer", "build_task", "find_files", "open_rows"]
+__all__ = ["Data", "build_data", "build_task", "compile_task", "find_files", "open_rows"]
 
 # What a task learns from where the recipe does not say it.
 _KIND_OF_TASK = {
@@ -20,6 +18,12 @@ _KIND_OF_TASK = {
     "Seq2SeqLM": "span_corruption",
     "TokenClassifier": "conll",
     "QuestionAnswerer": "squad",
+}
+_SCHEDULES = {
+    "constant": training.WarmupStableDecay,
+    "cosine": training.WarmupCosine,
+    "linear": training.WarmupLinear,
+    "inverse_sqrt": training.WarmupInverseSquareRoot,
 }
 _LABEL_COLUMNS = {"TextClassifier": "label", "TokenClassifier": "tags"}
 _LONGEST_DEFAULT = 1024
@@ -234,48 +238,77 @@ def build_data(recipe, task, rows, held_out, verbose=False):
     return Data(*found, None, len(found[0]))
 
 
-def build_optimizer(recipe, task, num_steps):
-    """The optimizer of a run with its schedule.
+def compile_task(recipe, task, num_steps):
+    """Freezes layers and compiles a task with the optimizer of the run.
 
     Args:
         recipe: Recipe.
-        task: a task that was compiled with its defaults.
+        task: a task of `lmzoo.tasks`.
         num_steps: int. All steps of the run.
     """
+    _freeze(recipe, task.backbone)
+    # Compiled with its defaults it says what they are.
+    task.compile()
+    _call(
+        recipe,
+        "training",
+        task.compile,
+        _build_optimizer(recipe, task, num_steps),
+        label_smoothing=recipe["training.label_smoothing"],
+        z_loss=recipe["training.z_loss"],
+        gradient_accumulation_steps=recipe["training.accumulation_steps"],
+    )
+
+
+def _freeze(recipe, backbone):
+    """Freezes the lowest blocks of each stack, and the embeddings below them."""
+    num_layers, stacks = recipe["model.frozen_layers"], backbone.block_stacks
+    if not num_layers:
+        return
+    if num_layers > max(len(stack) for stack in stacks):
+        raise recipe.make_error("model.frozen_layers", f"must not exceed {len(stacks[0])} blocks")
+    embeddings = [layer for layer in backbone.layers if "embedding" in layer.name]
+    for layer in [*embeddings, *(block for stack in stacks for block in stack[:num_layers])]:
+        layer.trainable = False
+
+
+def _build_optimizer(recipe, task, num_steps):
     own = getattr(task.optimizer, "inner_optimizer", task.optimizer)
     highest = recipe["optimizer.learning_rate"]
     highest = own.get_config()["learning_rate"] if highest is None else highest
     options = {"global_clipnorm": recipe["optimizer.global_clipnorm"] or None}
     if recipe["optimizer.name"] == "AdamW":
         options |= {"weight_decay": own.weight_decay, "beta_2": own.beta_2}
+    if recipe["optimizer.ema_momentum"] is not None:
+        options |= {"use_ema": True, "ema_momentum": recipe["optimizer.ema_momentum"]}
+    options["layer_decay"] = recipe["optimizer.layer_decay"]
     options |= recipe["optimizer.options"]
     schedule = _build_schedule(recipe, highest, num_steps)
     kind = getattr(training, recipe["optimizer.name"])
-    return _call(recipe, "optimizer.options", kind, schedule, **options)
+    return _call(recipe, "optimizer", kind, schedule, **options)
 
 
 def _build_schedule(recipe, highest, num_steps):
-    """A schedule of Keras, or a rate that never changes."""
-    warmup = recipe["schedule.warmup_steps"]
+    """How the rate goes over the steps of the run."""
+    name, warmup = recipe["schedule.name"], recipe["schedule.warmup_steps"]
     warmup = num_steps // 20 if warmup is None else warmup
-    if recipe["schedule.name"] == "constant" and not warmup:
-        return highest
-    if warmup >= num_steps:
+    cooldown = recipe["schedule.cooldown_steps"]
+    if warmup + cooldown >= num_steps:
         raise recipe.make_error(
-            "schedule.warmup_steps", f"must be below the {num_steps} steps of the run", warmup
+            "schedule.warmup_steps",
+            f"and `schedule.cooldown_steps` must be below the {num_steps} steps of the run",
+            warmup,
         )
-    options = {"alpha": 1.0 if recipe["schedule.name"] == "constant" else 0.1}
-    options |= recipe["schedule.options"]
-    return _call(
-        recipe,
-        "schedule.options",
-        keras.optimizers.schedules.CosineDecay,
-        0.0 if warmup else highest,
-        num_steps - warmup,
-        warmup_target=highest if warmup else None,
-        warmup_steps=warmup,
-        **options,
-    )
+    if name != "constant" and cooldown:
+        raise recipe.make_error("schedule.cooldown_steps", f"must be 0 for {name}")
+    if name == "inverse_sqrt":
+        # It has no other start than its warm-up.
+        options = {"warmup": max(warmup, 1)}
+    else:
+        options = {"warmup": warmup, "total": num_steps, "end_share": recipe["schedule.end_share"]}
+    if name == "constant":
+        options["cooldown"] = cooldown
+    return _call(recipe, "schedule", _SCHEDULES[name], highest, **options)
 
 
 def _call(recipe, key, function, *arguments, **options):

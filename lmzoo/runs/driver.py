@@ -105,11 +105,7 @@ class _Run:
             self.task = building.build_task(recipe, rows, folder, self.is_chief)
             self.data = building.build_data(recipe, self.task, rows, held_out, self.verbose)
             self.num_steps, self.steps_per_epoch = _plan_steps(recipe, self.data)
-            self.task.compile()
-            self.task.compile(
-                building.build_optimizer(recipe, self.task, self.num_steps),
-                gradient_accumulation_steps=recipe["training.accumulation_steps"],
-            )
+            building.compile_task(recipe, self.task, self.num_steps)
 
     def describe(self):
         """What will be trained: dict of str to value."""

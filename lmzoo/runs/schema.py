@@ -122,6 +122,9 @@ SCHEMA = {
     ),
     "model.backbone_options": Key(dict, {}, "arguments of the fresh backbone"),
     "model.options": Key(dict, {}, "arguments of the task, such as `labels`"),
+    "model.frozen_layers": Key(
+        int, 0, "how many of the lowest blocks are not trained, nor the embeddings below them", 0
+    ),
     "optimizer.name": Key(
         str,
         "AdamW",
@@ -132,14 +135,28 @@ SCHEMA = {
         float, None, "the highest rate; 3e-4 for pretraining and 5e-5 for fine-tuning by default", 0
     ),
     "optimizer.global_clipnorm": Key(float, 1.0, "gradients are clipped to this global norm", 0),
-    "optimizer.options": Key(dict, {}, "further arguments, such as `weight_decay` or `beta_2`"),
+    "optimizer.options": Key(dict, {}, "further arguments, such as `weight_decay`"),
+    "optimizer.layer_decay": Key(
+        float, None, "a factor on the rate for each layer below the head, up to 1", 0
+    ),
+    "optimizer.ema_momentum": Key(
+        float, None, "validate and save moving averages of the weights, with this momentum", 0
+    ),
     "schedule.name": Key(
-        str, "cosine", "how the learning rate falls after warm-up", choices=("constant", "cosine")
+        str,
+        "cosine",
+        "how the learning rate falls after warm-up",
+        choices=("constant", "cosine", "linear", "inverse_sqrt"),
     ),
     "schedule.warmup_steps": Key(
         int, None, "steps in which the rate rises from 0; a twentieth of the run by default", 0
     ),
-    "schedule.options": Key(dict, {}, "further arguments of the schedule"),
+    "schedule.cooldown_steps": Key(
+        int, 0, "of a constant rate: the last steps, in which it falls", 0
+    ),
+    "schedule.end_share": Key(
+        float, 0.1, "what is left of the rate at the end; not of inverse_sqrt", 0
+    ),
     "training.steps": Key(int, None, "steps of the run; one of `steps` and `epochs` is needed", 1),
     "training.epochs": Key(int, None, "passes over the data", 1),
     "training.seed": Key(int, 0, "of weights, shuffling, dropout and noise"),
@@ -152,6 +169,8 @@ SCHEMA = {
     "training.accumulation_steps": Key(
         int, 1, "parts in which a batch is computed, with the memory of one", 1
     ),
+    "training.label_smoothing": Key(float, None, "of a cross-entropy over tokens or classes", 0),
+    "training.z_loss": Key(float, None, "the same", 0),
     "training.strategy": Key(
         str,
         "auto",

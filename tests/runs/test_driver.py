@@ -89,7 +89,8 @@ def test_a_run_writes_a_line_for_each_step(whole):
     means = np.mean([line["loss"] for line in lines]), np.mean(history)
     np.testing.assert_allclose(*means, rtol=1e-6)
     rates = [line["learning_rate"] for line in lines]
-    assert max(rates) == pytest.approx(RATE, rel=1e-6) and rates[-1] < rates[3]
+    fall = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * np.arange(STEPS - 2) / (STEPS - 2)))
+    np.testing.assert_allclose(rates, RATE * np.array([0.5, 1.0, *fall]), rtol=1e-5)
     validation = read_lines(whole.folder / "validation.jsonl")
     assert [line["step"] for line in validation] == [4, 8]
     assert validation[-1]["val_loss"] == pytest.approx(whole.task.history.history["val_loss"][-1])
@@ -110,6 +111,8 @@ def test_a_run_writes_its_model_its_recipe_and_its_report(whole):
     assert 0 < report["seconds_to_first_step"] < report["seconds"]
     assert 0 < report["seconds_in_checkpoints"] < report["seconds"]
     assert report["peak_memory_bytes"] > 1e8
+    has_tensorboard = importlib.util.find_spec("tensorboard") is not None
+    assert any(whole.folder.glob("events/*")) == has_tensorboard
     has_matplotlib = importlib.util.find_spec("matplotlib") is not None
     assert (whole.folder / "report.png").exists() == has_matplotlib
     card = (whole.folder / "model" / "README.md").read_text()
@@ -167,8 +170,11 @@ def test_rows_train_a_classifier_whose_labels_are_found(text, tmp_path, undrawn)
               "options": {"label": "label"}},
         tokenizer={"kind": "ByteTokenizer"},
         model={"task": "TextClassifier", "backbone": "GPTBackbone", "backbone_options":
-               {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "max_sequence_length": 16}},
-        training={"epochs": 2, "precision": "mixed_float16"},
+               {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "max_sequence_length": 16},
+               "frozen_layers": 1},
+        schedule={"name": "inverse_sqrt", "warmup_steps": 2},
+        optimizer={"ema_momentum": 0.9, "layer_decay": 0.5},
+        training={"epochs": 2, "precision": "mixed_float16", "label_smoothing": 0.1},
     )  # fmt: skip
     assert list(run.task.labels.names) == ["blame", "praise"]
     lines = read_lines(run.folder / "metrics.jsonl")
@@ -177,6 +183,12 @@ def test_rows_train_a_classifier_whose_labels_are_found(text, tmp_path, undrawn)
     inputs, _ = run.task.preprocess(texts, ["praise", "blame"] * 2)
     per_epoch = 3 * int(np.sum(inputs["padding_mask"]))
     assert sum(line["tokens"] for line in lines) == 2 * per_epoch
+    rates = [line["learning_rate"] for line in lines]
+    np.testing.assert_allclose(rates, 5e-5 * np.array([0.5, 1, 1, (2 / 3) ** 0.5]), rtol=1e-5)
+    trained = [weight.path for weight in run.task.trainable_weights]
+    assert any("block_1" in path for path in trained)
+    assert not any("embedding" in path or "block_0" in path for path in trained)
+    assert run.task.loss.label_smoothing == 0.1
     assert lines[0]["loss_scale"] > 1 and lines[-1]["skipped_steps"] in range(5)
     assert (run.folder / "tokenizer").is_dir()
 
@@ -194,8 +206,11 @@ def test_a_check_trains_nothing_and_writes_nothing(text, tmp_path):
         ({"data": {"options": {"mask_rat": 1}}}, "`data`: .*mask_rat"),
         ({"data": {"sequence_length": 999}}, "`data`: .*"),
         ({"model": {"backbone_options": {"num_layer": 1}}}, "Did you mean `num_layers`"),
-        ({"optimizer": {"options": {"beta_3": 1}}}, "`optimizer.options`: .*beta_3"),
-        ({"schedule": {"warmup_steps": 99}}, "`schedule.warmup_steps` must be below the 8 steps"),
+        ({"optimizer": {"options": {"beta_3": 1}}}, "`optimizer`: .*beta_3"),
+        ({"optimizer": {"layer_decay": 2}}, "`layer_decay` must be in .*2.0"),
+        ({"schedule": {"warmup_steps": 99}}, "`schedule.warmup_steps` and .* the 8 steps"),
+        ({"schedule": {"cooldown_steps": 2}}, "`schedule.cooldown_steps` must be 0 for cosine"),
+        ({"model": {"frozen_layers": 2}}, "`model.frozen_layers` must not exceed 1 blocks"),
         ({"data": {"kind": "table"}}, "`data.options`: "),
     ],
 )
