@@ -61,8 +61,9 @@ class Task(TrainerSeams, keras.Model):
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
     uses_pooler = True
-    # Until `compile` sets it.
+    # Until `compile` and `fit` set them.
     _accumulation_steps = 1
+    _trained = None
 
     def __init__(self, backbone, tokenizer=None, **kwargs):
         kwargs.setdefault("dtype", backbone.dtype_policy)
@@ -310,7 +311,8 @@ class Task(TrainerSeams, keras.Model):
     def _check_frozen(self):
         """Raises where Keras would go on with the training step that it has traced."""
         trained = [variable.path for variable in self.trainable_variables]
-        before = trained if self.train_function is None else self._trained
+        is_traced = self.train_function is not None and self._trained is not None
+        before = self._trained if is_traced else trained
         if changed := sorted(set(before) ^ set(trained)):
             raise ValueError(
                 "`trainable` must not change between two calls of `fit`, unless `compile` is "

@@ -48,6 +48,7 @@ def test_frozen_layers_stay_bit_equal_and_are_not_decayed(kind):
 def test_freezing_after_fit_needs_compile():
     task, rows = make_task("gpt")
     task.compile(AdamW(0.1))
+    task.make_train_function()
     task.fit(*rows, verbose=0)
     task.backbone.token_embedding.trainable = False
     with pytest.raises(ValueError, match=r"Received: 1 weights that changed, .*embeddings"):
