@@ -8,6 +8,7 @@ name of Keras; `tests/test_house.py` looks for them.
 import keras
 
 __all__ = [
+    "KERNEL",
     "LossScaleSeams",
     "OptimizerSeams",
     "TrainerSeams",
@@ -20,12 +21,18 @@ __all__ = [
     "list_layers",
     "name_missing_logs",
     "receive_sums",
+    "replace_weight",
     "set_input_shapes",
     "set_loss_tracker",
     "set_monitor_direction",
     "start_fit_at",
     "sum_gradients",
+    "unwrap_quantize",
 ]
+
+
+# The attribute in which `keras.layers.Dense` keeps its kernel. `kernel` computes what is read.
+KERNEL = "_kernel"
 
 
 class TrainerSeams:
@@ -286,6 +293,35 @@ def list_averages(optimizer):
         return []
     averages = optimizer._model_variables_moving_average
     return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+
+def replace_weight(layer, name, variables):
+    """Gives a layer that is built other variables in place of one, whose memory is freed.
+
+    Calls `keras.src.layers.layer.Layer._untrack_variable` and `_track_variable` with the layer's
+    `_tracker` unlocked, as `keras.layers.Dense.quantize` does. Goes past `Layer.__delattr__`, which
+    collects garbage for each variable: half a minute in all for a large model.
+
+    Args:
+        layer: keras.layers.Layer.
+        name: str. The attribute that holds the variable; it is gone afterwards.
+        variables: list of keras.Variable.
+    """
+    layer._untrack_variable(getattr(layer, name))
+    super(keras.layers.Layer, layer).__delattr__(name)
+    layer._tracker.unlock()
+    for variable in variables:
+        layer._track_variable(variable)
+    layer._tracker.lock()
+
+
+def unwrap_quantize(model):
+    """Makes `quantize` of a model the method of its class.
+
+    `keras.src.layers.layer.Layer.__new__` hides it behind a wrapper, which checks the mode by the
+    quantizations of Keras and adds a config of theirs.
+    """
+    vars(model).pop("quantize", None)
 
 
 def set_monitor_direction(callback):

@@ -16,6 +16,9 @@ gc.set_threshold(100_000, 20, 20)
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# No test waits for a measurement, or depends on one, but those of the measurement itself.
+os.environ.setdefault("LMZOO_MEASURE_ENGINES", "0")
+
 
 # Files of a minute and more come first, so that no process is left with one of them at the end.
 _LONGEST = (

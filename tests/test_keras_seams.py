@@ -1,8 +1,10 @@
 """Each private part of Keras that lmzoo relies on; a failure says what upstream changed."""
 
 import configparser
+import gc
 import inspect
 import pathlib
+import weakref
 
 import keras
 import numpy as np
@@ -11,14 +13,17 @@ import tensorflow as tf
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from lmzoo.keras_seams import (
+    KERNEL,
     TrainerSeams,
     get_loss_tracker,
     list_averages,
     list_called_graphs,
     list_layers,
+    replace_weight,
     set_input_shapes,
     set_loss_tracker,
     set_monitor_direction,
+    unwrap_quantize,
 )
 
 REVIEW = "Read the new source and change lmzoo/keras_seams.py."
@@ -243,3 +248,28 @@ def test_the_functions_that_an_operation_calls_are_found():
     found = [called for op in graph.get_operations() for called in list_called_graphs(op)]
     types = [[op.type for op in called.get_operations()] for called in found]
     assert len(types) == 1 and "MatMul" in types[0], REVIEW
+
+
+def test_a_built_layer_takes_other_variables_in_place_of_one():
+    layer = keras.layers.Dense(3)
+    layer.build((None, 2))
+    assert hasattr(layer, KERNEL), f"Dense keeps its kernel elsewhere. {REVIEW}"
+    kernel = weakref.ref(getattr(layer, KERNEL))
+    new = keras.Variable(np.ones((3, 2)), dtype="int8", trainable=False, name="integers")
+    replace_weight(layer, KERNEL, [new])
+    gc.collect()
+    assert kernel() is None, f"Keras keeps a variable that a layer has given up. {REVIEW}"
+    assert [weight.name for weight in layer.weights] == ["bias", "integers"]
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        layer.more = keras.Variable(0.0)
+
+
+def test_keras_still_wraps_quantize_of_every_model():
+    class Quantized(keras.Model):
+        def quantize(self, mode="mine"):
+            return mode
+
+    model = Quantized()
+    assert "quantize" in vars(model), f"Keras does not wrap `quantize` any more. {REVIEW}"
+    unwrap_quantize(model)
+    assert model.quantize() == "mine"

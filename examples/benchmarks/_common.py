@@ -312,7 +312,7 @@ def make_torch_step(model, compute_logits, labels, precision, learning_rate, wei
     return run
 
 
-def make_saved(lm, jit_compile):
+def make_saved(lm, jit_compile, quantization=None):
     """A function that runs a task's SavedModel: ids (B, T) and how many new tokens -> their count.
 
     It is written and opened at the first call; what it makes is fixed then.
@@ -326,7 +326,12 @@ def make_saved(lm, jit_compile):
             loaded.clear()
             with tempfile.TemporaryDirectory() as folder:
                 folder = pathlib.Path(folder) / "1"
-                lm.export(folder, max_new_tokens=new, jit_compile=jit_compile)
+                lm.export(
+                    folder,
+                    max_new_tokens=new,
+                    jit_compile=jit_compile,
+                    quantization=quantization,
+                )
                 loaded[new] = tf.saved_model.load(folder)
         token_ids = tf.constant(token_ids)
         tokens = loaded[new].signatures["tokens"]

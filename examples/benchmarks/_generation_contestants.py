@@ -22,7 +22,7 @@ def make_prompts(size, batch_size, length):
 
 
 def open_lmzoo(size, threads):
-    """lmzoo: `generate`, and the same model as a SavedModel, both plain and compiled by XLA."""
+    """lmzoo: `generate`, and the same model as a SavedModel, plain, compiled and quantized."""
     set_tensorflow_threads(threads)
 
     import lmzoo
@@ -36,9 +36,13 @@ def open_lmzoo(size, threads):
             self.traces += 1
             return super().step(*arguments)
 
-    lm = Traced(lmzoo.models.GPTBackbone(dtype="float32", **size._asdict()))
+    def make_lm():
+        return Traced(lmzoo.models.GPTBackbone(dtype="float32", **size._asdict()))
 
-    def make_generate(jit_compile):
+    lm, small_lm = make_lm(), make_lm()
+    small_lm.quantize("int8")
+
+    def make_generate(lm, precision, jit_compile):
         def run(batch_size, prompt, new):
             prompts = make_prompts(size, batch_size, prompt).tolist()
             before = lm.traces
@@ -47,22 +51,26 @@ def open_lmzoo(size, threads):
             )
             return sum(map(len, rows)), lm.traces - before
 
-        return Contestant("float32", run)
+        return Contestant(precision, run)
 
-    def serve(jit_compile):
-        call = make_saved(lm, jit_compile)
+    def serve(jit_compile, quantization=None):
+        call = make_saved(lm, jit_compile, quantization)
 
         def run(batch_size, prompt, new):
             # A file holds graphs alone: nothing in it can be traced.
             return call(make_prompts(size, batch_size, prompt), new), 0
 
-        return Contestant("float32", run)
+        return Contestant(quantization or "float32", run)
 
     return {
-        "generate": make_generate("auto"),
-        "generate, plain": make_generate(False),
+        "generate": make_generate(lm, "float32", "auto"),
+        "generate, plain": make_generate(lm, "float32", False),
+        "generate, int8": make_generate(small_lm, "int8", "auto"),
         "SavedModel": serve(False),
         "SavedModel, XLA": serve(True),
+        "SavedModel, int8": serve(False, "int8"),
+        "SavedModel, XLA, int8": serve(True, "int8"),
+        "SavedModel, XLA, int4": serve(True, "int4"),
     }
 
 

@@ -204,14 +204,17 @@ def export(arguments):
 
     if arguments.folder.endswith((".tflite", ".litertlm")):
         return _export_litert(arguments)
-    if arguments.quantization is not None:
+    if arguments.quantization == "float16":
         raise ValueError(
-            "`--quantization` must come with an OUT that ends in .tflite or .litertlm. Received: "
-            f"{arguments.folder!r}."
+            "`--quantization float16` must come with an OUT that ends in .tflite or .litertlm. "
+            f"Received: {arguments.folder!r}."
         )
     check_new_folder(arguments.folder, arguments.overwrite)
     options = list_generation_options(arguments)
     lm = open_task(arguments, options)
+    if arguments.quantization is not None:
+        # In memory, so that `--check` compares the same weights.
+        lm.quantize(arguments.quantization)
     lm.export(
         arguments.folder,
         jit_compile=arguments.jit_compile,

@@ -176,7 +176,7 @@ def _add_export(commands):
     export.add_argument(
         "--quantization",
         choices=("float16", "int8", "int4"),
-        help="of a file for LiteRT: store the weights in fewer bits than float32",
+        help="store the weights in fewer bits than float32; float16 is for LiteRT alone",
     )
     add_task(export)
     add_overwrite(export, "OUT")

@@ -10,10 +10,14 @@ from lmzoo.generation.beam_state import best_beams, init_beams
 from lmzoo.generation.loop import decode, init_state
 from lmzoo.generation.selection import make_token_selector
 from lmzoo.generation.stop_strings import make_stop_strings
-from lmzoo.layers.dense import products_in_halves
+from lmzoo.layers.dense import compiled_step
+from lmzoo.layers.quantized import float_matrices
 from lmzoo.tracing import trace_once
 
-__all__ = ["Generator", "detokenize_new", "trace_generate", "trace_stream"]
+__all__ = [
+    *("Generator", "detokenize_new", "make_graph_signature"),
+    *("trace_generate", "trace_stream"),
+]
 
 _SMALLEST_BUCKET = 16
 
@@ -39,7 +43,7 @@ class Generator:
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
         self.stop = make_stop_strings(task, options.stop_strings) if options.stop_strings else None
-        self._core = self._generate
+        self._core = self._generate_plain
         if jit_compile:
             self._core = trace_once(self._generate, jit_compile=True)
 
@@ -121,12 +125,18 @@ class Generator:
     def advance(self, state, parameters, last_slot):
         """Goes on until `last_slot` is reached or every row is finished."""
         compiles_for_cpu = self.jit_compile and not tf.config.list_logical_devices("GPU")
-        step = self._step_in_halves if compiles_for_cpu else self.task.step
+        step = self._compiled_step if compiles_for_cpu else self.task.step
         return decode(step, self._make_selector(parameters), state, last_slot)
 
-    def _step_in_halves(self, *inputs):
-        with products_in_halves():
+    def _compiled_step(self, *inputs):
+        with compiled_step():
             return self.task.step(*inputs)
+
+    def _generate_plain(self, *inputs):
+        # Quantized weights are expanded once, not in each step of the loop.
+        floats = {matrix: matrix.expand() for matrix in self.task.quantized_matrices}
+        with float_matrices(floats.get):
+            return self._generate(*inputs)
 
     def _generate(self, token_ids, padding_mask, parameters, room):
         room = tf.shape(room)[0]
@@ -202,30 +212,41 @@ def trace_generate(task, options, jit_compile):
         texts = generator.to_texts(results) if task.tokenizer is not None else None
         return results, texts
 
-    return trace_once(generate, _make_signature(options))
+    return trace_once(generate, make_graph_signature(options))
 
 
 def trace_stream(task, options):
     """Two functions: one reads a prompt and selects the first token, one goes on to a slot.
 
+    The first gives the state, the parameters and the float form of quantized weights. The second
+    takes these and the slot, and gives the new state.
+
     Args:
         task, options: as for `trace_generate`.
     """
     generator = Generator(task, options)
+    matrices = task.quantized_matrices
 
     def start(token_ids, mask, parameters):
         token_ids, mask, parameters = generator.fit(token_ids, mask, parameters)
         room = tf.maximum(tf.reduce_max(parameters["max_new_tokens"]), 1)
-        return generator.start(token_ids, mask, parameters, room)
+        floats = [matrix.expand() for matrix in matrices]
+        with float_matrices(dict(zip(matrices, floats, strict=True)).get):
+            return *generator.start(token_ids, mask, parameters, room), floats
 
-    start = trace_once(start, _make_signature(options))
+    def advance(state, parameters, floats, slot):
+        with float_matrices(dict(zip(matrices, floats, strict=True)).get):
+            return generator.advance(state, parameters, slot)
+
+    start = trace_once(start, make_graph_signature(options))
     outputs = start.get_concrete_function().structured_outputs
     specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
     slot = tf.TensorSpec([], tf.int32)
-    return start, trace_once(generator.advance, [*specs, slot])
+    return start, trace_once(advance, [*specs, slot])
 
 
-def _make_signature(options):
+def make_graph_signature(options):
+    """The `tf.TensorSpec` of ids, mask and parameters, for any batch size and length."""
     parameters = options.make_signature()
     if options.bad_words:
         parameters["bad_words"] = tf.TensorSpec([None, None], tf.int32)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from lmzoo.data.rows.texts import list_texts
+from lmzoo.generation.engine_choice import choose_jit_compile
 from lmzoo.generation.generator import trace_generate
 from lmzoo.tracing import trace_once
 
@@ -11,6 +12,7 @@ __all__ = [
     "check_finite",
     "check_not_empty",
     "check_tokenizer",
+    "compiles",
     "encode_bad_words",
     "encode_batch",
     "generate_texts",
@@ -52,12 +54,11 @@ def generate_texts(
     if not batch:
         return ([], np.zeros([0], np.float32)) if return_scores else []
     token_ids, mask = encode_batch(task, batch, allow_special)
-    if jit_compile == "auto":
-        jit_compile = task.backbone.count_params() >= _PARAMETERS_WORTH_COMPILING
+    jit_compile = compiles(task, jit_compile)
     generate = get_graph(
         task,
-        ("generate", *make_graph_key(task, options), bool(jit_compile)),
-        lambda: trace_generate(task, options, bool(jit_compile)),
+        ("generate", *make_graph_key(task, options), jit_compile),
+        lambda: trace_generate(task, options, jit_compile),
     )
     results, texts = generate(token_ids, mask, parameters)
     check_finite(results["is_finite"].numpy())
@@ -71,6 +72,22 @@ def generate_texts(
     if is_single:
         outputs, scores = outputs[0], scores[0]
     return (outputs, scores) if return_scores else outputs
+
+
+def compiles(task, jit_compile):
+    """Whether XLA compiles the decode loop: as `jit_compile` says, or as is faster for "auto".
+
+    Raises:
+        TypeError: if `jit_compile` is neither a bool nor "auto".
+    """
+    if jit_compile in (True, False):
+        return bool(jit_compile)
+    if jit_compile != "auto":
+        raise TypeError(
+            f'`jit_compile` must be a bool or "auto". Received: jit_compile={jit_compile!r}.'
+        )
+    is_large = task.backbone.count_params() >= _PARAMETERS_WORTH_COMPILING
+    return is_large and choose_jit_compile(task)
 
 
 def list_prompts(prompts, vocabulary_size, is_text=False, name="prompts"):

@@ -15,7 +15,7 @@ class GenerativeTask(Protocol):
 
     Attributes:
         tokenizer: a tokenizer of `lmzoo.tokenizers`, or None for a task that works on ids.
-        backbone: has `vocabulary_size` (int, V) and `count_params()`.
+        backbone: has `vocabulary_size` (int, V), `compute_dtype` (str) and `count_params()`.
         max_sequence_length: int. How many tokens a prompt, and a prompt with its new tokens, may
             have.
         end_token_ids: tuple of int. Tokens that end a text.
@@ -23,6 +23,8 @@ class GenerativeTask(Protocol):
         is_encoder_decoder: bool. If False, new tokens continue the prompt. If True, they are a text
             of their own.
         graphs: dict. Traced functions are kept in it.
+        quantization: str or None. "int8" or "int4" if its weights are quantized.
+        quantized_matrices: sequence of `lmzoo.layers.quantized.QuantizedMatrix`. These weights.
         encode_settings: tuple. What `encode_prompts` reads of the task and a user may assign anew.
         decode_settings: tuple. The same for the other methods and `max_sequence_length`.
     """
@@ -34,6 +36,8 @@ class GenerativeTask(Protocol):
     generation_defaults: Any
     is_encoder_decoder: bool
     graphs: dict
+    quantization: str | None
+    quantized_matrices: Any
     encode_settings: tuple
     decode_settings: tuple
 

@@ -55,7 +55,7 @@ def _stream(task, prompt, options, return_prompt, allow_special):
         lambda ids: detokenize_new(task, ids).numpy().decode("utf-8"), options.stop_strings
     )
     token_ids, mask = encode_batch(task, [prompt], allow_special)
-    state, parameters = start(token_ids, mask, make_parameters(task, options, 1))
+    state, parameters, floats = start(token_ids, mask, make_parameters(task, options, 1))
     first = last = int(state.prompt_length)
     while not detokenizer.finished:
         check_finite(np.isfinite(state.log_prob.numpy()))
@@ -67,4 +67,4 @@ def _stream(task, prompt, options, return_prompt, allow_special):
             yield piece
         last = count
         if not detokenizer.finished:
-            state = advance(state, parameters, tf.constant(last + 1))
+            state = advance(state, parameters, floats, tf.constant(last + 1))

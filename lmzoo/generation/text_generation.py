@@ -43,7 +43,9 @@ class TextGeneration:
                 log-probabilities of its new tokens, or with beams the score it was ranked by.
             jit_compile: bool or "auto". If True, XLA compiles the decode loop. That takes seconds
                 at the first call for each batch size and pair of length buckets (powers of two),
-                and later calls are faster. "auto" compiles from 50 million parameters on.
+                and later calls are mostly faster. "auto" never compiles models of less than 50
+                million parameters. For others it is measured once on each machine; see
+                `lmzoo.generation.engine_choice`.
             allow_special: bool or list of str. Whether special tokens that a prompt spells, such as
                 the sentinels of a pretrained T5, become special ids: all of them, or those in the
                 list. Leave it False for text of strangers. An exported model reads a prompt as

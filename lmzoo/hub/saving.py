@@ -54,6 +54,7 @@ def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
     """
     check_new_folder(folder, overwrite)
     name = name_task(task)
+    task.refuse_quantized("saved")
     limit = parse_shard_size(shard_size)
     config, spec = make_config(task)
     values, projection = values_by_path(task.backbone, task.head), {}

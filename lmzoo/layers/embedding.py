@@ -5,9 +5,18 @@ from keras import ops
 
 from lmzoo.layers.checks import check_size, list_arguments
 from lmzoo.layers.litert_ops import look_up
+from lmzoo.layers.quantized import QuantizedMatrix
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
 
-__all__ = ["TokenEmbedding"]
+__all__ = ["TokenEmbedding", "project"]
+
+
+def project(hidden, table):
+    """Logits of a table: (R, D), (V, D) or a `QuantizedMatrix` -> (R, V)."""
+    if isinstance(table, QuantizedMatrix):
+        return table.multiply(hidden)
+    # In a graph the transposition costs nothing: TensorFlow folds it into the product.
+    return ops.matmul(hidden, ops.transpose(ops.cast(table, hidden.dtype)))
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
@@ -65,13 +74,12 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs, reverse=False):
         if not reverse:
+            if isinstance(self.embeddings, QuantizedMatrix):
+                return self.embeddings.look_up(inputs)
             return ops.cast(look_up(self.embeddings, inputs), self.compute_dtype)
-        table = self.embeddings if self.tied else self.output_embeddings
-        table = ops.cast(table, self.compute_dtype)
         flat = ops.cast(flatten_positions(inputs), self.compute_dtype)
-        # (B * T, D), (V, D) -> (B * T, V). In a graph the transposition costs nothing: TensorFlow
-        # folds it into the product.
-        logits = ops.matmul(flat, ops.transpose(table))
+        # (B * T, D), (V, D) -> (B * T, V)
+        logits = project(flat, self.embeddings if self.tied else self.output_embeddings)
         return at_least_float32(restore_positions(logits, like=inputs))
 
     def compute_output_spec(self, inputs, reverse=False):
@@ -84,6 +92,11 @@ class TokenEmbedding(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         # `summary` asks for it, and means the look-up.
         return (*inputs_shape, self.hidden_dim)
+
+    def save_own_variables(self, store):
+        if isinstance(self.embeddings, QuantizedMatrix):
+            self.embeddings.refuse_saving(self)
+        super().save_own_variables(store)
 
     def get_config(self):
         return {**super().get_config(), **list_arguments(self, TokenEmbedding)}

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_choice, check_rate, check_size, list_arguments
+from lmzoo.layers.embedding import project
 from lmzoo.layers.feed_forward import find_activation
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
@@ -183,8 +184,8 @@ class MaskedLMHead(keras.layers.Layer):
     def call(self, hidden, embeddings):
         # (B * T, D) -> (B * T, E)
         flat = self.norm(self._activation_function(self.dense(flatten_positions(hidden))))
-        # (B * T, E), (V, E) -> (B * T, V); TensorFlow folds the transposition into the product.
-        logits = at_least_float32(ops.matmul(flat, ops.transpose(embeddings)))
+        # (B * T, E), (V, E) -> (B * T, V)
+        logits = at_least_float32(project(flat, embeddings))
         return restore_positions(logits + ops.cast(self.bias, logits.dtype), like=hidden)
 
     def compute_output_spec(self, hidden, embeddings):

@@ -11,6 +11,7 @@ from lmzoo.keras_seams import (
     get_loss_tracker,
     set_input_shapes,
     set_loss_tracker,
+    unwrap_quantize,
 )
 from lmzoo.keywords import check_keywords
 from lmzoo.layers.checks import check_inputs, check_size
@@ -39,6 +40,8 @@ class Task(TrainerSeams, keras.Model):
             does not sort texts into classes.
         start_token_id: int or None. The first token of the decoder; None without a decoder of its
             own.
+        quantization: str or None. "int8" or "int4" after `quantize`.
+        quantized_matrices: list of `lmzoo.layers.quantized.QuantizedMatrix`. Its quantized weights.
         unread_special_tokens: list of str. Special tokens of the tokenizer, other than padding and
             its like, that the task reads as plain text where they occur in texts.
     Raises:
@@ -54,6 +57,8 @@ class Task(TrainerSeams, keras.Model):
     multi_label = None
     start_token_id = None
     unread_special_tokens = ()
+    quantization = None
+    quantized_matrices = ()
     # The entries that a dict of token batches must have.
     required_inputs = ("token_ids",)
     _call_remedy = "For texts, use `predict` or the method that the class is named for."
@@ -88,6 +93,7 @@ class Task(TrainerSeams, keras.Model):
         self._graphs = {}
         self._tokenizer_class = None
         self.built = True
+        unwrap_quantize(self)
         if self.is_generative or kind != "encoder_decoder":
             set_input_shapes(self, getattr(backbone, "input_dtypes", ()))
         else:
@@ -256,6 +262,7 @@ class Task(TrainerSeams, keras.Model):
         from lmzoo.training.fit_callbacks import prepare_checkpoints
         from lmzoo.training.workers import explain_lost_workers
 
+        self.refuse_quantized("trained")
         _check_callbacks(kwargs.get("callbacks"))
         if not self.compiled:
             self.compile()
@@ -275,6 +282,7 @@ class Task(TrainerSeams, keras.Model):
     def train_step(self, data):
         from lmzoo.training.accumulation import accumulated_train_step
 
+        self.refuse_quantized("trained")
         if self._accumulation_steps == 1:
             return super().train_step(data)
         return accumulated_train_step(self, data, self._accumulation_steps)
@@ -338,6 +346,61 @@ class Task(TrainerSeams, keras.Model):
         if key not in self._graphs:
             self._graphs[key] = build()
         return self._graphs[key]
+
+    def quantize(self, mode="int8", config=None, filters=None, **kwargs):
+        """Rounds the weights of products and look-ups to 8 or 4 bits, for good.
+
+        The task then holds about one byte or 0.6 bytes for each weight, and everything that
+        predicts works as before. Inputs, sums, norms and biases stay float32. Token embeddings and
+        the logits that they give share one table. A quantized task cannot be trained or saved, but
+        exported as a SavedModel.
+
+        Not what `keras.Model.quantize` does. Keras rounds the inputs of each product too, which
+        costs accuracy, leaves token embeddings as they are, and is slower than float32 on
+        processors, where TensorFlow has no fast product of integers. `keras.Model.quantize(task,
+        mode)` still does it.
+
+        Args:
+            mode: "int8", with a scale for each output of a product and each token, or "int4", with
+                one for each 32 weights.
+            config, filters: must be None. Keras has them.
+        Raises:
+            TypeError: if an argument is unknown.
+            ValueError: if `mode` is unknown or does not suit the widths of the model, the task is
+                quantized already or does not compute in float32, or a weight is not finite.
+        """
+        from lmzoo.export.quantization import quantize_task
+
+        for name, value in {"config": config, "filters": filters, **kwargs}.items():
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` must be None, as a task quantizes all of its products. Received: "
+                    f"{name}={value!r:.80}. `keras.Model.quantize(task, mode)` has choices."
+                )
+        quantize_task(self, mode)
+        # What was traced holds the float weights, and so does the state of an optimizer.
+        self._graphs.clear()
+        self.train_function = self.test_function = self.predict_function = None
+        if self.compiled:
+            self.optimizer = None
+
+    def refuse_quantized(self, what):
+        """Raises ValueError if its weights are quantized; `what` is what it cannot be then."""
+        if self.quantization is not None:
+            raise ValueError(
+                f"A quantized task cannot be {what}. Received: a {type(self).__name__} in "
+                f"{self.quantization}. Do it before `quantize`, or load the task again."
+            )
+
+    def save(self, *args, **kwargs):
+        """Saves as `keras.Model.save`."""
+        self.refuse_quantized("saved")
+        super().save(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        """Saves as `keras.Model.save_weights`."""
+        self.refuse_quantized("saved")
+        super().save_weights(*args, **kwargs)
 
     def save_pretrained(self, folder, overwrite=False, shard_size="50GB"):
         """Writes the task in Hugging Face's layout, atomically.

@@ -177,7 +177,8 @@ class ZeroShotClassifier:
 
     def _get_classify(self, multi_label, served=False):
         """A traced function of texts and labels; for export, `is_truncated` is left out."""
-        if (multi_label, served) not in self._graphs:
+        key = (multi_label, served, self.model.quantization)
+        if key not in self._graphs:
             specs = [tf.TensorSpec([None], tf.string, name) for name in ("text", "labels")]
 
             def classify(text, labels):
@@ -186,8 +187,8 @@ class ZeroShotClassifier:
                 outputs = {"labels": tf.gather(labels, order), "scores": scores}
                 return outputs if served else {**outputs, "is_truncated": is_truncated}
 
-            self._graphs[multi_label, served] = trace_once(classify, specs)
-        return self._graphs[multi_label, served]
+            self._graphs[key] = trace_once(classify, specs)
+        return self._graphs[key]
 
     def serving_functions(self):
         """dict of signature to tf.function: what is exported; see the class."""

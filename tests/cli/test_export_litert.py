@@ -31,7 +31,11 @@ def test_a_file_is_written_by_its_suffix_with_the_options_as_defaults(tmp_path, 
     ("out", "option", "message"),
     [
         ("lm.tflite", ["--check"], "`--check` must come with the folder of a SavedModel"),
-        ("folder", ["--quantization", "int8"], "ends in .tflite or .litertlm. Received: 'folder'"),
+        (
+            "folder",
+            ["--quantization", "float16"],
+            "ends in .tflite or .litertlm. Received: 'folder'",
+        ),
     ],
 )
 def test_options_of_the_other_kind_of_output_are_refused(capsys, out, option, message):

@@ -220,15 +220,15 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch, eagerl
     ("jit_compile", "devices", "has_halves"),
     [(True, [], True), (False, [], False), (True, ["GPU:0"], False)],
 )
-def test_a_step_that_xla_compiles_for_a_cpu_has_its_products_in_halves(
+def test_a_step_that_xla_compiles_for_a_cpu_has_its_compiled_step(
     lm, monkeypatch, eagerly, jit_compile, devices, has_halves
 ):
-    from lmzoo.layers.dense import _in_halves
+    from lmzoo.layers.dense import _in_step
 
     step, seen = lm.step, []
 
     def note_step(*inputs):
-        seen.append(_in_halves.get())
+        seen.append(_in_step.get())
         return step(*inputs)
 
     monkeypatch.setattr(lm, "step", note_step)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers.dense import Dense, products_in_halves
+from lmzoo.layers.dense import Dense, compiled_step
 
 
 def make_dense(size=12, dtype="float64", **options):
@@ -34,7 +34,7 @@ def test_the_halves_add_up_to_the_product(options):
     if options.get("activation"):
         expected = np.maximum(expected, 0)
     np.testing.assert_allclose(layer(inputs), expected, rtol=0, atol=1e-14)
-    with products_in_halves():
+    with compiled_step():
         assert product_shapes(layer, inputs) == [(2, 6, 5)]
         np.testing.assert_allclose(layer(inputs), expected, rtol=0, atol=1e-14)
     assert product_shapes(layer, inputs) == [(12, 5)]
@@ -52,14 +52,14 @@ def test_the_halves_add_up_to_the_product(options):
 def test_what_has_no_halves_or_would_be_rounded_stays_whole(size, dtype, shape):
     layer, inputs = make_dense(size, dtype), draw(*shape).astype("float32")
     expected = np.array(layer(inputs), "float32")
-    with products_in_halves():
+    with compiled_step():
         assert (2, 6, 5) not in product_shapes(layer, inputs)
         np.testing.assert_array_equal(np.array(layer(inputs), "float32"), expected)
 
 
 def test_halves_end_with_an_error():
     layer = make_dense()
-    with pytest.raises(RuntimeError, match="stop"), products_in_halves():
+    with pytest.raises(RuntimeError, match="stop"), compiled_step():
         raise RuntimeError("stop")
     assert product_shapes(layer, draw(3, 12)) == [(12, 5)]
 
@@ -70,7 +70,7 @@ def test_weights_of_low_rank_are_in_the_halves():
     layer.lora_kernel_b.assign(draw(2, 5))
     expected = np.array(layer(inputs))
     assert np.abs(expected - (inputs @ np.array(layer._kernel) + np.array(layer.bias))).max() > 0.1
-    with products_in_halves():
+    with compiled_step():
         np.testing.assert_allclose(layer(inputs), expected, rtol=0, atol=1e-14)
 
 
@@ -83,5 +83,5 @@ def test_it_is_quantized_as_keras_own_layer_is():
         dense.quantize("int8")
     assert layer._kernel.dtype == "int8"
     np.testing.assert_array_equal(layer(inputs), own(inputs))
-    with products_in_halves():
+    with compiled_step():
         np.testing.assert_array_equal(layer(inputs), own(inputs))

@@ -13,21 +13,22 @@ from lmzoo.files import atomic_folder
 __all__ = ["cache_folder", "cache_key", "open_or_build"]
 
 
-def cache_folder(cache_dir=None):
-    """Returns the folder of token caches.
+def cache_folder(cache_dir=None, kind="tokens"):
+    """Returns the folder of the caches of one kind.
 
     Args:
         cache_dir: str, path or None. None takes `$LMZOO_CACHE`, then `lmzoo` in
             `$XDG_CACHE_HOME`, then `~/.cache/lmzoo`.
+        kind: str. The name of its sub-folder.
     Returns:
-        pathlib.Path of its sub-folder `tokens`, which may not exist yet.
+        pathlib.Path of the sub-folder, which may not exist yet.
     """
     if cache_dir is None:
         cache_dir = os.environ.get("LMZOO_CACHE")
     if not cache_dir:
         home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         cache_dir = pathlib.Path(home) / "lmzoo"
-    return pathlib.Path(cache_dir) / "tokens"
+    return pathlib.Path(cache_dir) / kind
 
 
 def cache_key(description):

@@ -88,6 +88,7 @@ def export_litert(
     """
     path = check_path(path, overwrite, task)
     model_task = check_scored_model(task)
+    model_task.refuse_quantized("exported for LiteRT, which has `quantization` of its own")
     check_packages(path, evaluation_data)
     check_dtype(model_task)
     check_weights(task)
