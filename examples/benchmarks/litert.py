@@ -27,7 +27,7 @@ SIZES = {
     "t5": common.Size(6, 512, 8, 32128),
     "bert": common.Size(vocabulary_size=30522, max_sequence_length=512),
 }
-SMALL = common.Size(2, 128, 2, 320, 64)
+SMALL = common.Size(2, 128, 2, 320, 128)
 
 
 def main():

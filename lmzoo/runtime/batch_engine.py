@@ -2,7 +2,7 @@
 
 import threading
 
-from .engine import check_threads, explain_open, explain_run, make_missing_error
+from .engine import check_threads, explain_open, explain_run, make_missing_error, quiet
 
 __all__ = ["BatchEngine"]
 
@@ -61,5 +61,7 @@ class BatchEngine:
         # The interpreter is not for two threads at once.
         with explain_run(signature), self._lock:
             if signature not in self._runners:
-                self._runners[signature] = self._interpreter.get_signature_runner(signature)
+                # It tells of its delegate.
+                with quiet():
+                    self._runners[signature] = self._interpreter.get_signature_runner(signature)
             return self._runners[signature](**inputs)

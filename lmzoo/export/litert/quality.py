@@ -139,7 +139,7 @@ def _run_decoder(runner, source, ids):
     if source is not None:
         given = runner.make_inputs("encode")
         given["token_ids"][0, : len(source)] = source
-        given["padding_mask"][0, : len(source)] = True
+        given["padding_mask"][0, : len(source)] = 1
         state |= {**runner.open("encode")(**given), "padding_mask": given["padding_mask"]}
     logits = []
     for position, token_id in enumerate(ids):
@@ -165,7 +165,8 @@ def _measure_token_task(task, runner, data):
         inputs = {name: inputs[name].numpy() for name in run.get_input_details()}
         count, mask = len(batch[0]), inputs["padding_mask"]
         wanted.append(_list_scores(task(inputs, training=False).numpy(), mask))
-        output = run(**{name: _pad(value, shapes) for name, value in inputs.items()})
+        ints = {name: value.astype("int32") for name, value in inputs.items()}
+        output = run(**{name: _pad(value, shapes) for name, value in ints.items()})
         output = output[task.output_name][:count]
         if output.ndim == 3:
             output = output[:, : mask.shape[1]]

@@ -1,5 +1,7 @@
 """The functions of a task that become signatures of a .tflite file.
 
+A padding mask is int32, 1 for a real token and 0 for padding: LiteRT.js has no bool tensors.
+
 Shapes: B batch, T length, N tokens of a prefill, K key-value heads, S slots, H head size, V
 vocabulary, D hidden.
 """
@@ -55,11 +57,10 @@ def make_token_signatures(task, batch_size, sequence_length):
     names = ["token_ids", "padding_mask"]
     if task.backbone.num_segments > 1:
         names.append("segment_ids")
-    dtypes = {"padding_mask": tf.bool}
-    shape = (batch_size, sequence_length)
-    inputs = {name: tf.TensorSpec(shape, dtypes.get(name, tf.int32)) for name in names}
+    inputs = {name: tf.TensorSpec((batch_size, sequence_length), tf.int32) for name in names}
 
-    def tokens(**inputs):
+    def tokens(padding_mask, **inputs):
+        inputs["padding_mask"] = tf.not_equal(padding_mask, 0)
         return {task.output_name: task(inputs, training=False)}
 
     return {"tokens": Signature(tokens, inputs)}
@@ -112,7 +113,7 @@ def make_seq2seq_signatures(task, num_slots, windows=()):
     decoders = _name_windows("decode", num_slots, windows)
     signatures = {}
     for (encode, slots), decode in zip(encoders.items(), decoders, strict=True):
-        mask = {"padding_mask": tf.TensorSpec((1, slots), tf.bool)}
+        mask = {"padding_mask": tf.TensorSpec((1, slots), tf.int32)}
         source = {"token_ids": tf.TensorSpec((1, slots), tf.int32), **mask}
         signatures[encode] = Signature(_make_encode(backbone), source)
         context = tf.TensorSpec((1, slots, backbone.hidden_dim), backbone.compute_dtype)
@@ -191,7 +192,7 @@ def _make_step(backbone, with_logits):
 
 def _make_encode(backbone):
     def encode(token_ids, padding_mask):
-        context = backbone.encode(token_ids, padding_mask)
+        context = backbone.encode(token_ids, tf.not_equal(padding_mask, 0))
         # One slot: the cache of the target is made by the caller.
         return _name_cache(backbone.make_cache(context, 1)["blocks"], ("context",))
 
@@ -202,7 +203,7 @@ def _make_seq2seq_step(backbone):
     def step(tokens, input_pos, padding_mask, **caches):
         cache = {
             "padding_mask": None,
-            "context_mask": padding_mask,
+            "context_mask": tf.not_equal(padding_mask, 0),
             "blocks": _find_cache(caches),
         }
         hidden, cache = backbone.decode(tokens, cache=cache, position=input_pos[0])

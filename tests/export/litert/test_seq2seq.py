@@ -49,7 +49,7 @@ def decode(path, ids, slots, suffix):
     content = path.read_bytes()
     token_ids = np.zeros((1, slots), np.int32)
     token_ids[0, : len(SOURCE)] = SOURCE
-    mask = np.arange(slots)[None] < len(SOURCE)
+    mask = (np.arange(slots)[None] < len(SOURCE)).astype("int32")
     cross = open_signature(content, f"encode{suffix}")(token_ids=token_ids, padding_mask=mask)
     step = open_signature(content, f"decode{suffix}")
     caches = {

@@ -187,8 +187,8 @@ def test_a_missing_package_is_named(kind, model, monkeypatch):
 
 def test_wrong_inputs_are_refused_in_words(nli_file, model):
     engine = BatchEngine(nli_file)
-    inputs = {name: np.ones([1, 4], "int32") for name in ("token_ids", "segment_ids")}
-    inputs["padding_mask"] = np.ones([1, 4], bool)
+    names = ("token_ids", "segment_ids", "padding_mask")
+    inputs = {name: np.ones([1, 4], "int32") for name in names}
     with pytest.raises(ValueError, match=r"`token_ids` must be of shape .*Received: \(4,\)"):
         engine.run("tokens", {**inputs, "token_ids": np.ones([4], "int32")})
     with pytest.raises(ValueError, match="LiteRT's error in 'tokens': .*bounds"):
