@@ -134,6 +134,22 @@ def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_fol
 
 
 @pytest.mark.slow
+def test_exported_files_answer_without_tensorflow_as_the_task_does(tmp_path):
+    pytest.importorskip("litert_quantizer", reason="needs `pip install lmzoo[litert]`")
+    shown = run_child(FOLDER / "export_litert.py", "--smoke", "--folder", tmp_path)
+    rows = re.findall(r"^  (float32|int8|int4) +(\d+) +(\S+) +(\S+) ", shown, re.M)
+    assert [name for name, *_ in rows] == ["float32", "int8", "int4"]
+    sizes, accuracies, alike = zip(*(map(float, row[1:]) for row in rows), strict=True)
+    assert sizes[0] > 2 * sizes[1] > 2 * sizes[2]
+    # The files differ from the task by less than what decides between two labels.
+    assert alike[0] == 1 and min(alike) > 0.95
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    for name, size in zip(("float32", "int8", "int4"), sizes, strict=True):
+        written = (tmp_path / f"sentiment-{name}.tflite").stat().st_size
+        assert size == pytest.approx(written / 1000, abs=0.5)
+
+
+@pytest.mark.slow
 def test_a_longer_run_begins_where_the_shorter_one_ended(tmp_path):
     script = FOLDER / "sentiment.py"
     run_child(script, "--epochs", 1, "--folder", tmp_path)
