@@ -117,8 +117,10 @@ def sum_gradients(gradients):
     if context is None or context.num_replicas_in_sync == 1 or not present:
         return dense, tf.zeros(())
     is_finite = [tf.reduce_all(tf.math.is_finite(one)) for one in present]
-    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync)
-    is_bad = own * tf.cast(~tf.reduce_all(is_finite), tf.float32)
+    # In the dtype of a gradient: several workers send all of them as one tensor.
+    dtype = present[0].dtype
+    own = tf.one_hot(context.replica_id_in_sync_group, context.num_replicas_in_sync, dtype=dtype)
+    is_bad = own * tf.cast(~tf.reduce_all(is_finite), dtype)
     *summed, is_bad = context.all_reduce(tf.distribute.ReduceOp.SUM, [*present, is_bad])
     summed = iter(summed)
     first = tf.where(tf.reduce_any(is_bad > 0), tf.argmax(is_bad) + 1, 0)
