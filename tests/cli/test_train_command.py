@@ -8,31 +8,12 @@ from lmzoo.cli import main
 from lmzoo.runs import plot
 from lmzoo.runs.schema import describe_schema
 from tests.cli.child import run_child
-
-RECIPE = """\
-run_dir = "{folder}/run"
-[data]
-files = ["{folder}/text.txt"]
-sequence_length = 8
-batch_size = 4
-options = {{ cache_dir = "{folder}/cache" }}
-[tokenizer]
-kind = "ByteTokenizer"
-[model]
-task = "CausalLM"
-backbone = "GPTBackbone"
-backbone_options = {{ num_layers = 1, num_heads = 2, hidden_dim = 8 }}
-[training]
-steps = 2
-"""
+from tests.runs.tiny_recipe import write_recipe
 
 
 @pytest.fixture
 def recipe(tmp_path):
-    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 4)
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(folder=tmp_path))
-    return str(path)
+    return str(write_recipe(tmp_path, num_sentences=4))
 
 
 def test_a_wrong_key_is_told_in_one_line_without_tensorflow(recipe):

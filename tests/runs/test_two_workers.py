@@ -12,54 +12,32 @@ import numpy as np
 import pytest
 
 from tests.python_child import run_script
+from tests.runs.tiny_recipe import write_recipe
 
 ROOT = pathlib.Path(__file__).parents[2]
-RECIPE = """\
-[data]
-files = ["{folder}/text.txt"]
-sequence_length = 16
-batch_size = 6
-options = {{ cache_dir = "{folder}/cache" }}
-[validation]
-split = 0.2
-every_steps = 10
-[tokenizer]
-kind = "ByteTokenizer"
-[model]
-task = "CausalLM"
-backbone = "GPTBackbone"
-backbone_options = {{ num_layers = 1, num_heads = 2, hidden_dim = 8 }}
-[optimizer]
-learning_rate = 0.01
-global_clipnorm = 0.1
-[training]
-steps = 20
-[checkpoints]
-every_steps = 2
-"""
+VALUES = {
+    "data.sequence_length": 16,
+    "data.batch_size": 6,
+    "validation.split": 0.2,
+    "validation.every_steps": 10,
+    "optimizer.learning_rate": 0.01,
+    "optimizer.global_clipnorm": 0.1,
+    "training.steps": 20,
+    "checkpoints.every_steps": 2,
+}
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workers")
-    (folder / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 40)
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(folder=folder))
-    return path
+    return write_recipe(tmp_path_factory.mktemp("workers"), num_sentences=40)
 
 
 def start(recipe, run_dir, *arguments):
-    command = [
-        sys.executable,
-        "-m",
-        "lmzoo.cli",
-        "train",
-        str(recipe),
-        "--set",
-        f"run_dir={run_dir}",
-    ]
+    command = [sys.executable, "-m", "lmzoo.cli", "train", str(recipe)]
+    for key, value in {**VALUES, "run_dir": run_dir}.items():
+        command += ["--set", f"{key}={value}"]
     return subprocess.Popen(
         [*command, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
