@@ -326,6 +326,7 @@ def test_arguments_are_checked(options, error, received):
         Checkpoint(**{"folder": "folder", **options})
 
 
+@pytest.mark.slow
 def test_steps_that_end_an_epoch_in_one_execution_count_for_every_steps(data_folder, tmp_path):
     lm = make_lm()
     lm.compile(lmzoo.training.AdamW(1e-2), steps_per_execution=3)
@@ -345,6 +346,7 @@ def test_steps_that_end_an_epoch_in_one_execution_count_for_every_steps(data_fol
     assert names == ["step-000000006", "step-000000012", "step-000000015", "step-000000018"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [2, None])
 def test_callbacks_of_keras_do_what_they_do_without_it(data_folder, tmp_path, stop_after):
     def train(folder, stop_after=None, **options):
@@ -396,6 +398,7 @@ def test_a_gradient_that_is_not_finite_stops_at_its_step(data_folder, tmp_path):
     assert "there is none" in str(info.value) and not list(tmp_path.glob("step-*"))
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_not_saved(data_folder, tmp_path):
     lm = make_lm()
     # It does not say how large its gradient was.
@@ -412,6 +415,7 @@ class Spoilt(keras.losses.MeanSquaredError):
         return tf.where(tf.reduce_any(y_true == 7, -1), np.inf, super().call(y_true, y_pred))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_rows_of_its_step(tmp_path):
     keras.utils.set_random_seed(1)
     tokenizer = lmzoo.tokenizers.ByteTokenizer()

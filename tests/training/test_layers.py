@@ -129,6 +129,7 @@ def test_a_layer_has_the_step_of_an_optimizer_with_its_learning_rate(kind):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_task_tells_the_optimizer_its_layers():
     task, rows = make_task("bert")
     task.compile(Lion(0.1, layer_decay=0.5))
