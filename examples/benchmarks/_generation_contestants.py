@@ -102,6 +102,19 @@ def open_kerashub(size, threads):
     }
 
 
+def make_gpt2_config(size):
+    """transformers' configuration of a size."""
+    import transformers
+
+    return transformers.GPT2Config(
+        vocab_size=size.vocabulary_size,
+        n_positions=size.max_sequence_length,
+        n_embd=size.hidden_dim,
+        n_layer=size.num_layers,
+        n_head=size.num_heads,
+    )
+
+
 def open_transformers(size, threads):
     """transformers' GPT-2 on PyTorch."""
     import torch
@@ -109,13 +122,7 @@ def open_transformers(size, threads):
 
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
-    config = transformers.GPT2Config(
-        vocab_size=size.vocabulary_size,
-        n_positions=size.max_sequence_length,
-        n_embd=size.hidden_dim,
-        n_layer=size.num_layers,
-        n_head=size.num_heads,
-    )
+    config = make_gpt2_config(size)
 
     def make(dtype):
         model = transformers.GPT2LMHeadModel(config).to(getattr(torch, dtype)).eval()

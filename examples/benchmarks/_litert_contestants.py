@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import _generation_contestants as generation
+import encoder
 import numpy as np
 import seq2seq
 from _workers import Contestant
@@ -167,14 +168,7 @@ def open_openvino_gpt(precisions, size, threads):
     import transformers
     from optimum.intel import OVModelForCausalLM
 
-    config = transformers.GPT2Config(
-        vocab_size=size.vocabulary_size,
-        n_positions=size.max_sequence_length,
-        n_embd=size.hidden_dim,
-        n_layer=size.num_layers,
-        n_head=size.num_heads,
-    )
-    model = transformers.GPT2LMHeadModel(config)
+    model = transformers.GPT2LMHeadModel(generation.make_gpt2_config(size))
 
     def make(precision, quantization):
         with tempfile.TemporaryDirectory() as folder:
@@ -224,21 +218,7 @@ def open_openvino_t5(size, threads):
                 ov_config=_configure_openvino(precision, threads),
             )
             converted.compile()
-
-        def run(batch_size, source, new):
-            ids = torch.tensor(seq2seq.make_sources(size, batch_size, source), dtype=torch.long)
-            made = converted.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                min_new_tokens=new,
-                max_new_tokens=new,
-                do_sample=False,
-                eos_token_id=None,
-                pad_token_id=seq2seq.PAD,
-            )
-            return made.numel() - batch_size
-
-        return Contestant(precision, run)
+        return Contestant(precision, seq2seq.make_torch_run(converted, size))
 
     kinds = _make_weight_quantizations()
     return {name: make(name, kinds[name]) for name in ("float32", "int8")}
@@ -248,15 +228,7 @@ def _make_torch_bert(size):
     import torch
     import transformers
 
-    config = transformers.BertConfig(
-        vocab_size=size.vocabulary_size,
-        max_position_embeddings=size.max_sequence_length,
-        hidden_size=size.hidden_dim,
-        num_hidden_layers=size.num_layers,
-        num_attention_heads=size.num_heads,
-        intermediate_size=4 * size.hidden_dim,
-    )
-    model = transformers.BertModel(config).eval()
+    model = transformers.BertModel(encoder.make_bert_config(size)).eval()
 
     class Pooled(torch.nn.Module):
         def __init__(self):

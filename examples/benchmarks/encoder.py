@@ -141,6 +141,22 @@ def _make_forward(backbone, inputs, precision):
     return {"plain": make(False), "XLA": make(True)}
 
 
+def make_bert_config(size):
+    """transformers' configuration of a size."""
+    import transformers
+
+    return transformers.BertConfig(
+        vocab_size=size.vocabulary_size,
+        max_position_embeddings=size.max_sequence_length,
+        hidden_size=size.hidden_dim,
+        num_hidden_layers=size.num_layers,
+        num_attention_heads=size.num_heads,
+        intermediate_size=4 * size.hidden_dim,
+        hidden_dropout_prob=DROPOUT,
+        attention_probs_dropout_prob=DROPOUT,
+    )
+
+
 def open_transformers(size, threads, shape, work, precision):
     """transformers' BERT in PyTorch; trained under autocast for mixed_bfloat16."""
     import torch
@@ -151,16 +167,7 @@ def open_transformers(size, threads, shape, work, precision):
     token_ids, positions, labels = (
         torch.tensor(ids, dtype=torch.long) for ids in make_batch(size, shape)
     )
-    config = transformers.BertConfig(
-        vocab_size=size.vocabulary_size,
-        max_position_embeddings=size.max_sequence_length,
-        hidden_size=size.hidden_dim,
-        num_hidden_layers=size.num_layers,
-        num_attention_heads=size.num_heads,
-        intermediate_size=4 * size.hidden_dim,
-        hidden_dropout_prob=DROPOUT,
-        attention_probs_dropout_prob=DROPOUT,
-    )
+    config = make_bert_config(size)
     mask = torch.ones_like(token_ids)
     if work == "forward":
         model = transformers.BertModel(config).eval().to(getattr(torch, precision))

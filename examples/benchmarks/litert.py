@@ -127,43 +127,64 @@ def compare_long(arguments, folder, size, bandwidth, data):
 def compare_t5(arguments, folder, size, bandwidth, data):
     """A source and its answer: rows of the table."""
     length, new = 2 * arguments.prompt, arguments.new
-    names = [f"{precision}.tflite" for precision in contestants.QUANTIZATIONS]
-    contestants.export_files("t5", folder, size, max(length, new), names)
     openers = {
         "lmzoo": functools.partial(contestants.open_t5, str(folder)),
         "ctranslate2": seq2seq.open_ctranslate2,
         "openvino": contestants.open_openvino_t5,
     }
-    with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
-        return common.compare(
-            workers,
-            f"T5, batch 1, source {length}, {new} new tokens",
-            [(1, length, new)] * (arguments.repeats + 1),
-            (WORKS["t5"], "int8"),
-            ("tokens", new),
-            lambda row: common.check_equal(row["results"], new),
-        )
+    title = f"T5, batch 1, source {length}, {new} new tokens"
+    check = functools.partial(_check_counts, new)
+    return _compare(
+        "t5",
+        arguments,
+        (folder, size, max(length, new)),
+        openers,
+        title,
+        (1, length, new),
+        new,
+        check,
+    )
 
 
 def compare_bert(arguments, folder, size, bandwidth, data):
     """Eight texts: rows of the table."""
     batch_size, length = 8, 4 * arguments.prompt
-    names = [f"{precision}.tflite" for precision in contestants.QUANTIZATIONS]
-    contestants.export_files("bert", folder, size, length, names)
     openers = {
         "lmzoo": functools.partial(contestants.open_bert, str(folder)),
         "onnxruntime": contestants.open_onnxruntime_bert,
         "openvino": contestants.open_openvino_bert,
     }
+    title = f"BERT, {batch_size} x {length} tokens"
+    return _compare(
+        "bert",
+        arguments,
+        (folder, size, length),
+        openers,
+        title,
+        (batch_size, length),
+        batch_size * length,
+        common.check_finite,
+    )
+
+
+def _compare(work, arguments, files, openers, title, call, num_tokens, describe):
+    """Exports what is missing and compares the frameworks at calls that are all alike."""
+    names = [f"{precision}.tflite" for precision in contestants.QUANTIZATIONS]
+    folder, size, context = files
+    contestants.export_files(work, folder, size, context, names)
     with open_workers(_choose(arguments, openers), size, arguments.threads) as workers:
         return common.compare(
             workers,
-            f"BERT, {batch_size} x {length} tokens",
-            [(batch_size, length)] * (arguments.repeats + 1),
-            (WORKS["bert"], "int8"),
-            ("tokens", batch_size * length),
-            common.check_finite,
+            title,
+            [call] * (arguments.repeats + 1),
+            (WORKS[work], "int8"),
+            ("tokens", num_tokens),
+            describe,
         )
+
+
+def _check_counts(num_tokens, row):
+    return common.check_equal(row["results"], num_tokens)
 
 
 def _make_describe(num_tokens, weights_per_second):

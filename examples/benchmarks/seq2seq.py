@@ -144,23 +144,29 @@ def open_transformers(size, threads):
 
     def make(dtype):
         model = transformers.T5ForConditionalGeneration(config).to(getattr(torch, dtype)).eval()
-
-        def run(batch_size, source, new):
-            token_ids = torch.tensor(make_sources(size, batch_size, source), dtype=torch.long)
-            outputs = model.generate(
-                token_ids,
-                attention_mask=torch.ones_like(token_ids),
-                min_new_tokens=new,
-                max_new_tokens=new,
-                do_sample=False,
-                eos_token_id=None,
-                pad_token_id=PAD,
-            )
-            return outputs.numel() - batch_size
-
-        return Contestant(dtype, run)
+        return Contestant(dtype, make_torch_run(model, size))
 
     return {"float32": make("float32"), "bfloat16": make("bfloat16")}
+
+
+def make_torch_run(model, size):
+    """The `run` of a model that has the methods of transformers' T5."""
+    import torch
+
+    def run(batch_size, source, new):
+        token_ids = torch.tensor(make_sources(size, batch_size, source), dtype=torch.long)
+        outputs = model.generate(
+            token_ids,
+            attention_mask=torch.ones_like(token_ids),
+            min_new_tokens=new,
+            max_new_tokens=new,
+            do_sample=False,
+            eos_token_id=None,
+            pad_token_id=PAD,
+        )
+        return outputs.numel() - batch_size
+
+    return run
 
 
 def make_t5_config(size):
