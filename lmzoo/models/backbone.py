@@ -110,9 +110,11 @@ class Backbone(keras.Model):
         """
         return self(inputs, training=training)["sequence_output"]
 
-    @property
-    def block_stacks(self):
-        """list of lists of blocks, each from the input to the output."""
+    def list_block_stacks(self):
+        """list of lists of blocks, each from the input to the output.
+
+        No property: Keras would find the blocks by it and write their weights under its name.
+        """
         return [self.blocks]
 
     def count_layers_above(self):
@@ -125,11 +127,11 @@ class Backbone(keras.Model):
         """
         counts = {
             id(weight): len(stack) - index
-            for stack in self.block_stacks
+            for stack in self.list_block_stacks()
             for index, block in enumerate(stack)
             for weight in block.weights
         }
-        most = 1 + max(len(stack) for stack in self.block_stacks)
+        most = 1 + max(len(stack) for stack in self.list_block_stacks())
         for name in self._input_layer_names:
             layer = getattr(self, name, None)
             counts |= {id(weight): most for weight in getattr(layer, "weights", ())}

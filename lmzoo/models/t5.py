@@ -176,8 +176,7 @@ class T5Backbone(Backbone):
         dtype = "float32" if self._float32_residual else self.dtype_policy
         return make_norm("rms_norm", self.norm_epsilon, name, dtype)
 
-    @property
-    def block_stacks(self):
+    def list_block_stacks(self):
         return [self.encoder_blocks, self.decoder_blocks]
 
     @property

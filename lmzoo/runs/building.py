@@ -262,7 +262,7 @@ def compile_task(recipe, task, num_steps):
 
 def _freeze(recipe, backbone):
     """Freezes the lowest blocks of each stack, and the embeddings below them."""
-    num_layers, stacks = recipe["model.frozen_layers"], backbone.block_stacks
+    num_layers, stacks = recipe["model.frozen_layers"], backbone.list_block_stacks()
     if not num_layers:
         return
     if num_layers > max(len(stack) for stack in stacks):

@@ -58,7 +58,9 @@ def start(tmp_path):
         child.communicate()
 
 
-@pytest.mark.parametrize("small", [True, pytest.param(False, marks=pytest.mark.slow)])
+# The quick start of README trains, generates and exports in the same ways.
+@pytest.mark.slow
+@pytest.mark.parametrize("small", [True, False])
 def test_the_demo_writes_a_model_and_a_saved_model_that_say_the_same(start, tmp_path, small):
     child = start("--steps", "3", "--output", "out", small=small)
     printed, errors = child.communicate(timeout=300)
@@ -80,7 +82,7 @@ def test_the_demo_writes_a_model_and_a_saved_model_that_say_the_same(start, tmp_
     "moment",
     [
         "Corpus",
-        "Model",
+        pytest.param("Model", marks=pytest.mark.slow),
         pytest.param("Before", marks=pytest.mark.slow),
         pytest.param("After", marks=pytest.mark.slow),
         pytest.param("Prompt", marks=pytest.mark.slow),

@@ -43,6 +43,7 @@ def test_a_small_change_of_one_weight_is_found(lm, export):
     assert check(export(), lm, verbose=False)["passed"]
 
 
+@pytest.mark.slow
 def test_options_that_were_baked_in_are_told(lm, export):
     folder = export(stop_strings=["at"], bad_words=["cat"], repetition_penalty=1.3)
     baked = {"stop_strings": ["at"], "bad_words": ["cat"], "repetition_penalty": 1.3}

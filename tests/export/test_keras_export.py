@@ -31,7 +31,13 @@ def make_seq2seq():
     }
 
 
-@pytest.mark.parametrize("make", [make_decoder, make_encoder, make_seq2seq])
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_decoder,
+        *(pytest.param(make, marks=pytest.mark.slow) for make in (make_encoder, make_seq2seq)),
+    ],
+)
 def test_a_trained_task_and_its_backbone_are_exported_by_keras(make, tmp_path):
     task, inputs = make()
     task.compile(run_eagerly=True)
@@ -76,13 +82,9 @@ def run_litert(path, inputs):
     return list(run(**given).values()), list_ops(open_model(content))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        make_encoder,
-        *(pytest.param(make, marks=pytest.mark.slow) for make in (make_decoder, make_seq2seq)),
-    ],
-)
+# A functional model of the layers is always exported.
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [make_encoder, make_decoder, make_seq2seq])
 def test_a_task_and_its_backbone_are_exported_by_keras_for_litert(make, tmp_path):
     task, inputs = make()
     wanted = task(inputs, training=False)

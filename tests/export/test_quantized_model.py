@@ -61,6 +61,7 @@ def test_files_hold_integers_alone_and_xla_changes_no_token(server, lm, twin, ex
     assert found["float32"] == lm.count_params() - found["int8"] + scales
 
 
+@pytest.mark.slow
 def test_a_task_in_int4_exports_what_it_is(server, tokenizer, tmp_path):
     backbone = make_task(tokenizer).backbone
     task = CausalLM(type(backbone)(**{**backbone.get_config(), "hidden_dim": 32}))
@@ -74,6 +75,7 @@ def test_a_task_in_int4_exports_what_it_is(server, tokenizer, tmp_path):
         task.export(tmp_path / "2", quantization="int8")
 
 
+@pytest.mark.slow
 def test_a_classifier_in_int8_is_served(server, tmp_path):
     tokenizer = train_tokenizer("word_piece")
 

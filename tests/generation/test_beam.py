@@ -254,7 +254,9 @@ def test_a_stop_ends_a_beam_and_its_memory_follows_it():
             assert sums[-1] >= 11 or len(new) == 12
 
 
-@pytest.mark.parametrize("way", ["saved", pytest.param("compiled", marks=pytest.mark.slow)])
+# The texts of beams in `test_text_generation.py` come from graphs.
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["saved", "compiled"])
 def test_a_graph_gives_what_eager_gives(model, way, tmp_path):
     static = tiny.make_static_options(ENDS, False, 2, {"repetition_penalty": 1.2})
     numbers = {"max_new_tokens": [9, 3, 9], "repetition_penalty": 1.2}

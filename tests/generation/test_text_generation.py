@@ -182,6 +182,7 @@ def test_lengths_batches_and_numbers_trace_nothing_new(make_lm):
     assert count_traces(lm) == before + 1
 
 
+@pytest.mark.slow
 def test_xla_compiles_once_for_each_pair_of_buckets(make_lm):
     lm = make_lm(tokenizer=None)
     lm.generate([[1] * 3], max_new_tokens=2, jit_compile=True)
@@ -218,7 +219,11 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch, eagerl
 
 @pytest.mark.parametrize(
     ("jit_compile", "devices", "has_halves"),
-    [(True, [], True), (False, [], False), (True, ["GPU:0"], False)],
+    [
+        (True, [], True),
+        pytest.param(False, [], False, marks=pytest.mark.slow),
+        pytest.param(True, ["GPU:0"], False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_step_that_xla_compiles_for_a_cpu_has_its_compiled_step(
     lm, monkeypatch, eagerly, jit_compile, devices, has_halves

@@ -105,7 +105,9 @@ def test_a_config_brings_every_argument_back(metric):
     assert set(metric.get_config()) == set(arguments[1:count])
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("group", [ON_TOKENS, ON_NUMBERS], ids=["tokens", "numbers"])
 def test_fit_gives_what_the_metric_gives_alone(group, policy):
     keras.config.set_dtype_policy(policy)

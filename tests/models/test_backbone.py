@@ -97,13 +97,21 @@ def test_a_saved_model_gives_the_same_bits_alone_and_within_another(models, kind
     assert_equal_bits(keras.saving.load_model(tmp_path / "wrapped.keras")(inputs), expected)
 
 
+PARTS_OF_T5 = ("bias", "blocks", "norm")
+
+
+def list_paths(folder):
+    paths = set()
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda path, item: paths.add(path) if hasattr(item, "shape") else None)
+    return paths
+
+
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_weights_keep_their_paths_in_a_keras_file(models, kind, tmp_path):
     # As in the first version: whoever renames a class or an attribute loses the files of users.
     models(kind).save_weights(tmp_path / "model.weights.h5")
-    paths = set()
-    with h5py.File(tmp_path / "model.weights.h5") as file:
-        file.visititems(lambda path, item: paths.add(path) if hasattr(item, "shape") else None)
+    paths = list_paths(tmp_path)
     dense = ("feed_forward/intermediate", "feed_forward/output_dense")
     dense += ("self_attention/output_dense", "self_attention/query_key_value")
     blocks = {
@@ -120,6 +128,13 @@ def test_weights_keep_their_paths_in_a_keras_file(models, kind, tmp_path):
     expected = blocks | {f"layers/{name}/vars/0" for name in tables}
     expected |= {f"{name}/vars/{index}" for name in others for index in (0, 1)}
     assert not expected - paths
+    assert {path.partition("/")[0] for path in paths} == {"blocks", "layers", *others}
+
+
+def test_weights_of_two_stacks_keep_their_paths_in_a_keras_file(models, tmp_path):
+    models("t5").save_weights(tmp_path / "model.weights.h5")
+    names = {f"{stack}_{part}" for stack in ("encoder", "decoder") for part in PARTS_OF_T5}
+    assert {path.partition("/")[0] for path in list_paths(tmp_path)} == {"layers", *names}
 
 
 @every_kind

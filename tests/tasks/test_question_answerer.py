@@ -239,6 +239,7 @@ def test_the_loss_is_the_mean_of_two_cross_entropies(answerer):
     assert float(loss) == pytest.approx(-picked.mean() / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_follow_their_question_into_its_windows(answerer):
     contexts = [context + " " + TEXT for context in CONTEXTS]
     weights = [1.0] * 4 + [0.0] * 4
@@ -262,6 +263,7 @@ def test_weights_follow_their_question_into_its_windows(answerer):
     assert loss == pytest.approx(float(wanted), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_validates_on_other_questions_and_takes_weights(text_tokenizer, monkeypatch):
     answerer = make_answerer(text_tokenizer, **SHORT)
     seen, held_out, logs = [], [], []

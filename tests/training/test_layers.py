@@ -30,7 +30,7 @@ def make_task(kind):
 )
 def test_frozen_layers_stay_bit_equal_and_are_not_decayed(kind):
     task, rows = make_task(kind)
-    stack = task.backbone.block_stacks[0]
+    stack = task.backbone.list_block_stacks()[0]
     frozen = [task.backbone.token_embedding, stack[0]]
     for layer in frozen:
         layer.trainable = False
@@ -69,14 +69,14 @@ def test_layers_are_counted_from_the_head(kind, expected):
     counts = backbone.count_layers_above()
     for name, count in expected.items():
         assert {counts[id(weight)] for weight in getattr(backbone, name).weights} == {count}
-    for stack in backbone.block_stacks:
+    for stack in backbone.list_block_stacks():
         for index, block in enumerate(stack):
             assert {counts[id(weight)] for weight in block.weights} == {len(stack) - index}
     if kind == "t5":
         assert counts[id(backbone.token_embedding.embeddings)] == 3
         assert id(backbone.token_embedding.output_embeddings) not in counts
     else:
-        listed = [*backbone.block_stacks[0], *(getattr(backbone, name) for name in expected)]
+        listed = [*backbone.list_block_stacks()[0], *(getattr(backbone, name) for name in expected)]
         above = {id(w) for w in backbone.weights} - {id(w) for one in listed for w in one.weights}
         assert above and not above & counts.keys()
 

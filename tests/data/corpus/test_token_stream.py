@@ -127,6 +127,7 @@ def test_a_damaged_cache_is_made_anew(path, tokenizer, name, damage):
     assert again.token_ids.tolist() == expected
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_tokenizing_leaves_nothing_that_is_taken(
     path, tokenizer, start_python, cache_home
 ):
@@ -213,6 +214,7 @@ def test_a_stream_may_begin_inside_a_document(tmp_path):
     assert (stream.token_ids.tolist(), stream.starts.tolist()) == ([1, 2], [])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path, run_python):
     code = """
 import resource, sys

@@ -36,6 +36,7 @@ def test_the_files_come_out_as_they_went_in(path, tokenizer):
     assert ids == expected[: len(ids)] and len(expected) - 1 - len(ids) < 10
 
 
+@pytest.mark.slow
 def test_a_fresh_process_goes_on_at_any_step(path, tokenizer, run_python):
     code = """
 import sys

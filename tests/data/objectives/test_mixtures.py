@@ -233,6 +233,7 @@ def test_windows_that_no_row_uses_leave_no_columns(spans):
     assert rows.columns == ("source", "target", "task")
 
 
+@pytest.mark.slow
 def test_a_model_learns_windows_as_the_objective_alone_gives_them(spans, tokenizer):
     lm = Seq2SeqLM(T5Backbone(tokenizer.vocabulary_size, 1, 1, 2, 8, 4, 8, 64), tokenizer)
     mixture = mix({"spans": spans, "a": make_rows(source=["one two"], target=["three"])})

@@ -166,6 +166,7 @@ def test_a_start_and_a_seed_are_integers():
         make_rows().dataset(2, seed="x")
 
 
+@pytest.mark.slow
 def test_a_strategy_splits_ragged_batches(run_python):
     code = """
 import tensorflow as tf

@@ -41,6 +41,7 @@ def test_a_converter_that_dies_is_reported(tmp_path):
             process.convert(tmp_path / "none", [], tmp_path / "out.tflite")
 
 
+@pytest.mark.slow
 def test_an_op_without_a_kernel_is_refused_by_name_and_nothing_is_left(tmp_path):
     """In a child, with the real converter, which is killed by Ctrl-C in another one."""
     code = textwrap.dedent(

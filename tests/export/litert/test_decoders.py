@@ -28,7 +28,7 @@ FORMS = {
 @pytest.fixture(
     scope="module",
     params=[
-        name if name in ("gpt2", "everything") else pytest.param(name, marks=pytest.mark.slow)
+        name if name == "everything" else pytest.param(name, marks=pytest.mark.slow)
         for name in FORMS
     ],
 )

@@ -82,6 +82,7 @@ def test_logits_are_those_of_keras_and_greedy_ids_are_equal(exported, slots, suf
     assert logits[: len(new)].argmax(-1).tolist() == list(new)
 
 
+@pytest.mark.slow
 def test_int8_keeps_the_table_of_distances_and_the_scores(exported, tmp_path):
     task, _ = exported
     report = task.export(
