@@ -132,12 +132,13 @@ def compare_t5(arguments, folder, size, bandwidth, data):
         "ctranslate2": seq2seq.open_ctranslate2,
         "openvino": contestants.open_openvino_t5,
     }
+    # The start token takes a slot too.
     title = f"T5, batch 1, source {length}, {new} new tokens"
     check = functools.partial(_check_counts, new)
     return _compare(
         "t5",
         arguments,
-        (folder, size, max(length, new)),
+        (folder, size, max(length, new + 1)),
         openers,
         title,
         (1, length, new),
