@@ -124,6 +124,15 @@ def make_texts(size, batch_size, length):
     return np.random.default_rng(0).integers(1, size.vocabulary_size, (batch_size, length), "int32")
 
 
+def measure_own_decoding(path, threads, prompt, new, repeats):
+    """The decode tokens/s of `lmzoo bench` on a file, the median of its repeats."""
+    from lmzoo import runtime
+    from lmzoo.runtime.measuring import measure
+
+    model = runtime.load(path, num_threads=threads)
+    return measure(model, prompt, new, repeats)["decode_tokens_per_second"]
+
+
 def measure_litert_lm(path, threads, prompt, new, repeats):
     """The decode tokens/s of each run of LiteRT-LM's own benchmark on a file of lmzoo's."""
     import litert_lm

@@ -84,24 +84,37 @@ def compare_gpt(arguments, folder, size, bandwidth, data):
             _make_describe(new, bandwidth / size.num_weights),
         )
     if "litert-lm" in arguments.families:
-        data["litert_lm"] = measure_litert_lm(arguments, folder)
+        data["decoding"] = compare_decoding(arguments, folder)
     return rows
 
 
-def measure_litert_lm(arguments, folder):
-    """Prints and returns the decode tokens/s of LiteRT-LM's own benchmark on lmzoo's files."""
-    rates = {}
+def compare_decoding(arguments, folder):
+    """Decoding alone, without the prompt, on the same file: list of dict, printed as a table."""
+    table = common.Table(
+        "decoding alone, tokens/s", ["file", "", "lmzoo", "litert-lm", "x litert-lm"]
+    )
+    counts = (arguments.prompt, arguments.new, arguments.repeats)
+    rows = []
     for path in sorted(folder.glob("*.litertlm")):
+        own = contestants.measure_own_decoding(path, arguments.threads, *counts)
         try:
-            runs = contestants.measure_litert_lm(
-                path, arguments.threads, arguments.prompt, arguments.new, arguments.repeats
-            )
+            theirs = contestants.measure_litert_lm(path, arguments.threads, *counts)
         except ImportError as error:
-            print(f"litert-lm: not installed ({error})")
-            return {}
-        rates[path.name] = statistics.median(runs)
-        print(f"litert-lm {path.name}: {rates[path.name]:.1f} tokens/s of decoding", flush=True)
-    return rates
+            table.add(path.name, "", own, f"not installed ({error})")
+            theirs = None
+        else:
+            theirs = statistics.median(theirs)
+            table.add(path.name, "", own, theirs, own / theirs)
+        rows.append(
+            {
+                "family": "lmzoo",
+                "file": path.name,
+                "tokens_per_second": own,
+                "litert_lm": theirs,
+                "problem": None,
+            }
+        )
+    return rows
 
 
 def compare_long(arguments, folder, size, bandwidth, data):

@@ -59,16 +59,14 @@ def make_mapping(shapes, modules, transposed=True, widths=None, parts=None):
     Returns:
         dict of variable path -> TensorSources.
     """
-    mapping = {}
+    mapping, widths, parts = {}, widths or {}, parts or {}
     for path in shapes:
         layer, _, kind = path.rpartition("/")
-        found = modules[path] if path in modules else modules[layer]
-        mapping[path] = TensorSources(
-            tuple(f"{module}.{_ENDINGS[kind]}" for module in found),
-            (widths or {}).get(layer),
-            transposed and kind == "kernel",
-            (parts or {}).get(layer),
-        )
+        found = modules.get(path) or modules[layer]
+        # A list first: a generator costs more than all else here, and a config may name 12,000.
+        names = [f"{module}.{_ENDINGS[kind]}" for module in found]
+        transposes = transposed and kind == "kernel"
+        mapping[path] = TensorSources(tuple(names), widths.get(layer), transposes, parts.get(layer))
     return mapping
 
 
@@ -85,6 +83,10 @@ def tensor_shapes(mapping, shapes):
     """dict of tensor name -> its shape in a file, for variables of these shapes."""
     found = {}
     for path, sources in mapping.items():
+        if len(sources.names) == 1 and sources.part is None:
+            shape = tuple(shapes[path])
+            found[sources.names[0]] = shape[::-1] if sources.transposed else shape
+            continue
         *others, width = shapes[path]
         count = sources.part[1] if sources.part else 1
         for name, part in zip(sources.names, _find_widths(sources, width), strict=True):
