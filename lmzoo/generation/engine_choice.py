@@ -4,11 +4,10 @@ Which of the two is faster depends on the processor. XLA gains 1.4 times on GPT-
 T5 small on one, and wins on both on another.
 """
 
+import contextlib
 import logging
 import os
-import pathlib
 import platform
-import re
 import statistics
 import time
 
@@ -37,9 +36,10 @@ def choose_jit_compile(task):
     """Whether XLA should compile the decode loop of a large task on this machine.
 
     On a processor bfloat16 and float16 are never compiled: TensorFlow's own products are up to four
-    times faster there. For other tasks both forms generate 16 tokens a few times, which takes as
-    long as tracing and compiling both, some ten seconds for GPT-2 small. The result is kept in the
-    folder `engines` of the cache (`$LMZOO_CACHE`, else `~/.cache/lmzoo`) for all models of this
+    times faster there. Nor are weights in int4, with which XLA took four times as long for one text
+    as without quantization. For other tasks both forms generate 16 tokens a few times. That takes
+    as long as tracing and compiling both, some ten seconds for GPT-2 small. The result is kept in
+    the folder `engines` of the cache (`$LMZOO_CACHE`, else `~/.cache/lmzoo`) for all models of this
     kind, size, precision and processor. So the choice, and with it the last bits of the scores,
     stays what it is until that file is deleted. With `LMZOO_MEASURE_ENGINES=0` nothing is measured
     and XLA compiles.
@@ -50,7 +50,8 @@ def choose_jit_compile(task):
         bool.
     """
     on_cpu = not tf.config.list_logical_devices("GPU")
-    if on_cpu and task.backbone.compute_dtype in ("float16", "bfloat16"):
+    is_half = task.backbone.compute_dtype in ("float16", "bfloat16")
+    if on_cpu and (is_half or task.quantization == "int4"):
         return False
     if os.environ.get(SWITCH) == "0":
         return True
@@ -67,8 +68,8 @@ def _open_or_measure(task):
         return found
     start = time.perf_counter()
     _LOG.warning(
-        "lmzoo times generation with XLA and without, once for a %s of this size; this takes "
-        "seconds. %s=0 avoids it.",
+        "lmzoo times generation with XLA and without, once for a %s of this size on this machine. "
+        "It takes about as long as two first calls; %s=0 avoids it.",
         description["model"],
         SWITCH,
     )
@@ -116,9 +117,11 @@ def _describe(task):
 
 
 def _name_processor():
-    path = pathlib.Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _measure(task):

@@ -43,7 +43,7 @@ class Generator:
         self.num_results = options.num_return_sequences
         self.num_rows = max(options.num_beams, options.num_return_sequences)
         self.stop = make_stop_strings(task, options.stop_strings) if options.stop_strings else None
-        self._core = self._generate_plain
+        self._core = self._generate
         if jit_compile:
             self._core = trace_once(self._generate, jit_compile=True)
 
@@ -132,13 +132,14 @@ class Generator:
         with compiled_step():
             return self.task.step(*inputs)
 
-    def _generate_plain(self, *inputs):
-        # Quantized weights are expanded once, not in each step of the loop.
-        floats = {matrix: matrix.expand() for matrix in self.task.quantized_matrices}
-        with float_matrices(floats.get):
-            return self._generate(*inputs)
+    def _generate(self, *inputs):
+        # Quantized weights are expanded once, not in each step of the loop. XLA reads int8 itself.
+        stays = "int8" if self.jit_compile else None
+        matrices = [one for one in self.task.quantized_matrices if one.mode != stays]
+        with float_matrices({matrix: matrix.expand() for matrix in matrices}.get):
+            return self._prefill_and_decode(*inputs)
 
-    def _generate(self, token_ids, padding_mask, parameters, room):
+    def _prefill_and_decode(self, token_ids, padding_mask, parameters, room):
         room = tf.shape(room)[0]
         last_slot = tf.reduce_max(parameters["max_new_tokens"])
         state, parameters = self.start(token_ids, padding_mask, parameters, room)

@@ -81,19 +81,20 @@ class QuantizedMatrix:
     def multiply(self, inputs):
         """Multiplies by the transposed matrix: float32 (R, D) -> (R, U)."""
         get = _get_floats.get()
-        if get is not None:
-            return _multiply_outside_xla(inputs, get(self))
+        floats = None if get is None else get(self)
+        if floats is None and self.mode == "int4":
+            floats = self.expand()
+        if floats is not None and is_compiled_step():
+            return _multiply_in_xla(inputs, floats)
+        if floats is not None:
+            return _multiply_outside_xla(inputs, floats)
         if is_compiled_step():
             return self._multiply_in_step(inputs)
-        if self.mode == "int4":
-            return _multiply_outside_xla(inputs, self.expand())
         integers = ops.cast(self.integers, inputs.dtype)
         return _multiply_outside_xla(inputs, integers) * self.scales[:, 0]
 
     def _multiply_in_step(self, inputs):
-        """The product in a step of a loop that XLA compiles for a CPU."""
-        if self.mode == "int4":
-            return ops.matmul(inputs, ops.transpose(self.expand()))
+        """The product with int8 in a step of a loop that XLA compiles for a CPU."""
         # XLA knows the number of rows when it compiles, and drops the other branch.
         num_rows = ops.shape(inputs)[0]
         return ops.cond(
@@ -105,7 +106,7 @@ class QuantizedMatrix:
     def _multiply_fused(self, inputs, integers):
         # The scales come after the product, in which XLA can then cast the integers.
         integers = ops.cast(integers, inputs.dtype)
-        return ops.matmul(inputs, ops.transpose(integers)) * self.scales[:, 0]
+        return _multiply_in_xla(inputs, integers) * self.scales[:, 0]
 
     def _multiply_row(self, inputs):
         """The product (1, U), which reads bytes alone.
@@ -144,9 +145,11 @@ class QuantizedMatrix:
         shape = ops.shape(integers)[:-1]
         # (..., D / 2) -> (..., D / 32, 1, 16) -> (..., D / 32, 2, 16) -> (..., D)
         packed = ops.reshape(integers, (*shape, -1, 1, BLOCK // 2))
-        # Shifts of signed integers keep the sign.
-        low, high = ops.right_shift(ops.left_shift(packed, 4), 4), ops.right_shift(packed, 4)
-        both = ops.cast(ops.concatenate([low, high], axis=-2), "float32")
+        # The low bits move up and back, which brings their sign; the high ones down alone. XLA
+        # would write a concatenation of the two number by number.
+        places = ops.convert_to_tensor([[4], [0]], "int8")
+        both = ops.right_shift(ops.left_shift(packed, places), ops.convert_to_tensor(4, "int8"))
+        both = ops.cast(both, "float32")
         floats = both * ops.reshape(scales, (*shape, -1, 1, 1))
         return ops.reshape(floats, (*shape, self.shape[1]))
 
@@ -155,6 +158,11 @@ def _multiply_outside_xla(inputs, matrix):
     """(R, D), (U, D) -> (R, U)."""
     # With some rows two to three times as fast as the product with the transposed matrix.
     return ops.transpose(ops.matmul(matrix, ops.transpose(inputs)))
+
+
+def _multiply_in_xla(inputs, matrix):
+    """(R, D), (U, D) -> (R, U)."""
+    return ops.einsum("rd,ud->ru", inputs, matrix)
 
 
 def _keep_apart(inputs):
@@ -172,10 +180,10 @@ def _keep_apart(inputs):
 def float_matrices(get):
     """A context in which products take quantized matrices as floats that were expanded before.
 
-    Outside XLA a product would write its matrix as floats at every step of a loop.
+    Otherwise a product would write its matrix as floats at every step of a loop.
 
     Args:
-        get: function of a QuantizedMatrix to float32 (U, D).
+        get: function of a QuantizedMatrix to float32 (U, D), None for one to use as it is.
     """
     token = _get_floats.set(get)
     try:

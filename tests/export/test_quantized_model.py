@@ -46,6 +46,7 @@ def count_numbers(folder):
     return counts
 
 
+@pytest.mark.slow
 def test_files_hold_integers_alone_and_xla_changes_no_token(server, lm, twin, export):
     bare = CausalLM(lm.backbone)
     folder = export(bare, quantization="int8", jit_compile=True)

@@ -89,6 +89,9 @@ def test_nothing_is_measured_where_that_is_not_needed(make_lm, measured, monkeyp
     # Half precision is slow inside XLA on a processor.
     assert choose(make_lm(dtype="bfloat16")) is False
     assert choose(make_lm(dtype="mixed_float16")) is False
+    small = make_lm(intermediate_dim=64)
+    small.quantize("int4")
+    assert choose(small) is False
     monkeypatch.setenv(engine_choice.SWITCH, "0")
     assert choose(lm) is True
     monkeypatch.delenv(engine_choice.SWITCH)

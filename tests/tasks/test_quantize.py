@@ -30,7 +30,7 @@ def make_classifier(kind=TextClassifier):
     return randomise(kind(backbone, **options), deviation=0.3)
 
 
-@pytest.fixture(scope="module", params=["int8", "int4"])
+@pytest.fixture(scope="module", params=["int8", pytest.param("int4", marks=pytest.mark.slow)])
 def pair(request):
     """A quantized task, and a float one with weights that were rounded by hand."""
     task, twin = make_gpt(tied=False), make_gpt(tied=False)
@@ -55,8 +55,8 @@ def test_beams_and_draws_are_those_of_rounded_weights(pair, options):
 
 
 # One row and several are different products there.
-@pytest.mark.parametrize("rows", [1, pytest.param(3, marks=slow)])
-@pytest.mark.parametrize("pair", ["int8", pytest.param("int4", marks=slow)], indirect=True)
+@slow
+@pytest.mark.parametrize("rows", [1, 3])
 def test_xla_changes_no_token(pair, rows):
     task, twin = pair
     wanted = twin.generate(PROMPTS[:rows], max_new_tokens=8)
@@ -76,6 +76,7 @@ def test_a_stream_is_what_generate_gives(make_lm):
     assert "".join(lm.stream("The quick", max_new_tokens=8)) == text
 
 
+@slow
 def test_an_encoder_decoder_is_quantized_too():
     task, twin = make_t5(None), make_t5(None)
     task.quantize()
@@ -122,6 +123,7 @@ def test_token_embeddings_and_logits_share_one_table():
     assert [weight.dtype for weight in task.weights if tuple(weight.shape) == (101, 32)] == ["int8"]
 
 
+@slow
 def test_a_fitted_task_is_evaluated_after_it():
     task = make_gpt()
     x, y = {"token_ids": np.arange(32).reshape(4, 8)}, np.arange(1, 33).reshape(4, 8)
@@ -131,6 +133,13 @@ def test_a_fitted_task_is_evaluated_after_it():
     after = task.evaluate(x, y, verbose=0, return_dict=True)
     assert after["loss"] == pytest.approx(before["loss"], rel=0.02)
     assert after["loss"] != before["loss"]
+
+
+def test_a_quantized_task_is_not_trained():
+    task = make_gpt()
+    task.compile()
+    task.quantize()
+    x, y = {"token_ids": np.arange(32).reshape(4, 8)}, np.arange(1, 33).reshape(4, 8)
     for train in (task.fit, task.train_on_batch):
         with pytest.raises(ValueError, match="cannot be trained. Received: a CausalLM in int8"):
             train(x, y)
