@@ -285,6 +285,29 @@ def measure_token_cost(workers, what, lengths, new, rounds, names=None):
     return rows
 
 
+def generate_with_torch(model, token_ids, new, pad_token_id=0):
+    """Always `new` of the likeliest tokens, by the `generate` of transformers.
+
+    Args:
+        model: one of transformers, or of optimum-intel with its interface.
+        token_ids: torch int64 (B, T). All of them are real tokens.
+        new, pad_token_id: int.
+    Returns:
+        torch int64 (B, T'), as the model gives it.
+    """
+    import torch
+
+    return model.generate(
+        token_ids,
+        attention_mask=torch.ones_like(token_ids),
+        min_new_tokens=new,
+        max_new_tokens=new,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=pad_token_id,
+    )
+
+
 def make_torch_step(model, compute_logits, labels, precision, learning_rate, weight_decay):
     """A function that trains a PyTorch model by one step with AdamW and gives the loss.
 

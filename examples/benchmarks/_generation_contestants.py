@@ -9,7 +9,7 @@ import pathlib
 import tempfile
 
 import numpy as np
-from _common import make_saved, set_tensorflow_threads
+from _common import generate_with_torch, make_saved, set_tensorflow_threads
 from _workers import Contestant
 
 # The contestants of lmzoo whose number of new tokens is not fixed in a file.
@@ -129,15 +129,7 @@ def open_transformers(size, threads):
 
         def run(batch_size, prompt, new):
             token_ids = torch.tensor(make_prompts(size, batch_size, prompt), dtype=torch.long)
-            outputs = model.generate(
-                token_ids,
-                attention_mask=torch.ones_like(token_ids),
-                min_new_tokens=new,
-                max_new_tokens=new,
-                do_sample=False,
-                eos_token_id=None,
-                pad_token_id=0,
-            )
+            outputs = generate_with_torch(model, token_ids, new)
             return outputs.numel() - token_ids.numel(), None
 
         return Contestant(dtype, run)

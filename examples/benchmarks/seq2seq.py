@@ -155,16 +155,7 @@ def make_torch_run(model, size):
 
     def run(batch_size, source, new):
         token_ids = torch.tensor(make_sources(size, batch_size, source), dtype=torch.long)
-        outputs = model.generate(
-            token_ids,
-            attention_mask=torch.ones_like(token_ids),
-            min_new_tokens=new,
-            max_new_tokens=new,
-            do_sample=False,
-            eos_token_id=None,
-            pad_token_id=PAD,
-        )
-        return outputs.numel() - batch_size
+        return common.generate_with_torch(model, token_ids, new, PAD).numel() - batch_size
 
     return run
 

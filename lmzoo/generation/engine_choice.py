@@ -18,6 +18,7 @@ from lmzoo.data.corpus.cache import cache_folder, cache_key
 from lmzoo.generation.generator import Generator, make_graph_signature
 from lmzoo.generation.options import GenerationOptions
 from lmzoo.json_files import read_json, write_json
+from lmzoo.runtime.engine import check_threads
 from lmzoo.tracing import trace_once
 
 __all__ = ["SWITCH", "choose_jit_compile"]
@@ -110,7 +111,7 @@ def _describe(task):
         "dtype": task.backbone.compute_dtype,
         "quantization": task.quantization,
         "processor": _name_processor(),
-        "threads": threads or len(os.sched_getaffinity(0)),
+        "threads": threads or check_threads(None),
         "accelerators": len(tf.config.list_logical_devices("GPU")),
         "tensorflow": tf.__version__,
     }

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import pytest
 
@@ -75,6 +76,12 @@ def test_a_damaged_file_is_measured_and_written_anew(make_lm, measured, tmp_path
     path.write_bytes(content)
     assert choose(make_lm()) is True and measured["count"] == 2
     assert path.read_bytes() == whole
+
+
+def test_a_system_without_affinity_of_processors_is_measured_too(make_lm, measured, monkeypatch):
+    # As macOS is.
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert choose(make_lm()) is True and measured["count"] == 1
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(make_lm, measured, tmp_path, caplog):

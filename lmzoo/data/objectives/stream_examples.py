@@ -154,9 +154,7 @@ class StreamExamples:
             initial_step=initial_epoch * steps + initial_step,
             advances=redraws or self.shuffle or initial_step % steps != 0,
             encode=self.encode,
-            find_samples=lambda step: self._shuffle(
-                step // steps, self._find_indices(step % steps)
-            ),
+            find_samples=find_samples,
         )
 
     def _batch(self, epoch, step):
