@@ -172,7 +172,10 @@ class OptimizerSeams:
     _scale = 1.0
 
     def apply(self, grads, trainable_variables=None):
-        if not self.gradients_are_summed:
+        if trainable_variables is not None and not self.built:
+            trainable_variables = list(trainable_variables)
+            self.build(trainable_variables)
+        if self.built and not self.gradients_are_summed:
             grads, bad_replica = sum_gradients(grads)
             self.bad_replica.assign(bad_replica)
         super().apply(grads, trainable_variables)

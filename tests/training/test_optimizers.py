@@ -44,6 +44,34 @@ def test_on_one_device_a_step_is_that_of_keras(kind):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", (*CLASSES, LossScaleOptimizer), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("in_graph", (False, True))
+def test_the_first_step_builds_an_optimizer_as_those_of_keras(kind, in_graph):
+    def run(build):
+        optimizer = AdamW(0.01) if kind is LossScaleOptimizer else kind(0.01)
+        if kind is LossScaleOptimizer:
+            optimizer = LossScaleOptimizer(optimizer, initial_scale=1.0)
+        variables = make_variables()
+        if build:
+            optimizer.build(variables)
+
+        def step(*gradients):
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+        step = tf.function(step) if in_graph else step
+        for number in range(3):
+            step(*make_gradients(number))
+        return [variable.numpy() for variable in variables]
+
+    for ours, theirs in zip(run(build=False), run(build=True), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_gradients_without_variables_ask_for_build_as_keras_does():
+    with pytest.raises(ValueError, match="must already be built"):
+        AdamW().apply(make_gradients(0))
+
+
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_a_compiled_update_is_the_plain_one(kind):
     options = {"learning_rate": 0.01, "global_clipnorm": 0.5}
