@@ -19,6 +19,7 @@ from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.hub.model_variables import variables_by_path
 from tests.hub.fake_hub import NAME
 from tests.hub.golden_encoders import write_folder as write_encoder
+from tests.speed import scale_limit
 
 WTE, HEAD = "transformer.wte.weight", "lm_head.weight"
 CHILD = """
@@ -415,7 +416,7 @@ def measure_refusal(folder, message):
 def test_a_config_that_is_no_object_of_json_is_refused(edit_golden, no_backbone, text, message):
     folder = edit_golden()
     (folder / "config.json").write_bytes(text)
-    assert measure_refusal(folder, f"config.json.*{message}") < 0.1
+    assert measure_refusal(folder, f"config.json.*{message}") < scale_limit(0.1, time.thread_time)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +440,7 @@ def test_a_config_that_is_no_object_of_json_is_refused(edit_golden, no_backbone,
 )
 def test_a_config_bomb_is_refused_before_any_allocation(edit_golden, no_backbone, fields, message):
     folder = edit_golden(**fields)
-    assert measure_refusal(folder, message) < 0.1
+    assert measure_refusal(folder, message) < scale_limit(0.1, time.thread_time)
 
 
 # Tokenizers

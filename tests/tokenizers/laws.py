@@ -24,7 +24,11 @@ def every_character():
 
 
 def assert_linear_cost(tokenizer, make, repeats):
-    """Ten times the text takes less than fifteen times as long; `make` gives a text of a size."""
+    """Ten times the text takes about ten times as long; `make` gives a text of a size.
+
+    A cost that is quadratic would be 100 times. Beyond the caches of a slow processor linear ones
+    were up to 18 times.
+    """
     small, large = make(100_000), make(1_000_000)
 
     def time_call(text):
@@ -34,7 +38,7 @@ def assert_linear_cost(tokenizer, make, repeats):
 
     time_call(small)
     ratios = [time_call(large) / time_call(small) for _ in range(repeats)]
-    assert statistics.median(ratios) < 15, ratios
+    assert statistics.median(ratios) < 30, ratios
 
 
 def assert_shapes(tokenizer, text, size):
