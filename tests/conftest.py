@@ -55,6 +55,8 @@ def pytest_collection_finish():
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    # What was imported stays: the collector need not walk it again.
+    gc.freeze()
 
 
 @pytest.fixture

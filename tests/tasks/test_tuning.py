@@ -13,6 +13,7 @@ from lmzoo.tasks import CausalLM
 keras_tuner = pytest.importorskip("keras_tuner", reason="keras-tuner is the extra `tune`")
 
 
+@pytest.mark.slow
 # keras-tuner loads the weights of a trial into a model whose optimizer has not begun.
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
 def test_a_random_search_runs_through_fit_and_loads_its_best_model(tmp_path, batches):

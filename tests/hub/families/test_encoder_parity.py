@@ -151,7 +151,10 @@ def test_hidden_states_of_every_layer_are_those_of_transformers(
 
 @every_family
 @pytest.mark.parametrize("head", [head for head in HEADS if head != "Model"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float64", 1e-10), pytest.param("float32", 1e-5, marks=pytest.mark.slow)],
+)
 def test_logits_are_those_of_transformers(encoders, expected_of, family, head, dtype, tolerance):
     encoder, expected = encoders(family, head, dtype), expected_of(family)
     for pattern in PATTERNS:
