@@ -5,6 +5,7 @@ import json
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.families import list_families
+from lmzoo.hub.families.native import NOT_STORED
 from lmzoo.hub.files.config import make_policy_config, read_config
 from lmzoo.hub.files.generation_config import (
     GENERATION_CONFIG,
@@ -21,9 +22,6 @@ from lmzoo.hub.model_variables import values_by_path
 from lmzoo.json_files import write_text
 
 __all__ = ["make_config", "save_pretrained"]
-
-# Arguments of a backbone that a caller chooses anew each time.
-_ANEW = ("name", "dtype", "trainable")
 
 
 def save_pretrained(task, folder, overwrite=False, shard_size="50GB"):
@@ -201,7 +199,9 @@ def _describe(task, name, family, model_type):
 def _is_expressed(task, spec):
     """Whether a spec that was read from a task's config is that task."""
     family, read = spec.family, dict(spec.arguments)
-    own = {name: value for name, value in task.backbone.get_config().items() if name not in _ANEW}
+    own = {
+        name: value for name, value in task.backbone.get_config().items() if name not in NOT_STORED
+    }
     if not task.uses_pooler and not family.is_native:
         # A pooler that nobody uses may stay behind.
         own.pop("pooler", None)

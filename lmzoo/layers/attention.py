@@ -10,6 +10,7 @@ from keras import ops
 
 from lmzoo.layers.cache import init_cache, update_cache
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size, list_arguments
+from lmzoo.layers.chunked_attention import attend_in_chunks, check_chunks, count_chunks
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
 from lmzoo.layers.masks import combine_masks, make_causal_mask
@@ -41,10 +42,12 @@ class _Attention(keras.layers.Layer):
         dropout=0.0,
         initializer="glorot_uniform",
         output_initializer=None,
+        chunks="auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_size(num_heads=num_heads, head_dim=head_dim, num_key_value_heads=num_key_value_heads)
+        check_chunks(chunks=chunks)
         if num_key_value_heads is None:
             num_key_value_heads = num_heads
         if num_heads % num_key_value_heads:
@@ -61,6 +64,7 @@ class _Attention(keras.layers.Layer):
         self.use_bias = use_bias
         self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
         self.scale = scale
+        self.chunks = chunks
         self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
@@ -95,10 +99,16 @@ class _Attention(keras.layers.Layer):
         dense.build((None, input_dim))
         return dense
 
-    def _attend(self, query, key, value, attention_mask, bias, training):
-        """The weighted values, (B, N, T, H), and the weights."""
-        dropout = functools.partial(self.dropout_layer, training=training)
-        return attend(query, key, value, attention_mask, bias, self.scale, dropout, True)
+    def _attend(self, query, key, value, mask, bias, training, reach=None, whole=False):
+        """The weighted values, (B, N, T, H), and the weights where it is `whole`, in no chunks."""
+        arguments = {"attention_mask": mask, "bias": bias, "scale": self.scale}
+        num_chunks = 1 if whole else count_chunks(self.chunks, query, key, training)
+        if num_chunks > 1:
+            arguments["dropout"] = self.dropout_layer
+            chunks = (arguments, num_chunks, reach, training)
+            return attend_in_chunks(query, key, value, *chunks), None
+        arguments["dropout"] = functools.partial(self.dropout_layer, training=training)
+        return attend(query, key, value, **arguments, return_weights=True)
 
     def get_config(self):
         return {**super().get_config(), **list_arguments(self, _Attention)}
@@ -130,6 +140,10 @@ class SelfAttention(_Attention):
         dropout: float in [0, 1). Applied to the attention weights.
         initializer: Keras initializer of the projections.
         output_initializer: the output kernel's; None for `initializer`.
+        chunks: int or "auto". In how many chunks of queries the scores are computed, whose memory
+            is then that of one chunk. With several, the backward pass computes them again, and
+            dropout has a draw for each. "auto" is 1, and in training from 2,048 tokens on one for
+            each 512. With a cache, and where weights are asked for, it is always 1.
     Call arguments:
         hidden: float (B, T, D).
         attention_mask: bool (B or 1, T or 1, S), True where a query may attend to a key, or None.
@@ -138,13 +152,16 @@ class SelfAttention(_Attention):
         cache: dict as `make_cache` returns it, or None.
         position: int or scalar tensor. The cache slot of the first of the T positions.
         return_weights: bool. Whether to return the attention weights, (B, N, T, S).
+        reach: tuple (before, after) of int or None. The mask hides the keys that come more than
+            `before` positions before a query, or more than `after` after it; None for no limit.
+            Chunks leave these keys out. Without it, nothing but time is lost.
         mask: bool (B, T), True for real tokens, or None. Keras passes the mask of `hidden` here,
             or as `hidden_mask` in a call with several tensors.
     Returns:
         float (B, T, D); or a tuple of it, the updated cache where there is one (S being its slots),
         and the weights where they are asked for.
     Raises:
-        TypeError: if a size is not an int.
+        TypeError: if a size is not an int, or `chunks` neither that nor "auto".
         ValueError: if the head counts do not divide, H is odd with `rotary`, a number is out of its
             range, or a Keras mask comes with a cache.
     Reference: as `attend` and `rotate_by_position`; Henry et al. 2020,
@@ -207,6 +224,7 @@ class SelfAttention(_Attention):
         cache=None,
         position=0,
         return_weights=False,
+        reach=None,
         mask=None,
         hidden_mask=None,
         training=None,
@@ -243,7 +261,11 @@ class SelfAttention(_Attention):
                 if attention_mask is None
                 else ops.logical_and(attention_mask, causal_mask)
             )
-        attended, weights = self._attend(query, key, value, attention_mask, bias, training)
+            reach = ((reach or (None, None))[0], 0)
+        whole = return_weights or cache is not None
+        attended, weights = self._attend(
+            query, key, value, attention_mask, bias, training, reach, whole
+        )
         output = restore_positions(self.output_dense(merge_heads(attended)), like=hidden)
         outputs = (output, *([] if cache is None else [cache]), *([weights] * return_weights))
         return output if len(outputs) == 1 else outputs
@@ -269,7 +291,7 @@ class CrossAttention(_Attention):
 
     Args:
         num_heads, head_dim, num_key_value_heads, use_bias, use_output_bias, scale, dropout,
-            initializer, output_initializer: as for `SelfAttention`.
+            initializer, output_initializer, chunks: as for `SelfAttention`.
     Call arguments:
         hidden: float (B, T, D).
         context: float (B, S, C), or None where `cache` holds its keys and values.
@@ -281,7 +303,7 @@ class CrossAttention(_Attention):
     Returns:
         float (B, T, D).
     Raises:
-        TypeError: if a size is not an int.
+        TypeError: if a size is not an int, or `chunks` neither that nor "auto".
         ValueError: if neither `context` nor `cache` is given, the head counts do not divide, or a
             number is out of its range.
     Reference: as `attend`.
@@ -312,12 +334,13 @@ class CrossAttention(_Attention):
     ):
         if cache is None and context is None:
             raise ValueError("`context` must be given where there is no `cache`. Received: None.")
+        whole = cache is not None
         if cache is None:
             cache = self.make_cache(context)
         attention_mask = combine_masks(attention_mask, context_mask)
         query = split_heads(self.query(flatten_positions(hidden)), hidden, self.num_heads)
         key, value = cache["key"], cache["value"]
-        attended, _ = self._attend(query, key, value, attention_mask, bias, training)
+        attended, _ = self._attend(query, key, value, attention_mask, bias, training, whole=whole)
         return restore_positions(self.output_dense(merge_heads(attended)), like=hidden)
 
     def make_cache(self, context):

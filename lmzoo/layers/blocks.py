@@ -40,6 +40,7 @@ class TransformerBlock(keras.layers.Layer):
         feed_forward_dropout: float in [0, 1). Applied in the middle of the feed-forward.
         initializer: Keras initializer of the kernels.
         output_initializer: that of the kernels that write to the residual path; None for the same.
+        attention_chunks: int or "auto", the `chunks` of `SelfAttention`.
         float32_residual: bool. If True, the residual path, its norms and the output of the
             feed-forward are float32 at least.
     Call arguments:
@@ -53,13 +54,14 @@ class TransformerBlock(keras.layers.Layer):
         context_mask: bool (B, S'), True for real tokens, or bool (B or 1, T or 1, S'), or None.
             Keras passes the mask of `context` here.
         return_weights: bool. Whether to return the weights of the self-attention, (B, N, T, S).
+        reach: as for `SelfAttention`.
         mask: bool (B, T), True for real tokens, or None. Keras passes the mask of `hidden` here,
             or as `hidden_mask` in a call with several tensors.
     Returns:
         float (B, T, D) in the dtype of the residual path; or a tuple of it, the updated cache where
         there is one, and the weights where they are asked for.
     Raises:
-        TypeError: if a size is not an int.
+        TypeError: if a size is not an int, or `attention_chunks` neither that nor "auto".
         ValueError: if sizes do not fit, an option is unknown or out of its range, `context` is
             given to a block without cross-attention, or a Keras mask comes with a cache.
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Xiong et al. 2020,
@@ -98,6 +100,7 @@ class TransformerBlock(keras.layers.Layer):
         output_initializer=None,
         float32_residual=False,
         causal=False,
+        attention_chunks="auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -148,6 +151,7 @@ class TransformerBlock(keras.layers.Layer):
             "num_key_value_heads": num_key_value_heads,
             "scale": scale,
             "dropout": dropout,
+            "chunks": attention_chunks,
             "use_bias": use_bias if use_attention_bias is None else use_attention_bias,
             "use_output_bias": use_bias if use_output_bias is None else use_output_bias,
         }
@@ -184,6 +188,17 @@ class TransformerBlock(keras.layers.Layer):
             dropout, dtype=self._residual_policy, name="dropout"
         )
 
+    @property
+    def attention_chunks(self):
+        """int or "auto", the `chunks` of the attention layers."""
+        return self.self_attention.chunks
+
+    @attention_chunks.setter
+    def attention_chunks(self, chunks):
+        for attention in (self.self_attention, self.cross_attention):
+            if attention is not None:
+                attention.chunks = chunks
+
     def _make_norm(self, name):
         return make_norm(
             self.norm, self.norm_epsilon, name, self._residual_policy, self.use_norm_bias
@@ -210,6 +225,7 @@ class TransformerBlock(keras.layers.Layer):
         context=None,
         context_mask=None,
         return_weights=False,
+        reach=None,
         mask=None,
         hidden_mask=None,
         training=None,
@@ -218,20 +234,20 @@ class TransformerBlock(keras.layers.Layer):
         hidden = ops.cast(hidden, self._residual_policy.compute_dtype)
         is_normed = self.norm_first and self.self_attention_norm is not None
         entering = self.self_attention_norm(hidden) if is_normed else hidden
-        attended, *own_cache, weights = self.self_attention(
+        attended = self.self_attention(
             entering,
             attention_mask=attention_mask,
             bias=bias,
             positions=positions,
             cache=None if cache is None else cache["self"],
             position=position,
-            return_weights=True,
+            return_weights=return_weights,
+            reach=reach,
             mask=mask,
             hidden_mask=hidden_mask,
             training=training,
         )
-        if cache is not None:
-            cache = {**cache, "self": own_cache[0]}
+        attended, *others = attended if isinstance(attended, tuple) else (attended,)
         hidden = self._add(hidden, attended, self.self_attention_norm, training)
 
         if self.cross_attention is not None:
@@ -251,8 +267,9 @@ class TransformerBlock(keras.layers.Layer):
         entering = self.feed_forward_norm(hidden) if self.norm_first else hidden
         transformed = self.feed_forward(entering, training=training)
         hidden = self._add(hidden, transformed, self.feed_forward_norm, training)
-        outputs = (hidden, *([] if cache is None else [cache]), *([weights] * return_weights))
-        return hidden if len(outputs) == 1 else outputs
+        if cache is not None:
+            others[0] = {**cache, "self": others[0]}
+        return (hidden, *others) if others else hidden
 
     def _add(self, hidden, update, norm, training):
         hidden = hidden + self.dropout_layer(update, training=training)

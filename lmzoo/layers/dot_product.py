@@ -7,7 +7,7 @@ from keras import ops
 
 from lmzoo.layers.tensors import at_least_float32, find_size
 
-__all__ = ["attend"]
+__all__ = ["attend", "compute_weights", "group_product", "sum_group_products"]
 
 
 def attend(
@@ -38,6 +38,28 @@ def attend(
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.2; Ainslie et al.
         2023, https://arxiv.org/abs/2305.13245 (grouped queries).
     """
+    weights = compute_weights(query, key, attention_mask, bias, scale)
+    weights = ops.cast(weights, value.dtype)
+    kept = weights if dropout is None else dropout(weights)
+    # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
+    attended = group_product(kept, value)
+    if attention_mask is not None:
+        # A row without any visible key would spread its weights over the hidden ones.
+        has_keys = ops.any(ops.expand_dims(attention_mask, 1), axis=-1, keepdims=True)
+        attended = ops.where(has_keys, attended, 0.0)
+        if return_weights:
+            weights = ops.where(has_keys, weights, 0.0)
+    return (attended, weights) if return_weights else attended
+
+
+def compute_weights(query, key, attention_mask, bias, scale):
+    """The weights of attention before dropout, in at least float32.
+
+    Args:
+        query, key, attention_mask, bias, scale: as for `attend`.
+    Returns:
+        float (B, N, T, S). A row without any visible key is spread over all of them.
+    """
     shrink = query.shape[-1] ** -0.5
     # T5 does not scale its scores, and their product would overflow float16. So queries are always
     # shrunk before the product, and `scale` corrects the scores in float32 after it.
@@ -45,38 +67,38 @@ def attend(
     # (B, N, T, H), (B, K, S, H) -> (B, N, T, S)
     # TensorFlow folds this transposition into the product. An einsum would copy the keys first,
     # which at a decoding step is the whole cache.
-    scores = at_least_float32(_group_product(query, ops.transpose(key, (0, 1, 3, 2))))
+    scores = at_least_float32(group_product(query, ops.transpose(key, (0, 1, 3, 2))))
     if scale is not None:
         scores = scores * (scale / shrink)
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     if attention_mask is not None:
-        attention_mask = ops.expand_dims(attention_mask, 1)
         # The lowest finite float16: an accelerator that computes in it must not see an infinity.
-        scores = ops.where(attention_mask, scores, -65504.0)
+        scores = ops.where(ops.expand_dims(attention_mask, 1), scores, -65504.0)
     # Keras warns of a softmax over one value, but a prompt of one token is no mistake.
-    weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
-    weights = ops.cast(weights, value.dtype)
-    kept = weights if dropout is None else dropout(weights)
-    # (B, N, T, S), (B, K, S, H) -> (B, N, T, H)
-    attended = _group_product(kept, value)
-    if attention_mask is not None:
-        # A row without any visible key would spread its weights over the hidden ones.
-        has_keys = ops.any(attention_mask, axis=-1, keepdims=True)
-        attended = ops.where(has_keys, attended, 0.0)
-        weights = ops.where(has_keys, weights, 0.0)
-    return (attended, weights) if return_weights else attended
+    return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
 
 
-def _group_product(queries, keys):
+def group_product(queries, keys):
     """(B, N, T, X) times (B, K, X, Y), each of the K heads for N / K query heads: (B, N, T, Y)."""
     num_heads, num_key_value_heads = queries.shape[1], keys.shape[1]
     if num_heads == num_key_value_heads:
         return ops.matmul(queries, keys)
-    length, features = find_size(queries, axis=2), find_size(queries, axis=3)
-    group_length = num_heads // num_key_value_heads * length
-    # (B, N, T, X) -> (B, K, N / K * T, X)
-    grouped = ops.reshape(queries, (-1, num_key_value_heads, group_length, features))
-    attended = ops.matmul(grouped, keys)
-    # (B, K, N / K * T, Y) -> (B, N, T, Y)
+    length = find_size(queries, axis=2)
+    # (B, K, N / K * T, X), (B, K, X, Y) -> (B, K, N / K * T, Y) -> (B, N, T, Y)
+    attended = ops.matmul(_gather_group(queries, num_key_value_heads), keys)
     return ops.reshape(attended, (-1, num_heads, length, find_size(attended, axis=3)))
+
+
+def sum_group_products(weights, queries, num_key_value_heads):
+    """(B, N, T, X) and (B, N, T, Y) to (B, K, X, Y), summed over T and each group of heads."""
+    if num_key_value_heads != weights.shape[1]:
+        weights, queries = (_gather_group(one, num_key_value_heads) for one in (weights, queries))
+    return ops.matmul(ops.transpose(weights, (0, 1, 3, 2)), queries)
+
+
+def _gather_group(queries, num_key_value_heads):
+    """(B, N, T, X) -> (B, K, N / K * T, X)."""
+    length, features = find_size(queries, axis=2), find_size(queries, axis=3)
+    group_length = queries.shape[1] // num_key_value_heads * length
+    return ops.reshape(queries, (-1, num_key_value_heads, group_length, features))

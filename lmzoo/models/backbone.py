@@ -7,6 +7,7 @@ import keras
 from lmzoo.keywords import check_keywords
 from lmzoo.layers import PositionEmbedding
 from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size, list_arguments
+from lmzoo.layers.chunked_attention import check_chunks
 
 __all__ = [
     "Backbone",
@@ -22,6 +23,17 @@ class Backbone(keras.Model):
 
     A subclass sets an attribute for each argument of its `__init__`, under the argument's name, and
     the class attribute `required_inputs`, a tuple of the inputs that it does not work without.
+
+    Args: what training may save memory by, for every backbone.
+        remat: bool. If True, the backward pass computes each block again, so that only its input is
+            kept. Gradients are the same, dropout included; a step takes about a third more time.
+        attention_chunks: int or "auto". In how many chunks of queries each attention computes its
+            scores; see `chunks` of `lmzoo.layers.SelfAttention`. Both may be assigned to a model
+            that was opened, before it is trained.
+        **kwargs: as for `keras.Model`.
+    Raises:
+        TypeError: if `remat` is not a bool, or `attention_chunks` neither an int nor "auto".
+        ValueError: if `attention_chunks` is below 1.
 
     Attributes: what tasks read, so that each takes any backbone of the right kind.
         kind: "encoder", "decoder" or "encoder_decoder".
@@ -50,14 +62,32 @@ class Backbone(keras.Model):
         "embedding_norm",
     )
 
-    def __init__(self, **kwargs):
+    def __init__(self, remat=False, attention_chunks="auto", **kwargs):
         check_keywords(type(self), kwargs)
+        if not isinstance(remat, bool):
+            raise TypeError(f"`remat` must be a bool. Received: remat={remat!r:.80}.")
+        check_chunks(attention_chunks=attention_chunks)
         super().__init__(**kwargs)
+        self.remat = remat
+        self._attention_chunks = attention_chunks
 
     @property
     def input_dtypes(self):
         """The inputs of an exported model, each of shape (B, length): dict of name -> dtype."""
         return {"token_ids": "int32", "padding_mask": "bool"}
+
+    @property
+    def attention_chunks(self):
+        """int or "auto". In how many chunks of queries each attention computes its scores."""
+        return self._attention_chunks
+
+    @attention_chunks.setter
+    def attention_chunks(self, chunks):
+        check_chunks(attention_chunks=chunks)
+        self._attention_chunks = chunks
+        for stack in self.list_block_stacks():
+            for block in stack:
+                block.attention_chunks = chunks
 
     def __call__(self, inputs, *args, **kwargs):
         check_inputs(inputs, self.required_inputs, self.input_dtypes)
@@ -145,7 +175,8 @@ class Backbone(keras.Model):
         return []
 
     def get_config(self):
-        return {**super().get_config(), **list_arguments(self, type(self))}
+        shared = list_arguments(self, Backbone)
+        return {**super().get_config(), **shared, **list_arguments(self, type(self))}
 
 
 class LearnedPositions(PositionEmbedding):

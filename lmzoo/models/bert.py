@@ -171,6 +171,7 @@ class BertBackbone(Backbone):
                 activation=activation,
                 dropout=dropout,
                 initializer=normal,
+                attention_chunks=self.attention_chunks,
                 dtype=policy,
                 name=f"block_{index}",
             )
@@ -228,6 +229,7 @@ class BertBackbone(Backbone):
             [attention_mask] * self.num_layers,
             bias,
             attention_layers,
+            remat=self.remat,
             training=training,
         )
         if self.pooler_dense is not None:

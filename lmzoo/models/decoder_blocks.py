@@ -4,6 +4,7 @@ from keras import ops
 
 from lmzoo.layers.cache import write_mask
 from lmzoo.layers.masks import make_causal_mask, make_padding_mask
+from lmzoo.layers.rematerialization import rematerialize
 
 __all__ = ["make_decoder_mask", "run_decoder_blocks"]
 
@@ -47,21 +48,29 @@ def _check_no_padding(padding_mask):
         )
 
 
-def run_decoder_blocks(blocks, hidden, caches=None, **kwargs):
+def run_decoder_blocks(blocks, hidden, caches=None, window=None, remat=False, **kwargs):
     """Sends hidden states through all blocks of a decoder.
 
     Args:
         blocks: list of `TransformerBlock`.
         hidden: float (B, T, D).
         caches: list of one cache for each block, or None.
+        window: int or None. How many tokens the mask lets each token attend to, itself included.
+        remat: bool. Whether, in training, the backward pass computes the blocks again.
         **kwargs: further call arguments of the blocks.
     Returns:
         float (B, T, D), and the list of updated caches, empty without `caches`.
     """
+    if caches is None:
+        kwargs["reach"] = (None if window is None else window - 1, 0)
+        for block in blocks:
+            if remat and kwargs.get("training"):
+                hidden = rematerialize(block, hidden, **kwargs)
+            else:
+                hidden = block(hidden, **kwargs)
+        return hidden, []
     new_caches = []
-    for index, block in enumerate(blocks):
-        hidden = block(hidden, cache=None if caches is None else caches[index], **kwargs)
-        if caches is not None:
-            hidden, new_cache = hidden
-            new_caches.append(new_cache)
+    for block, cache in zip(blocks, caches, strict=True):
+        hidden, new_cache = block(hidden, cache=cache, **kwargs)
+        new_caches.append(new_cache)
     return hidden, new_caches

@@ -2,10 +2,21 @@
 
 import keras
 
+from lmzoo.layers.rematerialization import rematerialize
+
 __all__ = ["compute_encoder_shapes", "make_encoder_specs", "run_encoder_blocks"]
 
 
-def run_encoder_blocks(blocks, hidden, attention_masks, bias=None, attention_layers=(), **kwargs):
+def run_encoder_blocks(
+    blocks,
+    hidden,
+    attention_masks,
+    bias=None,
+    attention_layers=(),
+    reaches=None,
+    remat=False,
+    training=None,
+):
     """Sends hidden states through all blocks of an encoder.
 
     Args:
@@ -15,7 +26,9 @@ def run_encoder_blocks(blocks, hidden, attention_masks, bias=None, attention_lay
         bias: float (1, N, T, T) added to the attention scores of every block, or None.
         attention_layers: tuple of int. The blocks whose attention weights are returned; -1 is the
             last one.
-        **kwargs: further call arguments of the blocks.
+        reaches: list of the `reach` of `SelfAttention`, one for each block, or None.
+        remat: bool. Whether, in training, the backward pass computes the blocks again.
+        training: bool or None.
     Returns:
         dict with `sequence_output` float (B, T, D), and with `attention_layers` also
         `attention_weights`, a list of float (B, N, T, T) in their order.
@@ -29,11 +42,17 @@ def run_encoder_blocks(blocks, hidden, attention_masks, bias=None, attention_lay
                 f"Received: {index}."
             )
     chosen, weights = [index % len(blocks) for index in attention_layers], {}
-    for index, (block, mask) in enumerate(zip(blocks, attention_masks, strict=True)):
-        asked = index in chosen
-        hidden = block(hidden, attention_mask=mask, bias=bias, return_weights=asked, **kwargs)
-        if asked:
-            hidden, weights[index] = hidden
+    reaches = [None] * len(blocks) if reaches is None else reaches
+    for index, (block, mask, reach) in enumerate(
+        zip(blocks, attention_masks, reaches, strict=True)
+    ):
+        options = {"attention_mask": mask, "bias": bias, "reach": reach, "training": training}
+        if index in chosen:
+            hidden, weights[index] = block(hidden, return_weights=True, **options)
+        elif remat and training:
+            hidden = rematerialize(block, hidden, **options)
+        else:
+            hidden = block(hidden, **options)
     if not chosen:
         return {"sequence_output": hidden}
     return {

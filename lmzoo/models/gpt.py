@@ -184,6 +184,7 @@ class GPTBackbone(Backbone):
                 dropout=dropout,
                 initializer=normal,
                 output_initializer=make_normal(initializer_range / (2 * num_layers) ** 0.5),
+                attention_chunks=self.attention_chunks,
                 dtype=policy,
                 name=f"block_{index}",
             )
@@ -212,6 +213,8 @@ class GPTBackbone(Backbone):
             self.blocks,
             self.dropout_layer(hidden, training=training),
             None if cache is None else cache["blocks"],
+            window=self.sliding_window,
+            remat=self.remat,
             attention_mask=attention_mask,
             positions=positions,
             position=position,

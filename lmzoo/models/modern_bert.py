@@ -133,6 +133,7 @@ class ModernBertBackbone(Backbone):
                 output_initializer=make_truncated_normal(
                     initializer_range / (2 * num_layers) ** 0.5
                 ),
+                attention_chunks=self.attention_chunks,
                 dtype=policy,
                 name=f"block_{index}",
             )
@@ -180,6 +181,11 @@ class ModernBertBackbone(Backbone):
                 for index in range(self.num_layers)
             ],
             attention_layers=attention_layers,
+            reaches=[
+                None if self._is_global(index) else (self.local_attention // 2,) * 2
+                for index in range(self.num_layers)
+            ],
+            remat=self.remat,
             training=training,
         )
         return {**outputs, "sequence_output": self.final_norm(outputs["sequence_output"])}

@@ -166,6 +166,7 @@ class T5Backbone(Backbone):
                 feed_forward_dropout=self.dropout,
                 initializer=_make_fan_in(self.initializer_factor),
                 float32_residual=self._float32_residual,
+                attention_chunks=self.attention_chunks,
                 dtype=self.dtype_policy,
                 name=f"{name}_{index}",
             )
@@ -245,7 +246,9 @@ class T5Backbone(Backbone):
         bias = self.encoder_bias(query_length=length, key_length=length)
         hidden = self._embed(token_ids, training)
         masks = [attention_mask] * self.num_layers
-        outputs = run_encoder_blocks(self.encoder_blocks, hidden, masks, bias, training=training)
+        outputs = run_encoder_blocks(
+            self.encoder_blocks, hidden, masks, bias, remat=self.remat, training=training
+        )
         return self._finish(outputs["sequence_output"], self.encoder_norm, training)
 
     def decode(
@@ -279,6 +282,7 @@ class T5Backbone(Backbone):
             self.decoder_blocks,
             self._embed(token_ids, training),
             None if cache is None else cache["blocks"],
+            remat=self.remat,
             attention_mask=attention_mask,
             bias=self.decoder_bias(query_length=length, key_length=num_slots, position=position),
             position=position,

@@ -55,6 +55,17 @@ def test_the_config_says_what_that_of_transformers_says(tmp_path, golden):
     }
 
 
+def test_what_saves_memory_in_training_is_not_written(tmp_path, lm):
+    backbone = type(lm.backbone)
+    for gated in (False, True):  # As a GPT-2, and in a layout of lmzoo's own.
+        config = {**lm.backbone.get_config(), "gated": gated}
+        for name, options in (("plain", {}), ("saving", {"remat": True, "attention_chunks": 2})):
+            task = lmzoo.tasks.CausalLM(backbone.from_config({**config, **options}))
+            task.save_pretrained(tmp_path / f"{name} {gated}")
+        plain, saving = (tmp_path / f"{one} {gated}/config.json" for one in ("plain", "saving"))
+        assert saving.read_text() == plain.read_text()
+
+
 def test_a_second_save_writes_the_same_files(tmp_path, lm):
     lm.save_pretrained(tmp_path / "a")
     lmzoo.load(tmp_path / "a").save_pretrained(tmp_path / "b")

@@ -65,11 +65,12 @@ def assert_equal_bits(got, wanted):
 
 @every_kind
 def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
-    model = make_model(kind, "mixed_bfloat16", name="mine")
+    model = make_model(kind, "mixed_bfloat16", name="mine", remat=True, attention_chunks=3)
     model.trainable = False
     config = model.get_config()
     arguments = set(inspect.signature(type(model).__init__).parameters) - {"self", "kwargs"}
     assert arguments <= set(config)
+    assert (config["remat"], config["attention_chunks"]) == (True, 3)
     for name, value in {**SIZES, **KINDS[kind][1]}.items():
         assert config[name] == value
     twin = type(model).from_config(config)
@@ -360,3 +361,46 @@ def test_inputs_without_ids_are_refused(models):
         models("bert")({"padding_mask": mask})
     with pytest.raises(ValueError, match="Received: , without `encoder_token_ids`"):
         models("t5")({})
+
+
+REMATERIALIZED = [("modern bert", 1), ("gpt with everything", 3), ("t5", 1)]
+REMATERIALIZED += [
+    pytest.param(kind, chunks, marks=pytest.mark.slow)
+    for kind, chunks in (("bert", 1), ("mpnet", 3), ("modern bert", 3), ("t5", 3))
+]
+
+
+@pytest.mark.parametrize(("kind", "chunks"), REMATERIALIZED)
+def test_rematerialized_blocks_give_the_same_gradients_with_dropout(kind, chunks):
+    model = make_model(kind, "float64", dropout=0.3)
+    model.attention_chunks = chunks
+    inputs = make_inputs(model)
+    seeds = [seed for seed in model.variables if seed.path.endswith("seed_generator_state")]
+    starts = [seed.numpy() for seed in seeds]
+
+    def differentiate():
+        with tf.GradientTape() as tape:
+            outputs = tf.nest.flatten(model(inputs, training=True))
+            loss = tf.add_n([tf.reduce_sum(tf.sin(output)) for output in outputs])
+        # An untied head has no part in it.
+        gradients = tape.gradient(loss, model.trainable_variables)
+        return [loss, *(gradient for gradient in gradients if gradient is not None)]
+
+    results = []
+    for remat in (False, True):
+        model.remat = remat
+        for seed, start in zip(seeds, starts, strict=True):
+            seed.assign(start)
+        results.append([*tf.function(differentiate)(), *(seed.numpy() for seed in seeds)])
+    for plain, rematerialized in zip(*results, strict=True):
+        plain, rematerialized = (tf.convert_to_tensor(one) for one in (plain, rematerialized))
+        np.testing.assert_allclose(rematerialized, plain, rtol=1e-12, atol=1e-13)
+
+
+def test_wrong_options_that_save_memory_are_refused():
+    with pytest.raises(TypeError, match="`remat` must be a bool. Received: remat='all'"):
+        make_model("gpt2", remat="all")
+    with pytest.raises(ValueError, match="positive. Received: attention_chunks=0"):
+        make_model("gpt2", attention_chunks=0)
+    with pytest.raises(TypeError, match="Received: attention_chunks='all'"):
+        make_model("gpt2").attention_chunks = "all"

@@ -28,11 +28,11 @@ ids = np.random.default_rng(0).integers(0, 50, (8, 17))
 batch = {"token_ids": ids[:, :-1], "padding_mask": np.ones((8, 16), bool)}
 
 
-def train(strategy):
+def train(strategy, **options):
     keras.utils.set_random_seed(1)
     data = tf.data.Dataset.from_tensors((batch, ids[:, 1:])).repeat(20)
     with strategy.scope():
-        backbone = GPTBackbone(50, 1, 2, 16, max_sequence_length=16, dtype=policy)
+        backbone = GPTBackbone(50, 1, 2, 16, max_sequence_length=16, dtype=policy, **options)
         lm = CausalLM(backbone)
         lm.compile()
     losses = []
@@ -43,8 +43,12 @@ def train(strategy):
 
 one = train(tf.distribute.get_strategy())
 again = train(tf.distribute.get_strategy())
-two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-print(json.dumps([one, again, two]))
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+two, kept, rematerialized = (
+    train(mirrored, **options)
+    for options in ({}, {"dropout": 0.3}, {"dropout": 0.3, "remat": True})
+)
+print(json.dumps([one, again, two, kept, rematerialized]))
 """
 
 
@@ -52,11 +56,14 @@ print(json.dumps([one, again, two]))
     "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
 )
 def test_two_devices_learn_what_one_learns(policy):
-    one, again, two = run_child(TRAIN_LM, policy)
+    one, again, two, kept, rematerialized = run_child(TRAIN_LM, policy)
     assert one == again, "the control: one device twice"
     assert len(one) == 20
     assert one[-1] < one[0]
     assert two == pytest.approx(one, rel=1e-5)
+    # The same draws of dropout, on each device its own.
+    assert kept != pytest.approx(two, rel=1e-5)
+    assert rematerialized == pytest.approx(kept, rel=1e-6)
 
 
 # Rows of a batch differ in their tokens, and the last batch leaves one device a row more.

@@ -16,7 +16,7 @@ from lmzoo.hub.files.config_validation import (
     size_field,
 )
 
-__all__ = ["ACTIVATIONS", "BACKBONE", "FAMILIES", "read_object"]
+__all__ = ["ACTIVATIONS", "BACKBONE", "FAMILIES", "NOT_STORED", "read_object"]
 
 # The key of config.json under which the arguments of the backbone stand.
 BACKBONE = "lmzoo_backbone"
@@ -25,8 +25,8 @@ ACTIVATIONS = (
     *("elu", "gelu", "gelu_tanh", "hard_silu", "leaky_relu", "linear", "mish", "relu", "relu6"),
     *("selu", "sigmoid", "silu", "softplus", "swish", "tanh"),
 )
-# What a caller chooses anew each time.
-_NOT_STORED = ("name", "dtype", "trainable")
+# Arguments of a backbone that a caller chooses anew each time.
+NOT_STORED = ("name", "dtype", "trainable", "remat", "attention_chunks")
 _ACTIVATION = choice_field("activation", None, {name: name for name in ACTIVATIONS})
 
 
@@ -122,7 +122,7 @@ def _read_arguments(config):
 
 
 def _make_config(backbone, model_type):
-    own = {k: value for k, value in backbone.get_config().items() if k not in _NOT_STORED}
+    own = {k: value for k, value in backbone.get_config().items() if k not in NOT_STORED}
     return {"model_type": model_type, BACKBONE: own}
 
 
