@@ -81,10 +81,12 @@ def attend_in_chunks(query, key, value, arguments, num_chunks, reach=None, train
     def compute_with_gradient(*tensors):
         def differentiate(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
+            # TensorFlow would keep what it finds computed twice from the same tensors.
+            again = [*(_follow(one, upstream) for one in tensors[:3]), *tensors[3:]]
             # Of queries and bias each chunk has its rows; keys and values add up.
             rows, sums, done = [], [0.0, 0.0], None
             for chunk in chunks:
-                query, key, value, *bias = chunk.differentiate(upstream, *tensors, after=done)
+                query, key, value, *bias = chunk.differentiate(upstream, *again, after=done)
                 rows.append((query, *bias))
                 sums = [total + own for total, own in zip(sums, (key, value), strict=True)]
                 done = sums[1]
