@@ -23,15 +23,17 @@ __all__ = [
     "training",
     "export",
     "runs",
+    "evaluation",
     "zoo",
     "load",
     "from_keras_hub",
     "to_keras_hub",
     "train",
+    "evaluate",
 ]
 
 _FUNCTIONS = dict.fromkeys(("load", "from_keras_hub", "to_keras_hub"), "lmzoo.hub")
-_FUNCTIONS["train"] = "lmzoo.runs"
+_FUNCTIONS |= {"train": "lmzoo.runs", "evaluate": "lmzoo.evaluation"}
 
 
 watch_imports()

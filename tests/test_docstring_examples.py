@@ -8,8 +8,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 # The rooms whose examples need no file and no tokenizer.
-ROOMS = ("metrics", "layers", "models")
-MODULES = [path for room in ROOMS for path in sorted((ROOT / "lmzoo" / room).glob("*.py"))]
+ROOMS = ("metrics", "layers", "models", "evaluation")
+MODULES = [path for room in ROOMS for path in sorted((ROOT / "lmzoo" / room).rglob("*.py"))]
 PATHS = [path for path in MODULES if ">>> " in path.read_text("utf-8")]
 
 

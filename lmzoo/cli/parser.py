@@ -18,6 +18,7 @@ from lmzoo.cli.arguments import (
     add_texts,
     split_names,
 )
+from lmzoo.cli.evaluate_parser import add_evaluate
 from lmzoo.cli.prediction_parser import add_predictions
 
 __all__ = ["EXIT_USAGE", "make_parser"]
@@ -44,6 +45,7 @@ def make_parser():
     _add_demo(commands)
     _add_generate(commands)
     add_predictions(commands)
+    add_evaluate(commands)
     for add in (_add_train, _add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
         add(commands)
     return parser

@@ -11,8 +11,13 @@ from lmzoo.metrics.question_answering import ExactMatch, SquadF1, normalise_answ
 from lmzoo.metrics.rouge import rouge
 from lmzoo.metrics.span_f1 import SpanF1
 from lmzoo.metrics.spans import find_spans, span_scores
-from lmzoo.metrics.text_statistics import distinct_n, length_ratio, match_rate
-from lmzoo.metrics.translation import bleu, chrf
+from lmzoo.metrics.text_statistics import (
+    distinct_n,
+    length_ratio,
+    match_rate,
+    repetition_rate,
+)
+from lmzoo.metrics.translation import bleu, chrf, self_bleu
 
 __all__ = [
     "Perplexity",
@@ -34,4 +39,6 @@ __all__ = [
     "match_rate",
     "distinct_n",
     "length_ratio",
+    "repetition_rate",
+    "self_bleu",
 ]

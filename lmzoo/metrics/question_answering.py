@@ -14,6 +14,7 @@ __all__ = [
     "SquadF1",
     "answer_f1",
     "normalise_answer",
+    "score_answers",
     "squad_scores",
     "check_lengths",
 ]

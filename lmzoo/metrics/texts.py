@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["check_texts", "list_references", "split_text"]
+__all__ = ["check_texts", "check_tokens", "list_references", "split_text"]
 
 SPLITTERS = {
     "words": re.compile(r"\S+"),

@@ -1,12 +1,15 @@
 """BLEU and chrF, as sacrebleu computes them."""
 
+import collections
 import importlib
 import itertools
 import numbers
 
-from lmzoo.metrics.texts import list_references
+from lmzoo.metrics.texts import check_texts, list_references
 
-__all__ = ["bleu", "chrf"]
+__all__ = ["bleu", "chrf", "self_bleu", "summarize_bleu", "summarize_chrf"]
+
+_MAX_ORDER = 4
 
 
 def bleu(predictions, references, tokenize="13a", lowercase=False):
@@ -37,11 +40,7 @@ def bleu(predictions, references, tokenize="13a", lowercase=False):
         https://aclanthology.org/W18-6319.
     """
     metrics = import_sacrebleu()
-    if tokenize not in metrics.BLEU.TOKENIZERS:
-        raise ValueError(
-            f"`tokenize` must be one of {sorted(metrics.BLEU.TOKENIZERS)}. Received: "
-            f"tokenize={tokenize!r}."
-        )
+    _check_tokenize(metrics, tokenize)
     references = list_references(predictions, references)
     if not predictions:
         return {"bleu": 0.0, "precisions": [0.0] * 4, "brevity_penalty": 0.0, "signature": ""}
@@ -90,6 +89,115 @@ def chrf(predictions, references, word_order=0, lowercase=False):
     metric = metrics.CHRF(word_order=word_order, lowercase=lowercase)
     score = metric.corpus_score(list(predictions), make_streams(references))
     return {"chrf": score.score, "signature": str(metric.get_signature())}
+
+
+def summarize_bleu(predictions, references, tokenize="13a"):
+    """What BLEU counts in each text, and the score of any sum of it, for resampling.
+
+    Args:
+        predictions, references, tokenize: as for `bleu`.
+    Returns:
+        (list of lists of int, callable): one list for each text, all of one length S; and numbers
+        (S,) -> float, which gives the corpus's BLEU for the sum of all lists.
+    Raises:
+        ImportError, TypeError, ValueError: as `bleu`.
+    """
+    metrics = import_sacrebleu()
+    _check_tokenize(metrics, tokenize)
+    # It warns of what looks tokenized; whoever asks for a score warns once.
+    return _summarize(metrics.BLEU(tokenize=tokenize, force=True), predictions, references)
+
+
+def summarize_chrf(predictions, references, word_order=0):
+    """As `summarize_bleu`, of chrF."""
+    metrics = import_sacrebleu()
+    return _summarize(metrics.CHRF(word_order=word_order), predictions, references)
+
+
+def _summarize(metric, predictions, references):
+    streams = make_streams(list_references(predictions, references))
+    # Read in sacrebleu 2.6: its own tests of significance resample by these two.
+    statistics = metric._extract_corpus_statistics(list(predictions), streams)
+    # BLEU changes the list that it is given.
+    return statistics, lambda sums: float(metric._compute_score_from_stats(list(sums)).score)
+
+
+def self_bleu(texts, tokenize="13a"):
+    """Self-BLEU, which is high where texts are alike: BLEU of each text against all the others.
+
+    Each text's score is sacrebleu's BLEU of one sentence, with the other texts as references. All
+    of them together take time in proportion to the texts, not to their square.
+
+    Args:
+        texts: list of str.
+        tokenize: as for `bleu`.
+    Returns:
+        dict of float `self_bleu` (0 to 100, the mean over the texts; 0 of less than two) and
+        `texts`, list of float.
+    Raises:
+        ImportError: if sacrebleu is not installed.
+        TypeError: if `texts` is not a list of str.
+        ValueError: if `tokenize` is unknown.
+    Example:
+        lmzoo.metrics.self_bleu(["the cat sat", "the cat sat"])["self_bleu"]  # 100.0
+
+    Reference: Zhu et al. 2018, https://arxiv.org/abs/1802.01886. Its code smooths otherwise.
+    """
+    metrics = import_sacrebleu()
+    _check_tokenize(metrics, tokenize)
+    check_texts(texts, "texts")
+    if len(texts) < 2:
+        return {"self_bleu": 0.0, "texts": [0.0] * len(texts)}
+    tokenizer = metrics.BLEU(tokenize=tokenize).tokenizer
+    words = [tokenizer(text.rstrip()).split() for text in texts]
+    counts = [_count_ngrams(row) for row in words]
+    most = _find_most(counts)
+    lengths = collections.Counter(len(row) for row in words)
+    scores = []
+    for index, (row, own) in enumerate(zip(words, counts, strict=True)):
+        length = len(row)
+        others = [other for other, count in lengths.items() if count > (other == length)]
+        closest = min(others, key=lambda other, own=length: (abs(other - own), other))
+        correct, total = [0] * _MAX_ORDER, [0] * _MAX_ORDER
+        for ngram, count in own.items():
+            first, holder, second = most[ngram]
+            total[len(ngram) - 1] += count
+            correct[len(ngram) - 1] += min(count, second if holder == index else first)
+        score = metrics.BLEU.compute_bleu(
+            correct, total, length, closest, smooth_method="exp", effective_order=True
+        )
+        scores.append(float(score.score))
+    return {"self_bleu": sum(scores) / len(scores), "texts": scores}
+
+
+def _count_ngrams(words):
+    """How often each n-gram of one to four words is in a text."""
+    return collections.Counter(
+        tuple(words[start : start + n])
+        for n in range(1, _MAX_ORDER + 1)
+        for start in range(len(words) - n + 1)
+    )
+
+
+def _find_most(counts):
+    """For each n-gram the highest count, the text that has it, and the highest of the others."""
+    most = {}
+    for index, row in enumerate(counts):
+        for ngram, count in row.items():
+            first, holder, second = most.get(ngram, (0, -1, 0))
+            if count > first:
+                most[ngram] = (count, index, first)
+            else:
+                most[ngram] = (first, holder, max(second, count))
+    return most
+
+
+def _check_tokenize(metrics, tokenize):
+    if tokenize not in metrics.BLEU.TOKENIZERS:
+        raise ValueError(
+            f"`tokenize` must be one of {sorted(metrics.BLEU.TOKENIZERS)}. Received: "
+            f"tokenize={tokenize!r}."
+        )
 
 
 def make_streams(references):

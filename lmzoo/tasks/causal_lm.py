@@ -44,6 +44,7 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
     """
 
     backbone_kinds = ("decoder",)
+    prediction_kind = "completions"
 
     def __init__(
         self, backbone, tokenizer=None, generation_defaults=None, end_token_ids=None, **kwargs
@@ -174,17 +175,29 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
         Returns:
             tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
         """
-        whole = tf.concat([prompts, texts], axis=1)
-        mask = tf.sequence_mask(whole.row_lengths(), whole.bounding_shape()[1])
-        inputs = {"token_ids": whole.to_tensor(), "padding_mask": mask}
-        hidden = self.backbone(inputs, training=False)
+        logits, targets = self.compute_text_logits(prompts, texts)
+        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
+
+    def compute_text_logits(self, prompts, texts):
+        """In the graph: the logits that predict each token of some texts.
+
+        Args:
+            prompts, texts: as for `compute_log_probs`. Together they may have one token more than
+                the context, as the last one is not read.
+        Returns:
+            (float (B, M, V), int32 (B, M)): the logits, and the tokens of `texts`, padded.
+        """
+        # The last token of each row predicts nothing.
+        read = tf.concat([prompts, texts], axis=1)[:, :-1]
+        mask = tf.sequence_mask(read.row_lengths(), read.bounding_shape()[1])
+        token_ids = read.to_tensor()
+        hidden = self.backbone({"token_ids": token_ids, "padding_mask": mask}, training=False)
         # The logits of the prompts, V numbers a token, are not asked for.
         targets = texts.to_tensor()
         positions = tf.expand_dims(prompts.row_lengths() - 1, 1) + tf.range(
             tf.shape(targets, tf.int64)[1]
         )
-        positions = tf.minimum(positions, tf.shape(whole.to_tensor(), tf.int64)[1] - 1)
+        positions = tf.clip_by_value(positions, 0, tf.shape(token_ids, tf.int64)[1] - 1)
         # (B, T, D) -> (B, M, D) -> (B, M, V)
-        logits = self.backbone.compute_logits(tf.gather(hidden, positions, batch_dims=1))
-        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
+        return self.backbone.compute_logits(tf.gather(hidden, positions, batch_dims=1)), targets

@@ -51,6 +51,7 @@ class MaskedLM(TextInput, Task):
 
     backbone_kinds = ("encoder",)
     makes_labels = True
+    prediction_kind = "masked_tokens"
     uses_pooler = False
 
     def __init__(

@@ -88,6 +88,7 @@ class QuestionAnswerer(TextInput, Task):
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     backbone_kinds = ("encoder",)
     uses_pooler = False
+    prediction_kind = "answers"
     text_columns = ("question", "context")
     label_column = "answers"
 
@@ -273,7 +274,7 @@ class QuestionAnswerer(TextInput, Task):
             gold.append(row["answers"])
         # Not by `answer`, which would warn of truncation a second time.
         size = batch_size or self.batch_size
-        results = run_in_batches(self._get_answer(), [questions, contexts], size)
+        results = run_in_batches(self._get_answer(), [questions, contexts], size, verbose=False)
         found = [result["answer"].decode("utf-8") for result in results]
         scores = squad_scores(found, gold, version="2.0" if self.no_answer else "1.1")
         return {"exact_match": scores["exact"], "f1": scores["f1"]}

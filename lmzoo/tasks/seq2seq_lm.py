@@ -64,6 +64,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
 
     backbone_kinds = ("encoder_decoder",)
     is_encoder_decoder = True
+    prediction_kind = "replies"
     required_inputs = ("encoder_token_ids", "decoder_token_ids")
     text_columns = ("source",)
     label_column = "target"
@@ -302,15 +303,25 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
         Returns:
             tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
         """
-        sources, labels = self._add_end(prompts), texts.to_tensor()
+        logits, targets = self.compute_text_logits(prompts, texts)
+        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
+
+    def compute_text_logits(self, prompts, texts):
+        """In the graph: the logits that predict each token of some targets.
+
+        Args:
+            prompts, texts: as for `compute_log_probs`.
+        Returns:
+            (float (B, M, V), int32 (B, M)): the logits, and the tokens of `texts`, padded.
+        """
+        sources, targets = self._add_end(prompts), texts.to_tensor()
         inputs = {
             "encoder_token_ids": sources.to_tensor(),
             "encoder_padding_mask": tf.sequence_mask(sources.row_lengths()),
-            **self.shift_right(labels, tf.sequence_mask(texts.row_lengths())),
+            **self.shift_right(targets, tf.sequence_mask(texts.row_lengths())),
         }
-        logits = self(inputs, training=False)
-        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
+        return self(inputs, training=False), targets
 
     def get_config(self):
         names = "prefix label_smoothing z_loss start_token_id"

@@ -42,6 +42,9 @@ class Task(TrainerSeams, keras.Model):
             own.
         quantization: str or None. "int8" or "int4" after `quantize`.
         quantized_matrices: list of `lmzoo.layers.quantized.QuantizedMatrix`. Its quantized weights.
+        prediction_kind: str or None. What it predicts, as `lmzoo.evaluation` names it: "classes",
+            "class_sets", "numbers", "number_rows", "tags", "spans", "answers", "embeddings",
+            "masked_tokens", "completions" or "replies".
         unread_special_tokens: list of str. Special tokens of the tokenizer, other than padding and
             its like, that the task reads as plain text where they occur in texts.
     Raises:
@@ -51,6 +54,7 @@ class Task(TrainerSeams, keras.Model):
     # The kinds of backbone that it takes; see `lmzoo.models`.
     backbone_kinds = ("encoder", "decoder", "encoder_decoder")
     is_generative = False
+    prediction_kind = None
     head = None
     labels = None
     num_targets = None

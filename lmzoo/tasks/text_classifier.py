@@ -106,6 +106,10 @@ class TextClassifier(PooledHead, Task):
         """bool. Whether each text has exactly one class."""
         return not self.multi_label
 
+    @property
+    def prediction_kind(self):
+        return "class_sets" if self.multi_label else "classes"
+
     # Training
 
     def _make_loss(self):

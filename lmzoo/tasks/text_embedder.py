@@ -82,6 +82,7 @@ class TextEmbedder(TextInput, Task):
 
     _optimizer_arguments = {"learning_rate": 5e-5, "weight_decay": 0.01}
     uses_pooler = False
+    prediction_kind = "embeddings"
     text_columns = ("text", "pair", "negative")
     output_name = "embedding"
 

@@ -77,6 +77,10 @@ class TextRegressor(PooledHead, Task):
         """int. `num_targets`."""
         return self.num_targets
 
+    @property
+    def prediction_kind(self):
+        return "numbers" if self.num_targets == 1 else "number_rows"
+
     # Training
 
     def _make_loss(self):

@@ -103,6 +103,10 @@ class TokenClassifier(TextInput, Task):
     def compute_output_shape(self, input_shape):
         return (*input_shape["token_ids"], len(self.labels))
 
+    @property
+    def prediction_kind(self):
+        return "spans" if self._scheme.has_spans else "tags"
+
     # Training
 
     def _make_loss(self):

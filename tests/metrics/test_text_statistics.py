@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmzoo.metrics import distinct_n, length_ratio, match_rate
+from lmzoo.metrics import distinct_n, length_ratio, match_rate, repetition_rate
 
 
 def test_a_match_is_exact_but_for_spaces_at_the_ends():
@@ -50,3 +50,17 @@ def test_texts_are_a_list_of_strings():
         distinct_n("a b", 1)
     with pytest.raises(TypeError, match=r"Received: texts\[1\]=3"):
         distinct_n(["a", 3], 1)
+
+
+def test_the_repetition_rate_is_the_share_of_n_grams_that_came_before():
+    text = "a b a b a b"
+    # a b, b a, a b, b a, a b
+    assert repetition_rate([text], n=2) == pytest.approx(3 / 5)
+    assert repetition_rate([text, "x y z"], n=2) == pytest.approx(3 / 10)
+    assert repetition_rate(["word"] * 3) == 0.0
+    assert repetition_rate([]) == 0.0
+    assert repetition_rate(["喜喜喜"], n=1, tokens="characters") == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="n=0"):
+        repetition_rate([text], n=0)
+    with pytest.raises(TypeError, match="texts='a'"):
+        repetition_rate("a")

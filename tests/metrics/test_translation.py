@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lmzoo.metrics import bleu, chrf
+from lmzoo.metrics import bleu, chrf, self_bleu
 from lmzoo.metrics.translation import make_streams
 
 
@@ -69,3 +69,19 @@ def test_without_sacrebleu_there_is_a_remedy(metric, monkeypatch):
     message = "Received: no module 'sacrebleu.metrics'. Run `pip install lmzoo[metrics]`."
     with pytest.raises(ImportError, match=re.escape(message)):
         metric(["a"], ["a"])
+
+
+def test_self_bleu_is_sacrebleus_score_of_each_text_against_the_others(sacrebleu):
+    texts = ["the cat sat on the mat", "a dog sat on the mat .", "the the the", "", "a dog ran"]
+    metric = sacrebleu.BLEU(effective_order=True)
+    expected = []
+    for index, text in enumerate(texts):
+        others = [other for number, other in enumerate(texts) if number != index]
+        expected.append(metric.sentence_score(text, others).score)
+    found = self_bleu(texts)
+    assert found["texts"] == pytest.approx(expected, abs=1e-9)
+    assert found["self_bleu"] == pytest.approx(sum(expected) / 5)
+    assert self_bleu(["a b"] * 3)["self_bleu"] == pytest.approx(100.0)
+    assert self_bleu(["alone"]) == {"self_bleu": 0.0, "texts": [0.0]}
+    with pytest.raises(ValueError, match="tokenize='none such'"):
+        self_bleu(texts, "none such")

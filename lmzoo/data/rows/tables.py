@@ -13,7 +13,7 @@ from lmzoo.data.rows.rows import Rows
 from lmzoo.text_files.bounded_reading import ReadLimits, parse_json
 from lmzoo.text_files.files import check_files
 
-__all__ = ["open_table", "read_table"]
+__all__ = ["open_table", "read_column_names", "read_table"]
 
 
 def read_table(
@@ -76,6 +76,48 @@ def read_table(
     rows, skipped = open_table(files, wanted, delimiter, header, types, bad_rows, limits)
     skipped.warn(stacklevel=3)
     return rows
+
+
+def read_column_names(file, *, limits=None):
+    """The names of a table's columns, without reading more than its beginning.
+
+    Args:
+        file: str or path. As for `read_table`, with a header line where it is no JSON.
+        limits: ReadLimits or None. See `ReadLimits`.
+    Returns:
+        list of str: the fields of the first line, or the keys of the first object.
+    Raises:
+        TypeError, OSError, ValueError: as `read_table`.
+    """
+    (source,) = check_files(file)
+    _check_format(source, {}, None, True)
+    limits = limits or ReadLimits()
+    opened = TextFile(source, limits)
+    if source.jsonl:
+        found = (record for record in opened.lines() if record[2].strip())
+        parse = functools.partial(_read_keys, limits)
+    else:
+        is_quoted = _suffix_of(source) == ".csv"
+        delimiter = "," if is_quoted else "\t"
+        lines = opened.lines()
+        found = (
+            quoted_records(lines, delimiter, opened.path, limits)
+            if is_quoted
+            else plain_records(lines)
+        )
+        parse = functools.partial(
+            _split, split_quoted if is_quoted else str.split, delimiter, limits
+        )
+    for number, _, content in found:
+        return opened.parse(parse, content, lambda number=number: number)
+    raise ValueError(f"`file` must hold at least one row. Received: {str(opened.path)!r}.")
+
+
+def _read_keys(limits, content):
+    found = parse_json(decode(content).strip(), limits)
+    if not isinstance(found, dict):
+        raise BadRowError(f"A line must hold one JSON object. Received: {describe_value(found)}.")
+    return list(found)
 
 
 def open_table(

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.data.progress import progress_bar
 from lmzoo.tasks.request_checks import check_texts, check_token_batch
 from lmzoo.tracing import trace_once
 
@@ -61,13 +62,14 @@ def make_tokens_function(task, output):
     return trace_once(tokens, specs)
 
 
-def run_in_batches(function, columns, batch_size):
+def run_in_batches(function, columns, batch_size, verbose=True):
     """Runs a tf.function over lists of strings in batches of texts of similar length.
 
     Args:
         function: tf.function of string tensors (B,), which returns a dict of tensors (B, ...).
         columns: list of lists of str of one length.
         batch_size: int.
+        verbose: bool. Whether a terminal shows the progress of work that takes over a second.
     Returns:
         list of dict of arrays, one for each text, in the order of the texts.
     """
@@ -76,12 +78,14 @@ def run_in_batches(function, columns, batch_size):
     lengths = [sum(map(len, texts)) for texts in zip(*columns, strict=True)]
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     results = [None] * len(order)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = [tf.constant([column[index] for index in chosen]) for column in columns]
-        outputs = {name: value.numpy() for name, value in function(*batch).items()}
-        for row, index in enumerate(chosen):
-            results[index] = {name: value[row] for name, value in outputs.items()}
+    with progress_bar("Predicting", len(order), verbose) as advance:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = [tf.constant([column[index] for index in chosen]) for column in columns]
+            outputs = {name: value.numpy() for name, value in function(*batch).items()}
+            for row, index in enumerate(chosen):
+                results[index] = {name: value[row] for name, value in outputs.items()}
+            advance(len(chosen))
     return results
 
 
