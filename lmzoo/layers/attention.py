@@ -13,6 +13,7 @@ from lmzoo.layers.checks import check_even, check_positive, check_rate, check_si
 from lmzoo.layers.chunked_attention import attend_in_chunks, check_chunks, count_chunks
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
+from lmzoo.layers.litert_ops import split_once
 from lmzoo.layers.masks import combine_masks, make_causal_mask
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.positions import rotate_by_position
@@ -234,13 +235,13 @@ class SelfAttention(_Attention):
         projected = self.query_key_value(flatten_positions(hidden))
         num_projected = self.num_heads + 2 * self.num_key_value_heads
         # (B * T, (N + 2 K) H) -> (B, N + 2 K, T, H) -> (B, N + K, T, H), (B, K, T, H)
-        query_key, value = ops.split(
+        query_key, value = split_once(
             split_heads(projected, hidden, num_projected),
-            [self.num_heads + self.num_key_value_heads],
+            self.num_heads + self.num_key_value_heads,
             axis=1,
         )
         if self.query_key_norm:
-            query, key = ops.split(query_key, [self.num_heads], axis=1)
+            query, key = split_once(query_key, self.num_heads, axis=1)
             query_key = ops.concatenate([self.query_norm(query), self.key_norm(key)], axis=1)
         if self.rotary:
             if positions is None:
@@ -250,7 +251,7 @@ class SelfAttention(_Attention):
                 query_key, positions, self.max_wavelength, self.rotary_scaling
             )
         # (B, N + K, T, H) -> (B, N, T, H), (B, K, T, H)
-        query, key = ops.split(query_key, [self.num_heads], axis=1)
+        query, key = split_once(query_key, self.num_heads, axis=1)
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]

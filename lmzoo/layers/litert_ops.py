@@ -5,7 +5,7 @@ import contextvars
 
 from keras import ops
 
-__all__ = ["is_litert", "litert_ops", "look_up"]
+__all__ = ["hide", "is_litert", "litert_ops", "look_up", "split_once"]
 
 # The gather function of the context, or None outside of one.
 _gather = contextvars.ContextVar("gather", default=None)
@@ -16,8 +16,9 @@ def litert_ops(gather):
     """A context for tracing what is converted to LiteRT.
 
     Within it a cache is written by a slice update, which LiteRT does in place (DYNAMIC_UPDATE_SLICE
-    where a scatter becomes six ops), and a look-up is a gather over a flat list of ids, without the
-    ops by which `ops.take` counts negative ids from the end.
+    where a scatter becomes six ops), a look-up is a gather over a flat list of ids, without the ops
+    by which `ops.take` counts negative ids from the end, and what XNNPACK has no kernel for (SELECT
+    and SPLIT_V) is done by ops for which it has one: it runs each layer in one piece then.
 
     Args:
         gather: callable of a table (V, D) and ids int (R,), such as `tf.gather`. `keras.ops` has
@@ -49,3 +50,29 @@ def look_up(table, ids):
         return ops.take(table, ids, axis=0)
     rows = gather(ops.convert_to_tensor(table), ops.reshape(ids, (-1,)))
     return ops.reshape(rows, (*ops.shape(ids), table.shape[-1]))
+
+
+def hide(values, mask, hidden=0.0):
+    """Values where a mask is True, and `hidden` elsewhere.
+
+    For LiteRT `hidden` is added where it is not 0, so it must be far beyond the values, which must
+    be finite: a score and -65504 is no score that a softmax sees.
+
+    Args:
+        values: float.
+        mask: bool, of a shape that broadcasts to that of `values`.
+        hidden: float.
+    """
+    if not is_litert():
+        return ops.where(mask, values, hidden)
+    if hidden:
+        return values + ops.where(mask, ops.zeros((), values.dtype), hidden)
+    return values * ops.cast(mask, values.dtype)
+
+
+def split_once(tensor, size, axis):
+    """The first `size` along an axis, and the rest."""
+    if not is_litert():
+        return ops.split(tensor, [size], axis=axis)
+    before = (slice(None),) * axis
+    return tensor[(*before, slice(size))], tensor[(*before, slice(size, None))]
