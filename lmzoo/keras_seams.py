@@ -16,6 +16,7 @@ __all__ = [
     "correct_optimizer",
     "forget_fit_start",
     "get_loss_tracker",
+    "holds_averages",
     "list_averages",
     "list_called_graphs",
     "list_layers",
@@ -298,6 +299,14 @@ def list_averages(optimizer):
         return []
     averages = optimizer._model_variables_moving_average
     return list(zip(optimizer._trainable_variables, averages, strict=True))
+
+
+def holds_averages(callback):
+    """Whether a callback has put the moving averages of weights into the model.
+
+    Reads `keras.callbacks.SwapEMAWeights._ema_weights_in_model`.
+    """
+    return isinstance(callback, keras.callbacks.SwapEMAWeights) and callback._ema_weights_in_model
 
 
 def replace_weight(layer, name, variables):

@@ -16,6 +16,7 @@ from lmzoo.keras_seams import (
     KERNEL,
     TrainerSeams,
     get_loss_tracker,
+    holds_averages,
     list_averages,
     list_called_graphs,
     list_layers,
@@ -201,6 +202,13 @@ def test_keras_still_keeps_averages_where_they_are_read():
     optimizer.apply([np.ones(1, "float32")], [variable])
     [(found, average)] = list_averages(optimizer)
     assert found is variable and average.numpy() == variable.numpy() == -1, REVIEW
+
+
+def test_keras_still_says_whether_a_callback_holds_the_averages():
+    callback = keras.callbacks.SwapEMAWeights()
+    assert not holds_averages(callback) and not holds_averages(keras.callbacks.History()), REVIEW
+    source = inspect.getsource(keras.callbacks.SwapEMAWeights.on_test_begin)
+    assert "self._ema_weights_in_model = True" in source, REVIEW
 
 
 def test_keras_still_enumerates_an_epoch_by_what_a_resumed_run_replaces():

@@ -7,7 +7,10 @@ import tensorflow as tf
 
 from lmzoo.keras_seams import list_averages
 
-__all__ = ["averaged_weights"]
+__all__ = ["averaged_weights", "raw_weights"]
+
+# The attribute of a task in which its weights wait while it has their averages.
+_RAW = "_raw_weights"
 
 
 @contextlib.contextmanager
@@ -31,19 +34,45 @@ def averaged_weights(task, callbacks=None):
             lm.save_pretrained("runs/gpt/step-1000")
     """
     pairs = list_averages(task.optimizer)
-    if not pairs or _has_swap(callbacks) or "_has_averages" in vars(task):
+    if not pairs or _has_swap(callbacks) or _RAW in vars(task):
         yield
         return
-    vars(task)["_has_averages"] = True
-    raw = [tf.identity(variable.value) for variable, _ in pairs]
-    try:
-        for variable, average in pairs:
-            variable.assign(average)
+    variables, averages = zip(*pairs, strict=True)
+    with _replaced(variables, averages) as raw:
+        vars(task)[_RAW] = raw
+        try:
+            yield
+        finally:
+            del vars(task)[_RAW]
+
+
+@contextlib.contextmanager
+def raw_weights(task):
+    """Within the block, a task has its weights again, even inside of `averaged_weights`.
+
+    Args:
+        task: a compiled task.
+    """
+    raw = vars(task).get(_RAW)
+    if raw is None:
         yield
-    finally:
-        for (variable, _), value in zip(pairs, raw, strict=True):
+        return
+    variables = [variable for variable, _ in list_averages(task.optimizer)]
+    with _replaced(variables, raw):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(variables, values):
+    """Within the block, variables have other values; yields those that they had before."""
+    kept = [tf.identity(variable.value) for variable in variables]
+    try:
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        del vars(task)["_has_averages"]
+        yield kept
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
 
 
 def _has_swap(callbacks):

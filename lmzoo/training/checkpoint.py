@@ -1,5 +1,6 @@
 """`Checkpoint`: a callback of `fit` by which a run that was killed goes on where it was."""
 
+import contextlib
 import numbers
 import os
 import signal
@@ -12,8 +13,14 @@ import numpy as np
 
 from lmzoo.data.checks import check_at_least
 from lmzoo.files import looks_like_model
-from lmzoo.keras_seams import build_metrics, forget_fit_start, name_missing_logs, start_fit_at
-from lmzoo.training.averages import averaged_weights
+from lmzoo.keras_seams import (
+    build_metrics,
+    forget_fit_start,
+    holds_averages,
+    name_missing_logs,
+    start_fit_at,
+)
+from lmzoo.training.averages import averaged_weights, raw_weights
 from lmzoo.training.checkpoint_state import (
     check_finite,
     describe_run,
@@ -288,7 +295,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self, epoch, step):
         begun = time.monotonic()
-        arrays = snapshot_variables(self.model) | (self._epoch_metrics or {})
+        # A signal may come while validation has the averages.
+        with raw_weights(self.model):
+            arrays = snapshot_variables(self.model) | (self._epoch_metrics or {})
         if not hasattr(self.model.optimizer, "gradient_norm"):
             # The gradient of this step may have spoilt weights, before a loss shows it.
             check_finite(arrays)
@@ -326,7 +335,8 @@ class Checkpoint(keras.callbacks.Callback):
         if self._is_chief:
             folder = self._store.folder / "best"
             if not folder.exists() or looks_like_model(folder):
-                with averaged_weights(self.model):
+                has_averages = any(map(holds_averages, self._others))
+                with contextlib.nullcontext() if has_averages else averaged_weights(self.model):
                     self.model.save_pretrained(folder, overwrite=True)
 
     # Ending

@@ -429,14 +429,17 @@ def test_a_loss_that_is_not_finite_names_the_rows_of_its_step(tmp_path):
     assert "7" in named and len(named) == 4
 
 
+class Send(keras.callbacks.Callback):
+    """Sends a signal in each validation."""
+
+    is_stateless = True
+
+    def on_test_batch_end(self, batch, logs=None):
+        if batch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_signal_in_validation_saves_and_goes_on_with_it(data_folder, whole, tmp_path):
-    class Send(keras.callbacks.Callback):
-        is_stateless = True
-
-        def on_test_batch_end(self, batch, logs=None):
-            if batch == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     records, per_epoch = {}, len(whole[0]) // NUM_EPOCHS - 1
     checkpoint = Checkpoint(tmp_path, every_seconds=None)
     with pytest.raises(SystemExit):
@@ -444,3 +447,41 @@ def test_a_signal_in_validation_saves_and_goes_on_with_it(data_folder, whole, tm
     assert [path.name for path in tmp_path.glob("step-*")] == [f"step-{per_epoch:09d}"]
     weights, history = run(data_folder, records, make_checkpoint(tmp_path))
     assert_same(whole, records, weights, history)
+
+
+@pytest.mark.parametrize(
+    "swaps",
+    [
+        # The task evaluates its averages by itself, or a callback of Keras swaps them in.
+        None,
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"swap_on_epoch": True}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_what_is_saved_while_averages_are_evaluated_are_the_weights(data_folder, tmp_path, swaps):
+    def run_once(records, checkpoint=None, others=()):
+        lm = make_lm()
+        lm.compile(lmzoo.training.AdamW(1e-2, use_ema=True, ema_momentum=0.5))
+        swap = [] if swaps is None else [keras.callbacks.SwapEMAWeights(**swaps)]
+        return run(data_folder, records, checkpoint, lm=lm, callbacks=[*swap, *others])
+
+    wanted, found = {}, {}
+    whole = wanted, *run_once(wanted)
+    with pytest.raises(SystemExit):
+        run_once(found, Checkpoint(tmp_path, every_seconds=None), [Send()])
+    weights, history = run_once(found, make_checkpoint(tmp_path))
+    assert_same(whole, found, weights, history)
+
+
+@pytest.mark.slow
+def test_the_best_model_has_averages_whoever_swaps_them(data_folder, tmp_path):
+    found = []
+    for name, swap in (("own", []), ("swap", [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])):
+        lm = make_lm()
+        lm.compile(lmzoo.training.AdamW(1e-2, use_ema=True, ema_momentum=0.5))
+        run(data_folder, {}, make_checkpoint(tmp_path / name), lm=lm, callbacks=swap, epochs=2)
+        found.append([weight.numpy() for weight in lmzoo.load(tmp_path / name / "best").weights])
+    for one, other in zip(*found, strict=True):
+        # Keras swaps by additions, which round.
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
