@@ -5,10 +5,12 @@ made in another process before, so that the one that is measured has neither Ten
 unless its framework brings it.
 """
 
+import json
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 import _generation_contestants as generation
 import encoder
@@ -62,6 +64,8 @@ def _export(work, folder, context, missing, *size):
         # A context of 96 is for prompts of 32 tokens.
         prefill = min(context // 3, 128)
         options |= {"max_sequence_length": context, "prefill_lengths": [prefill]}
+    if work == "start":
+        task = lmzoo.tasks.CausalLM(backbone, _train_tokenizer(size.vocabulary_size))
     for name in missing.split(","):
         precision, _, kind = name.partition(".")
         if kind == "litertlm" and task.tokenizer is None:
@@ -69,6 +73,51 @@ def _export(work, folder, context, missing, *size):
             tokenizer = lmzoo.tokenizers.BytePairTokenizer.train(iter([text]), vocabulary_size=300)
             task = lmzoo.tasks.CausalLM(backbone, tokenizer)
         task.export(pathlib.Path(folder, name), quantization=QUANTIZATIONS[precision], **options)
+
+
+def _train_tokenizer(vocabulary_size):
+    """Byte pairs of Python's own library, as many as a model of that size has."""
+    from lmzoo.cli.demo import collect_corpus
+    from lmzoo.tokenizers import BytePairTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths, _ = collect_corpus(pathlib.Path(folder))
+        return BytePairTokenizer.train(paths, vocabulary_size=vocabulary_size)
+
+
+# Without numpy's own threads, which have nothing to do here.
+_START = """
+import json, sys, time
+times = [time.perf_counter()]
+from lmzoo import runtime
+times.append(time.perf_counter())
+model = runtime.load(sys.argv[1], num_threads=int(sys.argv[2]))
+times.append(time.perf_counter())
+model.generate(sys.argv[3], max_new_tokens=1)
+times.append(time.perf_counter())
+status = open("/proc/self/status").read() if sys.platform == "linux" else ""
+memory = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+print(json.dumps([*(b - a for a, b in zip(times, times[1:])), *(int(m) / 1e3 for m in memory)]))
+"""
+
+
+def measure_start(path, threads, prompt):
+    """What a new process takes until a file has given its first token.
+
+    Returns:
+        dict of float: seconds of the whole process, of the import, of opening the file and of the
+        first token; and the most megabytes that were resident, where the system tells.
+    """
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", _START, str(path), str(threads), prompt],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    whole = time.perf_counter() - start
+    names = ("import", "open", "first token", "MB")
+    return {"whole": whole, **dict(zip(names, json.loads(done.stdout), strict=False))}
 
 
 def open_gpt(folder, precisions, size, threads):

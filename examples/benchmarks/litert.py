@@ -21,7 +21,11 @@ import seq2seq
 from _workers import open_workers
 
 # The work -> whose int8 the ratios are to.
-WORKS = {"gpt": "ctranslate2", "long": "llama.cpp", "t5": "ctranslate2", "bert": "onnxruntime"}
+WORKS = {
+    **{"gpt": "ctranslate2", "long": "llama.cpp", "t5": "ctranslate2", "bert": "onnxruntime"},
+    # Of lmzoo alone.
+    "start": None,
+}
 FAMILIES = ("lmzoo", "litert-lm", "ctranslate2", "llama.cpp", "openvino", "onnxruntime")
 SIZES = {
     "t5": common.Size(6, 512, 8, 32128),
@@ -32,7 +36,7 @@ SMALL = common.Size(2, 128, 2, 320, 128)
 
 def main():
     parser = common.make_parser(__doc__.partition("\n")[0])
-    parser.add_argument("--work", choices=list(WORKS), help="one of the four tables")
+    parser.add_argument("--work", choices=list(WORKS), help="one of the tables")
     parser.add_argument("--prompt", type=int, default=32, metavar="N", help="tokens")
     parser.add_argument("--new", type=int, default=64, metavar="N", help="tokens")
     parser.add_argument("--files", metavar="FOLDER", help="where files are kept and looked for")
@@ -43,6 +47,7 @@ def main():
     data["bandwidth"] = bandwidth
     print(f"memory: {bandwidth / 1e9:.1f} GB/s read by {arguments.threads} threads", flush=True)
     run = {"gpt": compare_gpt, "long": compare_long, "t5": compare_t5, "bert": compare_bert}
+    run["start"] = measure_starts
     with tempfile.TemporaryDirectory() as made:
         for work in [arguments.work] if arguments.work else WORKS:
             folder = pathlib.Path(arguments.files or made, work)
@@ -134,6 +139,27 @@ def compare_long(arguments, folder, size, bandwidth, data):
         costs = common.measure_token_cost(workers, "prompts", lengths, new, rounds)
     # They are no rows of a comparison: each is a cost.
     data["long"] = costs
+    return []
+
+
+def measure_starts(arguments, folder, size, bandwidth, data):
+    """How long a process without TensorFlow takes to its first token: no rows of a comparison."""
+    names = [f"{precision}.tflite" for precision in ("int8", "int4")]
+    contestants.export_files("start", folder, size, arguments.prompt + arguments.new, names)
+    columns = ["file", "", "whole s", "import s", "open s", "first token s", "MB", "bytes/weight"]
+    table = common.Table("from the start of a process to its first token", columns)
+    data["start"] = []
+    for name in names:
+        path = folder / name
+        runs = [
+            contestants.measure_start(path, arguments.threads, "import os\n")
+            for _ in range(arguments.repeats + 1)
+        ][1:]
+        row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        positions = size.max_sequence_length * size.hidden_dim
+        row["bytes_per_weight"] = path.stat().st_size / (size.num_weights + positions)
+        table.add(name, "", *row.values())
+        data["start"].append({"family": "lmzoo", "file": name, **row, "problem": None})
     return []
 
 

@@ -9,6 +9,10 @@ import sys
 
 import pytest
 
+from lmzoo.models import GPTBackbone
+from lmzoo.tasks import CausalLM, TextClassifier
+from lmzoo.tokenizers import BytePairTokenizer
+
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "benchmarks"
 
@@ -34,7 +38,10 @@ def test_generation_measures_every_form_of_lmzoo_at_both_batch_sizes(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("generation.py", "--smoke", "--only", "lmzoo", "--json", file)
     rows = read_rows(file)
-    names = ["generate", "generate, plain", "SavedModel", "SavedModel, XLA"]
+    names = [
+        *("generate", "generate, plain", "generate, int8", "SavedModel", "SavedModel, XLA"),
+        *("SavedModel, int8", "SavedModel, XLA, int8", "SavedModel, XLA, int4"),
+    ]
     assert [(row["name"], row["batch_size"]) for row in rows] == [
         (name, batch_size) for batch_size in (1, 8) for name in names
     ]
@@ -61,11 +68,14 @@ def test_litert_measures_every_precision_of_the_exported_files(tmp_path):
     assert all(row["tokens_per_second"] > 0 for row in rows)
     costs = read_rows(file, "long")
     assert [(cost["name"], cost["prompts"]) for cost in costs] == [
-        ("float32", [8, 32]),
-        ("int8", [8, 32]),
+        ("float32", [8, 64]),
+        ("int8", [8, 64]),
     ]
     sizes = read_rows(file, "bytes")
-    assert list(sizes) == ["gpt", "long", "t5", "bert"]
+    assert list(sizes) == ["gpt", "long", "t5", "bert", "start"]
+    starts = read_rows(file, "start")
+    assert [start["file"] for start in starts] == ["int8.tflite", "int4.tflite"]
+    assert all(start["whole"] > start["import"] + start["open"] > 0 for start in starts)
     for work in ("gpt", "t5", "bert"):
         assert set(sizes[work]) >= {f"{name}.tflite" for name in precisions}
     assert "lmzoo int8" in shown
@@ -127,6 +137,32 @@ def test_loading_is_measured_beside_the_library_that_reads_its_files(tmp_path):
     assert rows[0]["to_reference"] == 1 and rows[1]["to_reference"] > 0
     assert read_rows(file, "num_bytes") == 4 * (2 * (12 * 32**2 + 13 * 32) + (320 + 2 + 1024) * 32)
     assert "lmzoo load" in shown and "safetensors read and copy" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["decoder", "classifier"])
+def test_quality_compares_each_precision_with_its_model(tmp_path, kind):
+    pytest.importorskip("litert_quantizer", reason="needs `pip install lmzoo[litert]`")
+    data, model, file = tmp_path / "rows.jsonl", tmp_path / "model", tmp_path / "numbers.json"
+    text = "a word, and another " * 20
+    tokenizer = BytePairTokenizer.train(iter([text]), vocabulary_size=270)
+    backbone = GPTBackbone(270, 1, 2, 64, max_sequence_length=16)
+    if kind == "decoder":
+        task = CausalLM(backbone, tokenizer)
+        data.write_text(text)
+    else:
+        task = TextClassifier(backbone, tokenizer, labels=["good", "bad"])
+        rows = [{"text": text[:size], "label": "bad"} for size in range(4, 20)]
+        data.write_text("\n".join(map(json.dumps, rows)))
+    task.save_pretrained(model)
+    run_script("quality.py", model, data, "--json", file)
+    found = json.loads(file.read_text())
+    assert [row["precision"] for row in found] == ["float32", "float16", "int8", "int4"]
+    sizes = [row["bytes_per_weight"] for row in found]
+    assert sizes == sorted(sizes, reverse=True)
+    figure = "perplexity" if kind == "decoder" else "accuracy"
+    assert found[0][f"{figure}_ratio"] == pytest.approx(1, abs=1e-4)
+    assert found[0]["argmax_agreement"] == 1
 
 
 def test_an_unknown_framework_is_named():
