@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "runtime": set(),
     "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
     "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
-    "evaluation": {"layers", "tokenizers", "data", "metrics", "generation", "tasks", "export"},
+    "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

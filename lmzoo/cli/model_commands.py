@@ -219,10 +219,11 @@ def export(arguments):
         arguments.folder,
         jit_compile=arguments.jit_compile,
         truncate_prompts=arguments.truncate_prompts,
+        scoring=arguments.scoring,
         overwrite=arguments.overwrite,
         **options,
     )
-    report = _describe_saved_model(pathlib.Path(arguments.folder), lm)
+    report = _describe_saved_model(pathlib.Path(arguments.folder), lm, arguments.scoring)
     if arguments.check:
         report["check"] = _check(arguments, lm, options)
     if arguments.json:
@@ -236,7 +237,7 @@ def export(arguments):
 
 
 def _export_litert(arguments):
-    for name in ("check", "jit_compile", "truncate_prompts"):
+    for name in ("check", "jit_compile", "scoring", "truncate_prompts"):
         if getattr(arguments, name):
             raise ValueError(
                 f"`--{name.replace('_', '-')}` must come with the folder of a SavedModel. "
@@ -257,13 +258,13 @@ def _export_litert(arguments):
     return 0
 
 
-def _describe_saved_model(folder, lm):
+def _describe_saved_model(folder, lm, has_scoring):
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         "folder": str(folder),
         "num_files": len(files),
         "bytes": sum(path.stat().st_size for path in files),
-        "signatures": _name_signatures(lm),
+        "signatures": _name_signatures(lm) + (["tokenize", "score"] if has_scoring else []),
     }
 
 

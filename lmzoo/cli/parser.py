@@ -171,6 +171,11 @@ def _add_export(commands):
         help="cut overlong prompts on the left instead of refusing their batch",
     )
     export.add_argument(
+        "--scoring",
+        action="store_true",
+        help="add signatures that score texts, for an evaluation of the SavedModel",
+    )
+    export.add_argument(
         "--check",
         action="store_true",
         help="compare the SavedModel with the model on a few texts; exit code 1 if they differ",

@@ -9,6 +9,7 @@ from lmzoo.evaluation import baselines
 from lmzoo.evaluation.comparison import Comparison, Difference, compare
 from lmzoo.evaluation.evaluating import evaluate
 from lmzoo.evaluation.evaluation import Evaluation, Score
+from lmzoo.evaluation.harness import harness_model
 
 __all__ = [
     "evaluate",
@@ -18,4 +19,5 @@ __all__ = [
     "Comparison",
     "Difference",
     "baselines",
+    "harness_model",
 ]

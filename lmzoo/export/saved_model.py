@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from lmzoo.export.quantization import quantized
+from lmzoo.export.scoring import make_scoring_signatures
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.generator import Generator
@@ -24,6 +25,7 @@ def export_saved_model(
     return_prompt=True,
     truncate_prompts=False,
     quantization=None,
+    scoring=False,
     **options,
 ):
     """Writes tokenizer, model and what makes its answers as one SavedModel, atomically.
@@ -68,6 +70,8 @@ def export_saved_model(
             integers. In other forms a request of a task that generates first expands the weights
             to float32 and takes that memory while it runs. int4 gains nothing from XLA: one text
             takes four times as long as in float32.
+        scoring: bool. For a task that generates. If True, it has the signatures `tokenize` and
+            `score` too, with which `lmzoo.evaluation` scores texts; see `lmzoo.export.scoring`.
         **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. One that is
             not given is that of its `generation_defaults`. Without a `seed` it is 0.
     Raises:
@@ -80,6 +84,8 @@ def export_saved_model(
     check_new_folder(folder, overwrite)
     check_weights(task)
     with quantized(task, quantization) as unused:
+        if scoring and not task.is_generative:
+            options["scoring"] = True
         if not task.is_generative:
             module, signatures = _make_reader(task, jit_compile, truncate_prompts, options)
         else:
@@ -87,6 +93,9 @@ def export_saved_model(
             module, signatures = _make_writer(
                 task, jit_compile, return_prompt, truncate_prompts, options
             )
+            if scoring:
+                module.scoring = make_scoring_signatures(task)
+                signatures |= module.scoring
         module.weights = _list_weights(module.weights, task.get_scored_model(), unused)
         # The functions are traced in here, if they have not been.
         with atomic_folder(folder, overwrite) as new:

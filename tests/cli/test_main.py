@@ -306,9 +306,9 @@ def test_an_existing_folder_is_replaced_only_on_demand(opened, lm, tmp_path, mon
     monkeypatch.setattr(
         type(lm), "export", lambda *places, **options: write_nothing(*places, **options, into=given)
     )
-    options = ["--overwrite", "--max-new-tokens", "2", "--truncate-prompts"]
+    options = ["--overwrite", "--max-new-tokens", "2", "--truncate-prompts", "--scoring"]
     assert main(["export", opened, str(folder), *options]) == 0
-    assert given == {"truncate_prompts": True, "max_new_tokens": 2}
+    assert given == {"truncate_prompts": True, "scoring": True, "max_new_tokens": 2}
     assert "signatures: " in capsys.readouterr().out
 
 
@@ -340,6 +340,7 @@ def test_a_discriminative_task_has_no_options_and_no_completions(
     assert "TextClassifier does not generate" in message and "num_beams" in message
     message = fails(capsys, "export", model, folder, "--truncate-prompts")
     assert "TextClassifier does not generate" in message and "truncate_prompts" in message
+    assert "scoring" in fails(capsys, "export", model, folder, "--scoring")
     assert "a TextClassifier" in fails(capsys, "generate", model, "a cat")
     assert not os.path.exists(folder)
 
