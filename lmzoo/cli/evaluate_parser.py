@@ -68,7 +68,11 @@ def add_evaluate(commands):
     add_overwrite(evaluate, "FOLDER")
     for name, metavar, text in (
         ("batch-size", "B", "rows in one forward pass"),
-        ("stride", "N", "tokens that each window of a long document scores (default: half of it)"),
+        (
+            "stride",
+            "N",
+            "tokens that each window of a long text scores (default: half of the context)",
+        ),
         ("resamples", "N", "how often the rows are drawn anew (default: 1000)"),
     ):
         evaluate.add_argument(f"--{name}", type=int, metavar=metavar, help=text)

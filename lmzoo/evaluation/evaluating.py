@@ -26,6 +26,7 @@ def evaluate(task, data, metrics=None, *, options):
     | task | columns of rows | files |
     |---|---|---|
     | `TextClassifier`, `TextRegressor` | `text`, `label`, maybe `pair` | CSV, TSV, JSON lines |
+    | the first with one label a text | the same | also a folder for each label |
     | `TokenClassifier` | `words`, `tags` | CoNLL |
     | `QuestionAnswerer` | `question`, `context`, `answers` | SQuAD |
     | `TextEmbedder` | `text`, `pair`: search; with `label`: similarity | CSV, TSV, JSON lines |
@@ -71,7 +72,12 @@ def evaluate(task, data, metrics=None, *, options):
     """
     check_resampling(options.num_resamples, options.confidence)
     check_tokens(options.tokens)
-    kind = task.prediction_kind
+    kind = getattr(task, "prediction_kind", None)
+    if kind not in KINDS:
+        raise TypeError(
+            "`task` must be a task of `lmzoo.tasks` or a baseline. Received: a "
+            f"{type(task).__name__}."
+        )
     rows = read_data(data, KINDS[kind].read, options.columns, options.references)
     chosen = choose_metrics(kind, rows.columns, metrics)
     outputs = {}

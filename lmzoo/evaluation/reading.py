@@ -64,7 +64,10 @@ def _list_paths(data):
                 f"str that are no files, such as {paths[0]!r:.60}. Texts go in as "
                 '{"text": texts}.'
             )
-    # What is missing, a folder or empty is refused here, before any work.
+    if len(paths) == 1 and pathlib.Path(paths[0]).is_dir():
+        # One reader takes it, and the others refuse it.
+        return [pathlib.Path(paths[0])]
+    # What is missing or empty is refused here, before any work.
     return [source.path for source in check_files(list(paths))]
 
 
@@ -118,7 +121,9 @@ def _read_table(paths, given, needed, optional=(), types=None):
 
 
 def read_labelled(paths, given):
-    """A table with `text` and `label`, and with `pair` where it has one."""
+    """A table with `text` and `label`, and with `pair` where it has one; or folders of texts."""
+    if paths[0].is_dir():
+        return readers.read_folders(paths[0])
     return _read_table(paths, given, ("text", "label"), ("pair",))
 
 

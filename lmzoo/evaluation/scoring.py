@@ -19,6 +19,8 @@ __all__ = [
 # says little about others.
 _MIN_DOCUMENTS = 20
 _BATCH_SIZE = 8
+# Logits that are in memory at once: 256 MB.
+_MAX_LOGITS = 1 << 26
 
 
 def list_windows(ids, start, longest, stride):
@@ -56,7 +58,8 @@ def score_tokens(task, windows, batch_size=None, verbose=False):
     Args:
         task: a `CausalLM` or `Seq2SeqLM`.
         windows: list of (list of int, list of int): what is read before, and what is scored.
-        batch_size: int or None. None for 8.
+        batch_size: int or None. Windows that are computed together, or fewer where their logits
+            would take more than 256 MB; None for 8.
         verbose: bool. Whether a terminal shows progress.
     Returns:
         list of (float32 array, bool array), for each window the log-probabilities of its tokens
@@ -65,9 +68,11 @@ def score_tokens(task, windows, batch_size=None, verbose=False):
         ValueError: if a log-probability is not finite.
     """
     graph = _get_scorer(task)
-    batch_size = batch_size or _BATCH_SIZE
     order = sorted(range(len(windows)), key=lambda index: -sum(map(len, windows[index])))
     results = [None] * len(windows)
+    longest = max((len(scored) for _, scored in windows), default=1)
+    most = _MAX_LOGITS // (longest * task.backbone.vocabulary_size)
+    batch_size = max(1, min(batch_size or _BATCH_SIZE, most))
     with progress_bar("Scoring", len(windows), verbose) as advance:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]

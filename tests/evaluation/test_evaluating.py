@@ -198,6 +198,27 @@ def test_an_unknown_metric_is_answered_with_those_that_fit(classifier, embedder)
         evaluate(classifier, rows, [3])
 
 
+def test_a_folder_for_each_label_is_read(classifier, embedder, tmp_path):
+    for label, text in (("bad", "a bad film"), ("good", "a good film")):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "0.txt").write_text(text)
+    found = evaluate(classifier, str(tmp_path), "accuracy", **QUICK)
+    assert found.scores["accuracy"].num_rows == 2
+    with pytest.raises(IsADirectoryError, match="not folders"):
+        evaluate(embedder, tmp_path)
+
+
+def test_what_is_no_task_is_refused(classifier):
+    zero_shot = lmzoo.tasks.ZeroShotClassifier(
+        lmzoo.tasks.TextClassifier(
+            make_encoder(), word_pieces(), labels=["entailment", "contradiction"]
+        )
+    )
+    for task in (zero_shot, "bert"):
+        with pytest.raises(TypeError, match=f"Received: a {type(task).__name__}"):
+            evaluate(task, {"text": ["a"]})
+
+
 def test_data_that_does_not_fit_is_refused(classifier, tmp_path):
     with pytest.raises(ValueError, match="text, label for this model. Received: text"):
         evaluate(classifier, {"text": TEXTS})

@@ -1,5 +1,6 @@
 """Sliding windows, and likelihoods beside those that one pass over a short text gives."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.evaluation import evaluate
+from lmzoo.evaluation import evaluate, scoring
 from lmzoo.evaluation.baselines import LSTMLM, KneserNeyLM, evaluate_baselines
 from lmzoo.evaluation.scoring import list_windows, score_tokens
 from tests.evaluation.tiny import CODE, make_lm, train_tokenizer
@@ -112,6 +113,23 @@ def test_scores_say_which_tokens_greedy_decoding_would_choose(lm):
     assert found[0][1].tolist() == [True]
     assert found[1][1].tolist() == [False]
     np.testing.assert_allclose(found[2][0], lm.score("def"), rtol=1e-5)
+
+
+def test_batches_are_smaller_where_logits_would_be_many(lm, monkeypatch):
+    windows = [([0], to_ids(lm, text)) for text in ("a cat", "def main", "a", "return 1")]
+    wanted = score_tokens(lm, windows)
+    monkeypatch.setattr(scoring, "_MAX_LOGITS", 1)
+    sizes = []
+
+    @contextlib.contextmanager
+    def watch(label, total, verbose):
+        yield sizes.append
+
+    monkeypatch.setattr(scoring, "progress_bar", watch)
+    for (got, _), (log_probs, _) in zip(score_tokens(lm, windows), wanted, strict=True):
+        np.testing.assert_allclose(got, log_probs, rtol=1e-5)
+    assert sizes == [1] * 4
+    assert score_tokens(lm, []) == []
 
 
 def test_scores_that_are_not_finite_are_refused():

@@ -221,7 +221,7 @@ def test_answers_are_scored_as_their_version_of_squad_does(
 ):
     task = QuestionAnswerer(answerer.backbone, text_tokenizer, no_answer=no_answer, **SHORT)
     monkeypatch.setattr(
-        "lmzoo.tasks.question_answerer.run_in_batches", lambda *_: [{"answer": b"A"}]
+        "lmzoo.tasks.question_answerer.run_in_batches", lambda *_, **__: [{"answer": b"A"}]
     )
     rows = make_rows(question=["who?"], context=["A. The"], answers=[["The"]])
     assert task._score_rows(rows, None) == {"exact_match": 100.0, "f1": f1}
@@ -274,7 +274,7 @@ def test_fit_validates_on_other_questions_and_takes_weights(text_tokenizer, monk
         held_out.extend(rows if kwargs.get("part") == "validation" else [])
         return to_batches(self, rows, *args, **kwargs)
 
-    def answer(graph, columns, batch_size):
+    def answer(graph, columns, batch_size, verbose):
         """The first one right, the others with a word too many."""
         found = [ANSWERS[QUESTIONS.index(question)] for question in columns[0]]
         texts = [text + " boycott" * (n > 0) for n, text in enumerate(found)]

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 import lmzoo
+from lmzoo.data.rows.tables import read_column_names
 
 
 def write(path, text):
@@ -309,6 +310,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path, run_python):
 import resource
 import sys
 import lmzoo
+from lmzoo.data.rows.tables import read_column_names
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
@@ -407,3 +409,27 @@ def test_a_row_over_the_limit_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"a.tsv:3: A record must have at most 100 bytes"):
         lmzoo.data.read_table(tmp_path / "a.tsv", limits=limits)
     assert len(lmzoo.data.read_table(tmp_path / "a.tsv")) == 2
+
+
+@pytest.mark.parametrize(
+    "name, content, names",
+    [
+        ("a.csv", b'text,"a, b"\n1,2\n', ["text", "a, b"]),
+        ("a.tsv", b"\xef\xbb\xbftext\tlabel\r\n", ["text", "label"]),
+        ("a.jsonl", b'\n{"text": 1, "more": {}}\n{"other": 2}\n', ["text", "more"]),
+    ],
+)
+def test_the_names_of_columns_are_read_from_the_beginning(tmp_path, name, content, names):
+    (tmp_path / name).write_bytes(content)
+    assert read_column_names(tmp_path / name) == names
+
+
+def test_a_file_without_names_is_refused(tmp_path):
+    for name, content, message in (
+        ("a.txt", "text\n", "must end in .tsv, .csv"),
+        ("a.csv", "\n", "at least one row"),
+        ("a.jsonl", "[1]\n", r"a.jsonl:1: .*\[1\]"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=message):
+            read_column_names(tmp_path / name)
