@@ -9,7 +9,10 @@ from lmzoo.files import atomic_folder
 from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.runs.schema import OBJECTIVES
 
-__all__ = ["Data", "build_data", "build_task", "compile_task", "find_files", "open_rows"]
+__all__ = [
+    *("Data", "build_data", "build_schedule", "build_task", "build_tokenizer", "compile_task"),
+    *("find_files", "open_rows"),
+]
 
 # What a task learns from where the recipe does not say it.
 _KIND_OF_TASK = {
@@ -145,7 +148,7 @@ def _iterate_texts(rows):
                 yield value
 
 
-def build_task(recipe, rows, folder=None, is_chief=True):
+def build_task(recipe, rows, folder=None, is_chief=True, tokenizer=None):
     """The task, fresh or opened; to be called in the scope of a strategy.
 
     Args:
@@ -153,6 +156,7 @@ def build_task(recipe, rows, folder=None, is_chief=True):
         rows: lmzoo.data.Rows or None. Labels that the recipe does not name are found in them.
         folder: pathlib.Path or None. Of the run, for a trained tokenizer.
         is_chief: bool.
+        tokenizer: a tokenizer of `lmzoo.tokenizers` for a fresh model, or None for the recipe's.
     Returns:
         A task of `lmzoo.tasks` that is not compiled.
     """
@@ -173,7 +177,8 @@ def build_task(recipe, rows, folder=None, is_chief=True):
         given = {key: value for key, value in given.items() if value is not None}
         return _call(recipe, "model.source", hub.load, source, **given)
     kept = None if folder is None else folder / "tokenizer"
-    tokenizer = build_tokenizer(recipe, kept, is_chief)
+    if tokenizer is None:
+        tokenizer = build_tokenizer(recipe, kept, is_chief)
     backbone = _build_backbone(recipe, tokenizer)
     return _call(recipe, "model.options", getattr(tasks, name), backbone, tokenizer, **options)
 
@@ -244,7 +249,7 @@ def compile_task(recipe, task, num_steps):
     Args:
         recipe: Recipe.
         task: a task of `lmzoo.tasks`.
-        num_steps: int. All steps of the run.
+        num_steps: int or None. All steps of the run; None for a constant learning rate.
     """
     _freeze(recipe, task.backbone)
     # Compiled with its defaults it says what they are.
@@ -283,15 +288,25 @@ def _build_optimizer(recipe, task, num_steps):
         options |= {"use_ema": True, "ema_momentum": recipe["optimizer.ema_momentum"]}
     options["layer_decay"] = recipe["optimizer.layer_decay"]
     options |= recipe["optimizer.options"]
-    schedule = _build_schedule(recipe, highest, num_steps)
+    rate = highest if num_steps is None else build_schedule(recipe, highest, num_steps)
     kind = getattr(training, recipe["optimizer.name"])
-    return _call(recipe, "optimizer", kind, schedule, **options)
+    return _call(recipe, "optimizer", kind, rate, **options)
 
 
-def _build_schedule(recipe, highest, num_steps):
-    """How the rate goes over the steps of the run."""
+def build_schedule(recipe, highest, num_steps):
+    """How the rate goes over the steps of the run.
+
+    Args:
+        recipe: Recipe.
+        highest: float. The peak.
+        num_steps: int. All steps of the run.
+    Returns:
+        A schedule of `lmzoo.training`.
+    """
     name, warmup = recipe["schedule.name"], recipe["schedule.warmup_steps"]
-    warmup = num_steps // 20 if warmup is None else warmup
+    share = recipe["schedule.warmup_share"]
+    if warmup is None:
+        warmup = num_steps // 20 if share is None else min(int(share * num_steps), num_steps - 1)
     cooldown = recipe["schedule.cooldown_steps"]
     if warmup + cooldown >= num_steps:
         raise recipe.make_error(

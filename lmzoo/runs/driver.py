@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lmzoo.json_files import read_json, write_text
 from lmzoo.runs.recipe import read_recipe
 
-__all__ = ["TrainedRun", "check", "train"]
+__all__ = ["Run", "TrainedRun", "check", "train"]
 
 _CONFIG = "config.json"
 # What may be another value when a run goes on.
@@ -50,7 +50,7 @@ def train(recipe=None, *, overrides=(), verbose=False, **sections):
         lmzoo.train("recipe.toml", training={"steps": 100})
     """
     begun = time.monotonic()
-    run = _Run(read_recipe(recipe, overrides, sections), writes=True, verbose=verbose)
+    run = Run(read_recipe(recipe, overrides, sections), writes=True, verbose=verbose)
     return run.train(begun)
 
 
@@ -66,10 +66,10 @@ def check(recipe=None, *, overrides=(), **sections):
     Raises:
         ValueError, OSError: as `train`.
     """
-    return _Run(read_recipe(recipe, overrides, sections), writes=False).describe()
+    return Run(read_recipe(recipe, overrides, sections), writes=False).describe()
 
 
-class _Run:
+class Run:
     """All that a recipe names, built in the order in which one needs the other.
 
     Args:
@@ -143,7 +143,7 @@ class _Run:
         meter = EnergyMeter()
         meter.start()
         try:
-            self._fit([*progress, log, checkpoint])
+            self.fit([*progress, log, checkpoint])
         finally:
             log.close()
             recorder.close()
@@ -161,7 +161,12 @@ class _Run:
         report = self._finish(timing, energy, is_new=first is not None)
         return TrainedRun(self.task, report, self.folder)
 
-    def _fit(self, callbacks):
+    def fit(self, callbacks):
+        """One call of the task's `fit` with the data and the steps of the recipe.
+
+        Args:
+            callbacks: list of keras.callbacks.Callback.
+        """
         options = {"batch_size": self.data.batch_size} if self.data.batch_size else {}
         if self.steps_per_epoch:
             options["steps_per_epoch"] = self.steps_per_epoch

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-__all__ = ["run_workers"]
+__all__ = ["find_ports", "run_processes", "run_workers"]
 
 # How long the others may take to end by themselves once one has failed.
 _GRACE_SECONDS = 60
@@ -37,22 +37,34 @@ def run_workers(command, num_workers, grace_seconds=_GRACE_SECONDS):
             "TF_CONFIG must not be set where local workers are started. Received: "
             f"{os.environ['TF_CONFIG']!r:.100}."
         )
-    addresses = [f"127.0.0.1:{port}" for port in _find_ports(num_workers)]
-    threads = max(1, (os.cpu_count() or 1) // num_workers)
+    addresses = [f"127.0.0.1:{port}" for port in find_ports(num_workers)]
+    cluster = {"worker": addresses}
+    environments = [
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+        for index in range(num_workers)
+    ]
+    return run_processes(command, environments, num_workers, grace_seconds)
+
+
+def run_processes(command, environments, num_busy, grace_seconds=_GRACE_SECONDS):
+    """Runs a command once for each of some environments, as `run_workers` does.
+
+    Args:
+        command: list of str.
+        environments: list of dict of str to str. What each process has beside the environment of
+            this one.
+        num_busy: int. Among how many of them the processors are divided.
+        grace_seconds: float. How long others may run after one has failed.
+    Returns:
+        int. 0, or the exit code of the first process that failed.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // num_busy))
+    shared = {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
     children = []
     handlers = {}
     try:
-        for index in range(num_workers):
-            config = {
-                "cluster": {"worker": addresses},
-                "task": {"type": "worker", "index": index},
-            }
-            environment = {
-                **os.environ,
-                "TF_CONFIG": json.dumps(config),
-                "TF_NUM_INTRAOP_THREADS": str(threads),
-                "TF_NUM_INTEROP_THREADS": str(threads),
-            }
+        for own in environments:
+            environment = {**os.environ, **shared, **own}
             children.append(
                 # Signals of the terminal come by way of this process, once.
                 subprocess.Popen(command, env=environment, start_new_session=True)
@@ -76,7 +88,7 @@ def _end(child):
         child.wait()
 
 
-def _find_ports(count):
+def find_ports(count):
     """Ports that nobody listens on at the moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:

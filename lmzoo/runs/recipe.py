@@ -20,21 +20,32 @@ class Recipe:
         values: dict of dotted key to value, checked.
         places: dict of dotted key to str, such as "recipe.toml:12"; those of tables too.
         name: str or None. The file's name without its suffix.
+        schema: dict of dotted key to Key. The keys that there are.
     """
 
-    def __init__(self, values, places, name=None):
-        self._values, self._places, self.name = values, places, name
+    def __init__(self, values, places, name=None, schema=SCHEMA):
+        self._values, self._places, self.name, self.schema = values, places, name, schema
 
     def __getitem__(self, key):
         value = self._values.get(key)
-        return SCHEMA[key].default if value is None else value
+        return self.schema[key].default if value is None else value
 
     def __contains__(self, key):
         return self._values.get(key) is not None
 
     def to_dict(self):
         """All keys with their values, defaults included: a dict that JSON can hold."""
-        return {key: self[key] for key in SCHEMA}
+        return {key: self[key] for key in self.schema}
+
+    @property
+    def given(self):
+        """dict of dotted key to value: what the recipe says itself, without defaults."""
+        return {key: value for key, value in self._values.items() if value is not None}
+
+    @property
+    def places(self):
+        """dict of dotted key to str: where each key stands; those of tables too."""
+        return dict(self._places)
 
     def place(self, key, *inner):
         """Where a key stands, as the beginning of a message; what stands nearest, if it does not.
@@ -74,7 +85,7 @@ class Recipe:
         return kind(f"{self.place(key, *names)}`{key}`: {error}")
 
 
-def read_recipe(source=None, overrides=(), sections=None):
+def read_recipe(source=None, overrides=(), sections=None, schema=SCHEMA):
     """Reads and checks a recipe.
 
     Args:
@@ -82,6 +93,7 @@ def read_recipe(source=None, overrides=(), sections=None):
         overrides: list of str such as "training.steps=100", whose value is TOML; what is not TOML
             is a string. They win over everything.
         sections: dict or None. Values in the form of a TOML file that win over the file's.
+        schema: dict of dotted key to Key. The keys that there are.
     Returns:
         Recipe.
     Raises:
@@ -91,7 +103,7 @@ def read_recipe(source=None, overrides=(), sections=None):
     """
     values, places, name = {}, {}, None
     if isinstance(source, dict):
-        _add(values, places, source, lambda key: None)
+        _add(schema, values, places, source, lambda key: None)
     elif source is not None:
         path = pathlib.Path(source)
         text = read_text(path, _MAX_BYTES)
@@ -103,28 +115,28 @@ def read_recipe(source=None, overrides=(), sections=None):
             raise ValueError(f"{place}: a recipe must be TOML. Received: {error}.") from None
         lines, name = _find_lines(text), path.stem
         places.update({key: f"{path}:{number}" for key, number in lines.items()})
-        _add(values, places, content, lambda key: _find_place(path, lines, key))
-    _add(values, places, sections or {}, lambda key: None)
+        _add(schema, values, places, content, lambda key: _find_place(path, lines, key))
+    _add(schema, values, places, sections or {}, lambda key: None)
     for override in overrides:
         key, value = _split_override(override)
         content = value
         for part in reversed(key.split(".")):
             content = {part: content}
-        _add(values, places, content, lambda key: f"--set {key}")
-    recipe = Recipe(values, places, name)
+        _add(schema, values, places, content, lambda key: f"--set {key}")
+    recipe = Recipe(values, places, name, schema)
     _check_together(recipe)
     return recipe
 
 
-def _add(values, places, content, find_place, section=""):
+def _add(schema, values, places, content, find_place, section=""):
     """Checks the keys of a table and puts them among the values."""
     for name, value in content.items():
         key = f"{section}.{name}" if section else name
         place = find_place(key)
         start = f"{place}: " if place else ""
-        if key in SCHEMA:
+        if key in schema:
             try:
-                read = SCHEMA[key].read(value)
+                read = schema[key].read(value)
             except ValueError as error:
                 raise ValueError(f"{start}`{key}` {error}. Received: {value!r:.100}.") from None
             if isinstance(read, dict):
@@ -136,23 +148,23 @@ def _add(values, places, content, find_place, section=""):
             else:
                 places.pop(key, None)
             continue
-        if isinstance(value, dict) and any(each.startswith(f"{key}.") for each in SCHEMA):
-            _add(values, places, value, find_place, key)
+        if isinstance(value, dict) and any(each.startswith(f"{key}.") for each in schema):
+            _add(schema, values, places, value, find_place, key)
             continue
-        owner = section if section in SCHEMA else None
-        if owner is None and any(each.startswith(f"{key}.") for each in SCHEMA):
+        owner = section if section in schema else None
+        if owner is None and any(each.startswith(f"{key}.") for each in schema):
             raise ValueError(f"{start}`{key}` must be a table. Received: {value!r:.100}.")
-        raise ValueError(f"{start}`{key}` is no key of a recipe. {_suggest(key, section)}")
+        raise ValueError(f"{start}`{key}` is no key of a recipe. {_suggest(schema, key, section)}")
 
 
-def _suggest(key, section):
+def _suggest(schema, key, section):
     """What is meant by a key that is none."""
-    tables = list(dict.fromkeys(each.partition(".")[0] for each in SCHEMA))
+    tables = list(dict.fromkeys(each.partition(".")[0] for each in schema))
     near = [] if section else difflib.get_close_matches(key, tables, 1)
-    nearest = near[0] if near else find_nearest(key, section)
+    nearest = near[0] if near else find_nearest(key, section, schema)
     if nearest is not None:
         return f"Did you mean `{nearest}`?"
-    own = [each for each in SCHEMA if each.rpartition(".")[0] == section] if section else tables
+    own = [each for each in schema if each.rpartition(".")[0] == section] if section else tables
     return f"There are {', '.join(own)}."
 
 
@@ -205,6 +217,7 @@ def _check_together(recipe):
     for key, others in (
         ("training.steps", ("training.epochs",)),
         ("validation.files", ("validation.split",)),
+        ("schedule.warmup_steps", ("schedule.warmup_share",)),
         ("model.source", ("model.size", "model.backbone", "tokenizer.source", "tokenizer.kind")),
         ("model.size", ("model.backbone",)),
         ("tokenizer.source", ("tokenizer.kind",)),
@@ -227,6 +240,9 @@ def _check_together(recipe):
     split = recipe["validation.split"]
     if split is not None and not 0 < split < 1:
         raise recipe.make_error("validation.split", "must be above 0 and below 1")
+    share = recipe["schedule.warmup_share"]
+    if share is not None and not share < 1:
+        raise recipe.make_error("schedule.warmup_share", "must be below 1")
     steps, every = recipe["training.steps"], recipe["validation.every_steps"]
     if every is not None and (steps is None or steps % every):
         raise recipe.make_error(

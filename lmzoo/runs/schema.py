@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 
-__all__ = ["SCHEMA", "Key", "describe_schema", "find_nearest"]
+__all__ = ["SCHEMA", "TASKS", "Key", "describe_schema", "find_nearest"]
 
 TASKS = (
     *("CausalLM", "MaskedLM", "Seq2SeqLM", "TextClassifier", "TextRegressor", "TokenClassifier"),
@@ -151,6 +151,9 @@ SCHEMA = {
     "schedule.warmup_steps": Key(
         int, None, "steps in which the rate rises from 0; a twentieth of the run by default", 0
     ),
+    "schedule.warmup_share": Key(
+        float, None, "the same as a share of all steps, below 1, instead of `warmup_steps`", 0
+    ),
     "schedule.cooldown_steps": Key(
         int, 0, "of a constant rate: the last steps, in which it falls", 0
     ),
@@ -188,26 +191,27 @@ SCHEMA = {
 }
 
 
-def find_nearest(name, section=""):
+def find_nearest(name, section="", schema=SCHEMA):
     """The key that is meant by a name that no recipe has, or None.
 
     Args:
         name: str. A dotted key.
         section: str. The table that it stands in, whose keys come first.
+        schema: dict of dotted key to Key.
     """
-    own = {key: key.rpartition(".")[2] for key in SCHEMA if key.rpartition(".")[0] == section}
+    own = {key: key.rpartition(".")[2] for key in schema if key.rpartition(".")[0] == section}
     last = name.rpartition(".")[2]
     near = difflib.get_close_matches(last, own.values(), 1)
     if near:
         return next(key for key in own if own[key] == near[0])
-    same = [key for key in SCHEMA if key.rpartition(".")[2] == last]
-    return next(iter(same or difflib.get_close_matches(name, SCHEMA, 1)), None)
+    same = [key for key in schema if key.rpartition(".")[2] == last]
+    return next(iter(same or difflib.get_close_matches(name, schema, 1)), None)
 
 
-def describe_schema():
+def describe_schema(schema=SCHEMA):
     """The table as Markdown, which the page of this room holds."""
     lines = ["| key | value | default | what it is |", "|---|---|---|---|"]
-    for name, key in SCHEMA.items():
+    for name, key in schema.items():
         value = " ".join(f"`{choice}`" for choice in key.choices) or _KINDS[key.kind]
         empty = key.default is None or key.default == {}
         default = (
