@@ -23,6 +23,7 @@ __all__ = [
     "training",
     "export",
     "runs",
+    "tuning",
     "evaluation",
     "zoo",
     "load",

@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "runtime": set(),
     "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
     "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
+    "tuning": {"models", "tasks", "hub", "training", "runs", "zoo"},
     "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
@@ -59,6 +60,17 @@ THIRD_PARTY = {
     "models": {"keras", "numpy"},
     "metrics": {"tensorflow", "keras", "numpy", "sacrebleu"},
     "generation": {"tensorflow", "numpy"},
+    # grpc comes with keras-tuner, scikit-learn with its extra for BayesianOptimization.
+    "tuning": {
+        "grpc",
+        "keras",
+        "keras_tuner",
+        "matplotlib",
+        "numpy",
+        "rich",
+        "sklearn",
+        "tensorflow",
+    },
     "runtime": {"ai_edge_litert", "numpy", "sentencepiece", "tokenizers"},
 }
 # Whose private names may not be used or overridden, as modules below keras/src.

@@ -10,6 +10,7 @@ __all__ = [
     "add_json",
     "add_labels",
     "add_overwrite",
+    "add_recipe",
     "add_source",
     "add_task",
     "add_texts",
@@ -40,6 +41,20 @@ def add_source(parser):
     parser.add_argument("source", metavar="SOURCE", help="a folder, hf://org/name or a name")
     parser.add_argument(
         "--revision", metavar="NAME", help="a branch, tag or commit of a SOURCE on the hub"
+    )
+
+
+def add_recipe(parser, example):
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a file such as recipe.toml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"another value for a key, such as {example}; may be given again",
+    )
+    parser.add_argument(
+        "--keys", action="store_true", help="print all keys of a recipe and what they are"
     )
 
 

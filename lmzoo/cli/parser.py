@@ -13,6 +13,7 @@ from lmzoo.cli.arguments import (
     add_generation_options,
     add_json,
     add_overwrite,
+    add_recipe,
     add_source,
     add_task,
     add_texts,
@@ -45,8 +46,10 @@ def make_parser():
     _add_demo(commands)
     _add_generate(commands)
     add_predictions(commands)
+    _add_train(commands)
+    _add_tune(commands)
     add_evaluate(commands)
-    for add in (_add_train, _add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
+    for add in (_add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
         add(commands)
     return parser
 
@@ -115,14 +118,7 @@ def _add_train(commands):
         "TF_CONFIG in the environment it is the command of one worker.",
         "lmzoo train examples/recipes/pretrain_gpt.toml --set training.steps=100",
     )
-    train.add_argument("recipe", metavar="RECIPE", nargs="?", help="a file such as recipe.toml")
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="another value for a key, such as training.steps=100; may be given again",
-    )
+    add_recipe(train, "training.steps=100")
     train.add_argument(
         "--dry-run",
         action="store_true",
@@ -134,10 +130,34 @@ def _add_train(commands):
         metavar="N",
         help="try the recipe with N processes on this machine, joined as hosts would be",
     )
-    train.add_argument(
-        "--keys", action="store_true", help="print all keys of a recipe and what they are"
-    )
     add_json(train, "print the report as JSON")
+
+
+def _add_tune(commands):
+    tune = add_command(
+        commands,
+        "tune",
+        ("tune_command", "tune"),
+        "search for the best recipe, and go on where a search was stopped",
+        "Trains many models by one recipe, in which [space] has choices and ranges, and keeps the "
+        "best. Each trial has a process of its own. The same command goes on with a search that "
+        "was stopped. With keras-tuner's KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and "
+        "KERASTUNER_ORACLE_PORT in the environment it is the command of a chief or a worker.",
+        "lmzoo tune examples/recipes/tune_bert.toml --set search.max_trials=20",
+    )
+    add_recipe(tune, "search.max_trials=20")
+    tune.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the recipe and print what would be searched, but train and write nothing",
+    )
+    tune.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="run N trials at a time on this machine, by a chief and N workers",
+    )
+    add_json(tune, "print the report as JSON")
 
 
 def _add_export(commands):

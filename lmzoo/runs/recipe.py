@@ -11,6 +11,8 @@ from lmzoo.runs.schema import SCHEMA, find_nearest
 __all__ = ["Recipe", "read_recipe"]
 
 _MAX_BYTES = 1 << 20
+# Tables of recipes that search for a model.
+_OF_SEARCHES = ("search", "space")
 
 
 class Recipe:
@@ -159,6 +161,8 @@ def _add(schema, values, places, content, find_place, section=""):
 
 def _suggest(schema, key, section):
     """What is meant by a key that is none."""
+    if key.partition(".")[0] in _OF_SEARCHES and not section:
+        return "Recipes with it are for `lmzoo tune`."
     tables = list(dict.fromkeys(each.partition(".")[0] for each in schema))
     near = [] if section else difflib.get_close_matches(key, tables, 1)
     nearest = near[0] if near else find_nearest(key, section, schema)

@@ -62,10 +62,31 @@ def test_each_recipe_trains_on_text_that_needs_no_download(tmp_path):
     pytest.importorskip("sentencepiece")
     families = ("bert", "gpt", "t5", "rotary")
     names = [f"{verb}_{family}" for family in families for verb in ("pretrain", "finetune")]
-    assert sorted(names) == sorted(path.stem for path in FOLDER.glob("*.toml"))
+    recipes = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    assert sorted(names) == [name for name in recipes if not name.startswith("tune")]
     results = run(tmp_path, *names)
     assert len(results) == len(names)
     for path, report, files in results:
         assert report["loss"] > 0 and report["validation"]["val_loss"] > 0, path
         assert {"config.json", "metrics.jsonl", "model", "report.json"} <= set(files)
     assert "saved_model" in results[1][2] and "saved_model" in results[2][2]
+    # The search has the pretrained BERT among its choices.
+    pytest.importorskip("keras_tuner")
+    report = search(tmp_path, "tune_bert", "search.max_trials=3", "training.epochs=1")
+    assert len(report["trials"]) == 3 and report["failed"] == 0
+    assert (tmp_path / "runs" / "tune_bert" / "best" / "config.json").exists()
+
+
+def search(folder, name, *overrides):
+    """The report of `lmzoo tune`."""
+    child = subprocess.run(
+        [sys.executable, "-m", "lmzoo.cli", "tune", str(FOLDER / f"{name}.toml"), "--json"]
+        + [part for override in overrides for part in ("--set", override)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    return json.loads(child.stdout)
