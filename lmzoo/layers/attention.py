@@ -143,8 +143,8 @@ class SelfAttention(_Attention):
         output_initializer: the output kernel's; None for `initializer`.
         chunks: int or "auto". In how many chunks of queries the scores are computed, whose memory
             is then that of one chunk. With several, the backward pass computes them again, and
-            dropout has a draw for each. "auto" is 1, and in training from 2,048 tokens on one for
-            each 512. With a cache, and where weights are asked for, it is always 1.
+            dropout has a draw for each. "auto" is 1, and in training from 2,048 tokens on 4 to 16
+            where the length is known. With a cache, or where weights are asked for, it is 1.
     Call arguments:
         hidden: float (B, T, D).
         attention_mask: bool (B or 1, T or 1, S), True where a query may attend to a key, or None.

@@ -15,9 +15,10 @@ from lmzoo.layers.tensors import at_least_float32, find_size
 
 __all__ = ["attend_in_chunks", "check_chunks", "count_chunks"]
 
-# From 2,048 tokens on, chunks of 512 queries take no more time than all at once.
-_MIN_AUTO_SCORES = 2048 * 2048
-_AUTO_SIZE = 512
+# What "auto" does: from 2,048 tokens on, 16 chunks at most, of at most 512 queries and, where that
+# is possible, no more scores of a text than these.
+_MIN_SCORES, _MAX_SCORES = 2048 * 2048, 3 << 22
+_MAX_SIZE, _MAX_CHUNKS = 512, 16
 
 
 def check_chunks(**arguments):
@@ -33,8 +34,8 @@ def count_chunks(chunks, query, key, training):
     """The number of chunks in which the queries are taken.
 
     Args:
-        chunks: int; or "auto" for 1, and in training from 2,048 tokens on one for each 512 queries.
-            Where a length is not known when the graph is traced, "auto" is 1.
+        chunks: int; or "auto" for 1, and in training from 2,048 tokens on 4 to 16, by length and
+            heads. Where a length is not known when the graph is traced, "auto" is 1.
         query: float (B, N, T, H).
         key: float (B, K, S, H).
         training: bool or None.
@@ -42,9 +43,10 @@ def count_chunks(chunks, query, key, training):
     length, key_length = query.shape[2], key.shape[2]
     if chunks != "auto":
         return chunks if length is None else min(chunks, max(length, 1))
-    if not training or None in (length, key_length) or length * key_length < _MIN_AUTO_SCORES:
+    if not training or None in (length, key_length) or length * key_length < _MIN_SCORES:
         return 1
-    return -(-length // _AUTO_SIZE)
+    size = min(_MAX_SIZE, _MAX_SCORES // (query.shape[1] * key_length))
+    return min(_MAX_CHUNKS, -(-length // max(1, size)))
 
 
 def attend_in_chunks(query, key, value, arguments, num_chunks, reach=None, training=None):

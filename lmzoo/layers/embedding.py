@@ -72,6 +72,11 @@ class TokenEmbedding(keras.layers.Layer):
                 autocast=False,
             )
 
+    @property
+    def output_table(self):
+        """The table (V, D) that gives logits."""
+        return self.embeddings if self.tied else self.output_embeddings
+
     def call(self, inputs, reverse=False):
         if not reverse:
             if isinstance(self.embeddings, QuantizedMatrix):
@@ -79,7 +84,7 @@ class TokenEmbedding(keras.layers.Layer):
             return ops.cast(look_up(self.embeddings, inputs), self.compute_dtype)
         flat = ops.cast(flatten_positions(inputs), self.compute_dtype)
         # (B * T, D), (V, D) -> (B * T, V)
-        logits = project(flat, self.embeddings if self.tied else self.output_embeddings)
+        logits = project(flat, self.output_table)
         return at_least_float32(restore_positions(logits, like=inputs))
 
     def compute_output_spec(self, inputs, reverse=False):

@@ -181,9 +181,12 @@ class MaskedLMHead(keras.layers.Layer):
             shape=(self.vocabulary_size,), initializer="zeros", name="bias", autocast=False
         )
 
+    def transform(self, hidden):
+        """What the token embeddings are multiplied with: float (B, T, D) -> (B * T, E)."""
+        return self.norm(self._activation_function(self.dense(flatten_positions(hidden))))
+
     def call(self, hidden, embeddings):
-        # (B * T, D) -> (B * T, E)
-        flat = self.norm(self._activation_function(self.dense(flatten_positions(hidden))))
+        flat = self.transform(hidden)
         # (B * T, E), (V, E) -> (B * T, V)
         logits = at_least_float32(project(flat, embeddings))
         return restore_positions(logits + ops.cast(self.bias, logits.dtype), like=hidden)

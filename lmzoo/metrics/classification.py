@@ -48,11 +48,13 @@ class Accuracy(keras.metrics.Metric):
 
         Args:
             y_true: int (B,) or (B, T); with `multi_label` 0 or 1, (B, C) or (B, T, C).
-            y_pred: float (B, C) or (B, T, C). Logits.
+            y_pred: float (B, C) or (B, T, C), logits; or int like `y_true`, the predicted classes.
             sample_weight: (B, T), (B,) or None. 0 leaves an example out.
         """
         y_pred = ops.convert_to_tensor(y_pred)
-        if self.multi_label:
+        if keras.backend.is_int_dtype(y_pred.dtype) and not self.multi_label:
+            is_right = ops.equal(ops.cast(y_true, y_pred.dtype), y_pred)
+        elif self.multi_label:
             equal = ops.equal(ops.cast(y_true, "bool"), y_pred > 0)
             is_right = ops.all(equal, axis=-1)
         else:

@@ -269,6 +269,10 @@ class GPTBackbone(Backbone):
         """Scores every token of the vocabulary: (B, T, D) -> (B, T, V) in at least float32."""
         return self.token_embedding(hidden, reverse=True)
 
+    def split_head(self, hidden):
+        """The two factors of `compute_logits`: float (B, T, D) and the table (V, D)."""
+        return hidden, self.token_embedding.output_table
+
     def make_cache(self, batch_size, num_slots):
         """Makes an empty key-value cache.
 

@@ -317,9 +317,13 @@ class T5Backbone(Backbone):
 
         Where the head is tied, hidden states are divided by sqrt(D) first.
         """
+        return self.token_embedding(self.split_head(hidden)[0], reverse=True)
+
+    def split_head(self, hidden):
+        """The two factors of `compute_logits`: float (B, T, D) and the table (V, D)."""
         if self.tied:
             hidden = hidden * self.hidden_dim**-0.5
-        return self.token_embedding(hidden, reverse=True)
+        return hidden, self.token_embedding.output_table
 
     def make_cache(self, context, num_slots, context_mask=None):
         """Makes an empty cache for the target, with the keys and values of the source.

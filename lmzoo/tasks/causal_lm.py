@@ -54,7 +54,7 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
         self.end_token_ids = end_token_ids
 
     def call(self, inputs, training=None):
-        return self.backbone.compute_logits(self.backbone(inputs, training=training))
+        return self.score_tokens(self.backbone(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape["token_ids"], self.backbone.vocabulary_size)

@@ -1,22 +1,30 @@
-"""What the generative tasks share in training: perplexity as a metric of validation."""
+"""What the generative tasks share in training: the loss, and perplexity in validation."""
 
 from lmzoo.metrics import Perplexity
+from lmzoo.tasks.head_loss import HeadLoss
 
 __all__ = ["LanguageModel"]
 
 
-class LanguageModel:
+class LanguageModel(HeadLoss):
     """A mixin before `Task`: `evaluate` and validation report the perplexity.
 
     Training steps do not. They would read all the logits a second time, and the loss says the same.
     """
 
     is_generative = True
+    reads_predictions = False
     _call_remedy = "For texts, use `generate` or `score`."
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.perplexity = Perplexity(name="perplexity")
+
+    def compute_logits(self, hidden):
+        return self.backbone.compute_logits(hidden)
+
+    def split_head(self, hidden):
+        return *self.backbone.split_head(hidden), None
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if not training:

@@ -8,13 +8,14 @@ from lmzoo.data.objectives.masking import Masking
 from lmzoo.layers import MaskedLMHead
 from lmzoo.metrics import Accuracy
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
+from lmzoo.tasks.head_loss import HeadLoss
 from lmzoo.tasks.task import Task
 
 __all__ = ["MaskedLM"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class MaskedLM(TextInput, Task):
+class MaskedLM(TextInput, HeadLoss, Task):
     """Predicts masked tokens (BERT's masked language model).
 
     Trains on raw text: `fit(texts)`. Each epoch masks other tokens. `lmzoo.data.masked_lm` makes
@@ -90,7 +91,14 @@ class MaskedLM(TextInput, Task):
         if positions is not None:
             # (B, T, D) -> (B, P, D). Logits of other tokens would be computed for nothing.
             hidden = tf.gather(hidden, positions, batch_dims=1)
+        return self.score_tokens(hidden)
+
+    def compute_logits(self, hidden):
         return self.head(hidden, embeddings=self.backbone.token_embedding.embeddings)
+
+    def split_head(self, hidden):
+        features = self.head.transform(hidden)
+        return features, self.backbone.token_embedding.embeddings, self.head.bias
 
     def compute_output_shape(self, input_shape):
         shape = input_shape.get("mask_positions", input_shape["token_ids"])

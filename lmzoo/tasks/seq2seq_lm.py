@@ -133,7 +133,7 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
 
     def call(self, inputs, training=None):
         hidden = self.backbone(inputs, training=training)["decoder_sequence_output"]
-        return self.backbone.compute_logits(hidden)
+        return self.score_tokens(hidden)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape["decoder_token_ids"], self.backbone.vocabulary_size)

@@ -70,7 +70,10 @@ class Task(TrainerSeams, keras.Model):
     # The defaults for pretraining. Tasks for fine-tuning have others.
     _optimizer_arguments = {"learning_rate": 3e-4, "weight_decay": 0.1, "beta_2": 0.95}
     uses_pooler = True
+    # Whether the metrics of a training step read what it predicts.
+    reads_predictions = True
     # Until `compile` and `fit` set them.
+    _metrics_are_auto = True
     _accumulation_steps = 1
     _trained = None
 
@@ -293,7 +296,7 @@ class Task(TrainerSeams, keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss as in `keras.Model`; over replicas, one mean weighted by their terms."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        loss = self.compute_batch_loss(x, y, y_pred, sample_weight, training)
         own = count_terms(self.loss, y, sample_weight)
         if own is None:
             return loss
@@ -302,6 +305,10 @@ class Task(TrainerSeams, keras.Model):
         if num_replicas == 1:
             return loss
         return loss * tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)
+
+    def compute_batch_loss(self, x, y, y_pred, sample_weight, training):
+        """The loss of the batch of one replica alone, as `keras.Model.compute_loss` gives it."""
+        return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
     def _build_optimizer(self):
         dtypes = {variable.dtype for variable in self.trainable_variables}

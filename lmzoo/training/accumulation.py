@@ -71,7 +71,7 @@ def _compute_part(task, part, weights, total, num_replicas):
     with tf.GradientTape() as tape:
         predictions = task(x, training=True)
         # Without the weighing by replicas of `Task.compute_loss`, which is done here.
-        loss = keras.Model.compute_loss(task, x, y, predictions, sample_weight, training=True)
+        loss = task.compute_batch_loss(x, y, predictions, sample_weight, training=True)
         if total is not None:
             own = count_terms(task.loss, y, sample_weight)
             loss *= tf.cast(num_replicas * tf.math.divide_no_nan(own, total), loss.dtype)

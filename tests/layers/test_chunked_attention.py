@@ -108,12 +108,14 @@ def test_the_gradient_is_that_of_the_dropout_which_was_drawn():
 
 
 def test_auto_takes_chunks_of_long_texts_in_training():
-    short, long = (tf.TensorShape([1, 2, length, 4]) for length in (2047, 2048))
-    symbols = [keras.KerasTensor(tuple(shape)) for shape in (short, long)]
-    unknown = keras.KerasTensor((1, 2, None, 4))
-    counts = [count_chunks("auto", one, one, training=True) for one in (*symbols, unknown)]
-    assert counts == [1, 4, 1]
-    assert count_chunks("auto", symbols[1], symbols[1], training=False) == 1
+    long, unknown = (keras.KerasTensor((1, 2, length, 4)) for length in (2048, None))
+    counts = {
+        (heads, length): count_chunks("auto", one, one, training=True)
+        for heads, length in ((2, 2047), (2, 2048), (12, 2048), (12, 4096), (32, 8192), (2, None))
+        for one in [keras.KerasTensor((1, heads, length, 4))]
+    }
+    assert list(counts.values()) == [1, 4, 4, 16, 16, 1]
+    assert count_chunks("auto", long, long, training=False) == 1
     assert count_chunks(3, unknown, unknown, training=None) == 3
     assert count_chunks(8, keras.KerasTensor((1, 2, 5, 4)), unknown, training=None) == 5
 
