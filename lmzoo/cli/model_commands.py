@@ -10,6 +10,7 @@ from lmzoo.cli.runtime_commands import describe_file, is_exported, print_file
 __all__ = ["convert", "export", "info", "list_models"]
 
 _MOST_NAMES = 20
+_LONGEST_DEFAULT = 512
 _PASSED = "passed: every tensor is mapped, every variable is set once, all values are finite"
 
 
@@ -42,7 +43,8 @@ def _describe_entry(name, entry):
 
 
 def info(arguments):
-    """Describes a model, and with `--verify` how each of its tensors is mapped.
+    """Describes a model, with `--verify` how each of its tensors is mapped, and with `--train` the
+    memory that training it takes.
 
     Args:
         arguments: argparse.Namespace of `lmzoo info`.
@@ -53,6 +55,7 @@ def info(arguments):
         return _describe_exported(arguments)
     from lmzoo.hub import describe, find_folder, verify
 
+    _check_training_options(arguments)
     source, revision = arguments.source, arguments.revision
     if arguments.verify:
         source, revision = find_folder(source, revision), None
@@ -61,27 +64,84 @@ def info(arguments):
         # The tokenizer is opened, which imports TensorFlow.
         import_tensorflow()
     report = verify(source) if arguments.verify else None
+    training = _estimate_training(arguments) if arguments.train else None
     if arguments.json:
-        print_json(found if report is None else {**found, "verification": report})
+        more = {"verification": report, "training": training}
+        print_json({**found, **{name: one for name, one in more.items() if one is not None}})
     else:
         print_rows(_list_description(found))
+        if training is not None:
+            print_rows(_list_training(training))
         if report is not None:
             print_rows(_list_verification(report))
     return 0 if report is None or report["passed"] else 1
 
 
 def _describe_exported(arguments):
-    if arguments.verify:
-        raise ValueError(
-            "`--verify` must come with the folder of a model. Received: "
-            f"{arguments.source!r}, an exported file."
-        )
+    for name in ("verify", "train"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"`--{name}` must come with the folder of a model. Received: "
+                f"{arguments.source!r}, an exported file."
+            )
     found = describe_file(arguments.source)
     if arguments.json:
         print_json(found)
     else:
         print_file(found)
     return 0
+
+
+_TRAINING_OPTIONS = ("batch_size", "sequence_length", "remat", "accumulation_steps", "dtype")
+
+
+def _check_training_options(arguments):
+    for name in (*_TRAINING_OPTIONS, "task", "labels"):
+        if getattr(arguments, name) and not arguments.train:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"`{option}` must come with `--train`. Received: {option} without it.")
+
+
+def _estimate_training(arguments):
+    """What training takes, with the choices that it is of."""
+    import_tensorflow()
+    from lmzoo.hub import read_outline
+    from lmzoo.training import describe_batch, estimate_memory
+
+    make = read_outline(arguments.source, arguments.revision, arguments.task)
+    head = {} if arguments.labels is None else {"labels": arguments.labels}
+    chosen = {
+        "batch_size": 8 if arguments.batch_size is None else arguments.batch_size,
+        "sequence_length": arguments.sequence_length,
+        "remat": arguments.remat,
+        "accumulation_steps": (
+            1 if arguments.accumulation_steps is None else arguments.accumulation_steps
+        ),
+    }
+
+    def make_task():
+        task = make(arguments.dtype, head, remat=arguments.remat)
+        chosen["precision"] = task.dtype_policy.name
+        if chosen["sequence_length"] is None:
+            chosen["sequence_length"] = min(_LONGEST_DEFAULT, task.backbone.max_sequence_length)
+        return task
+
+    estimate = estimate_memory(
+        make_task,
+        lambda task: describe_batch(task, chosen["batch_size"], chosen["sequence_length"]),
+        chosen["accumulation_steps"],
+    )
+    return {**chosen, **estimate}
+
+
+def _list_training(found):
+    """The rows of `lmzoo info --train`."""
+    tokens = f"{found['batch_size']} x {found['sequence_length']} tokens"
+    parts = [f"in {found['accumulation_steps']} parts"] * (found["accumulation_steps"] > 1)
+    how = ", ".join([found["precision"], *parts, *["with remat"] * found["remat"]])
+    rows = [("training", f"{format_bytes(found['total'])} at the peak of {tokens} in {how}")]
+    names = ("weights", "optimizer", "activations", "update", "process", "runtime")
+    return rows + [(f"  {name}", format_bytes(found[name])) for name in names]
 
 
 def _list_description(found):

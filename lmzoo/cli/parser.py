@@ -300,6 +300,27 @@ def _add_info(commands):
         help="read every weight and check how it is mapped; exit code 1 if a tensor is missing, "
         "unexpected, of a wrong shape or not finite",
     )
+    training = info.add_argument_group("memory of training")
+    training.add_argument(
+        "--train", action="store_true", help="estimate the peak memory of training on a processor"
+    )
+    training.add_argument(
+        "--batch-size", type=int, metavar="N", help="examples in a batch (default: 8)"
+    )
+    training.add_argument(
+        "--sequence-length",
+        type=int,
+        metavar="N",
+        help="tokens of an example (default: the model's context, at most 512)",
+    )
+    training.add_argument(
+        "--remat", action="store_true", help="compute each block again in the backward pass"
+    )
+    training.add_argument(
+        "--accumulation-steps", type=int, metavar="N", help="parts of a batch (default: 1)"
+    )
+    add_dtype(training)
+    add_task(training)
     add_json(info)
 
 

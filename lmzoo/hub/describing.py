@@ -18,7 +18,7 @@ from lmzoo.hub.remote.headers import read_remote_headers
 from lmzoo.hub.remote.sources import find_folder, find_name
 from lmzoo.json_files import MAX_BYTES, read_bytes, read_json
 
-__all__ = ["describe"]
+__all__ = ["describe", "find_tensors"]
 
 # The tasks that read generation_config.json.
 _GENERATIVE = ("CausalLM", "Seq2SeqLM")
@@ -53,7 +53,7 @@ def describe(source, revision=None):
     folder = find_folder(source, revision, weights=False)
     check_folder(folder)
     config = read_config(folder)
-    tensors, remote = _find_tensors(folder, source, revision)
+    tensors, remote = find_tensors(folder, source, revision)
     # Words have a row each in some tensor, and a file has the bytes that its tensors claim.
     rows = [info.shape[0] for info in tensors.values() if info.shape and math.prod(info.shape)]
     check_vocabulary_files(folder, max(rows, default=0))
@@ -79,7 +79,7 @@ def describe(source, revision=None):
     }
 
 
-def _find_tensors(folder, source, revision):
+def find_tensors(folder, source, revision):
     """The headers of the weights, and the sizes of those files that are not in the folder."""
     name = find_name(source)
     if name is None or find_files(folder):

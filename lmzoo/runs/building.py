@@ -252,6 +252,7 @@ def compile_task(recipe, task, num_steps):
         num_steps: int or None. All steps of the run; None for a constant learning rate.
     """
     _freeze(recipe, task.backbone)
+    task.backbone.remat = task.backbone.remat or recipe["training.remat"]
     # Compiled with its defaults it says what they are.
     task.compile()
     _call(

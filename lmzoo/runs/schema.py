@@ -172,6 +172,9 @@ SCHEMA = {
     "training.accumulation_steps": Key(
         int, 1, "parts in which a batch is computed, with the memory of one", 1
     ),
+    "training.remat": Key(
+        bool, False, "compute each block again in the backward pass, in place of keeping it"
+    ),
     "training.label_smoothing": Key(float, None, "of a cross-entropy over tokens or classes", 0),
     "training.z_loss": Key(float, None, "the same", 0),
     "training.strategy": Key(

@@ -2,12 +2,13 @@
 
 Public are `AdamW`, `Adafactor`, `Lion`, `Muon`, `LossScaleOptimizer`; the schedules `WarmupCosine`,
 `WarmupLinear`, `WarmupInverseSquareRoot` and `WarmupStableDecay`; `Checkpoint`, `RichProgress`,
-`averaged_weights` and `multi_worker_strategy`.
+`averaged_weights`, `multi_worker_strategy`, `estimate_memory` and `describe_batch`.
 """
 
 from lmzoo.training.averages import averaged_weights
 from lmzoo.training.checkpoint import Checkpoint
 from lmzoo.training.loss_scale import LossScaleOptimizer
+from lmzoo.training.memory import describe_batch, estimate_memory
 from lmzoo.training.optimizers import Adafactor, AdamW, Lion, Muon
 from lmzoo.training.progress import RichProgress
 from lmzoo.training.schedules import (
@@ -31,5 +32,7 @@ __all__ = [
     "WarmupLinear",
     "WarmupStableDecay",
     "averaged_weights",
+    "describe_batch",
+    "estimate_memory",
     "multi_worker_strategy",
 ]

@@ -112,7 +112,7 @@ class _Summed(OptimizerSeams):
 
     def update_variables(self, update, gradients, variables):
         """Runs `update(gradients, variables)`, compiled by XLA where that was chosen."""
-        if not self._is_compiled(variables):
+        if not self.compiles(variables):
             return update(gradients, variables)
         # A trace for each set of variables: some may have no gradient in another loss.
         key = tuple(id(variable) for variable in variables)
@@ -123,7 +123,8 @@ class _Summed(OptimizerSeams):
             )
         self._compiled[key](tuple(gradients))
 
-    def _is_compiled(self, variables):
+    def compiles(self, variables):
+        """Whether XLA compiles the update of these variables."""
         if self.jit_compile != "auto":
             return self.jit_compile
         size = sum(int(np.prod(variable.shape)) for variable in variables)

@@ -88,6 +88,29 @@ def test_info_tells_family_task_memory_and_license(model, capsys):
     assert "verification" not in values
 
 
+def test_info_estimates_the_memory_of_training(model, capsys):
+    options = ("--train", "--batch-size", 4, "--remat", "--accumulation-steps", 2)
+    code, found = run(capsys, "info", model, *options, "--dtype", "mixed_bfloat16", "--json")
+    training = found["training"]
+    assert code == 0
+    assert (training["batch_size"], training["precision"]) == (4, "mixed_bfloat16")
+    assert training["sequence_length"] == found["max_sequence_length"]
+    assert training["weights"] == found["memory_bytes"]["float32"]
+    parts = ("weights", "optimizer", "activations", "update", "process", "runtime")
+    assert training["total"] == sum(training[name] for name in parts)
+    _, printed = run(capsys, "info", model, *options, "--task", "TextClassifier", "--labels", "a,b")
+    line = next(line for line in printed.splitlines() if line.startswith("training"))
+    assert " at the peak of 4 x " in line
+    assert line.endswith(" tokens in float32, in 2 parts, with remat")
+
+
+def test_options_of_training_are_refused_without_it(model, capsys):
+    message = fails(capsys, "info", model, "--batch-size", 4)
+    assert "`--batch-size` must come with `--train`" in message
+    message = fails(capsys, "info", model, "--train", "--sequence-length", 10**6)
+    assert "Received: sequence_length=1000000" in message
+
+
 def test_info_tells_why_a_model_is_not_opened(model, capsys):
     (model / "config.json").write_text('{"model_type": "bart"}')
     code, printed = run(capsys, "info", model)
