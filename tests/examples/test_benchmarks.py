@@ -140,6 +140,15 @@ def test_loading_is_measured_beside_the_library_that_reads_its_files(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_workers_are_measured_beside_one_process(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("workers.py", "--smoke", "--json", file)
+    rows = read_rows(file)
+    assert [row["processes"] for row in rows] == [1, 2]
+    assert rows[0]["to_one"] == 1 and rows[1]["to_one"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["decoder", "classifier"])
 def test_quality_compares_each_precision_with_its_model(tmp_path, kind):
     pytest.importorskip("litert_quantizer", reason="needs `pip install lmzoo[litert]`")
