@@ -36,7 +36,9 @@ def apply_logits_processors(static, parameters, state, logits):
     """
     vocabulary_size = logits.shape[-1]
     if static.repetition:
-        is_new = state.mask & (tf.range(tf.shape(state.mask)[1]) >= state.prompt_length)
+        # Where prompts join a running batch, each row has a length of its own.
+        first = tf.expand_dims(state.prompt_length, -1)
+        is_new = state.mask & (tf.range(tf.shape(state.mask)[1]) >= first)
         seen = _find_tokens(state.token_ids, state.mask, vocabulary_size)
         generated = _find_tokens(state.token_ids, is_new, vocabulary_size)
         logits = penalize_repetition(logits, seen, parameters["repetition_penalty"])
