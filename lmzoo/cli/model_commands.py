@@ -11,6 +11,7 @@ __all__ = ["convert", "export", "info", "list_models"]
 
 _MOST_NAMES = 20
 _LONGEST_DEFAULT = 512
+_SLOT_SIGNATURES = ("encode", "start", "advance", "decode")
 _PASSED = "passed: every tensor is mapped, every variable is set once, all values are finite"
 
 
@@ -275,6 +276,8 @@ def export(arguments):
     if arguments.quantization is not None:
         # In memory, so that `--check` compares the same weights.
         lm.quantize(arguments.quantization)
+    if arguments.continuous_batching:
+        options["continuous_batching"] = True
     lm.export(
         arguments.folder,
         jit_compile=arguments.jit_compile,
@@ -283,7 +286,8 @@ def export(arguments):
         overwrite=arguments.overwrite,
         **options,
     )
-    report = _describe_saved_model(pathlib.Path(arguments.folder), lm, arguments.scoring)
+    names = _name_signatures(lm, arguments.continuous_batching, arguments.scoring)
+    report = _describe_saved_model(pathlib.Path(arguments.folder), names)
     if arguments.check:
         report["check"] = _check(arguments, lm, options)
     if arguments.json:
@@ -297,7 +301,7 @@ def export(arguments):
 
 
 def _export_litert(arguments):
-    for name in ("check", "jit_compile", "scoring", "truncate_prompts"):
+    for name in ("check", "jit_compile", "scoring", "truncate_prompts", "continuous_batching"):
         if getattr(arguments, name):
             raise ValueError(
                 f"`--{name.replace('_', '-')}` must come with the folder of a SavedModel. "
@@ -318,26 +322,29 @@ def _export_litert(arguments):
     return 0
 
 
-def _describe_saved_model(folder, lm, has_scoring):
+def _describe_saved_model(folder, signatures):
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         "folder": str(folder),
         "num_files": len(files),
         "bytes": sum(path.stat().st_size for path in files),
-        "signatures": _name_signatures(lm) + (["tokenize", "score"] if has_scoring else []),
+        "signatures": signatures,
     }
 
 
-def _name_signatures(task):
+def _name_signatures(task, has_slots, has_scoring):
     if not task.is_generative:
-        return list(task.serving_functions())
-    return ["tokens"] + ([] if task.tokenizer is None else ["serving_default", "generate"])
+        return [*task.serving_functions(), "self_test"]
+    names = ["tokens"] + ([] if task.tokenizer is None else ["serving_default", "generate"])
+    names += [*(_SLOT_SIGNATURES if has_slots else ()), *(("tokenize", "score") * has_scoring)]
+    return [*names, "self_test"]
 
 
 def _check(arguments, lm, options):
     from lmzoo.export import check
 
     chosen = ("max_new_tokens", "temperature", "top_k", "top_p", "seed", "min_p")
+    chosen += ("continuous_batching",)
     fixed = {name: value for name, value in options.items() if name not in chosen}
     return check(arguments.folder, lm, verbose=False, **fixed)
 

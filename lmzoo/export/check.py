@@ -10,7 +10,9 @@ __all__ = ["check"]
 _TEXTS = ("", "The", "def main(", "import os\n\n\nclass", "我喜欢编程。", "naïve café 🙂")
 
 
-def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbose=True, **options):
+def check(
+    folder, task=None, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbose=True, **options
+):
     """Compares an exported SavedModel with the task it came from.
 
     A generative task is compared on greedy completions. A discriminative task is compared on the
@@ -18,7 +20,8 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
 
     Args:
         folder: str or path, as `export_saved_model` wrote it.
-        task: the task, with its tokenizer.
+        task: the task, with its tokenizer; None to run nothing but the self-test that the
+            SavedModel has with it.
         texts: list of str, at least one. A second input of a signature, such as contexts, gets the
             same texts in reverse order.
         max_new_tokens: int or None. For a generative task; None for 16.
@@ -29,17 +32,24 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
             choose: beams, penalties, stop strings, bad words.
     Returns:
         dict with `largest_difference` (float; None under beam search, whose scores are normalized
-        by length), `different_texts` (list of the texts whose outputs differ) and `passed` (bool).
+        by length), `different_texts` (list of the texts whose outputs differ), `self_test` (bool,
+        or None for a SavedModel without one) and `passed` (bool).
     Raises:
         FileNotFoundError: if `folder` is not a SavedModel.
         TypeError: if a discriminative task gets an option of generation.
-        ValueError: if the SavedModel has no signature for text, or `texts` is empty.
+        ValueError: if the SavedModel has no signature for text, or `texts` is empty; without a task
+            also if it has no self-test.
     """
+    if task is None:
+        return _check_alone(folder, verbose)
     texts = list(texts)
     if not texts:
         raise ValueError("`texts` must hold a prompt. Received: texts=[].")
+    signatures = _open(folder, "generate" if task.is_generative else "serving_default")
     if task.is_generative:
-        compared = _compare_completions(folder, task, texts, max_new_tokens or 16, options)
+        compared = _compare_completions(
+            signatures["generate"], task, texts, max_new_tokens or 16, options
+        )
     else:
         if max_new_tokens is not None:
             options["max_new_tokens"] = max_new_tokens
@@ -48,18 +58,45 @@ def check(folder, task, texts=_TEXTS, max_new_tokens=None, tolerance=1e-3, verbo
                 f"{type(task).__name__} does not generate, so it is checked without options. "
                 f"Received: {', '.join(options)}."
             )
-        compared = _compare_predictions(folder, task, texts)
+        compared = _compare_predictions(signatures["serving_default"], task, texts)
     different, difference = compared
+    self_test = _run_self_test(signatures)
     passed = not different and (difference is None or difference <= tolerance)
+    passed = passed and self_test is not False
     if verbose:
         unit = " of a log-probability" if task.is_generative else ""
         print(f"{len(texts) - len(different)} of {len(texts)} texts are equal.")
         if difference is not None:
             print(f"The largest difference{unit} is {difference:.2g}{' nats' if unit else ''}.")
-    return {"largest_difference": difference, "different_texts": different, "passed": passed}
+        if self_test is False:
+            print("The self-test failed.")
+    return {
+        "largest_difference": difference,
+        "different_texts": different,
+        "self_test": self_test,
+        "passed": passed,
+    }
+
+
+def _check_alone(folder, verbose):
+    self_test = _run_self_test(_open(folder, "self_test"))
+    if verbose:
+        print("The self-test passed." if self_test else "The self-test failed.")
+    return {
+        "largest_difference": None,
+        "different_texts": [],
+        "self_test": self_test,
+        "passed": self_test,
+    }
+
+
+def _run_self_test(signatures):
+    """Whether it passes, or None for a SavedModel without one."""
+    return bool(signatures["self_test"]()["passed"]) if "self_test" in signatures else None
 
 
 def _open(folder, signature):
+    """The signatures of a SavedModel, of which one must be there."""
     folder = pathlib.Path(folder)
     if not (folder / "saved_model.pb").is_file():
         raise FileNotFoundError(
@@ -71,12 +108,12 @@ def _open(folder, signature):
             f"`folder` must have a signature `{signature}`, which a task with a tokenizer exports. "
             f"Received: folder={str(folder)!r} with {', '.join(signatures) or 'none'}."
         )
-    return signatures[signature]
+    return signatures
 
 
-def _compare_completions(folder, task, texts, max_new_tokens, options):
+def _compare_completions(complete, task, texts, max_new_tokens, options):
     """(texts that differ, largest difference of a log-probability or None)."""
-    got_texts, got_log_probs = _complete(_open(folder, "generate"), texts, max_new_tokens)
+    got_texts, got_log_probs = _complete(complete, texts, max_new_tokens)
     wanted, log_probs = task.generate(
         texts, max_new_tokens=max_new_tokens, temperature=0.0, return_scores=True, **options
     )
@@ -105,9 +142,8 @@ def _complete(generate, texts, max_new_tokens):
     return texts, outputs["log_prob"].numpy()
 
 
-def _compare_predictions(folder, task, texts):
+def _compare_predictions(serve, task, texts):
     """(texts that differ, largest difference of a float), each text in a batch with the others."""
-    serve = _open(folder, "serving_default")
     if mask := getattr(task.tokenizer, "mask_token", None):
         # Only a task that fills masks needs it; to the others it is plain text.
         given = [f"{text} {mask}" for text in texts]

@@ -1,9 +1,16 @@
 """One SavedModel that takes text and gives text, with nothing of ours needed to run it."""
 
+import contextlib
+import pathlib
+
+import numpy as np
 import tensorflow as tf
 
 from lmzoo.export.quantization import quantized
 from lmzoo.export.scoring import make_scoring_signatures
+from lmzoo.export.self_test import find_probe, make_self_test, run_self_test
+from lmzoo.export.serving_files import write_serving_files
+from lmzoo.export.slot_signatures import make_slot_signatures
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.generator import Generator
@@ -11,7 +18,7 @@ from lmzoo.generation.pipeline import compiles, encode_bad_words, left_pad
 from lmzoo.runtime.generation.merging import check_defaults, merge_options
 from lmzoo.tasks.request_checks import check_texts, check_token_batch, require, require_range
 
-__all__ = ["check_weights", "export_saved_model"]
+__all__ = ["check_weights", "export_saved_model", "make_signatures"]
 
 # What a caller of the signature `generate` may choose.
 _SERVED = ("max_new_tokens", "temperature", "top_k", "top_p", "seed")
@@ -26,6 +33,7 @@ def export_saved_model(
     truncate_prompts=False,
     quantization=None,
     scoring=False,
+    continuous_batching=False,
     **options,
 ):
     """Writes tokenizer, model and what makes its answers as one SavedModel, atomically.
@@ -35,12 +43,16 @@ def export_saved_model(
         serving_default: `text` string (B,) -> `text` string (B,), `log_prob` float32 (B,). The
             options given here hold.
         generate: the same with `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed`, each
-            one number or one a row. One seed gives each row its own draw. Beams, if they are among
+            one number or one a row. One seed gives each row its own draw, and a row with its own
+            seed draws what it draws alone. Beams, if they are among
             the options given here, are not sampled: of these five they read the first alone.
         tokens: `token_ids` int32 (B, T), `padding_mask` bool (B, T) -> `token_ids` int32 (B, N)
             and `padding_mask` bool (B, N), the new tokens; `log_prob` float32 (B,). Each row has at
             least one token, and its padding may be anywhere. A `Seq2SeqLM` takes its sources as it
             was trained on them: with their end token, and with what `prefix` became.
+    Each has `self_test` too, without inputs -> `passed` bool (): whether some texts still get what
+    they got when the model was exported. Beside the graph lie warm-up records for TensorFlow
+    Serving, in assets.extra, and a card, README.md.
     A request that does not fit the model is refused in words: other shapes, ids outside the
     vocabulary, texts beyond the context. One that the model has no finite scores for is too.
     `log_prob` is the sum of the model's log-probabilities of the new tokens. A process that loads
@@ -72,6 +84,9 @@ def export_saved_model(
             takes four times as long as in float32.
         scoring: bool. For a task that generates. If True, it has the signatures `tokenize` and
             `score` too, with which `lmzoo.evaluation` scores texts; see `lmzoo.export.scoring`.
+        continuous_batching: bool. For a `CausalLM` with a tokenizer. If True, the signatures
+            `encode`, `start`, `advance` and `decode` are added, with which `lmzoo serve` lets
+            prompts join and leave a running batch; see `lmzoo.export.slot_signatures`.
         **options: for a task that generates, of `lmzoo.generation.GenerationOptions`. One that is
             not given is that of its `generation_defaults`. Without a `seed` it is 0.
     Raises:
@@ -86,20 +101,80 @@ def export_saved_model(
     with quantized(task, quantization) as unused:
         if scoring and not task.is_generative:
             options["scoring"] = True
-        if not task.is_generative:
-            module, signatures = _make_reader(task, jit_compile, truncate_prompts, options)
-        else:
-            jit_compile = compiles(task, jit_compile)
-            module, signatures = _make_writer(
-                task, jit_compile, return_prompt, truncate_prompts, options
-            )
-            if scoring:
-                module.scoring = make_scoring_signatures(task)
-                signatures |= module.scoring
+        module, signatures = make_signatures(
+            task, jit_compile, return_prompt, truncate_prompts, continuous_batching, **options
+        )
+        if scoring and task.is_generative:
+            module.scoring = make_scoring_signatures(task)
+            signatures |= module.scoring
         module.weights = _list_weights(module.weights, task.get_scored_model(), unused)
+        probe, inputs = find_probe(task, signatures)
+        probed = signatures
+        if probe == "generate" and compiles(task, jit_compile):
+            # A self-test must not wait for XLA, nor be refused by a server that has it off.
+            module.plain, probed = make_signatures(
+                task, False, return_prompt, truncate_prompts, **options
+            )
+        # A model without finite scores answers nobody, and so it has no self-test.
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            module.self_test = make_self_test(task, probed[probe], inputs)
+            signatures["self_test"] = module.self_test
+        requests = _list_warmup(signatures, probe, inputs)
+        name = pathlib.Path(folder).resolve().parent.name
         # The functions are traced in here, if they have not been.
         with atomic_folder(folder, overwrite) as new:
             tf.saved_model.save(module, str(new), signatures=signatures)
+            write_serving_files(new, task, signatures, requests, name, quantization)
+            mode = task.get_scored_model().quantization
+            if mode is not None and run_self_test(new) is False:
+                raise ValueError(
+                    "A quantized SavedModel must give what the quantized task gives. Received: "
+                    f"other outputs, in {mode}."
+                )
+
+
+def _list_warmup(signatures, probe, inputs):
+    """Requests of one row and of several, for each signature that takes what the probe takes."""
+    requests = [(probe, inputs)]
+    if probe == "generate":
+        requests.append(("serving_default", {"text": inputs["text"]}))
+    if all(np.ndim(value) <= 1 for value in inputs.values()):
+        for name, values in list(requests):
+            one = {key: value[:1] if value.ndim else value for key, value in values.items()}
+            requests.append((name, one))
+    return requests
+
+
+def make_signatures(
+    task,
+    jit_compile=False,
+    return_prompt=True,
+    truncate_prompts=False,
+    continuous_batching=False,
+    **options,
+):
+    """The functions that are exported, without writing them.
+
+    Args:
+        task, jit_compile, return_prompt, truncate_prompts, continuous_batching, **options: as for
+            `export_saved_model`.
+    Returns:
+        (tf.Module, dict of name to tf.function): the module holds what the functions read.
+    Raises:
+        TypeError, ValueError: as `export_saved_model`.
+    """
+    if task.is_generative:
+        jit_compile = compiles(task, jit_compile)
+        module, signatures = _make_writer(
+            task, jit_compile, return_prompt, truncate_prompts, options
+        )
+        if continuous_batching:
+            module.slots = make_slot_signatures(task, options)
+            signatures |= module.slots
+        return module, signatures
+    if continuous_batching:
+        options["continuous_batching"] = True
+    return _make_reader(task, jit_compile, truncate_prompts, options)
 
 
 def _list_weights(weights, task, unused):
@@ -272,6 +347,10 @@ def _fill_parameters(options, batch_size, chosen, bad_words):
             value = require(value, [(rule, (count == 1) | (count == batch_size))])
         parameters[name] = tf.broadcast_to(value, [batch_size])
     parameters["rng_stream"] = tf.range(batch_size)
+    if "seed" in chosen:
+        # As in `generate`: with its own seed a row draws by nothing else, whatever its neighbours.
+        own = tf.size(chosen["seed"]) > 1
+        parameters["rng_stream"] = tf.where(own, 0, parameters["rng_stream"])
     if bad_words is not None:
         parameters["bad_words"] = bad_words
     return require(parameters, _list_rules(parameters) if chosen else [])

@@ -74,7 +74,9 @@ def test_an_answer_without_a_prompt_in_it_is_compared_whole(monkeypatch, answer)
     def serve(text, **inputs):
         return {"text": tf.fill(tf.shape(text), answer), "log_prob": tf.zeros(tf.shape(text))}
 
-    monkeypatch.setattr(sys.modules["lmzoo.export.check"], "_open", lambda *arguments: serve)
+    monkeypatch.setattr(
+        sys.modules["lmzoo.export.check"], "_open", lambda *arguments: {"generate": serve}
+    )
     report = check("folder", Task(), ["a longer question"], verbose=False, num_beams=2)
     assert report["passed"] == (answer != "")
 

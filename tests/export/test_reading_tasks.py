@@ -187,7 +187,9 @@ LOGITS = {"classifier": 3, "masked_lm": None, "tagger": 5, "answerer": 2, "byte_
 )
 def test_signatures_are_as_documented(server, tasks, folder_of, name):
     got = server.ask("describe", folder=str(folder_of(name)))
-    wanted = {"tokens", "serving_default"} | ({"pairs"} if name == "classifier" else set())
+    wanted = {"tokens", "serving_default", "self_test"} | (
+        {"pairs"} if name == "classifier" else set()
+    )
     assert set(got) == wanted
     ids = {"token_ids": ["int32", TWO], "padding_mask": ["bool", TWO]}
     if name != "byte_pair_tagger":

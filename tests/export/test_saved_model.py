@@ -62,7 +62,7 @@ def test_a_process_with_tensorflow_alone_completes_text(server, lm, export):
     assert server.ask("imported") == []
 
 
-def test_the_three_signatures_are_as_documented(server, export):
+def test_the_signatures_are_as_documented(server, export):
     text, one = ["string", [None]], ["float32", [None]]
     texts = {"text": text, "log_prob": one}
     chosen = {name: [value.dtype.name, None] for name, value in GREEDY.items()}
@@ -75,6 +75,7 @@ def test_the_three_signatures_are_as_documented(server, export):
             {"token_ids": ids, "padding_mask": mask},
             {"token_ids": ids, "padding_mask": mask, "log_prob": one},
         ],
+        "self_test": [{}, {"passed": ["bool", []]}],
     }
 
 
@@ -114,7 +115,7 @@ def test_tokens_are_those_of_the_task_on_ids(server, lm, export, side):
 def test_ids_alone_are_served_by_a_task_without_a_tokenizer(server, lm, export):
     bare = CausalLM(lm.backbone)
     folder = export(bare)
-    assert list(server.ask("describe", folder=str(folder))) == ["tokens"]
+    assert sorted(server.ask("describe", folder=str(folder))) == ["self_test", "tokens"]
     rows = [[5, 6, 7], [9, 10, 11]]
     got = server.call(folder, "tokens", **left_aligned(rows))
     wanted = np.array(bare.generate(rows, max_new_tokens=8))[:, -8:]
@@ -356,6 +357,8 @@ def test_a_saved_model_appears_whole_and_replaces_only_when_told(tmp_path, lm, o
     folder = export()
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert files == [
+        "README.md",
+        "assets.extra/tf_serving_warmup_requests",
         "fingerprint.pb",
         "saved_model.pb",
         "variables/variables.data-00000-of-00001",

@@ -69,7 +69,7 @@ def test_a_process_with_tensorflow_alone_answers_text(server, seq2seq, folder):
     assert to_text(got["text"]) == wanted
     np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
     assert set(server.ask("describe", folder=str(folder))) == {
-        *("serving_default", "generate", "tokens")
+        *("serving_default", "generate", "tokens", "self_test")
     }
     # A longer source beside it pads it, and changes nothing.
     for index, source in enumerate(SOURCES[:2]):
