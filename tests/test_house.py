@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
     "tuning": {"models", "tasks", "hub", "training", "runs", "zoo"},
     "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
+    "serving": {"tokenizers", "generation", "tasks", "hub", "export"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

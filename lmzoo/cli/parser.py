@@ -21,6 +21,7 @@ from lmzoo.cli.arguments import (
 )
 from lmzoo.cli.evaluate_parser import add_evaluate
 from lmzoo.cli.prediction_parser import add_predictions
+from lmzoo.cli.serve_parser import add_serve
 
 __all__ = ["EXIT_USAGE", "make_parser"]
 
@@ -49,6 +50,7 @@ def make_parser():
     _add_train(commands)
     _add_tune(commands)
     add_evaluate(commands)
+    add_serve(commands)
     for add in (_add_export, _add_run, _add_bench, _add_list, _add_info, _add_convert):
         add(commands)
     return parser
@@ -194,6 +196,11 @@ def _add_export(commands):
         "--scoring",
         action="store_true",
         help="add signatures that score texts, for an evaluation of the SavedModel",
+    )
+    export.add_argument(
+        "--continuous-batching",
+        action="store_true",
+        help="add signatures with which `lmzoo serve` lets prompts join a running batch",
     )
     export.add_argument(
         "--check",

@@ -68,7 +68,7 @@ def fails(capsys, *arguments):
     return printed.err
 
 
-COMMANDS = ["demo", "generate", "classify", "train", "export", "list", "info", "convert"]
+COMMANDS = ["demo", "generate", "classify", "train", "export", "serve", "list", "info", "convert"]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

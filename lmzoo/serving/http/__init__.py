@@ -1,0 +1,3 @@
+"""The paths of the server: TensorFlow Serving's REST, OpenAI's, and those of operators."""
+
+__all__ = []

@@ -1,0 +1,158 @@
+"""The page at /, in a real browser where there is one."""
+
+import re
+import shutil
+import urllib.request
+
+import pytest
+
+from tests.serving.server_process import run_server
+
+FILES = ("/", "/playground/style.css", "/playground/app.js")
+
+
+def test_the_page_and_its_files_are_given_and_name_no_other_host(server):
+    for path in FILES:
+        with urllib.request.urlopen(server.url + path, timeout=10) as response:  # noqa: S310
+            text, policy = response.read().decode(), response.headers["content-security-policy"]
+        assert not re.search(r"(https?:)?//[a-z]", re.sub(r"^\s*// .*$", "", text, flags=re.M))
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert server.ask("/playground/other.js")[0] == 404
+
+
+@pytest.fixture(scope="module")
+def browser():
+    selenium = pytest.importorskip("selenium", reason="needs `pip install selenium`")
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
+        options.add_argument(f"--{name}")
+    # What the page asks for is kept, to see that it asks no other host.
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    assert selenium
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory, lm, classifier, embedder):
+    folder = tmp_path_factory.mktemp("models")
+    classifier.export(folder / "films" / "1")
+    embedder.export(folder / "vectors" / "1")
+    lm.save_pretrained(folder / "gpt")
+    with run_server(folder, tmp_path_factory.mktemp("server")) as server:
+        server.wait_until_ready()
+        browser.get(server.url)
+        yield browser
+
+
+def choose(page, model):
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    WebDriverWait(page, 20).until(lambda page: page.find_elements("css selector", "option"))
+    Select(page.find_element("id", "model")).select_by_value(model)
+
+
+def write(page, name, text):
+    field = page.find_element("id", name)
+    field.clear()
+    field.send_keys(text)
+    return field
+
+
+def wait_for(page, condition):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(page, 20).until(lambda _: condition())
+
+
+def is_idle(page):
+    return page.find_element("id", "run").is_enabled()
+
+
+def read(page, selector="#answer"):
+    return page.find_element("css selector", selector).text
+
+
+@pytest.mark.slow
+def test_a_text_streams_and_is_that_of_the_task(page, lm):
+    from selenium.webdriver.common.keys import Keys
+
+    choose(page, "gpt")
+    for name, value in {"max_tokens": "12", "temperature": "0", "seed": "1"}.items():
+        write(page, name, value)
+    write(page, "text", "a cat").send_keys(Keys.CONTROL, Keys.ENTER)
+    wait_for(page, lambda: "tokens" in read(page, "#status") and is_idle(page))
+    wanted = lm.generate("a cat", max_new_tokens=12)
+    assert read(page, "#answer pre").split() == wanted.split()
+
+
+@pytest.mark.slow
+def test_labels_are_shown_with_their_scores(page, classifier):
+    choose(page, "films")
+    write(page, "text", "British lamb")
+    page.find_element("id", "run").click()
+    rows = wait_for(page, lambda: page.find_elements("css selector", ".bar"))
+    wanted = classifier.classify("British lamb", top_k=3)
+    assert [row.text.split() for row in rows] == [
+        [one["label"], f"{one['score']:.3f}"] for one in wanted
+    ]
+
+
+@pytest.mark.slow
+def test_the_nearest_texts_come_first(page, embedder):
+    choose(page, "vectors")
+    texts = ["boycott", "Paris", "nobody read it"]
+    write(page, "text", "Paris")
+    write(page, "second", "\n".join(texts))
+    page.find_element("id", "run").click()
+    rows = wait_for(page, lambda: page.find_elements("css selector", ".bar"))
+    assert rows[0].text.split() == ["Paris", "1.000"] and len(rows) == 3
+
+
+@pytest.mark.slow
+def test_markup_in_a_text_is_text_and_an_error_is_told(page):
+    choose(page, "gpt")
+    write(page, "text", "<b id='x'>" * 10)
+    page.find_element("id", "run").click()
+    wait_for(page, lambda: "context of 32 tokens" in read(page, "#status"))
+    assert page.find_elements("id", "x") == []
+
+
+@pytest.mark.slow
+def test_the_page_asks_no_other_host_and_is_free_of_errors(page):
+    import json
+
+    server = page.current_url
+    asked = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [
+        one["params"]["request"]["url"]
+        for one in asked
+        if one["method"] == "Network.requestWillBeSent"
+    ]
+    assert urls and all(url.startswith((server, "data:")) for url in urls)
+    found = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+    # A refused request, which a test before made on purpose, is one.
+    assert [one for one in found if "400" not in one["message"]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_fits_small_and_large_screens_light_and_dark(page, tmp_path, scheme, width):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    overflow = page.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+    color = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    channels = [int(part) for part in re.findall(r"\d+", color)[:3]]
+    assert (sum(channels) < 384) == (scheme == "dark")
+    assert page.save_screenshot(str(tmp_path / "page.png"))
