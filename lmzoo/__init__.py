@@ -25,6 +25,7 @@ __all__ = [
     "runs",
     "tuning",
     "evaluation",
+    "serving",
     "zoo",
     "load",
     "from_keras_hub",
