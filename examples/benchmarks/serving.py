@@ -234,7 +234,7 @@ def run_classifier(folder, classifier, num_requests):
     distinct = len({tuple(round(one["score"], 7) for one in row) for row in expected})
     figures = {"requests": num_requests, "distinct_answers": distinct}
     for name, arguments in (("unbatched", ("--max-batch-size", "1")), ("batched", ())):
-        with run_server(folder, *arguments) as (port, process):
+        with run_server(folder / "films", *arguments) as (port, process):
             # oneDNN keeps a product for each shape that it has met: they are met here.
             count = num_requests // 2 if name == "batched" else num_requests // 20
             asyncio.run(ask_classifier(port, texts[:count], expected, 32))
@@ -293,7 +293,7 @@ async def generate(port, num_clients, num_texts, num_tokens):
 
 def run_generation(folder, num_tokens):
     """Tokens a second of one client and of eight; both must get the same texts."""
-    with run_server(folder) as (port, _):
+    with run_server(folder / "gpt") as (port, _):
         asyncio.run(generate(port, 8, 8, num_tokens))
         alone, texts = asyncio.run(generate(port, 1, 8, num_tokens))
         together, others = asyncio.run(generate(port, 8, 24, num_tokens))

@@ -115,6 +115,8 @@ def export_saved_model(
             module.plain, probed = make_signatures(
                 task, False, return_prompt, truncate_prompts, **options
             )
+            # Not the float weights beside those that are quantized.
+            module.plain.weights = module.weights
         # A model without finite scores answers nobody, and so it has no self-test.
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             module.self_test = make_self_test(task, probed[probe], inputs)
