@@ -35,7 +35,11 @@ class ModelManager:
     async def _poll(self):
         while True:
             await asyncio.sleep(self.options.poll_seconds)
-            found = await asyncio.to_thread(find_versions, self.options.folder)
+            try:
+                found = await asyncio.to_thread(find_versions, self.options.folder)
+            except OSError:
+                # What is served goes on while the folder cannot be read.
+                continue
             before, self._seen = self._seen, found
             # A folder that is being copied differs from one look to the next: it is not touched.
             stable = {
