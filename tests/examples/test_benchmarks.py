@@ -290,3 +290,18 @@ def test_a_pipe_sees_the_machine_and_each_row_as_soon_as_it_is_known(failing_scr
     shown = "".join(lines)
     assert "processor: " in shown and "threads: 2\n" in shown
     assert f"numpy {importlib.metadata.version('numpy')}" in shown
+
+
+@pytest.mark.slow
+def test_serving_gives_right_answers_and_refuses_what_is_wrong(tmp_path):
+    file = tmp_path / "numbers.json"
+    parts = ("classifier", "generation", "bad", "swaps", "kill")
+    shown = run_script("serving.py", "--smoke", "--json", file)
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert tuple(found) == parts
+    assert found["classifier"]["figures"]["batched_wrong"] == 0
+    assert found["generation"]["figures"]["different_greedy_texts_of_4"] == 0
+    assert found["bad"]["bars"]["a 4xx each"] and found["bad"]["figures"]["others_failed"] == 0
+    assert found["swaps"]["figures"]["failed_or_wrong"] == 0
+    assert found["kill"]["figures"]["status_after"] == 200
+    assert "met     no wrong answer" in shown
