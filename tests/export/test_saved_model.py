@@ -75,7 +75,7 @@ def test_the_signatures_are_as_documented(server, export):
             {"token_ids": ids, "padding_mask": mask},
             {"token_ids": ids, "padding_mask": mask, "log_prob": one},
         ],
-        "self_test": [{}, {"passed": ["bool", []]}],
+        "self_test": [{}, {"passed": ["bool", None]}],
     }
 
 
