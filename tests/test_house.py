@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "runtime": set(),
     "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
     "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
-    "tuning": {"models", "tasks", "hub", "training", "runs", "zoo"},
+    "tuning": {"tasks", "hub", "training", "runs", "zoo"},
     "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
     "serving": {"tokenizers", "generation", "tasks", "hub", "export"},
 }

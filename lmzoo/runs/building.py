@@ -10,8 +10,8 @@ from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.runs.schema import OBJECTIVES
 
 __all__ = [
-    *("Data", "build_data", "build_schedule", "build_task", "build_tokenizer", "compile_task"),
-    *("find_files", "open_rows"),
+    *("Data", "build_backbone", "build_data", "build_schedule", "build_task", "build_tokenizer"),
+    *("compile_task", "find_files", "open_rows"),
 ]
 
 # What a task learns from where the recipe does not say it.
@@ -179,7 +179,7 @@ def build_task(recipe, rows, folder=None, is_chief=True, tokenizer=None):
     kept = None if folder is None else folder / "tokenizer"
     if tokenizer is None:
         tokenizer = build_tokenizer(recipe, kept, is_chief)
-    backbone = _build_backbone(recipe, tokenizer)
+    backbone = build_backbone(recipe, tokenizer.vocabulary_size)
     return _call(recipe, "model.options", getattr(tasks, name), backbone, tokenizer, **options)
 
 
@@ -192,9 +192,17 @@ def _find_labels(rows, column):
     return sorted(map(str, found))
 
 
-def _build_backbone(recipe, tokenizer):
+def build_backbone(recipe, vocabulary_size):
+    """The fresh backbone of a recipe.
+
+    Args:
+        recipe: Recipe.
+        vocabulary_size: int. V, of the tokenizer.
+    Returns:
+        A model of `lmzoo.models`.
+    """
     options = {
-        "vocabulary_size": tokenizer.vocabulary_size,
+        "vocabulary_size": vocabulary_size,
         "dtype": recipe["training.precision"] or "float32",
         **recipe["model.backbone_options"],
     }

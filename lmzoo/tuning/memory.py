@@ -1,105 +1,86 @@
-"""Whether a model fits into memory while it is trained, by an estimate."""
+"""Whether the training of a trial fits into memory, by the estimate of `lmzoo.training`."""
 
-import inspect
 import os
 import pathlib
 import re
 
-from lmzoo import hub, models
-from lmzoo.hub.published import find_arguments
-from lmzoo.tuning.space import find_backbone_name
-from lmzoo.zoo import find_entry
+import tensorflow as tf
 
-__all__ = ["estimate_training_memory", "find_free_memory", "find_sizes"]
+from lmzoo import tasks
+from lmzoo.hub import read_outline
+from lmzoo.runs.building import build_backbone, compile_task
+from lmzoo.runs.recipe import Recipe
+from lmzoo.training import describe_batch, estimate_memory
 
-_LANGUAGE_MODELS = ("CausalLM", "MaskedLM", "Seq2SeqLM")
+__all__ = ["estimate_training_memory", "find_free_memory"]
+
 _LONGEST_DEFAULT = 1024
-
-
-def find_sizes(recipe, vocabulary_size):
-    """The sizes of a model that a recipe describes, without making it.
-
-    Args:
-        recipe: Recipe of a run.
-        vocabulary_size: int. V, of the tokenizer of a fresh model.
-    Returns:
-        dict with `vocabulary_size`, `hidden_dim`, `num_layers` (of all stacks), `num_heads`,
-        `intermediate_dim`, `max_sequence_length` and `num_parameters`, int.
-    """
-    if "model.source" in recipe:
-        found = hub.describe(recipe["model.source"])
-        sizes = {name: found[name] for name in found if isinstance(found[name], int)}
-        gated, is_double = False, found["family"] == "T5"
-    else:
-        name = recipe["model.backbone"] or find_backbone_name(recipe["model.task"])
-        arguments = recipe["model.backbone_options"]
-        if "model.size" in recipe:
-            entry = find_entry(recipe["model.size"])
-            arguments = {**find_arguments(entry), **arguments}
-        defaults = inspect.signature(getattr(models, name).__init__).parameters
-        sizes = {
-            key: each.default for key, each in defaults.items() if isinstance(each.default, int)
-        }
-        sizes |= {key: arguments[key] for key in arguments if isinstance(arguments[key], int)}
-        sizes["vocabulary_size"] = vocabulary_size
-        gated, is_double = bool(sizes.get("gated")), name == "T5Backbone"
-    width = sizes["hidden_dim"]
-    inner = sizes.get("intermediate_dim") or 4 * width
-    blocks = sizes["num_layers"] * (2 if is_double else 1)
-    size = sizes.get("head_dim") or width // sizes["num_heads"]
-    # The decoder of a T5 attends twice.
-    attention = (6 if is_double else 4) * width * sizes["num_heads"] * size
-    counted = blocks * (attention + (3 if gated else 2) * width * inner)
-    counted += (sizes["vocabulary_size"] + 1024) * width
-    return {
-        "vocabulary_size": sizes["vocabulary_size"],
-        "hidden_dim": width,
-        "num_layers": blocks,
-        "num_heads": sizes["num_heads"],
-        "intermediate_dim": inner,
-        "max_sequence_length": sizes.get("max_sequence_length") or _LONGEST_DEFAULT,
-        "num_parameters": sizes.get("num_parameters") or counted,
-    }
+# Two labels stand for those that are found in the data: a head is small.
+_LABELS = {"TextClassifier": ["0", "1"], "TokenClassifier": ["0", "1"]}
+# What is in the memory of a graphics card; the process has all.
+_ON_DEVICE = ("weights", "optimizer", "activations", "update")
 
 
 def estimate_training_memory(recipe, vocabulary_size):
-    """Bytes that a training step takes, beside what a process with TensorFlow has anyway.
-
-    Weights, their gradients and Adam's two moments are four numbers a parameter. Activations are
-    the outputs of each block's operations, about 16 D + 3 F numbers a token and two for each pair
-    of tokens and head, and for a language model three times the logits.
+    """Bytes that training by a recipe takes beside what the process has, without making a weight.
 
     Args:
         recipe: Recipe of a run.
-        vocabulary_size: int. V, of the tokenizer of a fresh model.
+        vocabulary_size: int or None. V, of the tokenizer of a fresh model.
     Returns:
-        int.
+        int: of a graphics card where there is one, or else of the machine.
+    Raises:
+        ValueError: if the recipe describes no model.
     """
-    sizes = find_sizes(recipe, vocabulary_size)
-    is_short = "16" in (recipe["training.precision"] or "")
-    # Half-precision computes with a second copy of the weights.
-    fixed = (18 if is_short else 16) * sizes["num_parameters"]
-    longest = min(sizes["max_sequence_length"], _LONGEST_DEFAULT)
-    length = min(recipe["data.sequence_length"] or longest, longest)
-    rows = -(-recipe["data.batch_size"] // recipe["training.accumulation_steps"])
-    tokens = rows * length
-    block = tokens * (16 * sizes["hidden_dim"] + 3 * sizes["intermediate_dim"])
-    block += 2 * tokens * length * sizes["num_heads"]
-    activations = (2 if is_short else 4) * sizes["num_layers"] * block
-    if recipe["model.task"] in _LANGUAGE_MODELS:
-        activations += 12 * tokens * sizes["vocabulary_size"]
-    return fixed + activations
+
+    # The rate of a task's own optimizer could not be read in a graph, and takes no memory.
+    given = {**recipe.given, "optimizer.learning_rate": 1e-3}
+    recipe = Recipe(given, recipe.places, recipe.name)
+
+    def make_task():
+        task = _make_outline(recipe, vocabulary_size)
+        compile_task(recipe, task, None)
+        return task
+
+    found = estimate_memory(
+        make_task,
+        lambda task: _describe_batch(recipe, task),
+        recipe["training.accumulation_steps"],
+    )
+    if tf.config.list_physical_devices("GPU"):
+        return sum(found[name] for name in _ON_DEVICE)
+    return found["total"] - found["process"]
+
+
+def _make_outline(recipe, vocabulary_size):
+    """The task of a recipe, without a tokenizer and without data."""
+    name, options = recipe["model.task"], dict(recipe["model.options"])
+    if not {"labels", "num_classes"} & options.keys() and name in _LABELS:
+        options["labels"] = _LABELS[name]
+    if "model.source" in recipe:
+        return read_outline(recipe["model.source"], task=name)(
+            recipe["training.precision"], options
+        )
+    backbone = build_backbone(recipe, vocabulary_size)
+    return getattr(tasks, name)(backbone, None, **options)
+
+
+def _describe_batch(recipe, task):
+    size, longest = recipe["data.batch_size"], task.backbone.max_sequence_length
+    length = min(recipe["data.sequence_length"] or _LONGEST_DEFAULT, longest)
+    if type(task).__name__ != "TextEmbedder":
+        return describe_batch(task, size, length)
+    # Of a pair both texts go through the encoder.
+    names = {"token_ids": tf.int32, "padding_mask": tf.bool}
+    return {name: tf.TensorSpec((size, 2, length), names[name]) for name in names}, None, None
 
 
 def find_free_memory():
     """Bytes that training may take: of the first GPU, or else of the machine; None if unknown."""
-    import tensorflow as tf
-
     if tf.config.list_physical_devices("GPU"):
         from tensorflow.python.client import device_lib
 
-        limits = [each.memory_limit for each in device_lib.list_local_devices()]
-        return max(limits)
+        return max(each.memory_limit for each in device_lib.list_local_devices())
     path = pathlib.Path("/proc/meminfo")
     if path.exists():
         found = re.search(r"MemAvailable:\s+(\d+) kB", path.read_text())

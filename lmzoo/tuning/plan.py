@@ -75,10 +75,6 @@ class Plan:
         has_own = self.recipe["search.tuner"] in ("GridSearch", "Hyperband")
         return 10 if given is None and not has_own else given
 
-    def better(self, value, other):
-        """bool. Whether a value of the objective is better than another one."""
-        return value < other if self.direction == "min" else value > other
-
     def resolve(self, values):
         """The values of a trial by dimension.
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def run_process(command, folder, seconds=None, on_poll=None):
         elapsed = time.monotonic() - begun
         result = Result(FAILED, reason, history=folder.read_history(), seconds=elapsed)
         folder.write_result(result)
+        # It will not go on.
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
     return result
 
 

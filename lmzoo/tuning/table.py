@@ -35,8 +35,11 @@ class TrialTable:
             from rich.live import Live
 
             console = Console(file=sys.stderr)
-            self._live = Live(self._draw(), console=console, auto_refresh=False)
+            options = {"redirect_stdout": False, "redirect_stderr": False}
+            self._live = Live(self._draw(), console=console, auto_refresh=False, **options)
             self._live.start()
+            # A search that is killed must not leave a terminal without a cursor.
+            console.show_cursor(True)
         return self
 
     def __exit__(self, *_):

@@ -12,6 +12,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 
 from lmzoo.json_files import read_json
 from lmzoo.runs.recipe import Recipe
@@ -135,7 +136,12 @@ def _find_reason_to_skip(recipe, limit):
     if "tokenizer.source" in recipe:
         tokenizer = load_tokenizer(find_folder(recipe["tokenizer.source"], weights=False), 1 << 31)
         size = tokenizer.vocabulary_size
-    needed = estimate_training_memory(recipe, size)
+    try:
+        needed = estimate_training_memory(recipe, size)
+    except Exception:
+        # A wrong recipe is told by the run itself; what cannot be estimated is tried.
+        traceback.print_exc()
+        return None
     if needed <= limit:
         return None
     return f"it needs about {needed / 1e9:.3g} GB, of {limit / 1e9:.3g}"

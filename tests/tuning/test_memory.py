@@ -1,54 +1,56 @@
-"""The estimate of memory: sizes as models have them, and growth where it must be."""
+"""The estimate of memory: of each task, and growth where it must be."""
 
 import pytest
 
-from lmzoo import models, zoo
+from lmzoo.models import BertBackbone
 from lmzoo.runs.recipe import read_recipe
-from lmzoo.tuning.memory import estimate_training_memory, find_free_memory, find_sizes
+from lmzoo.runs.schema import TASKS
+from lmzoo.tasks import MaskedLM
+from lmzoo.tuning.memory import estimate_training_memory, find_free_memory
+from lmzoo.tuning.space import find_backbone_name
+
+TINY = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16}
 
 
-def make_recipe(**sections):
+def make_recipe(task="CausalLM", **sections):
+    backbone = find_backbone_name(task)
     recipe = {
-        "data": {"files": ["x"], "sequence_length": 128, "batch_size": 8},
+        "data": {"files": ["x"], "sequence_length": 32, "batch_size": 4},
         "tokenizer": {"kind": "ByteTokenizer"},
-        "model": {"task": "CausalLM", "backbone": "GPTBackbone"},
+        "model": {"task": task, "backbone": backbone, "backbone_options": TINY},
         "training": {"epochs": 1},
     }
     return read_recipe({name: {**recipe.get(name, {}), **sections.get(name, {})}
                         for name in recipe | sections})  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", ["BertBackbone", "GPTBackbone", "T5Backbone", "ModernBertBackbone"]
-)
-def test_parameters_are_counted_nearly(name):
-    options = {"num_layers": 3, "num_heads": 4, "hidden_dim": 64, "intermediate_dim": 128}
-    model = {"task": "MaskedLM", "backbone": name, "backbone_options": options}
-    sizes = find_sizes(make_recipe(model=model), vocabulary_size=1000)
-    wanted = getattr(models, name)(1000, **options).count_params()
-    # Norms and biases are not counted, and there are as many positions as in GPT-2.
-    assert 0.7 < sizes["num_parameters"] / wanted < 1.6
-
-
-def test_published_sizes_are_known():
-    recipe = make_recipe(model={"task": "CausalLM", "backbone": None, "size": "gpt2"})
-    sizes = find_sizes(recipe, 50257)
-    assert (sizes["hidden_dim"], sizes["num_layers"], sizes["num_heads"]) == (768, 12, 12)
-    assert sizes["num_parameters"] == pytest.approx(zoo.find_entry("gpt2").num_parameters, rel=0.01)
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_is_estimated(task):
+    assert 1e6 < estimate_training_memory(make_recipe(task), 300) < 2e9
 
 
 def test_more_of_anything_needs_more():
-    least = estimate_training_memory(make_recipe(), 1000)
-    wider = {"backbone_options": {"hidden_dim": 1536}}
+    large = {"backbone_options": {**TINY, "hidden_dim": 256}}
+    least = estimate_training_memory(make_recipe(model=large), 3000)
     for changes in (
-        {"data": {"batch_size": 16}},
-        {"data": {"sequence_length": 256}},
-        {"model": wider},
+        {"data": {"batch_size": 256}, "model": large},
+        {"data": {"sequence_length": 512}, "model": large},
+        {"model": {"backbone_options": {**TINY, "hidden_dim": 512}}},
     ):
-        assert estimate_training_memory(make_recipe(**changes), 1000) > 1.2 * least
-    assert estimate_training_memory(make_recipe(), 50_000) > least
-    parts = make_recipe(data={"batch_size": 16}, training={"accumulation_steps": 2})
-    assert estimate_training_memory(parts, 1000) == least
+        assert estimate_training_memory(make_recipe(**changes), 3000) > 1.1 * least
+    assert estimate_training_memory(make_recipe(model=large), 30_000) > 1.5 * least
+
+
+def test_a_source_is_estimated_as_what_it_becomes(tmp_path):
+    backbone = BertBackbone(300, max_sequence_length=64, **TINY)
+    MaskedLM(backbone).save_pretrained(tmp_path / "bert")
+    model = {"task": "TextClassifier", "source": str(tmp_path / "bert")}
+    recipe = make_recipe(model={**model, "backbone": None, "backbone_options": {}}, tokenizer={
+        "kind": None})  # fmt: skip
+    options = {**TINY, "max_sequence_length": 64}
+    fresh = make_recipe("TextClassifier", model={"backbone_options": options})
+    source, wanted = (estimate_training_memory(each, 300) for each in (recipe, fresh))
+    assert source == pytest.approx(wanted, rel=0.02)
 
 
 def test_free_memory_is_that_of_this_machine():

@@ -113,7 +113,7 @@ def test_an_error_of_the_space_has_file_and_line(tmp_path):
 )
 def test_the_direction_follows_from_the_objective(tmp_path, objective, direction):
     plan = make_plan(tmp_path, search={"objective": objective})
-    assert plan.direction == direction and plan.better(*((1, 2) if direction == "min" else (2, 1)))
+    assert plan.direction == direction
 
 
 def test_a_folder_of_another_search_is_refused_with_the_difference(tmp_path):
