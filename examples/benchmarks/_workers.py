@@ -119,8 +119,17 @@ def _describe(error):
 
 @contextlib.contextmanager
 def open_workers(families, *arguments):
-    """Starts a worker for each family: dict of Worker, with those that have no contestants."""
-    workers = {family: Worker(opener, *arguments) for family, opener in families.items()}
+    """Starts a worker for each family: dict of Worker, with those that have no contestants.
+
+    Args:
+        families: dict of name to a function of a module, or to a pair of one and its arguments.
+        *arguments: what functions without arguments of their own are called with.
+    """
+    pairs = {
+        family: opener if isinstance(opener, tuple) else (opener, arguments)
+        for family, opener in families.items()
+    }
+    workers = {family: Worker(opener, *given) for family, (opener, given) in pairs.items()}
     try:
         for worker in workers.values():
             worker.wait()

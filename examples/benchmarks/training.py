@@ -1,44 +1,86 @@
-"""How fast lmzoo trains a model of GPT-2's size, beside KerasHub and PyTorch.
+"""How fast lmzoo trains models of GPT-2's and BERT's size, beside KerasHub and PyTorch.
 
-One step reads 4 x 256 random tokens: forward, cross-entropy, backward, AdamW, dropout of 0.1. All
-contestants have the same optimizer but the row that says "defaults": lmzoo's own also clips the
-gradients to a global norm. The contestants of one precision take turns, each framework in a process
-of its own.
+One step of GPT-2 reads 4 x 256 random tokens, one of BERT 8 x 128, of which it predicts 20 a text:
+forward, cross-entropy, backward, AdamW, dropout of 0.1. All contestants have the same optimizer but
+the rows that say "defaults", which are what `compile()` makes: they also clip the gradients to a
+global norm. The contestants of one precision take turns, each framework in a process of its own,
+and beside them the matrix products of the step alone.
 
-    python examples/benchmarks/training.py --only lmzoo,kerashub --json training.json
+    python examples/benchmarks/training.py --only lmzoo,kerashub,products --json training.json
 """
 
 import _common as common
+import _products as products
+import encoder
 import numpy as np
 from _common import set_tensorflow_threads
 from _workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 3e-4, 0.1, 0.1
+# BERT base: vocabulary, positions, texts, tokens of a text, masked tokens of a text.
+BERT_SIZES, BERT_SHAPE = {"vocabulary_size": 30522, "max_sequence_length": 512}, (8, 128, 20)
 
 
 def main():
-    families = {"lmzoo": open_lmzoo, "kerashub": open_kerashub, "transformers": open_transformers}
+    families = {
+        "lmzoo": open_lmzoo,
+        "kerashub": open_kerashub,
+        "transformers": open_transformers,
+        products.FAMILY: None,
+    }
     parser = common.make_parser(__doc__.partition("\n")[0])
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step")
     parser.add_argument("--length", type=int, default=256, metavar="N", help="tokens a sequence")
+    parser.add_argument("--model", choices=["gpt2", "bert"], help="one of the two models")
     arguments, data = common.start(parser, families)
+    shape, bert_shape, bert_size = (arguments.batch, arguments.length), BERT_SHAPE, arguments.size
     if arguments.smoke:
-        arguments.batch, arguments.length = 2, 16
-    shape = (arguments.batch, arguments.length)
+        shape, bert_shape = (2, 16), (2, 16, 3)
+    else:
+        bert_size = arguments.size._replace(**BERT_SIZES)
     # Three copies of the weights and the gradients a model: one precision at a time fits in memory.
     for precision in ("float32", "mixed_bfloat16"):
-        call = (arguments.size, arguments.threads, shape, precision)
-        with open_workers(arguments.families, *call) as workers:
-            data["rows"] += common.compare(
-                workers,
-                f"a training step of {shape[0]} x {shape[1]} tokens in {precision}",
-                [()] * (arguments.repeats + 1),
-                REFERENCE,
-                ("tokens", shape[0] * shape[1]),
-                _describe_losses,
-            )
+        if arguments.model != "bert":
+            call = (arguments.size, arguments.threads, shape, precision)
+            openers = {name: (opener, call) for name, opener in arguments.families.items()}
+            data["rows"] += measure_step("GPT-2", arguments, openers, call, shape[0] * shape[1])
+        if arguments.model != "gpt2":
+            call = (bert_size, arguments.threads, bert_shape, "training", precision)
+            openers = {
+                name: (getattr(encoder, f"open_{name}", None), call) for name in arguments.families
+            }
+            scored = bert_shape[0] * bert_shape[2]
+            data["rows"] += measure_step("BERT", arguments, openers, call, scored)
     common.finish(arguments, data)
+
+
+def measure_step(model, arguments, openers, call, num_scored):
+    """A table of training steps, list of dict, one for each contestant.
+
+    Args:
+        model: str.
+        arguments: argparse.Namespace of the benchmark.
+        openers: dict of family to (function of a module, its arguments).
+        call: the arguments of all families but the products.
+        num_scored: int. How many tokens get logits.
+    """
+    size, threads, shape, *_, precision = call
+    if products.FAMILY in openers:
+        own = (size, threads, shape[:2], num_scored, precision)
+        openers = {**openers, products.FAMILY: (products.open_products, own)}
+    with open_workers(openers) as workers:
+        rows = common.compare(
+            workers,
+            f"a training step of {model}, {shape[0]} x {shape[1]} tokens in {precision}",
+            [()] * (arguments.repeats + 1),
+            REFERENCE,
+            ("tokens", shape[0] * shape[1]),
+            _describe_losses,
+            model=model,
+        )
+    products.add_shares(rows)
+    return rows
 
 
 def _describe_losses(row):

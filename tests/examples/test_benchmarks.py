@@ -84,21 +84,25 @@ def test_litert_measures_every_precision_of_the_exported_files(tmp_path):
 @pytest.mark.slow
 def test_training_measures_lmzoo_in_both_precisions(tmp_path):
     file = tmp_path / "numbers.json"
-    shown = run_script("training.py", "--smoke", "--only", "lmzoo", "--json", file)
+    shown = run_script("training.py", "--smoke", "--only", "lmzoo,products", "--json", file)
     rows = read_rows(file)
-    assert [(row["name"], row["precision"]) for row in rows] == [
-        (name, precision)
+    assert [(row["model"], row["name"], row["precision"]) for row in rows] == [
+        (model, name, precision)
         for precision in ("float32", "mixed_bfloat16")
-        for name in ("same optimizer", "defaults")
+        for model, names in (("GPT-2", ["same optimizer"]), ("BERT", ["MaskedLM"]))
+        for name in [*names, "defaults", "alone"]
     ]
+    assert all(row["share_of_products"] > 0 for row in rows)
     assert "lmzoo same optimizer" in shown
+    assert shown.count("of the rate of its products alone") == 8
 
 
 @pytest.mark.slow
 def test_an_encoder_is_measured_at_both_kinds_of_work(tmp_path):
     file = tmp_path / "numbers.json"
     shown = run_script("encoder.py", "--smoke", "--only", "lmzoo", "--json", file)
-    works = [("forward", "plain"), ("forward", "XLA")] * 2 + [("training", "MaskedLM")] * 2
+    works = [("forward", "plain"), ("forward", "XLA")] * 2
+    works += [("training", "MaskedLM"), ("training", "defaults")] * 2
     assert [(row["work"], row["name"]) for row in read_rows(file)] == works
     assert all(row["tokens_per_second"] > 0 for row in read_rows(file))
     assert "lmzoo MaskedLM" in shown
@@ -137,6 +141,15 @@ def test_loading_is_measured_beside_the_library_that_reads_its_files(tmp_path):
     assert rows[0]["to_reference"] == 1 and rows[1]["to_reference"] > 0
     assert read_rows(file, "num_bytes") == 4 * (2 * (12 * 32**2 + 13 * 32) + (320 + 2 + 1024) * 32)
     assert "lmzoo load" in shown and "safetensors read and copy" in shown
+
+
+@pytest.mark.slow
+def test_two_workers_are_measured_beside_one_process(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("workers.py", "--smoke", "--json", file)
+    rows = read_rows(file)
+    assert [row["processes"] for row in rows] == [1, 2]
+    assert rows[0]["to_one"] == 1 and rows[1]["to_one"] > 0
 
 
 @pytest.mark.slow
@@ -182,6 +195,8 @@ def test_every_peer_has_a_row_whether_it_is_installed_or_not(name, tmp_path):
     run_script(name, "--smoke", "--json", file)
     rows = read_rows(file)
     families = {"lmzoo", "kerashub", "transformers"}
+    if name == "training.py":
+        families |= {"products"}
     if name == "generation.py":
         families |= {"ctranslate2", "llama.cpp"}
     assert {row["family"] for row in rows} == families

@@ -23,6 +23,8 @@ import numpy as np, tensorflow as tf
 import lmzoo
 from lmzoo.training import describe_batch, estimate_memory
 
+# The order in which operations run decides what is there at once.
+tf.config.threading.set_inter_op_parallelism_threads(2)
 name, backbone, options, batch_size, length, parts = json.loads(sys.argv[1])
 
 
@@ -68,7 +70,7 @@ T5 = {**SIZES, "num_layers": 2, "head_dim": 64, "vocabulary_size": 32128, "dropo
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("CausalLM", "GPTBackbone", {**SIZES, "num_layers": 2, "dropout": 0.1}, 4, 512, 1),
+        ("CausalLM", "GPTBackbone", {**SIZES, "num_layers": 2, "dropout": 0.1}, 8, 512, 1),
         *(
             pytest.param(arguments, marks=pytest.mark.slow)
             for arguments in (
