@@ -6,6 +6,7 @@ This keeps none of them, and leaves out keys that no query of a chunk can see.
 Shapes: B batch, T query length, S key length, N heads, K key-value heads, H head size, C chunk.
 """
 
+import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size
@@ -72,6 +73,10 @@ def attend_in_chunks(query, key, value, arguments, num_chunks, reach=None, train
     size = -(-find_size(query, axis=2) // num_chunks)
     chunks = [_Chunk(index, size, reach, arguments, seed) for index, seed in enumerate(seeds)]
     tensors = (query, key, value) if bias is None else (query, key, value, bias)
+    if training and keras.backend.backend() != "tensorflow":
+        # XLA orders the chunks by itself, and JAX wants no gradient that closes over the seeds.
+        parts = [keras.remat(chunk.compute)(*tensors) for chunk in chunks]
+        return ops.concatenate(parts, axis=2)
 
     def compute(*tensors):
         outputs, done = [], None
