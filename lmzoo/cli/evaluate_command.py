@@ -26,17 +26,20 @@ def evaluate(arguments):
     _check_files(arguments)
     task = open_task(arguments)
     from lmzoo.evaluation import compare, evaluate
-    from lmzoo.evaluation.baselines import evaluate_baselines
+    from lmzoo.evaluation.baselines import check_train, evaluate_baselines
     from lmzoo.evaluation.report import write_report
 
     options, data = _list_options(arguments, task), list(map(pathlib.Path, arguments.data))
+    train = list(map(pathlib.Path, arguments.train)) if arguments.train else None
+    # What may be refused is, before anything is predicted.
+    if arguments.baselines:
+        check_train(task, train)
+    other = None if arguments.compare is None else open_task(_replace_source(arguments))
     found = evaluate(task, data, arguments.metrics, name=arguments.source, **options)
     others, names = [], list(found.scores)
-    if arguments.compare is not None:
-        other = open_task(_replace_source(arguments))
+    if other is not None:
         others.append(evaluate(other, data, names, name=arguments.compare, **options))
     if arguments.baselines:
-        train = arguments.train and list(map(pathlib.Path, arguments.train))
         others += evaluate_baselines(task, data, names, train, **options)
     if others:
         found = compare(found, *others)

@@ -119,7 +119,8 @@ def _find_intervals(metrics, statistics, num_rows, options):
     plain = [name for name, metric in metrics.items() if metric.num_groups is None]
     for name in set(metrics) - set(plain):
         groups = Jackknife(statistics[name], num_rows, metrics[name].num_groups, seed)
-        found[name] = functools.partial(groups.find_interval, confidence=confidence)
+        limits = (0.0, metrics[name].highest)
+        found[name] = functools.partial(groups.find_interval, confidence=confidence, limits=limits)
     functions = [statistics[name] for name in plain]
     if plain:
         values = resample(functions, num_rows, options.num_resamples, seed, options.verbose)

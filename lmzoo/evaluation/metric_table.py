@@ -24,6 +24,7 @@ class Metric:
         takes_settings: bool.
         num_groups: int or None. Where the score compares texts with each other: the groups of a
             jackknife, which gives its interval; see `resampling`.
+        highest: float or None. Of such a score: the highest number that it can be; the lowest is 0.
     """
 
     columns: tuple
@@ -31,6 +32,7 @@ class Metric:
     higher_is_better: bool | None = True
     takes_settings: bool = False
     num_groups: int | None = None
+    highest: float | None = None
 
     def make_statistic(self, outputs, settings):
         columns = [outputs.columns[name] for name in self.columns]
@@ -93,12 +95,14 @@ METRICS = {
         for name in ("rouge1", "rouge2", "rougeL")
     },
     "length_ratio": (_of_texts(_PAIRS, of_texts.make_length_ratio, None),),
-    "self_bleu": (_of_texts(("texts",), of_texts.make_self_bleu, False, num_groups=20),),
+    "self_bleu": (
+        _of_texts(("texts",), of_texts.make_self_bleu, False, num_groups=20, highest=100.0),
+    ),
 }
 # Names that end in a number: the metric, and the argument that the number is.
 _NUMBERED = {
     "recall@": (Metric(("ranks",), of_classes.make_recall), "k"),
-    "distinct_": (_of_texts(("texts",), of_texts.make_distinct, num_groups=200), "n"),
+    "distinct_": (_of_texts(("texts",), of_texts.make_distinct, num_groups=200, highest=1.0), "n"),
     "repetition_rate_": (_of_texts(("texts",), of_texts.make_repetition_rate, False), "n"),
 }
 

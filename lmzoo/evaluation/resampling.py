@@ -139,12 +139,12 @@ class Jackknife:
         deviations = self.values - self.values.mean()
         return float(np.sqrt((size - 1) / size * (deviations @ deviations)))
 
-    def find_interval(self, value, confidence):
-        """(lower end, upper end) about a value, by Student's distribution."""
+    def find_interval(self, value, confidence, limits=(-np.inf, np.inf)):
+        """(lower end, upper end) about a value, by Student's distribution, within limits."""
         # Abramowitz and Stegun 26.7.5: the quantile of Student's distribution from the normal one.
         z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
         reach = (z + (z**3 + z) / (4 * (len(self.values) - 1))) * self.standard_error
-        return value - reach, value + reach
+        return max(value - reach, limits[0]), min(value + reach, limits[1])
 
     def find_p_value(self, value):
         """Two-sided p-value of a value under the null hypothesis that it is 0."""

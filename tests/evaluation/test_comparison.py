@@ -104,5 +104,6 @@ def test_the_jackknife_of_a_mean_is_its_standard_error_and_students_interval():
     assert found.find_interval(values.mean(), 0.95) == pytest.approx(interval, abs=1e-3)
     z = values.mean() / scipy.stats.sem(values)
     assert found.find_p_value(values.mean()) == pytest.approx(2 * scipy.stats.norm.sf(abs(z)))
+    assert found.find_interval(0.0, 0.95, (0.0, 0.1)) == (0.0, 0.1)
     constant = Jackknife(lambda weights: 1.0, 40, 5, seed=0)
     assert (constant.find_p_value(0.0), constant.find_p_value(1.0)) == (1.0, 0.0)

@@ -201,7 +201,12 @@ def test_baselines_stand_beside_a_model_on_the_same_windows(lm):
     with pytest.raises(ValueError, match="to fit KneserNeyLM, LSTMLM. Received: train=None"):
         evaluate_baselines(lm, data, ["perplexity"])
     with pytest.raises(ValueError, match="chrf for a CausalLM"):
-        evaluate_baselines(lm, data, ["chrf"])
+        evaluate_baselines(lm, data, ["chrf"], data)
+
+
+def test_a_task_without_baselines_is_refused(t5):
+    with pytest.raises(ValueError, match="Received: a Seq2SeqLM"):
+        evaluate_baselines(t5, {"source": ["a"], "target": ["b"]}, ["chrf"])
 
 
 def test_an_lstm_learns_what_it_is_shown_and_scores_windows_alike():

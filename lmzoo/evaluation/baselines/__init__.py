@@ -5,7 +5,7 @@
 is: `lmzoo.evaluate(baseline, data)`. `evaluate_baselines` does all that suit a task.
 """
 
-from lmzoo.evaluation.baselines.beside import BASELINES, evaluate_baselines
+from lmzoo.evaluation.baselines.beside import BASELINES, check_train, evaluate_baselines
 from lmzoo.evaluation.baselines.bm25 import BM25
 from lmzoo.evaluation.baselines.kneser_ney import KneserNeyLM
 from lmzoo.evaluation.baselines.lstm import LSTMLM
@@ -17,5 +17,6 @@ __all__ = [
     "KneserNeyLM",
     "LSTMLM",
     "TfidfClassifier",
+    "check_train",
     "evaluate_baselines",
 ]

@@ -8,7 +8,7 @@ from lmzoo.evaluation.evaluating import evaluate
 from lmzoo.evaluation.kinds import KINDS, list_fitting
 from lmzoo.evaluation.reading import read_data
 
-__all__ = ["BASELINES", "evaluate_baselines"]
+__all__ = ["BASELINES", "check_train", "evaluate_baselines"]
 
 # By the kind of task: the baseline, and whether it is fitted on labelled rows or texts.
 BASELINES = {
@@ -17,6 +17,26 @@ BASELINES = {
     "completions": ((KneserNeyLM, True), (LSTMLM, True)),
     "embeddings": ((BM25, False),),
 }
+
+
+def check_train(task, train):
+    """Refuses to evaluate baselines that would have nothing to be fitted on.
+
+    Args:
+        task: a task of `lmzoo.tasks`.
+        train: data, or None.
+    Raises:
+        ValueError: if there is no baseline for the task, or one needs `train` and it is None.
+    """
+    baselines = BASELINES.get(task.prediction_kind, ())
+    if not baselines:
+        raise ValueError(
+            "`task` must be a CausalLM, TextClassifier or TextEmbedder to have baselines. "
+            f"Received: a {type(task).__name__}."
+        )
+    names = [baseline.__name__ for baseline, is_fitted in baselines if is_fitted]
+    if train is None and names:
+        raise ValueError(f"`train` must be given to fit {', '.join(names)}. Received: train=None.")
 
 
 def evaluate_baselines(task, data, metrics, train=None, *, columns=None, **settings):
@@ -39,25 +59,23 @@ def evaluate_baselines(task, data, metrics, train=None, *, columns=None, **setti
         others = evaluate_baselines(lm, "test.txt", list(evaluation.scores), "train.txt")
         print(lmzoo.evaluation.compare(evaluation, *others))
     """
+    check_train(task, train)
     rows = read_data(data, KINDS[task.prediction_kind].read, columns)
     chosen = []
-    for baseline, is_fitted in BASELINES.get(task.prediction_kind, ()):
+    for baseline, _ in BASELINES[task.prediction_kind]:
         # A classifier's kind depends on its labels, which are those of the task.
         kind = task.prediction_kind if baseline is TfidfClassifier else baseline.prediction_kind
         if names := list_fitting(kind, rows.columns, metrics):
-            chosen.append((baseline, is_fitted, names))
+            chosen.append((baseline, names))
     if not chosen:
         raise ValueError(
             "`metrics` must have one that a baseline of this task has outputs for. Received: "
             f"{', '.join(metrics)} for a {type(task).__name__}."
         )
-    if train is None and any(is_fitted for _, is_fitted, _ in chosen):
-        names = ", ".join(baseline.__name__ for baseline, is_fitted, _ in chosen if is_fitted)
-        raise ValueError(f"`train` must be given to fit {names}. Received: train=None.")
     fitted_on, evaluations = None, []
     if train is not None:
         fitted_on = read_data(train, KINDS[task.prediction_kind].read, columns)
-    for baseline, _, names in chosen:
+    for baseline, names in chosen:
         seed, verbose = settings.get("seed", 0), settings.get("verbose", True)
         model = baseline.build(task, fitted_on, seed, verbose)
         evaluations.append(evaluate(model, rows, names, name=baseline.__name__, **settings))
