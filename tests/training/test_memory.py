@@ -67,21 +67,17 @@ T5 = {**SIZES, "num_layers": 2, "head_dim": 64, "vocabulary_size": 32128, "dropo
 @pytest.mark.skipif(
     sys.platform != "linux", reason="reads the memory of a process as Linux says it"
 )
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
         ("CausalLM", "GPTBackbone", {**SIZES, "num_layers": 2, "dropout": 0.1}, 8, 512, 1),
-        *(
-            pytest.param(arguments, marks=pytest.mark.slow)
-            for arguments in (
-                ("CausalLM", "GPTBackbone", {**SIZES, "dropout": 0.1, "remat": True}, 8, 512, 1),
-                ("CausalLM", "GPTBackbone", {**SIZES, "dropout": 0.1}, 8, 512, 4),
-                ("CausalLM", "GPTBackbone", {**LARGE, "dtype": "mixed_bfloat16"}, 4, 512, 1),
-                ("CausalLM", "GPTBackbone", {**SIZES, "max_sequence_length": 4096}, 1, 4096, 1),
-                ("MaskedLM", "BertBackbone", LARGE, 8, 128, 1),
-                ("Seq2SeqLM", "T5Backbone", T5, 8, 256, 1),
-            )
-        ),
+        ("CausalLM", "GPTBackbone", {**SIZES, "dropout": 0.1, "remat": True}, 8, 512, 1),
+        ("CausalLM", "GPTBackbone", {**SIZES, "dropout": 0.1}, 8, 512, 4),
+        ("CausalLM", "GPTBackbone", {**LARGE, "dtype": "mixed_bfloat16"}, 4, 512, 1),
+        ("CausalLM", "GPTBackbone", {**SIZES, "max_sequence_length": 4096}, 1, 4096, 1),
+        ("MaskedLM", "BertBackbone", LARGE, 8, 128, 1),
+        ("Seq2SeqLM", "T5Backbone", T5, 8, 256, 1),
     ],
     ids=lambda arguments: f"{arguments[0]}-{'-'.join(map(str, arguments[3:]))}",
 )
