@@ -46,7 +46,7 @@ def train(block, rematerialized):
         ("eager", "mixed_bfloat16"),
         ("graph", "float32"),
         ("graph", "mixed_bfloat16"),
-        ("XLA", "float32"),
+        pytest.param("XLA", "float32", marks=pytest.mark.slow),
         pytest.param("XLA", "mixed_bfloat16", marks=pytest.mark.slow),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 import socket
 import time
+import urllib.request
 
 import pytest
 
@@ -136,3 +137,15 @@ def test_a_token_is_asked_of_all_but_probes(tmp_path):
         head = b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n"
         head += f"authorization: Bearer {token}\r\n\r\n{{".encode()
         assert send(server, head).startswith("HTTP/1.1 408")
+
+
+PAGE = ("/", "/playground/style.css", "/playground/app.js")
+
+
+def test_the_page_and_its_files_are_given_and_name_no_other_host(server):
+    for path in PAGE:
+        with urllib.request.urlopen(server.url + path, timeout=10) as response:  # noqa: S310
+            text, policy = response.read().decode(), response.headers["content-security-policy"]
+        assert not re.search(r"(https?:)?//[a-z]", re.sub(r"^\s*// .*$", "", text, flags=re.M))
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert server.ask("/playground/other.js")[0] == 404

@@ -59,16 +59,10 @@ def test_each_task_is_searched_on_raw_text(tmp_path, tokenizer, task):
     assert type(hyper_task.build(trial.hyperparameters)).__name__ == task
 
 
+# Each trial traces how its texts are read, which takes most of the time.
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    [
-        "RandomSearch",
-        # Each trial traces how its texts are read, which takes most of the time.
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("BayesianOptimization", "Hyperband", "GridSearch")
-        ),
-    ],
+    "name", ["RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch"]
 )
 def test_each_tuner_searches_a_classifier_and_gives_its_best(tmp_path, tokenizer, name):
     hyper_task = HyperTask(
