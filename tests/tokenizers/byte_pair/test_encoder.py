@@ -255,7 +255,7 @@ def test_an_unknown_pattern_is_refused(tokenizer):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, SPECIAL[1], add_start_token="yes")
     with pytest.raises(ValueError, match="without `start_token`. Received: .*=True"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, add_start_token=True)
-    with pytest.raises(ValueError, match="`added_tokens` must be in .* Received: 'no'"):
-        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=["no"])
+    with pytest.raises(ValueError, match="`added_tokens` must be in .* Received: 'no such'"):
+        BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=["no such"])
     with pytest.raises(TypeError, match="`added_tokens` must hold AddedToken or str. .*: 7"):
         BytePairTokenizer(parts.ids, parts.merges, SPECIAL, None, added_tokens=[7])
