@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import sys
 
 __all__ = [
     "add_command",
@@ -14,6 +15,7 @@ __all__ = [
     "add_source",
     "add_task",
     "add_texts",
+    "repeat_command",
     "split_names",
 ]
 
@@ -44,7 +46,14 @@ def add_source(parser):
     )
 
 
-def add_recipe(parser, example):
+def add_recipe(parser, example, dry_run, workers):
+    """The arguments of a command that runs a recipe.
+
+    Args:
+        parser: argparse.ArgumentParser.
+        example: str. A key with another value.
+        dry_run, workers: str. What these options do.
+    """
     parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a file such as recipe.toml")
     parser.add_argument(
         "--set",
@@ -56,6 +65,21 @@ def add_recipe(parser, example):
     parser.add_argument(
         "--keys", action="store_true", help="print all keys of a recipe and what they are"
     )
+    parser.add_argument("--dry-run", action="store_true", help=dry_run)
+    parser.add_argument("--workers", type=int, metavar="N", help=workers)
+    add_json(parser, "print the report as JSON")
+
+
+def repeat_command(name, arguments):
+    """The command line of a process that runs the same recipe: list of str.
+
+    Args:
+        name: str. The command.
+        arguments: argparse.Namespace of a command with `add_recipe`.
+    """
+    command = [sys.executable, "-m", "lmzoo.cli", name, arguments.recipe]
+    command += [part for value in arguments.set for part in ("--set", value)]
+    return command + ["--json"] * arguments.json
 
 
 def add_texts(parser, metavar, name):

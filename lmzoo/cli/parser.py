@@ -120,19 +120,12 @@ def _add_train(commands):
         "TF_CONFIG in the environment it is the command of one worker.",
         "lmzoo train examples/recipes/pretrain_gpt.toml --set training.steps=100",
     )
-    add_recipe(train, "training.steps=100")
-    train.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the recipe, read the data and make the model, but train and write nothing",
+    add_recipe(
+        train,
+        "training.steps=100",
+        dry_run="check the recipe, read the data and make the model, but train and write nothing",
+        workers="try the recipe with N processes on this machine, joined as hosts would be",
     )
-    train.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="try the recipe with N processes on this machine, joined as hosts would be",
-    )
-    add_json(train, "print the report as JSON")
 
 
 def _add_tune(commands):
@@ -147,19 +140,12 @@ def _add_tune(commands):
         "KERASTUNER_ORACLE_PORT in the environment it is the command of a chief or a worker.",
         "lmzoo tune examples/recipes/tune_bert.toml --set search.max_trials=20",
     )
-    add_recipe(tune, "search.max_trials=20")
-    tune.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the recipe and print what would be searched, but train and write nothing",
+    add_recipe(
+        tune,
+        "search.max_trials=20",
+        dry_run="check the recipe and print what would be searched, but train and write nothing",
+        workers="run N trials at a time on this machine, by a chief and N workers",
     )
-    tune.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="run N trials at a time on this machine, by a chief and N workers",
-    )
-    add_json(tune, "print the report as JSON")
 
 
 def _add_export(commands):

@@ -2,7 +2,7 @@
 
 import json
 
-__all__ = ["format_bytes", "make_printable", "print_json", "print_rows"]
+__all__ = ["format_bytes", "make_printable", "print_json", "print_record", "print_rows"]
 
 
 def format_bytes(size):
@@ -39,3 +39,17 @@ def print_rows(rows):
     """
     for name, value in rows:
         print(make_printable(f"{name:18} {'none' if value is None else value}"))
+
+
+def print_record(record, rows, as_json):
+    """Prints a record as JSON, or its rows for people.
+
+    Args:
+        record: a value that JSON can hold.
+        rows: as for `print_rows`.
+        as_json: bool.
+    """
+    if as_json:
+        print_json(record)
+    else:
+        print_rows(rows)

@@ -1,8 +1,7 @@
 """What `lmzoo train` does."""
 
-import sys
-
-from lmzoo.cli.printing import print_json, print_rows
+from lmzoo.cli.arguments import repeat_command
+from lmzoo.cli.printing import print_record
 
 __all__ = ["train"]
 
@@ -34,13 +33,13 @@ def train(arguments):
     read_recipe(arguments.recipe, overrides)
     if arguments.dry_run:
         found = check(arguments.recipe, overrides=overrides)
-        _print(arguments, found, found.items())
+        print_record(found, found.items(), arguments.json)
         return 0
     run = train_by_recipe(arguments.recipe, overrides=overrides, verbose=True)
     if run.report:
         from lmzoo.runs.report import list_rows
 
-        _print(arguments, run.report, [*list_rows(run.report), ("run_dir", run.folder)])
+        print_record(run.report, [*list_rows(run.report), ("run_dir", run.folder)], arguments.json)
     return 0
 
 
@@ -51,14 +50,4 @@ def _train_workers(arguments):
     if arguments.dry_run:
         raise ValueError("`--workers` must not be given with `--dry-run`. Leave one of them out.")
     read_recipe(arguments.recipe, arguments.set)
-    command = [sys.executable, "-m", "lmzoo.cli", "train", arguments.recipe]
-    command += [part for value in arguments.set for part in ("--set", value)]
-    command += ["--json"] if arguments.json else []
-    return run_workers(command, arguments.workers)
-
-
-def _print(arguments, record, rows):
-    if arguments.json:
-        print_json(record)
-    else:
-        print_rows(rows)
+    return run_workers(repeat_command("train", arguments), arguments.workers)

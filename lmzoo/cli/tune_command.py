@@ -1,8 +1,7 @@
 """What `lmzoo tune` does."""
 
-import sys
-
-from lmzoo.cli.printing import print_json, print_rows
+from lmzoo.cli.arguments import repeat_command
+from lmzoo.cli.printing import print_record
 
 __all__ = ["tune"]
 
@@ -33,13 +32,13 @@ def tune(arguments):
     plan = read_plan(arguments.recipe, arguments.set)
     if arguments.dry_run:
         found = plan.describe()
-        _print(arguments, found, found.items())
+        print_record(found, found.items(), arguments.json)
         return 0
     if arguments.workers is not None:
         return _tune_with_workers(arguments)
     found = search(arguments.recipe, overrides=arguments.set, verbose=True)
     if found.report:
-        _print(arguments, found.report, _list_rows(found))
+        print_record(found.report, _list_rows(found), arguments.json)
     return 0
 
 
@@ -63,14 +62,4 @@ def _list_rows(found):
 def _tune_with_workers(arguments):
     from lmzoo.tuning.local_workers import run_local_workers
 
-    command = [sys.executable, "-m", "lmzoo.cli", "tune", arguments.recipe]
-    command += [part for value in arguments.set for part in ("--set", value)]
-    command += ["--json"] if arguments.json else []
-    return run_local_workers(command, arguments.workers)
-
-
-def _print(arguments, record, rows):
-    if arguments.json:
-        print_json(record)
-    else:
-        print_rows(rows)
+    return run_local_workers(repeat_command("tune", arguments), arguments.workers)

@@ -18,7 +18,7 @@ def litert_ops(gather):
     Within it a cache is written by a slice update, which LiteRT does in place (DYNAMIC_UPDATE_SLICE
     where a scatter becomes six ops), a look-up is a gather over a flat list of ids, without the ops
     by which `ops.take` counts negative ids from the end, and what XNNPACK has no kernel for (SELECT
-    and SPLIT_V) is done by ops for which it has one: it runs each layer in one piece then.
+    and SPLIT_V) is done by ops for which it has one, so that it takes a layer in fewer pieces.
 
     Args:
         gather: callable of a table (V, D) and ids int (R,), such as `tf.gather`. `keras.ops` has

@@ -26,7 +26,7 @@ class Backbone(keras.Model):
 
     Args: what training may save memory by, for every backbone.
         remat: bool. If True, the backward pass computes each block again, so that only its input is
-            kept. Gradients are the same, dropout included; a step takes about a third more time.
+            kept. Gradients are the same, dropout included; their forward pass is computed twice.
         attention_chunks: int or "auto". In how many chunks of queries each attention computes its
             scores; see `chunks` of `lmzoo.layers.SelfAttention`. Both may be assigned to a model
             that was opened, before it is trained.

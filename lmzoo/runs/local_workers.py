@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-__all__ = ["find_ports", "run_processes", "run_workers"]
+__all__ = ["check_local_workers", "find_ports", "run_processes", "run_workers"]
 
 # How long the others may take to end by themselves once one has failed.
 _GRACE_SECONDS = 60
@@ -30,13 +30,7 @@ def run_workers(command, num_workers, grace_seconds=_GRACE_SECONDS):
     Raises:
         ValueError: if `num_workers` is not at least 1, or TF_CONFIG is set.
     """
-    if num_workers < 1:
-        raise ValueError(f"`num_workers` must be at least 1. Received: {num_workers}.")
-    if os.environ.get("TF_CONFIG"):
-        raise ValueError(
-            "TF_CONFIG must not be set where local workers are started. Received: "
-            f"{os.environ['TF_CONFIG']!r:.100}."
-        )
+    check_local_workers(num_workers, "TF_CONFIG")
     addresses = [f"127.0.0.1:{port}" for port in find_ports(num_workers)]
     cluster = {"worker": addresses}
     environments = [
@@ -44,6 +38,22 @@ def run_workers(command, num_workers, grace_seconds=_GRACE_SECONDS):
         for index in range(num_workers)
     ]
     return run_processes(command, environments, num_workers, grace_seconds)
+
+
+def check_local_workers(num_workers, variable):
+    """Raises ValueError unless there is a worker to start, and this process is none itself.
+
+    Args:
+        num_workers: int.
+        variable: str. What the environment of a worker has.
+    """
+    if num_workers < 1:
+        raise ValueError(f"`num_workers` must be at least 1. Received: {num_workers}.")
+    if os.environ.get(variable):
+        raise ValueError(
+            f"{variable} must not be set where local workers are started. Received: "
+            f"{os.environ[variable]!r:.100}."
+        )
 
 
 def run_processes(command, environments, num_busy, grace_seconds=_GRACE_SECONDS):

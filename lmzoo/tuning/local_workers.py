@@ -1,8 +1,6 @@
 """A chief and several workers on this machine, joined as hosts would be."""
 
-import os
-
-from lmzoo.runs.local_workers import find_ports, run_processes
+from lmzoo.runs.local_workers import check_local_workers, find_ports, run_processes
 
 __all__ = ["run_local_workers"]
 
@@ -19,13 +17,7 @@ def run_local_workers(command, num_workers):
     Raises:
         ValueError: if `num_workers` is not at least 1, or the environment is that of a worker.
     """
-    if num_workers < 1:
-        raise ValueError(f"`num_workers` must be at least 1. Received: {num_workers}.")
-    if os.environ.get("KERASTUNER_ORACLE_IP"):
-        raise ValueError(
-            "KERASTUNER_ORACLE_IP must not be set where local workers are started. Received: "
-            f"{os.environ['KERASTUNER_ORACLE_IP']!r:.60}."
-        )
+    check_local_workers(num_workers, "KERASTUNER_ORACLE_IP")
     address = {
         "KERASTUNER_ORACLE_IP": "127.0.0.1",
         "KERASTUNER_ORACLE_PORT": str(find_ports(1)[0]),
