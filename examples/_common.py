@@ -223,7 +223,7 @@ def keep(task, arguments):
 # Figures
 
 
-def print_figures(title, names, rows):
+def print_figures(title, names, rows, lower=(), no_best=()):
     """Prints held-out figures, and for each of them which row is the best.
 
     Args:
@@ -231,6 +231,8 @@ def print_figures(title, names, rows):
         names: list of str. What the figures are.
         rows: dict from the name of the model or a baseline to its list of float, or to None if it
             needs scikit-learn, which is not installed.
+        lower: list of str. The figures of which a lower one is better.
+        no_best: list of str. Those that only describe.
     """
     width = max(map(len, [*rows, "best"])) + 2
     print(f"\n{title}\n{'':{width}}" + "".join(f"  {name:>9}" for name in names))
@@ -244,8 +246,11 @@ def print_figures(title, names, rows):
         print(f"  {row:{width - 2}}{cells}")
     measured = {row: figures for row, figures in rows.items() if figures is not None}
     for column, name in enumerate(names):
-        highest = max(figures[column] for figures in measured.values())
-        best = [row for row, figures in measured.items() if figures[column] == highest]
+        if name in no_best:
+            continue
+        choose = min if name in lower else max
+        found = choose(figures[column] for figures in measured.values())
+        best = [row for row, figures in measured.items() if figures[column] == found]
         print(f"  best {name}: {', '.join(best)}")
     print(flush=True)
 
