@@ -1,14 +1,16 @@
-"""The published models by name, and fresh backbones of their sizes.
+"""The models by name, those that come with lmzoo and published ones, and backbones of their sizes.
 
-`lmzoo.load("gpt2")` opens the published weights; `make_backbone("gpt2")` makes a backbone of the
-same size with fresh weights. Each model stands in the record of its family, in
-`lmzoo/hub/families/`. Only making a backbone needs TensorFlow.
+`lmzoo.load("code-tagger")` opens a small model that comes with lmzoo: a folder of `saved_models/`.
+`lmzoo.load("gpt2")` opens published weights; each published model stands in the record of its
+family, in `lmzoo/hub/families/`. `make_backbone("gpt2")` makes a backbone of the same size with
+fresh weights. Only making a backbone needs TensorFlow.
 """
 
 import difflib
 
 from lmzoo.hub.families import find_family
 from lmzoo.hub.published import find_arguments, list_published
+from lmzoo.hub.trained import list_trained
 
 __all__ = ["find_entry", "make_backbone", "names"]
 
@@ -17,29 +19,37 @@ def names():
     """The names that `lmzoo.load` knows.
 
     Returns:
-        list of str, the sizes of one family side by side.
+        list of str: the trained models that come with lmzoo, then the published ones, the sizes
+        of one family side by side.
     Example:
-        >>> names()[:2]
-        ['bert-tiny', 'bert-mini']
+        >>> "gpt2" in names()
+        True
     """
-    return list(list_published())
+    return list(_list_all())
+
+
+def _list_all():
+    published = list_published()
+    # A published name keeps its meaning.
+    trained = {name: model for name, model in list_trained().items() if name not in published}
+    return trained | published
 
 
 def find_entry(name):
-    """Describes a published model.
+    """Describes a model.
 
     Args:
         name: str. One of `names()`.
     Returns:
-        PublishedModel: `source`, `model_type`, `task`, `num_parameters`, `license`, `config` and
-        `note`.
+        PublishedModel or TrainedModel, both with `source`, `model_type`, `task`, `num_parameters`,
+        `license`, `config` and `note`. One that comes with lmzoo also has `num_bytes` and `score`.
     Raises:
         ValueError: if there is none of this name.
     Example:
         >>> find_entry("gpt2").num_parameters
         124439808
     """
-    models = list_published()
+    models = _list_all()
     if name not in models:
         near = difflib.get_close_matches(str(name), models, n=3, cutoff=0.5) or list(models)
         raise ValueError(
@@ -50,7 +60,7 @@ def find_entry(name):
 
 
 def make_backbone(name, **overrides):
-    """Makes a backbone of a published size with fresh weights.
+    """Makes a backbone of a model's size with fresh weights.
 
     Args:
         name: str. One of `names()`.

@@ -16,25 +16,44 @@ _PASSED = "passed: every tensor is mapped, every variable is set once, all value
 
 
 def list_models(arguments):
-    """Prints the published models by name.
+    """Prints the trained models that come with lmzoo, and the published ones, by name.
 
     Args:
         arguments: argparse.Namespace of `lmzoo list`.
     """
     from lmzoo import zoo
+    from lmzoo.hub.trained import TrainedModel
 
     entries = [(name, zoo.find_entry(name)) for name in zoo.names()]
     if arguments.json:
         print_json([_describe_entry(name, entry) for name, entry in entries])
         return
+    trained = [pair for pair in entries if isinstance(pair[1], TrainedModel)]
+    if trained:
+        _print_trained(trained)
+        print("\nPublished models, which are downloaded when they are opened first:")
     print(f"{'name':24} {'type':11} {'parameters':>13} {'float32':>8}  {'task':10} source")
-    for name, entry in entries:
+    for name, entry in entries[len(trained) :]:
         size = format_bytes(4 * entry.num_parameters)
         note = f" ({entry.note})" if entry.note else ""
         print(
             f"{name:24} {entry.model_type:11} {entry.num_parameters:13,} {size:>8}  "
             f"{entry.task:10} {entry.source}{note}"
         )
+
+
+def _print_trained(entries):
+    print("Trained models, which come with lmzoo; scores are held-out, with a 95 % interval:")
+    print(f"{'name':24} {'task':16} {'parameters':>10} {'size':>7}  {'score':32} what it does")
+    for name, entry in entries:
+        print(
+            f"{name:24} {entry.task:16} {entry.num_parameters:10,} "
+            f"{format_bytes(entry.num_bytes):>7}  {_format_score(entry):32} {entry.note}"
+        )
+
+
+def _format_score(trained):
+    return "{metric} {value:.3f} ({low:.3f} to {high:.3f})".format(**trained.score)
 
 
 def _describe_entry(name, entry):
@@ -55,12 +74,16 @@ def info(arguments):
     if is_exported(arguments.source):
         return _describe_exported(arguments)
     from lmzoo.hub import describe, find_folder, verify
+    from lmzoo.hub.trained import list_trained
 
     _check_training_options(arguments)
     source, revision = arguments.source, arguments.revision
     if arguments.verify:
         source, revision = find_folder(source, revision), None
     found = describe(source, revision)
+    trained = list_trained().get(arguments.source)
+    if trained is not None and trained.source == found["folder"]:
+        found["note"], found["score"] = trained.note, trained.score
     if arguments.verify and found["tokenizer"]:
         # The tokenizer is opened, which imports TensorFlow.
         import_tensorflow()
@@ -71,6 +94,8 @@ def info(arguments):
         print_json({**found, **{name: one for name, one in more.items() if one is not None}})
     else:
         print_rows(_list_description(found))
+        if "score" in found:
+            print_rows([("what it does", trained.note), ("score", _format_score(trained))])
         if training is not None:
             print_rows(_list_training(training))
         if report is not None:

@@ -256,7 +256,11 @@ def _add_bench(commands):
 
 
 def _add_file(parser):
-    parser.add_argument("file", metavar="FILE", help="a .tflite or .litertlm that lmzoo exported")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="a .tflite or .litertlm that lmzoo exported, or the name of a trained model",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="processors to use (default: all)")
 
 
@@ -265,8 +269,9 @@ def _add_list(commands):
         commands,
         "list",
         ("model_commands", "list_models"),
-        "name the published models",
-        "Names the published models with their parameters, memory, task and address on the hub. "
+        "name the trained models that come with lmzoo, and published ones",
+        "Names the trained models that come with lmzoo with their size on disk and their held-out "
+        "score, and published models with their parameters, memory, task and address on the hub. "
         "Each name is a SOURCE for the other commands. lmzoo.zoo.make_backbone makes a model of "
         "the same size with fresh weights.",
         "lmzoo list --json",

@@ -51,7 +51,15 @@ def _load(arguments):
 
     # LiteRT says goodbye on the standard error stream, when all is over.
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
-    return runtime.load(arguments.file, arguments.threads)
+    return runtime.load(_find_file(arguments.file), arguments.threads)
+
+
+def _find_file(given):
+    """The path of FILE, which may be the name of a trained model."""
+    from lmzoo.hub.trained import EXPORTED, find_trained
+
+    folder = None if os.path.exists(given) else find_trained(given)
+    return given if folder is None else str(folder / EXPORTED)
 
 
 def _check_options(arguments, model, is_generative, options):

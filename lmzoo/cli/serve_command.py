@@ -1,6 +1,7 @@
 """What `lmzoo serve` does."""
 
 import logging
+import pathlib
 import sys
 
 __all__ = ["serve"]
@@ -12,7 +13,7 @@ _LIMITS = (
 
 
 def serve(arguments):
-    """Serves a folder of models until Ctrl-C.
+    """Serves a folder of models, or those that come with lmzoo, until Ctrl-C.
 
     Args:
         arguments: argparse.Namespace of `lmzoo serve`.
@@ -29,7 +30,11 @@ def serve(arguments):
     limits = {name: value for name, value in limits.items() if value is not None}
     token = ServeOptions.read_token(arguments.token_file)
     options = ServeOptions(
-        arguments.folder, host=arguments.host, port=arguments.port, token=token, **limits
+        _find_folder(arguments.folder),
+        host=arguments.host,
+        port=arguments.port,
+        token=token,
+        **limits,
     )
     if not arguments.quiet:
         handler = logging.StreamHandler(sys.stderr)
@@ -43,3 +48,17 @@ def serve(arguments):
         print(f"http://{name}:{port}", flush=True)
 
     run_server(options, tell)
+
+
+def _find_folder(given):
+    """The folder to serve; a folder takes precedence over a name."""
+    from lmzoo.hub.trained import find_models_folder, find_trained, list_trained
+
+    if given is not None:
+        return given if pathlib.Path(given).is_dir() else find_trained(given) or given
+    if not list_trained():
+        raise FileNotFoundError(
+            "`FOLDER` must be given where no trained model is installed. Received: none. `lmzoo "
+            "list` names those that are."
+        )
+    return find_models_folder()

@@ -14,11 +14,18 @@ def add_serve(commands):
         "serve a folder of models over HTTP",
         "Serves the SavedModels in FOLDER/NAME/VERSION, and models in Hugging Face's layout in "
         "FOLDER/NAME, by TensorFlow Serving's REST paths and OpenAI's, with a page to try them. "
-        "New versions are found, tested and swapped in while it runs. Prints its address. A token "
+        "New versions are found, tested and swapped in while it runs. Without FOLDER the trained "
+        "models of `lmzoo list` are served; the name of one serves it alone. Prints its address. A "
+        "token "
         "is read from LMZOO_SERVE_TOKEN; without one it listens on this machine alone.",
         "lmzoo serve saved_models --port 8501",
     )
-    serve.add_argument("folder", metavar="FOLDER", help="a folder of models, such as saved_models")
+    serve.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        help="a folder of models, such as saved_models, or the name of a trained one",
+    )
     serve.add_argument("--host", default="127.0.0.1", help="the address (default: %(default)s)")
     serve.add_argument(
         "--port", type=int, default=8501, help="0 takes a free one (default: %(default)s)"

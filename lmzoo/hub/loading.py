@@ -36,7 +36,8 @@ def load(source, dtype=None, task=None, revision=None, **options):
     Args:
         source: str or path. A folder with config.json and model.safetensors, or its shards and
             their index; "hf://org/name", which is downloaded once; or one of `lmzoo.zoo.names()`.
-            A folder takes precedence over a name. Without tokenizer files the task works on ids.
+            A folder takes precedence over a name, and a published model over one that comes with
+            lmzoo. Without tokenizer files the task works on ids.
         dtype: str or None. A Keras dtype policy such as "mixed_bfloat16". None for the one that
             the model was saved with if that is a mixed one, and for the global one otherwise.
         task: str or None. The name of a class of `lmzoo.tasks`, such as "TextClassifier"; None for

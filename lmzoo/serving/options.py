@@ -14,7 +14,8 @@ class ServeOptions:
 
     Args:
         folder: str or path. Holds NAME/VERSION, each a SavedModel, or NAME in Hugging Face's
-            layout. A folder that is itself one of the two is served under its own name.
+            layout. A folder that is itself one of the two, or holds versions, is served under its
+            own name.
         host: str. The address to listen on. All but loopback addresses need a `token`.
         port: int. 0 takes a free one.
         token: str or None. If given, requests must carry it as a bearer token.

@@ -12,6 +12,7 @@ from lmzoo.hub.files.shards import INDEX, WEIGHTS, find_files, read_weight_map
 from lmzoo.hub.published import list_published
 from lmzoo.hub.remote.errors import make_no_weights_error, make_offline_error, translate_errors
 from lmzoo.hub.remote.headers import fetch_first_bytes
+from lmzoo.hub.trained import find_trained, list_trained
 
 __all__ = ["find_folder", "find_name"]
 
@@ -26,11 +27,11 @@ _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
 def find_folder(source, revision=None, weights=True):
     """Returns the local folder of a model, and downloads it first if it is on the hub.
 
-    A folder that has the name of a published model takes precedence over that model. Models on the
-    hub are downloaded by huggingface_hub into its cache below `HF_HOME`. It downloads only what has
-    changed, falls back to the cache when the hub cannot be reached, shows a progress bar on a
-    terminal, and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files that lmzoo reads
-    are downloaded, never pickled weights.
+    A folder that has the name of a model takes precedence over that model. Trained models come with
+    lmzoo; published ones are downloaded by huggingface_hub into its cache below `HF_HOME`. It
+    downloads only what has changed, falls back to the cache when the hub cannot be reached, shows a
+    progress bar on a terminal, and obeys `HF_HUB_OFFLINE`, `HF_TOKEN` and `HF_ENDPOINT`. Only files
+    that lmzoo reads are downloaded, never pickled weights.
 
     Args:
         source: str or path. A folder, "hf://org/name", or one of `lmzoo.zoo.names()`.
@@ -59,7 +60,9 @@ def find_folder(source, revision=None, weights=True):
         )
     folder = pathlib.Path(source)
     if not folder.is_dir():
-        near = difflib.get_close_matches(str(source), list_published(), n=3)
+        if (trained := find_trained(source)) is not None:
+            return trained
+        near = difflib.get_close_matches(str(source), [*list_trained(), *list_published()], n=3)
         raise FileNotFoundError(
             f'`source` must be a folder with a config.json, "{_SCHEME}org/name", or one of '
             f"lmzoo.zoo.names(){f', such as {near}' if near else ''}. Received: "

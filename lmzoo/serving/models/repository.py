@@ -36,7 +36,8 @@ def find_versions(root):
         root: pathlib.Path.
     Returns:
         dict of model name to list of Version, the highest number first. Names that cannot stand
-        in a URL, and folders that hold neither kind of model, are left out.
+        in a URL, and folders that hold neither kind of model, are left out. Where a folder in
+        Hugging Face's layout has versions in it, these are served, as TensorFlow Serving does.
     """
     own = _find_model_versions(root.resolve().name, root)
     if own:
@@ -52,13 +53,13 @@ def find_versions(root):
 def _find_model_versions(name, folder):
     if not _NAME.fullmatch(name):
         return []
-    if kind := _find_kind(folder):
-        return [Version(name, 1, folder, kind, _take_fingerprint(folder))]
     versions = [
         Version(name, int(entry.name), entry, kind, _take_fingerprint(entry))
         for entry in _list_folders(folder)
         if _NUMBER.fullmatch(entry.name) and (kind := _find_kind(entry))
     ]
+    if not versions and (kind := _find_kind(folder)):
+        versions = [Version(name, 1, folder, kind, _take_fingerprint(folder))]
     return sorted(versions, key=lambda version: version.number, reverse=True)
 
 
