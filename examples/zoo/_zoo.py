@@ -27,7 +27,8 @@ def parse(description, name, **more):
         name: str. The model, as `lmzoo.load` will know it.
         **more: str. Options of this script alone, and what `--help` says of each.
     Returns:
-        argparse.Namespace of `name`, `folder`, `output`, `seed`, `smoke` and those.
+        argparse.Namespace of `name`, `folder`, `output`, `seed`, `smoke`, those, and `stages`, the
+        folders of what `fit` has trained.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -49,7 +50,7 @@ def parse(description, name, **more):
     for option, text in more.items():
         parser.add_argument(f"--{option}", help=text)
     arguments = parser.parse_args()
-    arguments.name = name
+    arguments.name, arguments.stages = name, []
     if arguments.folder is None:
         arguments.folder = ROOT / "runs" / "zoo" / (f"{name}-smoke" if arguments.smoke else name)
     if arguments.output is None:
@@ -66,7 +67,9 @@ def parse(description, name, **more):
 # Training
 
 
-def fit(task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_steps=None):
+def fit(
+    task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_steps=None, shared=False
+):
     """Trains a task, or goes on where a run of the same stage was stopped.
 
     The learning rate rises over the first twentieth of the steps and falls by half a cosine.
@@ -80,6 +83,7 @@ def fit(task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_
         epochs: int.
         batch_size: int. Rows in a step; a dataset has its own.
         num_steps: int or None. Steps of an epoch, where the data does not end.
+        shared: bool. Whether the stage is one of several models, whose folders lie side by side.
     """
     is_rows = isinstance(data, lmzoo.data.Rows)
     if num_steps is None:
@@ -87,8 +91,9 @@ def fit(task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_
     total = num_steps * epochs
     rate = lmzoo.training.WarmupCosine(learning_rate, warmup=total // 20, total=total)
     task.compile(lmzoo.training.AdamW(rate, weight_decay=0.01, global_clipnorm=1.0))
-    folder = arguments.folder / stage
+    folder = (arguments.folder.parent if shared else arguments.folder) / stage
     folder.mkdir(parents=True, exist_ok=True)
+    arguments.stages.append(folder)
     task.fit(
         data,
         batch_size=batch_size if is_rows else None,
@@ -149,10 +154,10 @@ def add_or_none(one, other):
 
 
 def sum_spent(arguments):
-    """What all stages of a run have taken together, as `make_meter` writes it."""
+    """What all stages of a model have taken together, as `make_meter` writes it."""
     total = dict(_NOTHING)
-    for path in sorted(arguments.folder.glob(f"*/{SPENT}")):
-        spent = read_json(path)
+    for folder in arguments.stages:
+        spent = read_json(folder / SPENT)
         for name in ("steps", "seconds", "processor_seconds"):
             total[name] += spent[name]
         total["joules"] = add_or_none(total["joules"], spent["joules"])

@@ -72,13 +72,19 @@ def read_examples(smoke):
     return halves
 
 
-def pretrain(texts, arguments):
-    """A backbone and its tokenizer, after it has learnt to fill in masked tokens of texts."""
+def pretrain(arguments):
+    """A backbone and its tokenizer, after it has learnt to fill in masked tokens of docstrings.
+
+    `docstring-search` begins with the same one: the script that runs first trains it.
+    """
+    docstrings = zoo.common.read_docstrings(arguments.smoke)
+    texts = [one.text for one in docstrings if not zoo.common.is_held_out(one.content)]
     encoder = zoo.common.make_encoder(texts, arguments.smoke)
     lm = lmzoo.tasks.MaskedLM(*encoder)
     rows = lmzoo.data.make_rows(text=[chunk for text in texts for chunk in cut(text)])
-    epochs = 1 if arguments.smoke else 24
-    zoo.fit(lm, rows, arguments, "pretraining", learning_rate=2e-3, epochs=epochs)
+    stage = "docstring-encoder-smoke" if arguments.smoke else "docstring-encoder"
+    epochs = 1 if arguments.smoke else 12
+    zoo.fit(lm, rows, arguments, stage, learning_rate=2e-3, epochs=epochs, shared=True)
     return encoder
 
 
@@ -120,7 +126,7 @@ def main():
     training, held_out = read_examples(arguments.smoke)
     print(f"{len(training)} docstrings to train on, {len(held_out)} held out", flush=True)
     columns = to_columns(training)
-    encoder = pretrain(columns["text"], arguments)
+    encoder = pretrain(arguments)
     classifier = lmzoo.tasks.TextClassifier(*encoder, labels=sorted(set(columns["label"])))
     rows = lmzoo.data.make_rows(**columns)
     epochs = 1 if arguments.smoke else 8

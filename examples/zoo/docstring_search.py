@@ -69,7 +69,7 @@ def main():
         return
     training, held_out = zoo.common.read_pairs(arguments.smoke)
     print(f"{len(training)} pairs to train on, {len(held_out)} held out", flush=True)
-    encoder = pretrain([f"{first}\n{body}" for first, body in training], arguments)
+    encoder = pretrain(arguments)
     embedder = lmzoo.tasks.TextEmbedder(*encoder, pooling="mean")
     rows = lmzoo.data.make_rows(**to_columns(training))
     epochs = 1 if arguments.smoke else 10
