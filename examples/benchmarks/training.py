@@ -17,6 +17,7 @@ from _common import set_tensorflow_threads
 from _workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
+PRECISIONS = ("float32", "mixed_bfloat16")
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 3e-4, 0.1, 0.1
 # BERT base: vocabulary, positions, texts, tokens of a text, masked tokens of a text.
 BERT_SIZES, BERT_SHAPE = {"vocabulary_size": 30522, "max_sequence_length": 512}, (8, 128, 20)
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step")
     parser.add_argument("--length", type=int, default=256, metavar="N", help="tokens a sequence")
     parser.add_argument("--model", choices=["gpt2", "bert"], help="one of the two models")
+    parser.add_argument("--precision", choices=PRECISIONS, help="one of the two precisions")
     arguments, data = common.start(parser, families)
     shape, bert_shape, bert_size = (arguments.batch, arguments.length), BERT_SHAPE, arguments.size
     if arguments.smoke:
@@ -40,7 +42,7 @@ def main():
     else:
         bert_size = arguments.size._replace(**BERT_SIZES)
     # Three copies of the weights and the gradients a model: one precision at a time fits in memory.
-    for precision in ("float32", "mixed_bfloat16"):
+    for precision in [arguments.precision] if arguments.precision else PRECISIONS:
         if arguments.model != "bert":
             call = (arguments.size, arguments.threads, shape, precision)
             openers = {name: (opener, call) for name, opener in arguments.families.items()}

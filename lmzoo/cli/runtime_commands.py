@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import sys
 import time
 
 from lmzoo.cli.opening import list_generation_options, read_texts
@@ -139,7 +138,7 @@ def bench(arguments):
     Raises:
         ValueError: if a number is out of its range.
     """
-    from lmzoo.runtime.measuring import measure
+    from lmzoo.runtime.measuring import measure, read_peak_memory
 
     for name in ("prompt_tokens", "new_tokens", "repeats"):
         if (value := getattr(arguments, name)) < 1:
@@ -156,7 +155,7 @@ def bench(arguments):
         "threads": model.num_threads,
         "load_seconds": loaded,
         **measured,
-        "peak_memory_bytes": _read_peak_memory(),
+        "peak_memory_bytes": read_peak_memory(),
     }
     if arguments.json:
         print_json(report)
@@ -164,14 +163,6 @@ def bench(arguments):
     rows = {name.replace("_", " "): value for name, value in report.items()}
     rows["peak memory"] = format_bytes(rows.pop("peak memory bytes"))
     print_rows((n, f"{v:.4g}" if isinstance(v, float) else v) for n, v in rows.items())
-
-
-def _read_peak_memory():
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, kilobytes elsewhere.
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def is_exported(source):

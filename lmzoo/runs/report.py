@@ -1,9 +1,7 @@
 """The report of a run: speed, memory, time and energy, as JSON and on a card."""
 
 import json
-import resource
 import statistics
-import sys
 
 import keras
 import tensorflow as tf
@@ -12,6 +10,7 @@ import lmzoo
 from lmzoo.json_files import write_text
 from lmzoo.runs.flops import count_forward_flops, measure_product_rate
 from lmzoo.runs.metrics_log import count_tokens, read_lines
+from lmzoo.runtime.measuring import read_peak_memory
 
 __all__ = ["list_rows", "make_report", "write_card", "write_report"]
 
@@ -53,7 +52,7 @@ def make_report(folder, task, batch, timing, energy, num_processors=1):
         "model_flops_per_second": used,
         "bf16_product_flops_per_second": product_rate,
         "mfu": None if used is None else used / product_rate,
-        "peak_memory_bytes": _read_peak_memory(),
+        "peak_memory_bytes": read_peak_memory(),
         "peak_device_memory_bytes": _read_peak_device_memory(),
         **timing,
         "energy": energy,
@@ -74,12 +73,6 @@ def _find_speed(lines):
     # The first step of each start is traced, which takes much longer.
     kept = [line for line in lines[1:] if line["seconds"] < 10 * usual]
     return sum(line["tokens"] for line in kept) / sum(line["seconds"] for line in kept)
-
-
-def _read_peak_memory():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, kilobytes elsewhere.
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _read_peak_device_memory():

@@ -1,11 +1,14 @@
 """How fast an exported file is on this machine."""
 
+import pathlib
+import re
 import statistics
+import sys
 import time
 
 import numpy as np
 
-__all__ = ["measure"]
+__all__ = ["measure", "read_peak_memory"]
 
 _ROWS = 8
 
@@ -74,3 +77,16 @@ def _time_reading(model, ids, new_tokens):
     start = time.perf_counter()
     model.predict_tokens([ids] * _ROWS)
     return {"batch": time.perf_counter() - start}
+
+
+def read_peak_memory():
+    """The most memory that this process has ever had resident, int, in bytes."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        # Not `ru_maxrss`, which on Linux is at least what the parent had when it started this one.
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, kilobytes elsewhere.
+    return peak if sys.platform == "darwin" else 1024 * peak

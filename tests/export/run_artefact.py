@@ -7,6 +7,8 @@ that package, whose Python would import Keras.
 
 import importlib.util
 import json
+import pathlib
+import re
 import resource
 import sys
 import threading
@@ -88,13 +90,21 @@ def hammer(folder, cases, rounds):
 
 def grow(folder, inputs, warm, rounds):
     """By how many bytes the most memory ever used has grown in `rounds` calls."""
-    unit = 1 if sys.platform == "darwin" else 1024
     before = 0
     for index in range(warm + rounds):
         if index == warm:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = read_peak_memory()
         call(folder, "generate", inputs[index % len(inputs)])
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit
+    return read_peak_memory() - before
+
+
+def read_peak_memory():
+    """Bytes. `ru_maxrss` begins on Linux with what the parent of this process had."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def imported():

@@ -217,13 +217,14 @@ def test_a_stream_may_begin_inside_a_document(tmp_path):
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path, run_python):
     code = """
-import resource, sys
+import sys
 from byte_tokenizer import ByteTokenizer
 from lmzoo.data import Cleaning, Corpus, stream_tokens
+from lmzoo.runtime.measuring import read_peak_memory
 
 def peak(path, **options):
     stream_tokens(Corpus(path, **options), ByteTokenizer())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return read_peak_memory() / 2**20
 
 for options in ({}, {"document_separator": "\\n", "clean": Cleaning(deduplicate=True)}):
     before = peak(sys.argv[1], **options)

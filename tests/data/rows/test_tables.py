@@ -307,13 +307,13 @@ def test_memory_does_not_grow_with_the_text(tmp_path, run_python):
         for number in range(200_000):
             file.write(f"{number} {'x' * 2000}\t{number % 2}\n")
     code = """
-import resource
 import sys
 import lmzoo
 from lmzoo.data.rows.tables import read_column_names
+from lmzoo.runtime.measuring import read_peak_memory
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return read_peak_memory() >> 20
 
 lmzoo.data.make_rows(text=["a"]).dataset(1)
 before = peak()
