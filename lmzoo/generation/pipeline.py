@@ -6,6 +6,7 @@ import tensorflow as tf
 from lmzoo.data.rows.texts import list_texts
 from lmzoo.generation.engine_choice import choose_jit_compile
 from lmzoo.generation.generator import trace_generate
+from lmzoo.runtime.prompts import list_ids
 from lmzoo.tracing import trace_once
 
 __all__ = [
@@ -105,40 +106,9 @@ def list_prompts(prompts, vocabulary_size, is_text=False, name="prompts"):
         ValueError: if an id is not in the vocabulary, or a text is not valid Unicode.
     """
     if not is_text:
-        return _list_ids(prompts, vocabulary_size, name)
+        return list_ids(prompts, vocabulary_size, name)
     is_single = isinstance(prompts, str)
     return list_texts([prompts] if is_single else prompts, name), is_single
-
-
-def _list_ids(prompts, vocabulary_size, name):
-    rule = f"`{name}` must be a list of ids, or of such lists, as the task has no tokenizer."
-    if isinstance(prompts, str | bytes | dict) or not hasattr(prompts, "__iter__"):
-        raise TypeError(f"{rule} Received: {prompts!r:.80}.")
-    rows = [_to_plain_list(row) for row in prompts]
-    is_single = bool(rows) and not isinstance(rows[0], list)
-    rows = [rows] if is_single else rows
-    for index, row in enumerate(rows):
-        if not isinstance(row, list):
-            raise TypeError(f"{rule} Received: {row!r:.80} at index {index}.")
-        for token_id in row:
-            if type(token_id) is not int:
-                raise TypeError(f"{rule} Received: {token_id!r:.80} in prompt {index}.")
-            # Left alone, a negative id would be counted from the end of the vocabulary.
-            if not 0 <= token_id < vocabulary_size:
-                raise ValueError(
-                    f"`{name}` must have ids from 0 to {vocabulary_size - 1}. Received: "
-                    f"{token_id} in prompt {index}."
-                )
-    return rows, is_single
-
-
-def _to_plain_list(row):
-    """A row of numbers, of whatever kind, as a list of Python's own."""
-    try:
-        return np.asarray(row).tolist()
-    except ValueError:
-        # Lists within lists: left as they are, to be named in an error.
-        return row
 
 
 def encode_batch(task, batch, allow_special=False):

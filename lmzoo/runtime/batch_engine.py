@@ -2,7 +2,7 @@
 
 import threading
 
-from .engine import check_threads, explain_open, explain_run, make_missing_error, quiet
+from .engine import check_threads, explain_open, explain_run, import_litert, quiet
 
 __all__ = ["BatchEngine"]
 
@@ -13,27 +13,18 @@ class BatchEngine:
     The compiled model of LiteRT 2.3 keeps buffers of an earlier shape, and its interpreter is as
     fast on whole texts.
 
-    Args:
-        file: ModelFile.
-        num_threads: int or None. None for all processors that this process may use.
-    Raises:
-        ImportError: if ai-edge-litert is not installed.
-        TypeError, ValueError: if `num_threads` is not a positive int, or LiteRT cannot run the
-            model.
+    Args, Raises: those of `Engine`.
     """
 
     def __init__(self, file, num_threads=None):
         num_threads = check_threads(num_threads)
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise make_missing_error(error) from error
+        litert = import_litert("interpreter")
         self.file, self.signatures, self.num_threads = file, file.signatures, num_threads
         content = {"model_path": str(file.path)}
         if file.kind != "tflite":
             content = {"model_content": bytes(file.model)}
         with explain_open(file):
-            self._interpreter = Interpreter(**content, num_threads=num_threads)
+            self._interpreter = litert.Interpreter(**content, num_threads=num_threads)
             self._interpreter.allocate_tensors()
         self._runners, self._lock = {}, threading.Lock()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 
 __all__ = [
     *("Engine", "Session", "check_threads"),
-    *("explain_open", "explain_run", "make_missing_error"),
+    *("explain_open", "explain_run", "import_litert"),
 ]
 
 # What XNNPACK calls a cache of packed weights that is no file. With it all signatures of a model
@@ -38,12 +39,9 @@ class Engine:
 
     def __init__(self, file, num_threads=None):
         num_threads = check_threads(num_threads)
-        try:
-            from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, Options
-        except ModuleNotFoundError as error:
-            raise make_missing_error(error) from error
-        options = Options(
-            cpu_options=CpuOptions(
+        litert = import_litert("compiled_model")
+        options = litert.Options(
+            cpu_options=litert.CpuOptions(
                 num_threads=num_threads, xnnpack_weight_cache_path=_SHARED_WEIGHTS
             )
         )
@@ -53,11 +51,11 @@ class Engine:
             content = {"options": options, "environment": _make_environment()}
             if file.kind == "tflite":
                 _verify(model_path=str(file.path))
-                self._model = CompiledModel.from_file(str(file.path), **content)
+                self._model = litert.CompiledModel.from_file(str(file.path), **content)
             else:
                 data = bytes(file.model)
                 _verify(model_content=data)
-                self._model = CompiledModel.from_buffer(data, **content)
+                self._model = litert.CompiledModel.from_buffer(data, **content)
         self._numbers = {name: self._model.get_signature_index(name) for name in self.signatures}
 
     def open_session(self, signature, shared=None):
@@ -204,12 +202,15 @@ def _make_environment():
     return Environment.create(options=EnvironmentOptions(runtime_path=path))
 
 
-def make_missing_error(error):
-    """An ImportError that says what to install."""
-    return ImportError(
-        f"Running a model needs ai-edge-litert. Received: no package {error.name}. Install it, "
-        "`pip install ai-edge-litert`."
-    )
+def import_litert(module):
+    """A module of the package ai_edge_litert; ImportError with what to install without it."""
+    try:
+        return importlib.import_module(f"ai_edge_litert.{module}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"Running a model needs ai-edge-litert. Received: no package {error.name}. Install it, "
+            "`pip install ai-edge-litert`."
+        ) from error
 
 
 def _read_details(details):

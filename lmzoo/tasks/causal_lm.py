@@ -166,25 +166,13 @@ class CausalLM(PackedTextInput, LanguageModel, TextGeneration, Task):
         )
         return [np.array(row, np.float32) for row in graph(prompts, texts).numpy()]
 
-    def compute_log_probs(self, prompts, texts):
-        """In the graph: the log-probability of each token of some texts.
-
-        Args:
-            prompts: tf.RaggedTensor int32 (B, None). What each text follows, at least one token.
-            texts: tf.RaggedTensor int32 (B, None).
-        Returns:
-            tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
-        """
-        logits, targets = self.compute_text_logits(prompts, texts)
-        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
-
     def compute_text_logits(self, prompts, texts):
         """In the graph: the logits that predict each token of some texts.
 
         Args:
-            prompts, texts: as for `compute_log_probs`. Together they may have one token more than
-                the context, as the last one is not read.
+            prompts: tf.RaggedTensor int32 (B, None). What each text follows, at least one token.
+            texts: tf.RaggedTensor int32 (B, None). With its prompt, each may have one token more
+                than the context, as the last one is not read.
         Returns:
             (float (B, M, V), int32 (B, M)): the logits, and the tokens of `texts`, padded.
         """

@@ -1,4 +1,6 @@
-"""What the generative tasks share in training: the loss, and perplexity in validation."""
+"""What the generative tasks share: the loss, perplexity in validation, and log-probabilities."""
+
+import tensorflow as tf
 
 from lmzoo.metrics import Perplexity
 from lmzoo.tasks.head_loss import HeadLoss
@@ -30,6 +32,18 @@ class LanguageModel(HeadLoss):
         if not training:
             self.perplexity.update_state(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def compute_log_probs(self, prompts, texts):
+        """In the graph: the log-probability of each token of some texts.
+
+        Args:
+            prompts, texts: tf.RaggedTensor int32 (B, None). As for `compute_text_logits`.
+        Returns:
+            tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
+        """
+        logits, targets = self.compute_text_logits(prompts, texts)
+        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
 
     def train_step(self, data):
         logs = super().train_step(data)

@@ -293,25 +293,13 @@ class Seq2SeqLM(TextInput, LanguageModel, TextGeneration, Task):
             "is_too_long": is_truncated,
         }
 
-    def compute_log_probs(self, prompts, texts):
-        """In the graph: the log-probability of each token of some texts, without an end token.
-
-        Args:
-            prompts: tf.RaggedTensor int32 (B, None). The sources, to which their end token is added
-                but no `prefix`.
-            texts: tf.RaggedTensor int32 (B, None). The targets.
-        Returns:
-            tf.RaggedTensor float32 (B, None), with the row lengths of `texts`.
-        """
-        logits, targets = self.compute_text_logits(prompts, texts)
-        log_probs = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        return tf.RaggedTensor.from_tensor(log_probs, texts.row_lengths())
-
     def compute_text_logits(self, prompts, texts):
         """In the graph: the logits that predict each token of some targets.
 
         Args:
-            prompts, texts: as for `compute_log_probs`.
+            prompts: tf.RaggedTensor int32 (B, None). The sources, to which their end token is added
+                but no `prefix`.
+            texts: tf.RaggedTensor int32 (B, None). The targets, without an end token.
         Returns:
             (float (B, M, V), int32 (B, M)): the logits, and the tokens of `texts`, padded.
         """

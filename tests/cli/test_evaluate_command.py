@@ -1,5 +1,6 @@
 """lmzoo evaluate, as it is typed."""
 
+import functools
 import json
 
 import numpy as np
@@ -25,7 +26,7 @@ def tasks():
 
 
 @pytest.fixture
-def run(tasks, monkeypatch, capsys, tmp_path):
+def run(tasks, monkeypatch, run_command, tmp_path):
     """Runs the command over open tasks and gives what it printed."""
     monkeypatch.setattr(evaluate_command, "open_task", lambda arguments: tasks[arguments.source])
     monkeypatch.chdir(tmp_path)
@@ -33,14 +34,7 @@ def run(tasks, monkeypatch, capsys, tmp_path):
     (tmp_path / "test.csv").write_text("\n".join(["text,label", *lines]))
     (tmp_path / "book.txt").write_text(CODE)
 
-    def run(*arguments, code=0):
-        assert main(["evaluate", *arguments]) == code
-        printed = capsys.readouterr()
-        if code:
-            return printed.err
-        return json.loads(printed.out) if "--json" in arguments else printed.out
-
-    return run
+    return functools.partial(run_command, "evaluate")
 
 
 def test_it_prints_what_the_library_gives(run, tasks):

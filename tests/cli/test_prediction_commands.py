@@ -33,16 +33,12 @@ def tasks(encoder):
 
 
 @pytest.fixture
-def run(tasks, monkeypatch, capsys):
+def run(tasks, monkeypatch, run_command):
     """Runs a command over the open task and gives what it printed."""
 
     def run(name, *arguments, code=0):
         monkeypatch.setattr(prediction_commands, "open_task", lambda *_, **__: tasks[name])
-        assert main([name, "source", *arguments]) == code
-        printed = capsys.readouterr()
-        if code:
-            return printed.err
-        return json.loads(printed.out) if "--json" in arguments else printed.out
+        return run_command(name, "source", *arguments, code=code)
 
     return run
 

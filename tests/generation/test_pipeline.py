@@ -58,7 +58,11 @@ def test_what_are_no_ids_of_the_vocabulary_is_refused(prompts, error, received):
         (["a", 3], TypeError, "Received: 3 at index 1"),
         (7, TypeError, "Received: prompts=7"),
         (b"a", TypeError, "prompts=b'a'"),
-        (["a", "\ud800"], ValueError, r"`prompts`, index 1: .* Received: a lone surrogate"),
+        (
+            ["a", "\ud800"],
+            ValueError,
+            "`prompts` .*lone surrogate '.ud800' at character 0 of index 1",
+        ),
     ],
 )
 def test_what_are_no_texts_is_refused(prompts, error, received):

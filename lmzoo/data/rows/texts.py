@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.data.rows.column_types import plain_value
+from lmzoo.runtime import prompts
 
 __all__ = ["list_arrays", "list_texts"]
 
@@ -46,20 +46,4 @@ def list_texts(texts, name="texts"):
         TypeError: if they are no list, or one is not a str.
         ValueError: if one is not valid Unicode.
     """
-    texts = list_arrays(texts)
-    if isinstance(texts, bytes | dict) or not hasattr(texts, "__iter__"):
-        raise TypeError(
-            f"`{name}` must be a string or a list of strings. Received: {name}={texts!r:.60}."
-        )
-    texts = list(texts)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"`{name}` must be a string or a list of strings. Received: "
-                f"{text!r:.60} at index {index}."
-            )
-        try:
-            plain_value(text)
-        except ValueError as error:
-            raise ValueError(f"`{name}`, index {index}: {error}") from error
-    return texts
+    return prompts.list_texts(list_arrays(texts), name)

@@ -58,35 +58,3 @@ class Task:
                 f"{self.task}."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def list_texts(texts, name="texts"):
-    """Texts as a list of str.
-
-    Args:
-        texts: list of str, or an array of them.
-        name: str. The argument's name, for messages.
-    Raises:
-        TypeError: if they are no list, or one is not a str.
-        ValueError: if one is not valid Unicode.
-    """
-    if isinstance(texts, bytes | dict) or not hasattr(texts, "__iter__"):
-        raise TypeError(
-            f"`{name}` must be a string or a list of strings. Received: {name}={texts!r:.60}."
-        )
-    texts = list(texts)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"`{name}` must be a string or a list of strings. Received: {text!r:.60} at index "
-                f"{index}."
-            )
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"`{name}` must hold valid Unicode. Received: {text!r:.60} at index {index}, with "
-                "a lone surrogate."
-            ) from error
-    # NumPy's str is a str of its own.
-    return [str(text) for text in texts]

@@ -6,8 +6,9 @@ from ..generation.loop import decode_row, make_row_options
 from ..generation.merging import check_defaults, merge_options
 from ..generation.options import GenerationOptions
 from ..generation.stop_strings import cut_at_stops
+from ..prompts import list_ids, list_texts
 from ..tokenization.streaming import StreamingDetokenizer
-from .task import Task, list_texts
+from .task import Task
 
 __all__ = ["TextGeneration"]
 
@@ -228,7 +229,7 @@ class TextGeneration(Task):
         if self.manifest.tokenizer is not None:
             is_single = isinstance(prompts, str)
             return list_texts([prompts] if is_single else prompts, "prompts"), is_single
-        return _list_ids(prompts, self.manifest.vocabulary_size)
+        return list_ids(prompts, self.manifest.vocabulary_size)
 
     def _encode(self, prompts, allow_special):
         """The ids of each prompt, checked."""
@@ -249,25 +250,3 @@ class TextGeneration(Task):
                     f"Received: prompt {index} of {len(ids)} tokens. Shorten it."
                 )
         return rows
-
-
-def _list_ids(prompts, vocabulary_size):
-    rule = "`prompts` must be a list of ids, or of such lists, as the task has no tokenizer."
-    if isinstance(prompts, str | bytes | dict) or not hasattr(prompts, "__iter__"):
-        raise TypeError(f"{rule} Received: {prompts!r:.80}.")
-    rows = [row.tolist() if hasattr(row, "tolist") else row for row in prompts]
-    is_single = bool(rows) and not isinstance(rows[0], list | tuple)
-    rows = [rows] if is_single else [list(row) if isinstance(row, tuple) else row for row in rows]
-    for index, row in enumerate(rows):
-        if not isinstance(row, list):
-            raise TypeError(f"{rule} Received: {row!r:.80} at index {index}.")
-        for token_id in row:
-            if type(token_id) is not int:
-                raise TypeError(f"{rule} Received: {token_id!r:.80} in prompt {index}.")
-            # LiteRT would read a row of another table, or fail in its own words.
-            if not 0 <= token_id < vocabulary_size:
-                raise ValueError(
-                    f"`prompts` must have ids from 0 to {vocabulary_size - 1}. Received: "
-                    f"{token_id} in prompt {index}."
-                )
-    return rows, is_single

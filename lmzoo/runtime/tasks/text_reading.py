@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 
 from ..batch_engine import BatchEngine
+from ..prompts import list_texts
 from .packing import pack_row, pad_rows
-from .task import Task, list_texts
+from .task import Task
 
 __all__ = ["TextReading", "check_finite", "check_label_choice", "choose_labels", "softmax"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ..prompts import list_texts
 from .packing import count_special_tokens
-from .task import list_texts
 from .text_reading import (
     TextReading,
     check_finite,

@@ -130,7 +130,7 @@ def test_a_task_without_tokenizer_works_on_ids(on_ids):
         ("a", {"temperature": [1.0, 2.0]}, ValueError, "2 numbers for 1 prompts"),
         (5, {}, TypeError, "prompts=5"),
         (["a", 5], {}, TypeError, "Received: 5 at index 1"),
-        (["\ud800"], {}, ValueError, "index 0, with a lone surrogate"),
+        (["\ud800"], {}, ValueError, "lone surrogate '.ud800' at character 0 of index 0"),
         ("a", {"allow_special": ["x"]}, ValueError, "Received: 'x'"),
         ("a", {"allow_special": "x"}, TypeError, "allow_special='x'"),
     ],

@@ -1,4 +1,4 @@
-"""The texts and tokenizers of the tests of tokenizers, and the runtime's form of a tokenizer."""
+"""The runtime's form of a tokenizer."""
 
 import pathlib
 import tempfile
@@ -7,29 +7,7 @@ import pytest
 
 from lmzoo.runtime.manifest import TokenizerSpec
 from lmzoo.runtime.tokenization import make_tokenizer
-from tests.tokenizers.conftest import (
-    byte_pair_tokenizer,
-    draw_mark_texts,
-    draw_texts,
-    library_text,
-    nasty_texts,
-    train_model,
-    unigram_model,
-    unigram_tokenizer,
-    word_piece_tokenizer,
-)
 
-__all__ = [
-    "byte_pair_tokenizer",
-    "draw_mark_texts",
-    "draw_texts",
-    "library_text",
-    "nasty_texts",
-    "train_model",
-    "unigram_model",
-    "unigram_tokenizer",
-    "word_piece_tokenizer",
-]
 _KINDS = {"BytePairTokenizer": "byte_pair", "WordPieceTokenizer": "word_piece"}
 
 
