@@ -149,6 +149,44 @@ def test_exported_files_answer_without_tensorflow_as_the_task_does(tmp_path):
         assert size == pytest.approx(written / 1000, abs=0.5)
 
 
+ACCEPTING = """
+import pathlib, sys
+
+sys.path.insert(0, sys.argv[1])
+import safety_checks
+
+def crash(folder, lm):
+    raise KeyError("x")
+
+def refuse(folder, lm):
+    raise ValueError(f"{folder} is refused")
+
+attempts = {"nothing": lambda folder, lm: None, "crash": crash, "refusal": refuse}
+print(safety_checks.try_all("room", attempts, pathlib.Path(sys.argv[2]), None))
+"""
+
+
+def test_what_is_accepted_or_crashes_is_no_refusal(tmp_path):
+    shown = run_child("-c", ACCEPTING, FOLDER, tmp_path).splitlines()
+    assert shown[1:] == [
+        "room",
+        "  nothing -> ACCEPTED",
+        "  crash -> CRASHED: KeyError: 'x'",
+        "  refusal -> refused: ValueError: ... is refused",
+        "['nothing', 'crash']",
+    ]
+
+
+@pytest.mark.slow
+def test_whatever_strangers_send_is_refused():
+    pytest.importorskip("uvicorn", reason="needs `pip install lmzoo[serve]`")
+    *lines, last = run_child(FOLDER / "safety_checks.py").splitlines()
+    attempts = [line for line in lines if line.startswith("  ")]
+    refused = [line for line in attempts if re.search(r" -> (refused|harmless): \S", line)]
+    assert len(refused) == len(attempts) >= 40
+    assert last == f"{len(attempts)} of {len(attempts)} refused or harmless"
+
+
 @pytest.mark.slow
 def test_a_longer_run_begins_where_the_shorter_one_ended(tmp_path):
     script = FOLDER / "sentiment.py"
