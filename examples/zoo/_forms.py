@@ -137,8 +137,39 @@ def score_search(answers, rows):
     return float(((questions @ pairs.T).argmax(axis=1) == range(len(rows))).mean())
 
 
+# Writing: the rows have `source` and `target`, of one line.
+
+
+def write(model, rows):
+    sources = column(rows, "source")
+    return model.generate(sources, return_prompt=False, allow_special=True, max_new_tokens=64)
+
+
+def write_saved(signatures, rows):
+    """A prompt with special tokens needs the signatures of a running batch, which read them."""
+    import tensorflow as tf
+
+    answers = []
+    for source in column(rows, "source"):
+        if "encode" not in signatures:
+            answers.append(call(signatures, [source])["text"][0].decode().removeprefix(source))
+            continue
+        prompt = signatures["encode"](text=tf.constant([source]), allow_special=tf.constant(True))
+        new = signatures["tokens"](**prompt)
+        new = {name: new[name] for name in ("token_ids", "padding_mask")}
+        answers.append(signatures["decode"](**new)["text"].numpy()[0].decode())
+    return answers
+
+
+def score_first_lines(answers, rows):
+    """The share of answers whose first line is the target."""
+    return score_equal([text.partition("\n")[0].rstrip() for text in answers], rows, "target")
+
+
 JOBS = {
     "TextClassifier": Job("accuracy", classify, classify_saved, score_equal),
     "TokenClassifier": Job("span F1", tag, tag_saved, score_spans),
+    "CausalLM": Job("exact match", write, write_saved, score_first_lines),
+    "Seq2SeqLM": Job("exact match", write, write_saved, score_first_lines),
     "TextEmbedder": Job("recall@1", embed, embed_saved, score_search),
 }

@@ -26,6 +26,7 @@ class About(NamedTuple):
     text: str. What the commands of the card are tried with.
     command: str. The command of `lmzoo` for this task, such as "classify".
     license: str. Of the weights, as a model card names it.
+    shown: list of (str, str). What it was asked and what it wrote, as it came.
     """
 
     title: str
@@ -37,6 +38,7 @@ class About(NamedTuple):
     text: str
     command: str
     license: str = "psf-2.0"
+    shown: list = ()
 
 
 def store(task, arguments):
@@ -168,6 +170,7 @@ def write_card(name, about, figures):
         "",
         sample_of(figures["sample"]),
         "",
+        *show_texts(about.shown),
         "## Limits",
         "",
         *(f"- {limit}" for limit in about.limits),
@@ -193,6 +196,21 @@ def table_of(evaluations):
         )
         lines.append(f"| {model} | {' | '.join(cells)} |")
     return lines
+
+
+def show_texts(shown):
+    """The lines of a section with what a model wrote."""
+    if not shown:
+        return []
+    lines = [
+        "## What it writes",
+        "",
+        "The most probable text, as it comes:",
+        "",
+    ]
+    for asked, written in shown:
+        lines += ["```", *f"{asked}⟫{written}".splitlines(), "```", ""]
+    return [*lines, "What stands before ⟫ was given.", ""]
 
 
 def sample_of(sample):
