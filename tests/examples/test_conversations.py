@@ -97,7 +97,6 @@ def test_held_out_phrasings_and_values_are_in_no_training_conversation(conversat
         for turn in turns
         if turn.question in seen and turn.skill in OF_VALUES
     ]
-    # Two names may share a phrasing, such as "What is it in words?", of numbers that differ.
     assert same == []
 
 
