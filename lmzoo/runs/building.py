@@ -4,7 +4,10 @@ import glob
 import inspect
 import pathlib
 
+import numpy as np
+
 from lmzoo import data, hub, models, tasks, tokenizers, training, zoo
+from lmzoo.data.corpus.index_shuffle import shuffle_indices
 from lmzoo.files import atomic_folder
 from lmzoo.hub.files.tokenizers import load_tokenizer
 from lmzoo.runs.schema import OBJECTIVES
@@ -80,13 +83,14 @@ def open_rows(recipe):
     kind = find_kind(recipe)
     if kind in OBJECTIVES:
         return None, None
-    rows = _read_rows(recipe, kind, "data.files")
-    split = recipe["validation.split"]
+    rows, held_out = _read_rows(recipe, kind, "data.files"), None
+    split, seed = recipe["validation.split"], recipe["training.seed"]
     if "validation.files" in recipe:
-        return rows, _read_rows(recipe, kind, "validation.files")
-    if split is None:
-        return rows, None
-    return _call(recipe, "validation.split", rows.split, split, recipe["training.seed"])
+        held_out = _read_rows(recipe, kind, "validation.files")
+    elif split is not None:
+        rows, held_out = _call(recipe, "validation.split", rows.split, split, seed)
+    # `fit` shuffles the rows of each epoch, but has no argument for a seed.
+    return rows.select(shuffle_indices(np.arange(len(rows)), len(rows), seed, epoch=0)), held_out
 
 
 def _read_rows(recipe, kind, key):

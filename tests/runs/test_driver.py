@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.runs import check, devices, driver, plot, train
+from lmzoo.runs import building, check, devices, driver, plot, train
 from lmzoo.runs.metrics_log import MetricsLog, truncate_after
 from lmzoo.runs.recipe import read_recipe
 
@@ -191,6 +191,26 @@ def test_rows_train_a_classifier_whose_labels_are_found(text, tmp_path, undrawn)
     assert run.task.loss.label_smoothing == 0.1
     assert lines[0]["loss_scale"] > 1 and lines[-1]["skipped_steps"] in range(5)
     assert (run.folder / "tokenizer").is_dir()
+
+
+def test_another_seed_is_another_order_of_the_rows(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"t{n},{n}\n" for n in range(40)))
+
+    def read_order(seed):
+        recipe = read_recipe(
+            {
+                "data": {"kind": "table", "files": [str(tmp_path / "rows.csv")]},
+                "model": {"task": "TextClassifier", "size": "bert-tiny"},
+                "tokenizer": {"kind": "ByteTokenizer"},
+                "training": {"seed": seed, "epochs": 1},
+            }
+        )
+        rows, _ = building.open_rows(recipe)
+        return [text for batch in rows.dataset(5) for text in batch["text"].numpy().tolist()]
+
+    first, again, other = (read_order(seed) for seed in (0, 0, 1))
+    assert first == again and first != other
+    assert sorted(first) == sorted(other) == sorted(b"t%d" % number for number in range(40))
 
 
 def test_a_check_trains_nothing_and_writes_nothing(text, tmp_path):
