@@ -108,19 +108,20 @@ def write_folder(folder, size):
 def measure_once(work):
     """The seconds that `work` takes, and by how many bytes it raises the process's memory."""
     gc.collect()
-    before = _read_memory("VmRSS")
+    before = read_memory("VmRSS")
     if before is not None:
         # From here on the peak is counted anew.
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
-    peak = None if before is None else _read_memory("VmHWM") - before
+    peak = None if before is None else read_memory("VmHWM") - before
     del result
     return seconds, peak
 
 
-def _read_memory(name):
+def read_memory(name):
+    """A line of Linux's status of this process, in bytes; None elsewhere."""
     status = pathlib.Path("/proc/self/status")
     if not status.exists():
         return None

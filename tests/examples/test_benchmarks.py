@@ -144,6 +144,17 @@ def test_loading_is_measured_beside_the_library_that_reads_its_files(tmp_path):
 
 
 @pytest.mark.slow
+def test_ways_to_save_memory_are_measured_beside_the_plain_one(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("memory.py", "--smoke", "--json", file)
+    rows = read_rows(file)
+    assert [row["name"] for row in rows] == ["plain", "chunks", "remat", "both"]
+    assert rows[0]["seconds_to_plain"] == 1 and all(row["seconds"] > 0 for row in rows)
+    losses = [row["loss"] for row in rows]
+    assert max(losses) - min(losses) < 1e-5 * losses[0]
+
+
+@pytest.mark.slow
 def test_two_workers_are_measured_beside_one_process(tmp_path):
     file = tmp_path / "numbers.json"
     run_script("workers.py", "--smoke", "--json", file)
