@@ -214,7 +214,8 @@ class T5Backbone(Backbone):
             width = self.num_heads * self.head_dim
             # (D, 3 N H): queries come first
             is_query = ops.arange(3 * width) < width
-            fused.assign(ops.where(is_query, fused * self.head_dim**-0.5, fused))
+            kernel = ops.convert_to_tensor(fused)
+            fused.assign(ops.where(is_query, kernel * self.head_dim**-0.5, kernel))
             if block.cross_attention is not None:
                 kernel = block.cross_attention.query.kernel
                 kernel.assign(kernel * self.head_dim**-0.5)

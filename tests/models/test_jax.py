@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
+needs_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is not installed"
+)
 # Trains one model three times from the same weights, on one device and on four.
 CHILD = """
 import json, sys
@@ -42,13 +45,67 @@ for parallel in ("none", "data", "model"):
 print(json.dumps([keras.backend.backend(), losses]))
 """
 
+# The loss and the gradients of each backbone, plain and in each way to save memory.
+MEMORY_CHILD = """
+import json
+import jax, keras, numpy as np
+from keras import ops
+import lmzoo.models as models
 
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-def test_a_decoder_trains_on_jax_as_on_tensorflow(tmp_path):
+SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16}
+LONGEST = {"max_sequence_length": 64}
+BACKBONES = {
+    "GPTBackbone": LONGEST,
+    "BertBackbone": LONGEST,
+    "ModernBertBackbone": LONGEST,
+    "T5Backbone": {"intermediate_dim": 32, "head_dim": 8},
+}
+WAYS = [
+    ({"dropout": 0.1}, {"remat": True}),
+    ({}, {"attention_chunks": 3}),
+    ({}, {"remat": True, "attention_chunks": 3}),
+]
+ids = np.random.default_rng(0).integers(1, 101, (2, 16)).astype("int32")
+
+def differentiate(name, **options):
+    keras.utils.set_random_seed(0)
+    model = getattr(models, name)(101, **SIZES, **BACKBONES[name], **options)
+    inputs = {"token_ids": ids, "padding_mask": ids > 3}
+    if name == "T5Backbone":
+        inputs = {f"{side}_{key}": value for side in ("encoder", "decoder")
+                  for key, value in inputs.items()}
+    model(inputs)
+    for index, variable in enumerate(model.trainable_variables):
+        variable.assign(0.2 * np.random.default_rng(index).normal(size=variable.shape))
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    def compute_loss(weights):
+        outputs, _ = model.stateless_call(weights, fixed, inputs, training=True)
+        return sum(ops.mean(ops.square(one)) for one in jax.tree.leaves(outputs))
+
+    weights = [variable.value for variable in model.trainable_variables]
+    loss, gradients = jax.jit(jax.value_and_grad(compute_loss))(weights)
+    return np.concatenate([np.ravel(one) for one in [loss, *gradients]])
+
+found = {}
+for name in BACKBONES:
+    plain = {dropout: differentiate(name, dropout=dropout) for dropout in (0.0, 0.1)}
+    # A control: dropout changes what is compared.
+    assert np.abs(plain[0.0] - plain[0.1]).max() > 1e-4, name
+    found[name] = []
+    for common, way in WAYS:
+        expected = plain[common.get("dropout", 0.0)]
+        got = differentiate(name, **{"dropout": 0.0, **common}, **way)
+        found[name].append(float(np.abs(got - expected).max() / np.abs(expected).max()))
+print(json.dumps(found))
+"""
+
+
+def run_on_jax(code, *arguments):
+    """The last line that a program prints whose Keras computes with JAX, parsed."""
     path = [str(ROOT), str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path)],
+        [sys.executable, "-c", code, *arguments],
         env={
             **os.environ,
             "KERAS_BACKEND": "jax",
@@ -58,10 +115,24 @@ def test_a_decoder_trains_on_jax_as_on_tensorflow(tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert child.returncode == 0, child.stderr[-3000:]
-    backend, losses = json.loads(child.stdout.splitlines()[-1])
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@needs_jax
+def test_gradients_are_the_same_in_each_way_to_save_memory():
+    found = run_on_jax(MEMORY_CHILD)
+    assert set(found) == {"GPTBackbone", "BertBackbone", "ModernBertBackbone", "T5Backbone"}
+    assert max(max(differences) for differences in found.values()) < 1e-5, found
+
+
+@pytest.mark.slow
+@needs_jax
+def test_a_decoder_trains_on_jax_as_on_tensorflow(tmp_path):
+    backend, losses = run_on_jax(CHILD, str(tmp_path))
     assert backend == "jax"
     np.testing.assert_allclose(losses["data"], losses["none"], rtol=1e-5)
     np.testing.assert_allclose(losses["model"], losses["none"], rtol=1e-5)
