@@ -23,6 +23,7 @@ __all__ = [
     "training",
     "export",
     "runs",
+    "explain",
     "tuning",
     "evaluation",
     "serving",

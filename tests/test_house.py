@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "runtime": set(),
     "export": {"layers", "tasks", "tokenizers", "generation", "runtime"},
     "runs": {"models", "tokenizers", "data", "tasks", "hub", "training", "export", "zoo"},
+    "explain": {"layers", "data"},
     "tuning": {"tasks", "hub", "training", "runs", "zoo"},
     "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
     "serving": {"tokenizers", "generation", "tasks", "hub", "export"},

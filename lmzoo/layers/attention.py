@@ -13,6 +13,7 @@ from lmzoo.layers.checks import check_even, check_positive, check_rate, check_si
 from lmzoo.layers.chunked_attention import attend_in_chunks, check_chunks, count_chunks
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.dot_product import attend
+from lmzoo.layers.inspection import record_weights
 from lmzoo.layers.litert_ops import split_once
 from lmzoo.layers.masks import combine_masks, make_causal_mask
 from lmzoo.layers.norms import make_norm
@@ -103,6 +104,7 @@ class _Attention(keras.layers.Layer):
     def _attend(self, query, key, value, mask, bias, training, reach=None, whole=False):
         """The weighted values, (B, N, T, H), and the weights where it is `whole`, in no chunks."""
         arguments = {"attention_mask": mask, "bias": bias, "scale": self.scale}
+        record_weights(self, query, key, **arguments)
         num_chunks = 1 if whole else count_chunks(self.chunks, query, key, training)
         if num_chunks > 1:
             arguments["dropout"] = self.dropout_layer

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size, list_arguments
+from lmzoo.layers.inspection import replaced_embeddings
 from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.quantized import QuantizedMatrix
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions
@@ -79,6 +80,9 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs, reverse=False):
         if not reverse:
+            replaced = replaced_embeddings(self)
+            if replaced is not None:
+                return replaced
             if isinstance(self.embeddings, QuantizedMatrix):
                 return self.embeddings.look_up(inputs)
             return ops.cast(look_up(self.embeddings, inputs), self.compute_dtype)
