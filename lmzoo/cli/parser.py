@@ -20,7 +20,7 @@ from lmzoo.cli.arguments import (
     split_names,
 )
 from lmzoo.cli.evaluate_parser import add_evaluate
-from lmzoo.cli.prediction_parser import add_predictions
+from lmzoo.cli.prediction_parser import add_explain, add_predictions
 from lmzoo.cli.serve_parser import add_serve
 
 __all__ = ["EXIT_USAGE", "make_parser"]
@@ -47,6 +47,7 @@ def make_parser():
     _add_demo(commands)
     _add_generate(commands)
     add_predictions(commands)
+    add_explain(commands)
     _add_train(commands)
     _add_tune(commands)
     add_evaluate(commands)

@@ -1,4 +1,4 @@
-"""The arguments of `lmzoo classify`, `tag`, `fill`, `answer` and `embed`."""
+"""The arguments of `lmzoo classify`, `tag`, `fill`, `answer`, `embed` and `explain`."""
 
 from lmzoo.cli.arguments import (
     add_command,
@@ -10,7 +10,7 @@ from lmzoo.cli.arguments import (
     split_names,
 )
 
-__all__ = ["add_predictions"]
+__all__ = ["add_explain", "add_predictions"]
 
 
 def add_predictions(commands):
@@ -76,3 +76,58 @@ def add_predictions(commands):
         "or of any encoder by the mean of its last hidden states.",
         "lmzoo embed hf://sentence-transformers/all-MiniLM-L6-v2 - --json",
     )
+
+
+def add_explain(commands):
+    """Adds the command that shows why."""
+    explain = add_command(
+        commands,
+        "explain",
+        ("explain_command", "explain"),
+        "show which words made a model decide, or where it looks",
+        "Prints what each word of a text contributes to the decision of a classifier, regressor, "
+        "tagger or language model, by integrated gradients; or with --attention the attention "
+        "weights of any model. With -o it draws a picture, or writes a page to look around in.",
+        'lmzoo explain runs/films "A warm and funny film." -o why.html\n'
+        '  lmzoo explain runs/films "A warm and funny film." --attention --layer 1 --head 3',
+    )
+    add_source(explain)
+    explain.add_argument("text", metavar="TEXT", help="a text; - reads standard input")
+    view = explain.add_mutually_exclusive_group()
+    view.add_argument(
+        "--attribution",
+        action="store_true",
+        help="what each word contributes to the decision (the default)",
+    )
+    view.add_argument("--attention", action="store_true", help="attention weights")
+    explain.add_argument(
+        "-o", "--output", metavar="FILE", help="a .png or .html file to write, in place of text"
+    )
+    explain.add_argument(
+        "--pair", metavar="TEXT", help="the second text of a pair, or the context of a question"
+    )
+    why = explain.add_argument_group("attribution")
+    why.add_argument(
+        "--label", metavar="NAME", help="what is explained; the model's own decision by default"
+    )
+    why.add_argument("--steps", type=int, metavar="N", help="points of the integral (default: 50)")
+    why.add_argument("--word", type=int, metavar="N", help="of a tagger, which word's tag")
+    why.add_argument(
+        "--baseline",
+        choices=("auto", "mask", "pad", "zero"),
+        help="the embeddings that the words are compared with",
+    )
+    where = explain.add_argument_group("attention")
+    where.add_argument(
+        "--target", metavar="TEXT", help="what follows a prompt, or the target of a source"
+    )
+    where.add_argument("--kind", choices=("encoder", "decoder", "cross"), help="which attention")
+    where.add_argument("--layer", type=int, metavar="N", help="one layer alone")
+    where.add_argument("--head", type=int, metavar="N", help="one head alone")
+    where.add_argument(
+        "--view",
+        choices=("heads", "rollout"),
+        help="rollout follows the weights through all layers",
+    )
+    add_json(explain)
+    add_dtype(explain)
