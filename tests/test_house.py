@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "explain": {"layers", "data"},
     "tuning": {"tasks", "hub", "training", "runs", "zoo"},
     "evaluation": {"layers", "data", "metrics", "generation", "tasks", "hub"},
-    "serving": {"tokenizers", "generation", "tasks", "hub", "export"},
+    "serving": {"tokenizers", "generation", "tasks", "hub", "export", "explain"},
 }
 # The folder of a distribution of its own: it imports nothing of the package, but its own modules,
 # and these by relative names.

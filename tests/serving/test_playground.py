@@ -104,6 +104,42 @@ def test_the_nearest_texts_come_first(page, embedder):
     assert rows[0].text.split() == ["Paris", "1.000"] and len(rows) == 3
 
 
+def list_shades(page):
+    """How dark each token that is looked at is."""
+    tokens = page.find_elements("css selector", ".attention-row:nth-of-type(3) .attention-token")
+    colors = [token.value_of_css_property("background-color") for token in tokens]
+    return [float(re.findall(r"[\d.]+", color)[3]) if "rgba" in color else 1.0 for color in colors]
+
+
+@pytest.mark.slow
+def test_the_tokens_show_where_a_model_looks(page, lm):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    from lmzoo.explain import attention
+
+    choose(page, "films")
+    assert not page.find_element("id", "look").is_displayed()
+    choose(page, "gpt")
+    write(page, "text", "a cat ate <b>").send_keys(Keys.CONTROL, Keys.SHIFT, Keys.ENTER)
+    buttons = wait_for(page, lambda: page.find_elements("css selector", "button.attention-token"))
+    found = attention(lm, "a cat ate <b>")
+    assert [button.text for button in buttons] == [token.text for token in found.tokens]
+    # The heads, one layer a row; the arrows go from one to the next.
+    heads = page.find_elements("css selector", ".attention-grid button")
+    assert len(heads) == found.weights["decoder"][:, :, 0, 0].size
+    heads[0].send_keys(Keys.ARROW_RIGHT, Keys.ENTER)
+    assert heads[1].get_attribute("aria-pressed") == "true"
+    ActionChains(page).move_to_element(buttons[2]).perform()
+    weights = found.average(layer=0, head=1)[2]
+    shades = [0.85 * weight / weights.max() for weight in weights]
+    assert list_shades(page) == pytest.approx(shades, abs=0.01)
+    buttons[2].send_keys(Keys.ARROW_RIGHT)
+    assert buttons[3].get_attribute("aria-pressed") == "true"
+    overflow = page.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+
+
 @pytest.mark.slow
 def test_markup_in_a_text_is_text_and_an_error_is_told(page):
     choose(page, "gpt")

@@ -54,7 +54,11 @@ class OpenAI:
         request.scope["lmzoo"]["path"] = "/v1/models"
         models = [model for model in self.manager.models.values() if model.versions]
         entries = [
-            {**describe_for_openai(model), "kind": (model.info or {}).get("kind")}
+            {
+                **describe_for_openai(model),
+                "kind": (model.info or {}).get("kind"),
+                "has_attention": (model.info or {}).get("has_attention", False),
+            }
             for model in models
         ]
         return JSONResponse({"object": "list", "data": entries})

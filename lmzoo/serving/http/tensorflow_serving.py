@@ -5,11 +5,13 @@ Reference: https://www.tensorflow.org/tfx/serving/api_rest
 
 import base64
 import binascii
+import functools
 import re
 
 from starlette.responses import JSONResponse
 
 from lmzoo.serving.errors import RefusalError, WorkerLostError
+from lmzoo.serving.http.attention import attend
 from lmzoo.serving.http.requests import check_text, read_body, run_while_connected, take
 
 __all__ = ["TensorFlowServing"]
@@ -64,6 +66,7 @@ class TensorFlowServing:
             ":predict": self._predict,
             ":classify": self._classify,
             ":regress": self._regress,
+            ":attention": functools.partial(attend, self.options),
         }.get(verb)
         if answer is None:
             raise RefusalError(404, "There is no such method.")

@@ -161,15 +161,28 @@ async function predict(model, text, _, signal) {
   add(find("answer"), "pre", JSON.stringify(rows[0], null, 1));
 }
 
+async function look(model, text, second, signal) {
+  const body = { text };
+  // The context of a question is read with it; the texts of a search are not.
+  if (second && !find("second").hidden && chosen().kind === "answer") body.pair = second;
+  const response = await ask(`/v1/models/${model}:attention`, body, signal);
+  showAttention(find("answer"), await response.json());
+}
+
 // The form
 
+function chosen() {
+  return models.find((one) => one.id === find("model").value);
+}
+
 function chooseModel() {
-  const model = models.find((one) => one.id === find("model").value);
+  const model = chosen();
   const kind = KINDS[(model && model.kind) || "predict"];
   find("text-label").textContent = kind.label;
   find("second-label").textContent = kind.second || "";
   find("second-label").hidden = find("second").hidden = !kind.second;
   find("numbers").hidden = kind !== KINDS.generate;
+  find("look").hidden = !(model && model.has_attention);
   find("answer").replaceChildren();
   return kind;
 }
@@ -179,25 +192,26 @@ function tell(words, isError) {
   find("status").classList.toggle("error", Boolean(isError));
 }
 
-async function run(event) {
+// Asks the model: what its kind is asked or, with `question`, something else.
+async function run(event, question) {
   event.preventDefault();
   if (running) running.abort();
   const own = (running = new AbortController());
   find("answer").replaceChildren();
-  find("run").disabled = true;
+  find("run").disabled = find("look").disabled = true;
   find("stop").disabled = false;
   tell("…");
   try {
     if (!models.length) await listModels();
     const kind = chooseModel();
-    await kind.run(find("model").value, find("text").value, find("second").value, own.signal);
+    await (question || kind.run)(find("model").value, find("text").value, find("second").value, own.signal);
     if (find("status").textContent === "…") tell("");
   } catch (error) {
     if (error.name === "AbortError") tell("Stopped.");
     else tell(error.message, true);
   } finally {
     if (running === own) running = null;
-    find("run").disabled = false;
+    find("run").disabled = find("look").disabled = false;
     find("stop").disabled = true;
   }
 }
@@ -212,14 +226,18 @@ async function listModels() {
   chooseModel();
 }
 
-find("form").addEventListener("submit", run);
+find("form").addEventListener("submit", (event) => run(event));
+find("look").addEventListener("click", (event) => run(event, look));
 find("model").addEventListener("change", chooseModel);
 find("stop").addEventListener("click", () => running && running.abort());
 find("token").addEventListener("change", () => {
   if (!models.length) listModels().catch((error) => tell(error.message, true));
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) find("form").requestSubmit();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    if (!event.shiftKey) find("form").requestSubmit();
+    else if (!find("look").hidden) find("look").click();
+  }
   if (event.key === "Escape" && running) running.abort();
 });
 listModels().catch((error) => tell(error.message, true));

@@ -11,6 +11,9 @@ from lmzoo.json_files import read_json
 __all__ = ["OpenModel", "open_model"]
 
 _SLOT_SIGNATURES = ("encode", "start", "advance", "decode")
+# What `run` takes beside the signatures, and the most tokens and weights of an answer.
+_ATTENTION = "attention"
+_MOST_TOKENS, _MOST_WEIGHTS = 64, 1 << 20
 
 
 def open_model(kind, folder):
@@ -54,7 +57,7 @@ def _open_task(folder):
     options = {"continuous_batching": True} if has_slots else {}
     owner, functions = make_signatures(task, **options)
     signatures = {name: _Signature.of_function(one) for name, one in functions.items()}
-    return OpenModel(signatures, describe_chat(task.tokenizer), owner=(task, owner))
+    return OpenModel(signatures, describe_chat(task.tokenizer), owner=owner, task=task)
 
 
 class _Signature:
@@ -100,12 +103,14 @@ class OpenModel:
             name to tf.TensorSpec.
         chat: dict or None. How it reads conversations, as `describe_chat` says it.
         owner: what must live as long as the signatures.
+        task: the task of `lmzoo.tasks` that it was opened as; None for a SavedModel.
     """
 
-    def __init__(self, signatures, chat=None, owner=None):
+    def __init__(self, signatures, chat=None, owner=None, task=None):
         self.signatures = signatures
         self.chat = chat
         self._owner = owner
+        self._task = task
 
     @property
     def has_slots(self):
@@ -113,7 +118,7 @@ class OpenModel:
         return all(name in self.signatures for name in _SLOT_SIGNATURES)
 
     def describe(self):
-        """What the server must know: dict of `signatures`, `kind`, `has_slots`."""
+        """What the server must know: dict of `signatures`, `kind`, `has_slots` and more."""
         hidden = ("self_test", *_SLOT_SIGNATURES)
         signatures = {
             name: {"inputs": _describe(function.inputs), "outputs": _describe(function.outputs)}
@@ -125,6 +130,7 @@ class OpenModel:
             "kind": _find_kind(signatures),
             "has_slots": self.has_slots,
             "has_chat_template": self.chat is not None,
+            "has_attention": getattr(self._task, "tokenizer", None) is not None,
         }
 
     def self_test(self):
@@ -150,14 +156,17 @@ class OpenModel:
                     raise ValueError(f"Outputs must be numbers. Received: NaN in {name!r}.")
 
     def run(self, name, inputs):
-        """Runs a signature.
+        """Runs a signature, or computes attention weights.
 
         Args:
-            name: str.
-            inputs: dict of nested lists of str, int, float or bool.
+            name: str. A signature, or "attention" for `lmzoo.explain.attention` of a task.
+            inputs: dict of nested lists of str, int, float or bool; for "attention" of `text`,
+                `pair`, `target` and `layer`.
         Returns:
             dict of nested lists.
         """
+        if name == _ATTENTION:
+            return self._attend(**inputs)
         function = self.signatures[name]
         specs = function.inputs
         tensors = {
@@ -165,6 +174,22 @@ class OpenModel:
             for key, value in inputs.items()
         }
         return {key: _to_lists(value) for key, value in function(**tensors).items()}
+
+    def _attend(self, text, pair, target, layer):
+        from lmzoo.explain import attention
+
+        limits = {"max_new_tokens": _MOST_TOKENS // 2, "max_tokens": _MOST_TOKENS}
+        found = attention(self._task, text, pair, target, **limits)
+        num_layers = [len(weights) if layer is None else 1 for weights in found.weights.values()]
+        sizes = [weights[0].size for weights in found.weights.values()]
+        count = sum(map(int.__mul__, num_layers, sizes))
+        if count > _MOST_WEIGHTS:
+            raise ValueError(
+                f"An answer must have at most {_MOST_WEIGHTS} weights. Received: a text with "
+                f"{count}. Ask for one `layer`, or give a shorter text."
+            )
+        outputs = found.to_dict(layer)
+        return {name: value for name, value in outputs.items() if value is not None}
 
 
 def _encode(value, dtype):
