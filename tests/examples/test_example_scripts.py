@@ -20,6 +20,9 @@ FIGURES = {
     "classify_docstrings.py": [(2, ["BERT", "bag of words", "most frequent class"])],
     "tag_source.py": [(7, ["BERT", "most frequent tag of the word"])],
     "sentiment.py": [(2, ["BERT", "bag of words", "most frequent label"])] * 2,
+    "explain_decision.py": [
+        (3, ["integrated gradients", "attention rollout", "random words"]),
+    ],
     "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
     "pretrain_t5.py": [(1, ["T5", "most frequent next token", "most frequent token"])],
     "summarize_docstrings.py": [(3, ["T5", "lead sentence", "one line for all"])],
@@ -35,6 +38,7 @@ LAST_LINES = {
     "classify_docstrings.py": r"Send the request .* -> (email|http|logging|unittest) [01]\.\d\d",
     "tag_source.py": r"x = 1  # one -> x [A-Z]+, = [A-Z]+, 1 [A-Z]+, # [A-Z]+, one [A-Z]+",
     "sentiment.py": r"太好吃了！ -> (positive|negative) [01]\.\d\d",
+    "explain_decision.py": r"味道不错.* -> (positive|negative) because of \S+ [+-]\d.*",
     "search_docstrings.py": r"  -?[01]\.\d\d  \S.*",
     "pretrain_t5.py": r"If the argument is <extra_id_0>, .* -> .*",
     "summarize_docstrings.py": r"Returns a list of .* -> .*",
