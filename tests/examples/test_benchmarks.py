@@ -155,6 +155,18 @@ def test_ways_to_save_memory_are_measured_beside_the_plain_one(tmp_path):
 
 
 @pytest.mark.slow
+def test_saving_and_reading_are_measured_beside_the_steps_of_a_run(tmp_path):
+    file = tmp_path / "numbers.json"
+    run_script("checkpoints.py", "--smoke", "--json", file)
+    (row,) = read_rows(file)
+    assert row["num_saves"] >= 3 and row["seconds_waited"] > 0
+    # Some of the time, and not all of it; a busy machine may make it less than nothing.
+    assert -1 < row["share_of_saving"] < 1 and row["pipeline_to_step"] > 1
+    # None before its second, but the last one, at the end of the epoch.
+    assert all(seconds > 0.9 for seconds in row["seconds_between_saves"][:-1])
+
+
+@pytest.mark.slow
 def test_two_workers_are_measured_beside_one_process(tmp_path):
     file = tmp_path / "numbers.json"
     run_script("workers.py", "--smoke", "--json", file)
