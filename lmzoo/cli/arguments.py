@@ -15,6 +15,7 @@ __all__ = [
     "add_source",
     "add_task",
     "add_texts",
+    "check_workers",
     "repeat_command",
     "split_names",
 ]
@@ -68,6 +69,12 @@ def add_recipe(parser, example, dry_run, workers):
     parser.add_argument("--dry-run", action="store_true", help=dry_run)
     parser.add_argument("--workers", type=int, metavar="N", help=workers)
     add_json(parser, "print the report as JSON")
+
+
+def check_workers(arguments):
+    """Raises ValueError where local workers are asked for a dry run."""
+    if arguments.dry_run and arguments.workers is not None:
+        raise ValueError("`--workers` must not be given with `--dry-run`. Leave one of them out.")
 
 
 def repeat_command(name, arguments):

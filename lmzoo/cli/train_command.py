@@ -1,6 +1,6 @@
 """What `lmzoo train` does."""
 
-from lmzoo.cli.arguments import repeat_command
+from lmzoo.cli.arguments import check_workers, repeat_command
 from lmzoo.cli.printing import print_record
 
 __all__ = ["train"]
@@ -24,6 +24,7 @@ def train(arguments):
     if arguments.recipe is None:
         raise ValueError("`RECIPE` must be given, or `--keys` to see what it may hold.")
     overrides = arguments.set
+    check_workers(arguments)
     if arguments.workers is not None:
         return _train_workers(arguments)
     # Wrong keys are found before TensorFlow is imported.
@@ -47,7 +48,5 @@ def _train_workers(arguments):
     from lmzoo.runs.local_workers import run_workers
     from lmzoo.runs.recipe import read_recipe
 
-    if arguments.dry_run:
-        raise ValueError("`--workers` must not be given with `--dry-run`. Leave one of them out.")
     read_recipe(arguments.recipe, arguments.set)
     return run_workers(repeat_command("train", arguments), arguments.workers)

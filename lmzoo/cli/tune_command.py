@@ -1,6 +1,6 @@
 """What `lmzoo tune` does."""
 
-from lmzoo.cli.arguments import repeat_command
+from lmzoo.cli.arguments import check_workers, repeat_command
 from lmzoo.cli.printing import print_record
 
 __all__ = ["tune"]
@@ -25,6 +25,7 @@ def tune(arguments):
         return 0
     if arguments.recipe is None:
         raise ValueError("`RECIPE` must be given, or `--keys` to see what it may hold.")
+    check_workers(arguments)
     # Wrong keys are found before TensorFlow is imported.
     from lmzoo.tuning.driver import search
     from lmzoo.tuning.plan import read_plan

@@ -40,6 +40,7 @@ def test_what_needs_no_tensorflow_does_not_import_it(recipe, options, code, word
         ([], "`RECIPE` must be given"),
         (["missing.toml"], "missing.toml"),
         (["RECIPE", "--workers", "0"], "Received: 0"),
+        (["RECIPE", "--workers", "2", "--dry-run"], "`--workers` must not be given with"),
     ],
 )
 def test_wrong_use_is_told(arguments, message, recipe, capsys):
