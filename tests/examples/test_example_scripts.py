@@ -28,6 +28,7 @@ FIGURES = {
     "summarize_docstrings.py": [(3, ["T5", "lead sentence", "one line for all"])],
     "translate_numbers.py": [(7, ["T5", "word for word"])] * 2,
     "answer_questions.py": [(5, ["T5", "last word about the person", "most frequent answer"])],
+    "moderate_comments.py": [(4, ["BERT", "LSTM", "bag of words", "word list", "BERT at 0.5"])] * 2,
 }
 # One that pretrains, one that classifies, one that generates; the others take a minute.
 QUICK = ("sentiment.py",)
@@ -44,6 +45,7 @@ LAST_LINES = {
     "summarize_docstrings.py": r"Returns a list of .* -> .*",
     "translate_numbers.py": r"digits to English: 1999-12-31 -> .*",
     "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
+    "moderate_comments.py": r"The custard needs more sugar\. -> .+",
 }
 
 # Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
@@ -189,6 +191,28 @@ def test_whatever_strangers_send_is_refused():
     refused = [line for line in attempts if re.search(r" -> (refused|harmless): \S", line)]
     assert len(refused) == len(attempts) >= 40
     assert last == f"{len(attempts)} of {len(attempts)} refused or harmless"
+
+
+SPLIT = """
+import json, sys
+
+sys.path.insert(0, sys.argv[1])
+import _comments
+
+comments = [
+    [row["text"] for row in _comments.draw_comments(split, 1500, 0)]
+    + [row["text"] for row in _comments.read_sentences(split)]
+    for split in _comments.SPLITS
+]
+json.dump(comments, sys.stdout)
+"""
+
+
+def test_no_comment_is_on_two_sides_of_a_split():
+    comments = json.loads(run_child("-c", SPLIT, FOLDER))
+    training, validation, test = map(set, comments)
+    assert not training & validation and not training & test and not validation & test
+    assert all(re.search("[\u4e00-\u9fff]", "".join(texts)) for texts in comments)
 
 
 @pytest.mark.slow
