@@ -29,6 +29,9 @@ FIGURES = {
     "translate_numbers.py": [(7, ["T5", "word for word"])] * 2,
     "answer_questions.py": [(5, ["T5", "last word about the person", "most frequent answer"])],
     "moderate_comments.py": [(4, ["BERT", "LSTM", "bag of words", "word list", "BERT at 0.5"])] * 2,
+    "extract_entities.py": [(5, ["BERT", "LSTM", "gazetteer and patterns"])],
+    "zero_shot.py": [(2, ["BERT", "LSTM", "words in common", "most frequent subject", "guessing"])],
+    "complete_code.py": [(2, ["GPT", "LSTM", "Kneser-Ney 5-grams"])],
 }
 # One that pretrains, one that classifies, one that generates; the others take a minute.
 QUICK = ("sentiment.py",)
@@ -46,6 +49,9 @@ LAST_LINES = {
     "translate_numbers.py": r"digits to English: 1999-12-31 -> .*",
     "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
     "moderate_comments.py": r"The custard needs more sugar\. -> .+",
+    "extract_entities.py": r"On May 3, 2021 Lena Hartmann sold .* -> .+",
+    "zero_shot.py": r"Draw the label and its border\. -> .+ [01]\.\d\d",
+    "complete_code.py": r'with open\(path, "rb"\) as  -> .*',
 }
 
 # Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
@@ -197,22 +203,27 @@ SPLIT = """
 import json, sys
 
 sys.path.insert(0, sys.argv[1])
-import _comments
+import _comments, _news
 
 comments = [
     [row["text"] for row in _comments.draw_comments(split, 1500, 0)]
     + [row["text"] for row in _comments.read_sentences(split)]
     for split in _comments.SPLITS
 ]
-json.dump(comments, sys.stdout)
+names = {*_news.FIRST_NAMES, *_news.SURNAMES, *_news.TOWNS} - {*_news.THINGS, *_news.BOTH}
+writers = [_news.Writer(0, held_out) for held_out in (False, True)]
+told, asked = ({word for _ in range(4000) for word in each.write()[0]} for each in writers)
+json.dump([comments, sorted(names & told), sorted(names & asked), len(names)], sys.stdout)
 """
 
 
-def test_no_comment_is_on_two_sides_of_a_split():
-    comments = json.loads(run_child("-c", SPLIT, FOLDER))
+def test_neither_comments_nor_names_are_on_two_sides_of_a_split():
+    comments, told, asked, count = json.loads(run_child("-c", SPLIT, FOLDER))
     training, validation, test = map(set, comments)
     assert not training & validation and not training & test and not validation & test
     assert all(re.search("[\u4e00-\u9fff]", "".join(texts)) for texts in comments)
+    assert not set(told) & set(asked) and len(asked) > 30
+    assert len(told) + len(asked) == count
 
 
 @pytest.mark.slow
