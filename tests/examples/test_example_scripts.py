@@ -199,6 +199,29 @@ def test_whatever_strangers_send_is_refused():
     assert last == f"{len(attempts)} of {len(attempts)} refused or harmless"
 
 
+@pytest.mark.slow
+def test_each_step_of_compression_makes_the_file_smaller(tmp_path):
+    pytest.importorskip("litert_quantizer", reason="needs `pip install lmzoo[litert]`")
+    shown = run_child(FOLDER / "compress_model.py", "--smoke", "--folder", tmp_path)
+    rows = re.findall(r"^  (\S+(?: \S+)*?) {2,}([\d.-]+) +(\S+) +(\S+) +(\S+) +(\S+)$", shown, re.M)
+    table = {name: cells for name, *cells in rows}
+    files = ["whole", "half alone", "half distilled", "pruned", "int8", "int4"]
+    assert list(table)[:7] == [*files, "LSTM"]
+    sizes, zipped, _, accuracies, alike = (
+        [float(table[name][column]) for name in files] for column in range(5)
+    )
+    assert sizes[0] > sizes[2] == pytest.approx(sizes[3], rel=0.01)
+    assert sizes[3] > 2 * sizes[4] and sizes[4] > 1.3 * sizes[5]
+    # Half of the weights are zeros, which an archive does not keep.
+    assert zipped[3] < 0.7 * zipped[2]
+    assert zipped[3] > zipped[4] > zipped[5]
+    assert alike[0] == 1 and all(0 <= share <= 1 for share in (*alike, *accuracies))
+    for name, size in zip(files, sizes, strict=True):
+        written = (tmp_path / f"{name.replace(' ', '-')}.tflite").stat().st_size
+        assert size == pytest.approx(written / 1000, abs=0.001)
+    assert (tmp_path / "compression.png").read_bytes().startswith(b"\x89PNG")
+
+
 SPLIT = """
 import json, sys
 
