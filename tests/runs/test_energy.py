@@ -69,7 +69,16 @@ def test_without_counters_there_is_no_figure(tmp_path):
     assert meter.stop() is None
 
 
-def test_without_counters_codecarbon_estimates(tmp_path, monkeypatch):
+@pytest.fixture
+def codecarbon(monkeypatch):
+    """codecarbon's module without a tracker, which a test adds."""
+    module = types.ModuleType("codecarbon")
+    module.__spec__ = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "codecarbon", module)
+    return module
+
+
+def test_without_counters_codecarbon_estimates(tmp_path, codecarbon):
     class Tracker:
         def __init__(self, **options):
             assert options["save_to_file"] is False
@@ -81,10 +90,25 @@ def test_without_counters_codecarbon_estimates(tmp_path, monkeypatch):
             # Kilowatt hours.
             self.final_emissions_data = types.SimpleNamespace(energy_consumed=0.001)
 
-    module = types.ModuleType("codecarbon")
-    module.OfflineEmissionsTracker = Tracker
-    module.__spec__ = types.SimpleNamespace()
-    monkeypatch.setitem(sys.modules, "codecarbon", module)
+    codecarbon.OfflineEmissionsTracker = Tracker
     meter = EnergyMeter(tmp_path / "missing", NoNvml())
     meter.start()
     assert meter.stop() == {"joules": pytest.approx(3600), "source": "estimated by codecarbon"}
+
+
+def test_an_estimate_that_fails_ends_no_run(tmp_path, codecarbon):
+    class Tracker:
+        def __init__(self, **options):
+            pass
+
+        def start(self):
+            pass
+
+        def stop(self):
+            # codecarbon logs the error and returns.
+            return None
+
+    codecarbon.OfflineEmissionsTracker = Tracker
+    meter = EnergyMeter(tmp_path / "missing", NoNvml())
+    meter.start()
+    assert meter.stop() is None
