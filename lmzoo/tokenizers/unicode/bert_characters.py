@@ -51,7 +51,8 @@ class CharacterTables:
             row of `splits` where none or several do; `MOVES` on top where, in Unicode's order of
             marks, the place of what comes out depends on the neighbours.
         expansions: int32 (n,). Entries.
-        splits: int32 (rows + 1,). Where each expansion begins in `expansions`, and n.
+        splits: int32 (rows + 1,). Where each expansion begins in `expansions`, and n. Rows from the
+        last one on expand to nothing.
     """
 
     entries: np.ndarray
@@ -174,15 +175,21 @@ def read_combining_classes():
 
 
 def _pack(plain, changed, moving):
-    entries, expansions, splits = plain.copy(), [], [0]
+    entries, expansions, splits, deleted = plain.copy(), [], [0], []
     for point in sorted(changed):
         parts = changed[point]
         if len(parts) == 1:
             entries[point] = parts[0]
             continue
+        if not parts:
+            deleted.append(point)
+            continue
         entries[point] = IRREGULAR + len(splits) - 1
         expansions.extend(parts)
         splits.append(len(expansions))
+    # A table of the rows of all code points for private use would be the largest of a tokenizer.
+    # Their numbers rise with the code points, so that blocks of them are alike.
+    entries[deleted] = IRREGULAR + len(splits) - 1 + np.arange(len(deleted))
     entries = np.where(moving, entries + MOVES, entries)
     return CharacterTables(*(np.array(part, np.int32) for part in (entries, expansions, splits)))
 

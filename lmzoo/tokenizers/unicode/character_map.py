@@ -30,10 +30,12 @@ class CharacterMap(tf.Module):
         with tf.init_scope():
             self._block_starts = tf.constant(block_starts, tf.int32)
             self._differences = tf.constant(np.frombuffer(b"".join(blocks), np.int32))
-            # One more entry: without expansions there must still be something to gather from.
+            # One more entry: without expansions there must still be something to gather from. One
+            # more row: all rows behind the last are empty.
             self._expansions = tf.constant(np.append(tables.expansions, 0), tf.int32)
             self._starts = tf.constant(np.append(tables.splits[:-1], 0), tf.int32)
             self._lengths = tf.constant(np.append(np.diff(tables.splits), 0), tf.int32)
+        self._last_row = len(tables.splits) - 1
 
     def look_up(self, code_points):
         """Gives the entries.
@@ -60,7 +62,7 @@ class CharacterMap(tf.Module):
         """
         entries = tf.bitwise.bitwise_and(entries, MOVES - 1)
         irregular = entries >= IRREGULAR
-        row = tf.where(irregular, entries - IRREGULAR, 0)
+        row = tf.where(irregular, tf.minimum(entries - IRREGULAR, self._last_row), 0)
         lengths = tf.where(irregular, tf.gather(self._lengths, row), 1)
         splits = tf.concat([[0], tf.cumsum(lengths)], 0)
         sources = find_segments(splits)

@@ -24,6 +24,8 @@ def describe(tables, point):
     if entry < IRREGULAR:
         return [entry]
     row = entry - IRREGULAR
+    if row >= len(tables.splits) - 1:
+        return []
     return tables.expansions[tables.splits[row] : tables.splits[row + 1]].tolist()
 
 
@@ -57,6 +59,16 @@ def uncased():
 )
 def test_what_becomes_of_a_character(uncased, character, expected):
     assert describe(uncased, ord(character)) == expected
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: make_bert_tables(True, True, True), make_decomposition_tables]
+)
+def test_what_is_deleted_takes_no_row_of_a_table(make):
+    tables = make()
+    # Planes of code points for private use are deleted. Hangul has the most syllables in several.
+    assert describe(tables, 0xF0000) == describe(tables, 0x10FFFD) == []
+    assert np.diff(tables.splits).min() > 1 and 11_172 < len(tables.splits) < 14_000
 
 
 def test_options_that_are_off_leave_characters_alone():

@@ -10,6 +10,7 @@ def make_map():
     entries[ord("A") : ord("Z") + 1] += LETTER + 32
     entries[ord("0")] = IRREGULAR  # to nothing
     entries[0x10FFFF] = MOVES + IRREGULAR + 1  # to three
+    entries[0x10FFFE] = IRREGULAR + 99  # behind the last row: to nothing
     return CharacterMap(
         CharacterTables(entries, np.array([7, 8, 9], np.int32), np.array([0, 0, 3], np.int32))
     )
@@ -23,7 +24,7 @@ def test_each_code_point_has_its_entry():
 
 def test_expansions_take_the_places_of_their_entries():
     tables = make_map()
-    entries = tables.look_up(tf.constant([ord(c) for c in "0a0\U0010ffffb0"]))
+    entries = tables.look_up(tf.constant([ord(c) for c in "0a0\U0010ffffb\U0010fffe"]))
     expanded, splits, sources = tables.expand(entries, tf.constant([0, 1, 1, 4, 6], tf.int64))
     assert expanded.numpy().tolist() == [ord("a"), 7, 8, 9, ord("b")]
     assert splits.numpy().tolist() == [0, 0, 0, 4, 5]
