@@ -9,6 +9,7 @@ import _zoo as zoo
 
 import lmzoo
 from lmzoo.files import atomic_folder
+from lmzoo.hub.trained import list_trained
 from lmzoo.json_files import write_json, write_text
 
 MAX_BYTES = 6_000_000
@@ -105,6 +106,8 @@ def publish(task, arguments, about, evaluations, sample, **export_options):
         raise ValueError(f"A model must have at most {MAX_BYTES} bytes. Received: {size}.")
     with atomic_folder(arguments.output, overwrite=True) as new:
         shutil.copytree(folder, new, dirs_exist_ok=True)
+    if not arguments.smoke:
+        update_page(arguments.output.parent / "README.md")
     for one in evaluations:
         print(one, flush=True)
     print(f"{arguments.output}: {size / 1e6:.1f} MB, on the sample {figures['sample']}")
@@ -240,3 +243,33 @@ def training_of(name, figures):
         "license": f"{figures['license']}, that of the text it was trained on",
     }
     return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+
+
+# The page of all models
+
+
+def update_page(page):
+    """Writes the table of `saved_models/README.md` anew, from the figures of all models.
+
+    Args:
+        page: pathlib.Path. Its table has a row for each model; the text around it stays.
+    """
+    if not page.exists():
+        return
+    lines = page.read_text(encoding="utf-8").splitlines()
+    is_table = [line.startswith("|") for line in lines]
+    first = is_table.index(True)
+    kept = [line for line, inside in zip(lines, is_table, strict=True) if not inside]
+    write_text(page, "\n".join([*kept[:first], *rows_of_page(), *kept[first:], ""]))
+
+
+def rows_of_page():
+    """The lines of the table: name, job, size and score of each trained model."""
+    lines = ["| model | what it does | task | size | held-out score |", "|---|---|---|---|---|"]
+    for name, model in list_trained().items():
+        score = "{metric} {value:.3f} ({low:.3f} to {high:.3f})".format(**model.score)
+        size = f"{model.num_bytes / 1e6:.1f} MB"
+        lines.append(
+            f"| [{name}]({name}/README.md) | {model.note} | `{model.task}` | {size} | {score} |"
+        )
+    return lines

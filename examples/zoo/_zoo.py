@@ -67,9 +67,7 @@ def parse(description, name, **more):
 # Training
 
 
-def fit(
-    task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_steps=None, shared=False
-):
+def fit(task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_steps=None):
     """Trains a task, or goes on where a run of the same stage was stopped.
 
     The learning rate rises over the first twentieth of the steps and falls by half a cosine.
@@ -83,7 +81,6 @@ def fit(
         epochs: int.
         batch_size: int. Rows in a step; a dataset has its own.
         num_steps: int or None. Steps of an epoch, where the data does not end.
-        shared: bool. Whether the stage is one of several models, whose folders lie side by side.
     """
     is_rows = isinstance(data, lmzoo.data.Rows)
     if num_steps is None:
@@ -91,7 +88,7 @@ def fit(
     total = num_steps * epochs
     rate = lmzoo.training.WarmupCosine(learning_rate, warmup=total // 20, total=total)
     task.compile(lmzoo.training.AdamW(rate, weight_decay=0.01, global_clipnorm=1.0))
-    folder = (arguments.folder.parent if shared else arguments.folder) / stage
+    folder = arguments.folder / stage
     folder.mkdir(parents=True, exist_ok=True)
     arguments.stages.append(folder)
     task.fit(

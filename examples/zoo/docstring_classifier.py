@@ -1,8 +1,7 @@
 """Makes `docstring-classifier`: which subject of programming a description is about.
 
 The subjects are chapters of Python's library reference, and the texts are the docstrings of the
-modules in them. One docstring in five is held out. The encoder first learns to fill in masked
-tokens of the others, then to classify them.
+modules in them. One docstring in five is held out.
 """
 
 import collections
@@ -46,14 +45,14 @@ ABOUT = About(
     job="It answers: in which part of a library should I look for this? It sorts docstrings, "
     "comments and questions about code.",
     data="The docstrings of Python's standard library, each with the chapter of the library "
-    "reference that its module belongs to; the encoder was first trained to fill in masked tokens "
-    "of the same texts. They are under the licence of the Python Software Foundation.",
+    "reference that its module belongs to. They are under the licence of the Python Software "
+    "Foundation.",
     held_out="Measured on one docstring in five, chosen by a hash of its text.",
     limits=[
         "Held-out docstrings are of the same modules as those it was trained on. Of other "
         "libraries, and of everyday text, it knows nothing.",
         "It always names one of the twelve subjects, also where none fits.",
-        "English alone, and at most 128 tokens of a text are read.",
+        "English alone, and at most 64 tokens of a text are read.",
     ],
     usage='print(model.classify("Send a message with an attachment."))',
     text="Send a message with an attachment.",
@@ -70,32 +69,6 @@ def read_examples(smoke):
             row = {"text": docstring.text, "label": subjects[docstring.package]}
             halves[zoo.common.is_held_out(docstring.content)].append(row)
     return halves
-
-
-def pretrain(arguments):
-    """A backbone and its tokenizer, after it has learnt to fill in masked tokens of docstrings.
-
-    `docstring-search` begins with the same one: the script that runs first trains it.
-    """
-    docstrings = zoo.common.read_docstrings(arguments.smoke)
-    texts = [one.text for one in docstrings if not zoo.common.is_held_out(one.content)]
-    encoder = zoo.common.make_encoder(texts, arguments.smoke)
-    lm = lmzoo.tasks.MaskedLM(*encoder)
-    rows = lmzoo.data.make_rows(text=[chunk for text in texts for chunk in cut(text)])
-    stage = "docstring-encoder-smoke" if arguments.smoke else "docstring-encoder"
-    epochs = 1 if arguments.smoke else 12
-    zoo.fit(lm, rows, arguments, stage, learning_rate=2e-3, epochs=epochs, shared=True)
-    return encoder
-
-
-def cut(text, num_characters=400):
-    """A text in chunks of whole lines, of about so many characters."""
-    chunks = [""]
-    for line in text.splitlines():
-        if len(chunks[-1]) + len(line) > num_characters:
-            chunks.append("")
-        chunks[-1] += f"{line}\n"
-    return [chunk for chunk in chunks if chunk.strip()]
 
 
 def evaluate(classifier, training, held_out):
@@ -126,11 +99,13 @@ def main():
     training, held_out = read_examples(arguments.smoke)
     print(f"{len(training)} docstrings to train on, {len(held_out)} held out", flush=True)
     columns = to_columns(training)
-    encoder = pretrain(arguments)
-    classifier = lmzoo.tasks.TextClassifier(*encoder, labels=sorted(set(columns["label"])))
+    encoder = zoo.common.make_encoder(columns["text"], arguments.smoke)
+    classifier = lmzoo.tasks.TextClassifier(
+        *encoder, labels=sorted(set(columns["label"])), sequence_length=64
+    )
     rows = lmzoo.data.make_rows(**columns)
-    epochs = 1 if arguments.smoke else 8
-    zoo.fit(classifier, rows, arguments, "classification", learning_rate=5e-4, epochs=epochs)
+    epochs = 1 if arguments.smoke else 5
+    zoo.fit(classifier, rows, arguments, "classification", learning_rate=1e-3, epochs=epochs)
 
     stored = store(classifier, arguments)
     evaluations = evaluate(stored, training, held_out)

@@ -1,7 +1,7 @@
 """Makes `docstring-search`: finds the docstring that answers a question.
 
-An encoder first learns to fill in masked tokens of docstrings, then that the first line of each
-belongs to the rest of it. One docstring in five is held out, by its rest.
+An encoder learns that the first line of each docstring belongs to the rest of it. One docstring in
+five is held out, by its rest.
 
 With --ask "open a file in binary mode" it trains nothing: the finished model searches all
 docstrings of this Python's standard library.
@@ -11,7 +11,6 @@ import random
 
 import _zoo as zoo
 from _publishing import About, publish, store
-from docstring_classifier import pretrain
 
 import lmzoo
 
@@ -20,15 +19,14 @@ ABOUT = About(
     title="Finds the docstring that answers a question, by embeddings of 128 numbers",
     job="It answers: which function does this? The nearest texts to a question are found without "
     "sharing its words.",
-    data="Pairs of the first line and the rest of the docstrings of Python's standard library; the "
-    "encoder was first trained to fill in masked tokens of the same texts. They are under the "
-    "licence of the Python Software Foundation.",
+    data="Pairs of the first line and the rest of the docstrings of Python's standard library. "
+    "They are under the licence of the Python Software Foundation.",
     held_out="Each held-out first line looks for the rest of its own docstring among those of all "
     "held-out docstrings, one in five, chosen by a hash of the text.",
     limits=[
         "Trained on the docstrings of one library: everyday text and other fields are strange to "
         "it.",
-        "English alone, and at most 128 tokens of a text are read.",
+        "English alone, and at most 64 tokens of a text are read.",
         "Where question and text share rare words, a search by words is hard to beat.",
     ],
     usage="""
@@ -69,11 +67,12 @@ def main():
         return
     training, held_out = zoo.common.read_pairs(arguments.smoke)
     print(f"{len(training)} pairs to train on, {len(held_out)} held out", flush=True)
-    encoder = pretrain(arguments)
-    embedder = lmzoo.tasks.TextEmbedder(*encoder, pooling="mean")
+    texts = (text for pair in training for text in pair)
+    encoder = zoo.common.make_encoder(texts, arguments.smoke)
+    embedder = lmzoo.tasks.TextEmbedder(*encoder, pooling="mean", sequence_length=64)
     rows = lmzoo.data.make_rows(**to_columns(training))
     epochs = 1 if arguments.smoke else 10
-    zoo.fit(embedder, rows, arguments, "search", learning_rate=5e-4, epochs=epochs, batch_size=64)
+    zoo.fit(embedder, rows, arguments, "search", learning_rate=1e-3, epochs=epochs, batch_size=64)
 
     stored = store(embedder, arguments)
     sample = random.Random(0).sample(held_out, min(100, len(held_out)))
