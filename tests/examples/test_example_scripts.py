@@ -32,6 +32,7 @@ FIGURES = {
     "extract_entities.py": [(5, ["BERT", "LSTM", "gazetteer and patterns"])],
     "zero_shot.py": [(2, ["BERT", "LSTM", "words in common", "most frequent subject", "guessing"])],
     "complete_code.py": [(2, ["GPT", "LSTM", "Kneser-Ney 5-grams"])],
+    "dialogue.py": [(3, ["GPT", "GPT without history", "LSTM", "nearest question"])],
 }
 # One that pretrains, one that classifies, one that generates; the others take a minute.
 QUICK = ("sentiment.py",)
@@ -52,6 +53,8 @@ LAST_LINES = {
     "extract_entities.py": r"On May 3, 2021 Lena Hartmann sold .* -> .+",
     "zero_shot.py": r"Draw the label and its border\. -> .+ [01]\.\d\d",
     "complete_code.py": r'with open\(path, "rb"\) as  -> .*',
+    # After one epoch it may write anything, lines among it.
+    "dialogue.py": r".*",
 }
 
 # Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
@@ -220,6 +223,64 @@ def test_each_step_of_compression_makes_the_file_smaller(tmp_path):
         written = (tmp_path / f"{name.replace(' ', '-')}.tflite").stat().st_size
         assert size == pytest.approx(written / 1000, abs=0.001)
     assert (tmp_path / "compression.png").read_bytes().startswith(b"\x89PNG")
+
+
+ENERGY = """
+import json, sys, time
+
+sys.path.insert(0, sys.argv[1])
+import energy_of_a_run as example
+
+class Meter:
+    def start(self):
+        pass
+
+    def stop(self):
+        return {"joules": 7200.0, "source": "RAPL"}
+
+counted = example.measure(lambda: 3)
+example.EnergyMeter = Meter
+measured = example.measure(lambda: 3)[1]
+unknown = {"seconds": 1.0, "joules": None, "source": "not measured"}
+print(json.dumps([
+    counted[0],
+    example.describe({**measured, "seconds": 2.0}, 500),
+    example.describe(unknown, 500),
+    example.add({**measured, "seconds": 2.0}, {**measured, "seconds": 3.0}),
+    example.add({**measured, "seconds": 2.0}, unknown),
+]))
+"""
+
+
+def test_energy_becomes_carbon_and_adds_up_over_the_starts_of_a_run():
+    result, known, unknown, twice, partly = json.loads(run_child("-c", ENERGY, FOLDER))
+    assert result == 3
+    # 7200 J are 2 Wh, and 2 Wh at 500 g/kWh are 1 g.
+    assert known == {
+        "time": "2.0 s",
+        "energy": "7,200 J (RAPL)",
+        "carbon": "1 g CO2 equivalent at 500 g/kWh",
+    }
+    assert unknown == {"time": "1.0 s", "energy": "not measured", "carbon": "unknown"}
+    assert twice == {"seconds": 5.0, "joules": 14400.0, "source": "RAPL"}
+    assert partly == {"seconds": 3.0, "joules": None, "source": "RAPL and not measured"}
+
+
+@pytest.mark.slow
+def test_what_a_run_took_is_on_the_card_of_its_model(tmp_path):
+    options = ["--smoke", "--folder", tmp_path, "--watts", 10]
+    shown = run_child(FOLDER / "energy_of_a_run.py", *options)
+    (table,) = read_figures(shown)
+    assert list(table) == ["BERT", "LSTM", "bag of words"]
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    words = dict(re.findall(r"^\| (.+?) \| (.+) \|$", card, re.M))
+    seconds, joules = float(words["time"].split()[0]), words["energy"].split()[0]
+    if "assumed" in words["energy"]:
+        assert float(joules.replace(",", "")) == pytest.approx(10 * seconds, abs=1.5)
+    assert words["accuracy, BERT"] == table["BERT"][0]
+    # A second start that trains nothing adds nothing.
+    run_child(FOLDER / "energy_of_a_run.py", *options)
+    assert f"| {words['time']} |" in (tmp_path / "model" / "README.md").read_text("utf-8")
 
 
 SPLIT = """
