@@ -141,24 +141,23 @@ def score_search(answers, rows):
 
 
 def write(model, rows):
-    sources = column(rows, "source")
-    return model.generate(sources, return_prompt=False, allow_special=True, max_new_tokens=64)
+    return model.generate(column(rows, "source"), return_prompt=False, allow_special=True)
 
 
 def write_saved(signatures, rows):
     """A prompt with special tokens needs the signatures of a running batch, which read them."""
     import tensorflow as tf
 
-    answers = []
-    for source in column(rows, "source"):
-        if "encode" not in signatures:
-            answers.append(call(signatures, [source])["text"][0].decode().removeprefix(source))
-            continue
-        prompt = signatures["encode"](text=tf.constant([source]), allow_special=tf.constant(True))
-        new = signatures["tokens"](**prompt)
-        new = {name: new[name] for name in ("token_ids", "padding_mask")}
-        answers.append(signatures["decode"](**new)["text"].numpy()[0].decode())
-    return answers
+    sources = column(rows, "source")
+    if "encode" not in signatures:
+        texts = call(signatures, sources)["text"]
+        return [
+            text.decode().removeprefix(source) for text, source in zip(texts, sources, strict=True)
+        ]
+    prompts = signatures["encode"](text=tf.constant(sources), allow_special=tf.constant(True))
+    new = signatures["tokens"](**prompts)
+    new = {name: new[name] for name in ("token_ids", "padding_mask")}
+    return [text.decode() for text in signatures["decode"](**new)["text"].numpy()]
 
 
 def score_first_lines(answers, rows):

@@ -161,10 +161,21 @@ class WritingLSTM:
         self.baseline = lmzoo.evaluation.baselines.LSTMLM(tokenizer, **options)
         self.model = self.baseline.model
 
-    def fit(self, data, learning_rate=4e-3):
-        """Trains on one pass over batches of inputs, labels and weights."""
+    def fit(self, data, path, learning_rate=4e-3):
+        """Trains on one pass over batches of inputs, labels and weights, if it was not done.
+
+        Args:
+            data: tf.data.Dataset.
+            path: pathlib.Path. Where the weights are kept; ends in .weights.h5.
+            learning_rate: float. Adam's, which falls to 0 along a cosine.
+        Returns:
+            WritingLSTM, itself.
+        """
         import keras
 
+        if path.exists():
+            self.model.load_weights(path)
+            return self
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, len(data))
         self.model.compile(
             keras.optimizers.Adam(rate, global_clipnorm=1.0),
@@ -176,6 +187,7 @@ class WritingLSTM:
         data = data.map(lambda inputs, *others: (inputs["token_ids"], *others))
         progress = lmzoo.training.RichProgress(label="Training an LSTM")
         self.model.fit(data, shuffle=False, verbose=0, callbacks=[progress])
+        self.model.save_weights(path)
         return self
 
     def find_best(self, ids):

@@ -21,7 +21,7 @@ from _writing import (
 
 import lmzoo
 
-LENGTH, BATCH_SIZE, CONTEXT = 256, 16, 500
+LENGTH, BATCH_SIZE, CONTEXT, LSTM_STEPS = 256, 16, 500, 120
 PROMPTS = (
     "import os\n\n\ndef main(",
     "class Stack:\n    def __init__(self",
@@ -62,12 +62,14 @@ def cut_lines(texts, tokenizer, count):
     return rows
 
 
-def evaluate(lm, texts, held_out, rows, data):
-    """The evaluations of the model, of n-grams and of an LSTM that reads the texts once."""
+def evaluate(lm, texts, held_out, rows, data, path):
+    """The evaluations of the model, of n-grams, and of an LSTM that is trained for fewer steps."""
     tokenizer, sources = lm.tokenizer, [row["source"] for row in rows]
     prompts = tokenizer.tokenize(sources).to_list()
     n_grams = WritingNGrams(tokenizer, texts)
-    lstm = WritingLSTM(tokenizer, end_token_id=-1, max_sequence_length=LENGTH).fit(data)
+    lstm = WritingLSTM(tokenizer, end_token_id=-1, max_sequence_length=LENGTH)
+    num_steps = min(LSTM_STEPS, len(data))
+    lstm.fit(data.take(num_steps), path)
 
     def find_best(ids):
         return lm({"token_ids": ids}).numpy().argmax(axis=-1)
@@ -76,7 +78,7 @@ def evaluate(lm, texts, held_out, rows, data):
     for name, model, predict, written in (
         ("code-completer", lm, find_best, generate(lm, sources, max_new_tokens=32)),
         ("Kneser-Ney", n_grams.baseline, n_grams.find_some, n_grams.write(prompts, 32)),
-        ("LSTM", lstm.baseline, lstm.find_best, lstm.write(prompts, 32)),
+        (f"LSTM, {num_steps} steps", lstm.baseline, lstm.find_best, lstm.write(prompts, 32)),
     ):
         one = lmzoo.evaluate(model, {"text": held_out}, ["bits_per_byte"], name=name)
         accuracy = measure_accuracy(predict, tokenizer, held_out, LENGTH)
@@ -99,10 +101,11 @@ def main():
     epochs = 1 if arguments.smoke else 3
     zoo.fit(lm, data, arguments, "training", learning_rate=3e-3, epochs=epochs)
     stored = store(lm, arguments)
-    rows = cut_lines(held_out, tokenizer, 10 if arguments.smoke else 300)
-    evaluations = evaluate(stored, texts, held_out, rows, data)
+    rows = cut_lines(held_out, tokenizer, 10 if arguments.smoke else 200)
+    path = arguments.folder / "lstm.weights.h5"
+    evaluations = evaluate(stored, texts, held_out, rows, data, path)
     shown = [(prompt, stored.generate(prompt, return_prompt=False)) for prompt in PROMPTS]
-    publish(stored, arguments, CODE_COMPLETER._replace(shown=shown), evaluations, rows[:120])
+    publish(stored, arguments, CODE_COMPLETER._replace(shown=shown), evaluations, rows[:100])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from translate_numbers import (
 import lmzoo
 
 BATCH_SIZE, LENGTH, MAX_NEW_TOKENS = 128, 64, 32
-LSTM_STEPS = 600
+LSTM_STEPS = 300
 
 
 def make_task(tokenizer, smoke=False):
@@ -61,7 +61,7 @@ def draw_held_out(count):
     ]
 
 
-def train_lstm(tokenizer, rows, num_steps):
+def train_lstm(tokenizer, rows, num_steps, path):
     """An LSTM that reads the source and goes on with the target."""
     rows = [rows[index] for index in range(num_steps * BATCH_SIZE)]
     sources, targets = (
@@ -75,14 +75,14 @@ def train_lstm(tokenizer, rows, num_steps):
         ids[index, : len(row)] = row
         weights[index, len(source) : len(row) - 1] = True
     data = make_batches(ids, weights, BATCH_SIZE, num_steps)
-    return WritingLSTM(tokenizer, tokenizer.end_token_id).fit(data)
+    return WritingLSTM(tokenizer, tokenizer.end_token_id).fit(data, path)
 
 
-def evaluate(lm, rows, held_out, num_steps):
+def evaluate(lm, rows, held_out, num_steps, path):
     """The evaluations of the model, of an LSTM and of a translation word by word."""
     tokenizer, sources = lm.tokenizer, [row["source"] for row in held_out]
     prompts = tokenizer.tokenize(sources).to_list()
-    lstm = train_lstm(tokenizer, rows, num_steps)
+    lstm = train_lstm(tokenizer, rows, num_steps, path)
     split = [source.partition(": ")[0].split(" to ") for source in sources]
     answers = {
         "number-translator": generate(lm, sources, 100),
@@ -118,7 +118,8 @@ def main():
     zoo.fit(lm, rows, arguments, "training", learning_rate=2e-3, epochs=1, batch_size=BATCH_SIZE)
     stored = store(lm, arguments)
     held_out = draw_held_out(2 if smoke else 250)
-    evaluations = evaluate(stored, rows, held_out, 2 if smoke else LSTM_STEPS)
+    num_steps, path = 2 if smoke else LSTM_STEPS, arguments.folder / "lstm.weights.h5"
+    evaluations = evaluate(stored, rows, held_out, num_steps, path)
     sample = random.Random(0).sample(held_out, min(120, len(held_out)))
     publish(stored, arguments, NUMBER_TRANSLATOR, evaluations, sample)
     for row in sample[:8]:

@@ -14,7 +14,7 @@ from _writing import WritingLSTM, generate, make_gpt, score_answers
 
 import lmzoo
 
-LENGTH, BATCH_SIZE, MAX_NEW_TOKENS, LSTM_STEPS = 256, 16, 64, 500
+LENGTH, BATCH_SIZE, MAX_NEW_TOKENS, LSTM_STEPS = 256, 16, 64, 250
 SKILLS = ("library", "arithmetic", "number words", "calendar", "names", "small talk", "refusal")
 SHOWN = (
     ("Hello, I am Ada.", "What does math.sqrt do?", "Which module is it in?", "What is my name?"),
@@ -98,9 +98,10 @@ def main():
     data = make_dataset(rows, BATCH_SIZE, len(rows[0]) // BATCH_SIZE)
     zoo.fit(lm, data, arguments, "training", learning_rate=3e-3, epochs=1)
     stored = store(lm, arguments)
-    held_out = list_turns(facts, tokenizer, 5 if smoke else 300)
+    held_out = list_turns(facts, tokenizer, 5 if smoke else 250)
     few = make_dataset(rows, BATCH_SIZE, 2 if smoke else LSTM_STEPS)
-    lstm = WritingLSTM(tokenizer, tokenizer.end_token_id).fit(few)
+    lstm = WritingLSTM(tokenizer, tokenizer.end_token_id)
+    lstm.fit(few, arguments.folder / "lstm.weights.h5")
     evaluations = evaluate(stored, lstm, training[:5000], held_out)
     shown = [pair for questions in SHOWN for pair in chat(stored, questions)]
     about, sample = SMALL_CHAT._replace(shown=shown), held_out[:100]
