@@ -50,8 +50,8 @@ NUMBER_TRANSLATOR = About(
 SMALL_CHAT = About(
     title="A small chat model about Python's library, numbers and dates, in English and Chinese",
     job="It shows a turn format, a history and a stop at the end of a turn in a model that anybody "
-    "can train; it answers what some functions do and where they are, adds and subtracts below "
-    "100, spells numbers, knows weekdays and months, and remembers your name.",
+    "can train. It answers what some functions do and where they are, spells numbers, knows "
+    "weekdays and months, and tries sums below 100 and to remember your name.",
     data="Conversations of one to eight turns that a script writes by rules, in English and "
     "Chinese. What the functions do are the first lines of the docstrings of Python's standard "
     "library, under the licence of the Python Software Foundation. The answers alone are learnt.",
@@ -62,6 +62,8 @@ SMALL_CHAT = About(
     limits=[
         "It is a toy: it talks about nothing but what is named above, and nothing that it says was "
         "written by a person for the question.",
+        "It gets most sums wrong, and mostly fails to repeat a name that it has not met before, as "
+        "the table says. More training, and more sums in the data, are the first things to try.",
         "What it does not know it should refuse, but it may answer with a wrong docstring, or "
         "invent one for a function that does not exist.",
         "It reads 256 tokens, about eight short turns. System messages are left out.",
@@ -72,5 +74,5 @@ prompt = "<|im_start|>user\\nWhat does math.sqrt do?<|im_end|>\\n<|im_start|>ass
 print(model.generate(prompt, allow_special=True, return_prompt=False))
 """,
     text="What does math.sqrt do?",
-    command="generate",
+    command=None,
 )

@@ -25,7 +25,8 @@ class About(NamedTuple):
     limits: list of str. What it cannot do.
     usage: str. Lines of Python behind `model = lmzoo.load(...)`.
     text: str. What the commands of the card are tried with.
-    command: str. The command of `lmzoo` for this task, such as "classify".
+    command: str or None. The command of `lmzoo` for this task, such as "classify"; None for a model
+        that plain text makes no sense to.
     license: str. Of the weights, as a model card names it.
     shown: list of (str, str). What it was asked and what it wrote, as it came.
     """
@@ -157,8 +158,7 @@ def write_card(name, about, figures):
         "```",
         "",
         "```sh",
-        f'lmzoo {about.command} {name} "{about.text}"',
-        f'lmzoo run {name} "{about.text}"  # its .tflite, without TensorFlow',
+        *commands_of(name, about),
         f"lmzoo serve {name}",
         "```",
         "",
@@ -186,6 +186,16 @@ def write_card(name, about, figures):
         "",
     ]
     return "\n".join(lines)
+
+
+def commands_of(name, about):
+    """The commands that take a plain text, if the model does."""
+    if about.command is None:
+        return []
+    return [
+        f'lmzoo {about.command} {name} "{about.text}"',
+        f'lmzoo run {name} "{about.text}"  # its .tflite, without TensorFlow',
+    ]
 
 
 def table_of(evaluations):
