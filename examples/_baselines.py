@@ -4,6 +4,7 @@ Each reads the tokens of the task that it is compared with, cut where that cuts 
 n-gram language models are in `lmzoo.evaluation.baselines`; `_writing.py` samples from them.
 """
 
+import collections
 import functools
 
 import lmzoo
@@ -101,6 +102,17 @@ def build_seq2seq(vocabulary_size, hidden_dim=256):
 # Training and prediction
 
 
+def count_tokens(texts, tokenizer):
+    """The most frequent token, and of each token the one that follows most often: int, dict."""
+    counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
+    for ids in tokenizer.tokenize(texts).to_list():
+        counts.update(ids)
+        for before, after in zip([tokenizer.start_token_id, *ids], ids, strict=False):
+            followers[before][after] += 1
+    after = {before: following.most_common(1)[0][0] for before, following in followers.items()}
+    return counts.most_common(1)[0][0], after
+
+
 def train_lstm(build, batches, epochs, loss=None, learning_rate=4e-3, name="LSTM"):
     """Builds a model and fits it, with the same numbers whatever was computed before.
 
@@ -174,25 +186,46 @@ def train_lstm_seq2seq(task, batches, epochs, hidden_dim=256):
     return train_lstm(build, batches, epochs, name="LSTM encoder-decoder")
 
 
-def write_with_lstm(model, task, sources, max_new_tokens, batch_size=128):
-    """Greedy output of `build_seq2seq` for each source: list of str."""
+def write_with_lstm(model, task, sources, max_new_tokens):
+    """Greedy output of `build_seq2seq` for each source of a `Seq2SeqLM`: list of str."""
+    rows = lmzoo.data.make_rows(source=sources, target=["x"] * len(sources))
+    batches = make_batches(task, rows, shuffle=False)
+    return write_targets(model, batches, task.tokenizer, task.start_token_id, max_new_tokens)
+
+
+def write_targets(model, batches, tokenizer, start, max_new_tokens, temperature=0.0, seed=0):
+    """What an encoder-decoder in plain Keras writes, token by token, without a cache.
+
+    Args:
+        model: keras.Model from `encoder_token_ids`, maybe `encoder_padding_mask`, and
+            `decoder_token_ids` to logits (B, T, V).
+        batches: tf.data.Dataset of tuples that begin with such inputs.
+        tokenizer: a tokenizer of `lmzoo.tokenizers`, whose end token ends a text.
+        start: int. The token that the decoder begins with.
+        max_new_tokens: int.
+        temperature: float. Tokens are drawn with it; 0 takes the most probable ones.
+        seed: int.
+    Returns:
+        list of str.
+    """
     import numpy as np
     import tensorflow as tf
 
     step = tf.function(functools.partial(model, training=False), reduce_retracing=True)
-    rows = lmzoo.data.make_rows(source=sources, target=["x"] * len(sources))
-    end, texts = task.tokenizer.end_token_id, []
-    for inputs, *_ in make_batches(task, rows, batch_size, shuffle=False):
+    generator = np.random.default_rng(seed)
+    end, texts = tokenizer.end_token_id, []
+    for inputs, *_ in batches:
         written = np.full([len(inputs["encoder_token_ids"]), max_new_tokens + 1], end, "int32")
-        written[:, 0] = task.start_token_id
+        written[:, 0] = start
         for position in range(max_new_tokens):
             inputs["decoder_token_ids"] = tf.constant(written[:, :-1])
-            found = step(inputs_of(model, inputs))[:, position].numpy().argmax(-1)
+            scores = step(inputs_of(model, inputs))[:, position].numpy()
+            # The largest of scores with Gumbel noise is a draw from their softmax.
+            found = (scores + temperature * generator.gumbel(size=scores.shape)).argmax(-1)
             is_open = (written[:, 1 : position + 1] != end).all(axis=1)
             written[:, position + 1] = np.where(is_open, found, end)
             if not is_open.any():
                 break
         ids = tf.RaggedTensor.from_tensor(written[:, 1:], padding=end)
-        written = task.tokenizer.detokenize(ids).numpy()
-        texts += [text.decode("utf-8", "replace") for text in written]
+        texts += [text.decode("utf-8", "replace") for text in tokenizer.detokenize(ids).numpy()]
     return texts

@@ -6,6 +6,7 @@ Chinese is that of everyday writing: 2 is 两 before 千 and alone before 万 (�
 """
 
 import datetime
+import re
 
 # Of whole numbers and of dates, each range as Python's `range` has it.
 NUMBERS = range(1_000_000)
@@ -20,6 +21,7 @@ MONTHS = (
     "January February March April May June July August September October November December"
 ).split()
 CHARACTERS = "零一二三四五六七八九"
+KINDS = ("numbers", "dates")
 
 
 def write_english(value):
@@ -95,3 +97,41 @@ def write_digits(value):
 
 
 FORMS = {"English": write_english, "Chinese": write_chinese, "digits": write_digits}
+
+
+# Pairs for a model to learn, and a baseline
+
+
+def draw_value(kind, generator):
+    """A number, each count of digits as likely as the others, or a date."""
+    if kind == "numbers":
+        num_digits = generator.randint(1, len(str(NUMBERS[-1])))
+        return generator.randrange(10 ** (num_digits - 1) if num_digits > 1 else 0, 10**num_digits)
+    first, last = datetime.date(YEARS[0], 1, 1), datetime.date(YEARS[-1], 12, 31)
+    return first + datetime.timedelta(generator.randint(0, (last - first).days))
+
+
+def list_words():
+    """All that the three forms are made of, and the marks of a direction: list of str."""
+    words = "hundred thousand and the of English Chinese digits to".split()
+    signs = [*"0123456789-:", *CHARACTERS, *"〇两十百千万年月日", "st", "nd", "rd", "th"]
+    return [*ONES, *TENS, *MONTHS, *words, *signs]
+
+
+def make_lexicon(one, other):
+    """dict from the words of one form to those of the other."""
+    values = [*range(20), *range(20, 100, 10)]
+    words = [[write(value) for write in FORMS.values()] for value in values]
+    words += [["hundred", "百", "00"], ["thousand", "千", "000"]]
+    words += [[name, f"{write_chinese(n)}月", f"{n:02}"] for n, name in enumerate(MONTHS, start=1)]
+    entries = [dict(zip(FORMS, row, strict=True)) for row in words]
+    # A form may have one word for two; then the number counts, not the month.
+    return {entry[one]: entry[other] for entry in reversed(entries)}
+
+
+def translate_words(text, one, other):
+    """Translates word by word, without the words that are in no lexicon."""
+    lexicon = make_lexicon(one, other)
+    pattern = "|".join(sorted(lexicon, key=len, reverse=True))
+    words = [lexicon[word] for word in re.findall(pattern, text)]
+    return (" " if other == "English" else "").join(words)

@@ -65,3 +65,14 @@ def generate_texts(lm, sources, max_new_tokens, batch_size=128):
         batch = sources[start : start + batch_size]
         texts += lm.generate(batch, max_new_tokens=max_new_tokens)
     return texts
+
+
+def find_tokens_before(source, labels, sentinels):
+    """The token before each token of a target in the uncorrupted text: int (B, T)."""
+    import numpy as np
+
+    before = np.pad(labels[:, :-1], [(0, 0), (1, 0)])
+    for row, column in np.argwhere(np.isin(before, sentinels)):
+        position = np.flatnonzero(source[row] == before[row, column])[0]
+        before[row, column] = source[row, position - 1]
+    return before

@@ -6,83 +6,25 @@ One pair of a person and an answer in five is held out: it is in no text that th
 """
 
 import collections
-import itertools
-import random
 import re
 import time
 
-from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
+import _baselines as baselines
+from _common import make_parser, open_or_make, parse, print_figures, train
+from _people import FACTS, draw_rows
 from _text_to_text import generate_texts, make_t5
 
 import lmzoo
 
-SYLLABLES = "ba fe go hi ku la me no pi su".split()
-PEOPLE = [f"{one}{other}".capitalize() for one in SYLLABLES for other in SYLLABLES if one != other]
-TRADES = (
-    "baker barber carpenter cook dentist farmer fisher gardener glazier judge lawyer mason miller "
-    "nurse painter pilot plumber potter sailor singer surgeon tailor teacher weaver"
-).split()
-ANSWERS = {
-    "place": [f"{name}{ending}" for name in PEOPLE[::3] for ending in ("ton", "burg")],
-    "year": [str(year) for year in range(1920, 2000)],
-    "trade": TRADES,
-}
-# How each fact may be told, and how it may be asked for.
-FACTS = {
-    "place": (
-        ["{person} comes from {answer}.", "{answer} is the home town of {person}."],
-        ["Where does {person} come from?", "What is the home town of {person}?"],
-    ),
-    "year": (
-        ["{person} was born in {answer}.", "It was in {answer} that {person} was born."],
-        ["When was {person} born?", "What is the year of birth of {person}?"],
-    ),
-    "trade": (
-        ["{person} works as a {answer}.", "The trade of a {answer} is that of {person}."],
-        ["What does {person} work as?", "What is the trade of {person}?"],
-    ),
-}
 EXAMPLE = (
     "question: What is the trade of Nola? context: Nola comes from Meguton. Kufe works as a "
     "dentist. Gobaburg is the home town of Kufe. The trade of a glazier is that of Nola."
 )
 MAX_NEW_TOKENS = 8
 BATCH_SIZE = 64
-
-
-def draw_row(generator, held_out):
-    """dict of str: a question with its context, the answer, the person and the fact.
-
-    Of a held-out row only the fact that is asked for is held out.
-    """
-    people, facts = generator.sample(PEOPLE, 2), generator.sample(list(FACTS), 2)
-    asked = generator.choice(people), generator.choice(facts)
-    told = {}
-    for person, fact in itertools.product(people, facts):
-        wanted = held_out and (person, fact) == asked
-        told[person, fact] = draw_answer(person, fact, generator, wanted)
-    sentences = [
-        generator.choice(FACTS[fact][0]).format(person=person, answer=answer)
-        for (person, fact), answer in told.items()
-    ]
-    generator.shuffle(sentences)
-    person, fact = asked
-    question = generator.choice(FACTS[fact][1]).format(person=person)
-    source = f"question: {question} context: {' '.join(sentences)}"
-    return {"source": source, "target": told[asked], "person": person, "fact": fact}
-
-
-def draw_answer(person, fact, generator, held_out):
-    while True:
-        answer = generator.choice(ANSWERS[fact])
-        if is_held_out(f"{person} {answer}") == held_out:
-            return answer
-
-
-def draw_rows(count, seed, held_out=False):
-    generator = random.Random(seed)
-    rows = [draw_row(generator, held_out) for _ in range(count)]
-    return lmzoo.data.make_rows(**{name: [row[name] for row in rows] for name in rows[0]})
+# A step of an LSTM takes longer, and hardly longer with more rows.
+LSTM_BATCH_SIZE = 256
+LSTM_EPOCHS = 3
 
 
 def train_word_tokenizer(rows):
@@ -108,8 +50,11 @@ def compare(lm, training, held_out):
     """Exact match, by what is asked for and of all, and F1, as SQuAD has them."""
     most_frequent = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
     sources = [row["source"] for row in held_out]
+    batches = baselines.make_batches(lm, training, LSTM_BATCH_SIZE)
+    lstm = baselines.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
     answers = {
         "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
+        "LSTM": baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
         "last word about the person": [
             take_last_word(row["source"], row["person"]) for row in held_out
         ],

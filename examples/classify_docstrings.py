@@ -8,6 +8,7 @@ seen none of the held-out docstrings.
 import collections
 import pathlib
 
+import _baselines as baselines
 import _common as common
 
 import lmzoo
@@ -33,14 +34,18 @@ def make_task(names, texts, arguments):
     return lmzoo.tasks.TextClassifier(*encoder, labels=names)
 
 
-def compare(classifier, names, training, held_out):
-    """Accuracy and macro F1 of the model, of a bag of words and of the most frequent class."""
+def compare(classifier, names, training, held_out, epochs):
+    """Accuracy and macro F1 of the model, an LSTM, a bag of words and the most frequent class."""
     texts, labels = zip(*((text, names.index(package)) for package, text in training), strict=True)
     questions = [docstring.text for docstring in held_out]
     truth = [names.index(docstring.package) for docstring in held_out]
+    rows = lmzoo.data.make_rows(text=texts, label=labels)
+    lstm = baselines.train_lstm_classifier(classifier, rows, epochs)
+    asked = lmzoo.data.make_rows(text=questions, label=truth)
     majority = collections.Counter(labels).most_common(1)[0][0]
     answers = {
         "BERT": [names.index(found["label"]) for found in classifier.classify(questions)],
+        "LSTM": baselines.predict_logits(lstm, classifier, asked).argmax(-1),
         "bag of words": common.predict_with_bag_of_words(
             texts, labels, questions, ngram_range=(1, 2)
         ),
@@ -65,7 +70,7 @@ def main():
     classifier = common.open_or_make(arguments, lambda: make_task(names, texts, arguments))
     rows = lmzoo.data.make_rows(text=texts, label=labels)
     common.train(classifier, rows, arguments, learning_rate=5e-4)
-    compare(classifier, names, training, held_out)
+    compare(classifier, names, training, held_out, arguments.epochs)
     for question, found in zip(QUESTIONS, classifier.classify(list(QUESTIONS)), strict=True):
         print(question, "->", f"{found['label']} {found['score']:.2f}")
 

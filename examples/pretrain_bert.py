@@ -4,8 +4,9 @@ Whole packages are held out. So are the docstrings that the other examples are m
 a backbone from here has not seen them.
 """
 
-import collections
+import functools
 
+import _baselines as baselines
 import _common as common
 
 import lmzoo
@@ -38,31 +39,30 @@ def cut(text, num_characters=400):
     return [chunk for chunk in chunks if chunk]
 
 
-def compare(lm, texts, held_out):
-    """Prints the accuracy on the masked tokens of held-out texts, beside two baselines."""
+def compare(lm, texts, held_out, epochs):
+    """Prints the accuracy on the masked tokens of held-out texts, beside three baselines."""
     import numpy as np
 
-    counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
-    for ids in lm.tokenizer.tokenize(texts).to_list():
-        counts.update(ids)
-        for before, after in zip([lm.tokenizer.start_token_id, *ids], ids, strict=False):
-            followers[before][after] += 1
-    most_frequent = counts.most_common(1)[0][0]
-    after = {before: following.most_common(1)[0][0] for before, following in followers.items()}
-
+    most_frequent, after = baselines.count_tokens(texts, lm.tokenizer)
+    build = functools.partial(baselines.build_masked, lm.backbone.vocabulary_size)
+    batches = baselines.make_batches(lm, lmzoo.data.make_rows(text=texts))
+    lstm = baselines.train_lstm(build, batches, epochs)
     rows = lmzoo.data.make_rows(text=held_out)
-    right, total = np.zeros(3, int), 0
+    right, total = np.zeros(4, int), 0
     # The number of the batch seeds the masking, so every run masks the same tokens.
-    for inputs, labels, weights, _ in rows.dataset(32, shuffle=False, encode=lm.encode):
+    for inputs, labels, weights in baselines.make_batches(lm, rows, 32, shuffle=False):
         real = weights.numpy() > 0
         truth = labels.numpy()[real]
         guesses = lm(inputs, training=False).numpy().argmax(-1)[real]
+        recurrent = lstm(baselines.inputs_of(lstm, inputs), training=False)
+        recurrent = recurrent.numpy().argmax(-1)[real]
         ids, positions = inputs["token_ids"].numpy(), inputs["mask_positions"].numpy()
         before = np.take_along_axis(ids, np.maximum(positions - 1, 0), axis=1)[real]
         followed = np.array([after.get(token, most_frequent) for token in before.tolist()])
-        right += [(answer == truth).sum() for answer in (guesses, followed, most_frequent)]
+        answers = (guesses, recurrent, followed, most_frequent)
+        right += [(answer == truth).sum() for answer in answers]
         total += truth.size
-    names = ("BERT", "most frequent next token", "most frequent token")
+    names = ("BERT", "LSTM", "most frequent next token", "most frequent token")
     common.print_figures(
         f"{total} masked tokens of held-out packages",
         ["accuracy"],
@@ -78,7 +78,7 @@ def main():
         arguments, lambda: lmzoo.tasks.MaskedLM(*common.make_encoder(texts, arguments.smoke))
     )
     common.train(lm, lmzoo.data.make_rows(text=texts), arguments, learning_rate=1e-3)
-    compare(lm, texts, held_out)
+    compare(lm, texts, held_out, max(1, arguments.epochs // 2))
     for prompt, words in zip(PROMPTS, lm.fill(list(PROMPTS), top_k=3), strict=True):
         print(prompt, "->", ", ".join(f"{word['token']} {word['score']:.2f}" for word in words))
 

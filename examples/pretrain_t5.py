@@ -4,13 +4,18 @@ Whole packages are held out. So are the docstrings that `summarize_docstrings.py
 so that a backbone from here has not seen them.
 """
 
-import collections
 import json
 import pathlib
 import tempfile
 
+import _baselines as baselines
 import _common as common
-from _text_to_text import compile_as_published, make_t5, train_sentence_piece
+from _text_to_text import (
+    compile_as_published,
+    find_tokens_before,
+    make_t5,
+    train_sentence_piece,
+)
 
 import lmzoo
 
@@ -45,18 +50,7 @@ def make_task(texts, smoke):
     return compile_as_published(lmzoo.tasks.Seq2SeqLM(*encoder))
 
 
-def count_tokens(texts, tokenizer):
-    """The most frequent token, and the most frequent next token of each token."""
-    counts, followers = collections.Counter(), collections.defaultdict(collections.Counter)
-    for ids in tokenizer.tokenize(texts).to_list():
-        counts.update(ids)
-        for before, after in zip(ids, ids[1:], strict=False):
-            followers[before][after] += 1
-    after = {before: following.most_common(1)[0][0] for before, following in followers.items()}
-    return counts.most_common(1)[0][0], after
-
-
-def compare(lm, texts, data):
+def compare(lm, lstm, texts, data):
     """Prints the perplexity of the held-out targets and the accuracy on their masked tokens.
 
     Model and baselines see the target up to the token that they predict. For the first token of a
@@ -65,39 +59,31 @@ def compare(lm, texts, data):
     """
     import numpy as np
 
-    common, after = count_tokens(texts, lm.tokenizer)
+    most_frequent, after = baselines.count_tokens(texts, lm.tokenizer)
     sentinels = lm.tokenizer.sentinel_ids
     special_ids = [*sentinels, lm.tokenizer.end_token_id]
-    right, total = np.zeros(3, int), 0
+    right, total = np.zeros(4, int), 0
     for inputs, labels, _ in data:
         labels, source = labels.numpy(), inputs["encoder_token_ids"].numpy()
-        logits = np.array(lm(inputs, training=False))
-        logits[..., special_ids] = -np.inf
-        guesses = logits.argmax(-1)
+        guesses = []
+        for logits in (lm(inputs, training=False), lstm(baselines.inputs_of(lstm, inputs))):
+            logits = np.array(logits)
+            logits[..., special_ids] = -np.inf
+            guesses.append(logits.argmax(-1))
         before = find_tokens_before(source, labels, sentinels)
         hidden = ~np.isin(labels, special_ids)
-        followed = np.array([after.get(token, common) for token in before[hidden].tolist()])
+        followed = np.array([after.get(token, most_frequent) for token in before[hidden].tolist()])
         truth = labels[hidden]
-        right += [(answer == truth).sum() for answer in (guesses[hidden], followed, common)]
+        answers = [*(found[hidden] for found in guesses), followed, most_frequent]
+        right += [(answer == truth).sum() for answer in answers]
         total += truth.size
-    names = ("T5", "most frequent next token", "most frequent token")
+    names = ("T5", "LSTM", "most frequent next token", "most frequent token")
     print(f"Perplexity of held-out targets: {lm.evaluate(data, verbose=0)[1]:.1f}", flush=True)
     common.print_figures(
         f"{total} masked tokens of held-out packages",
         ["accuracy"],
         {name: [count / total] for name, count in zip(names, right, strict=True)},
     )
-
-
-def find_tokens_before(source, labels, sentinels):
-    """The token before each token of a target in the uncorrupted text: int (B, T)."""
-    import numpy as np
-
-    before = np.pad(labels[:, :-1], [(0, 0), (1, 0)])
-    for row, column in np.argwhere(np.isin(before, sentinels)):
-        position = np.flatnonzero(source[row] == before[row, column])[0]
-        before[row, column] = source[row, position - 1]
-    return before
 
 
 def fill(lm, prompts):
@@ -119,7 +105,10 @@ def main():
         epoch = common.count_epochs(lm, len(data))
         data = make_corrupted_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
         common.train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
-        compare(lm, texts, make_corrupted_spans(held_out, "held_out", **options, batch_size=8))
+        batches = make_corrupted_spans(texts, "training", **options, batch_size=64)
+        lstm = baselines.train_lstm_seq2seq(lm, batches, max(1, arguments.epochs // 10))
+        batches = make_corrupted_spans(held_out, "held_out", **options, batch_size=8)
+        compare(lm, lstm, texts, batches)
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):
         print(prompt, "->", answer)
 

@@ -7,6 +7,7 @@ for a model that begins with fresh weights and has never seen either language.
 import collections
 import pathlib
 
+import _baselines as baselines
 import _common as common
 
 import lmzoo
@@ -38,11 +39,13 @@ def make_task(rows, smoke):
     return lmzoo.tasks.TextClassifier(*common.make_encoder(texts, smoke), labels=LABELS)
 
 
-def compare(classifier, training, held_out):
-    """Accuracy in each language of the model, of a bag of words and of the most frequent label."""
+def compare(classifier, training, held_out, epochs):
+    """Accuracy in each language of the model and of three baselines."""
+    lstm = baselines.train_lstm_classifier(classifier, training, epochs, batch_size=32)
     for language, name in (("en", "English"), ("zh", "Chinese")):
         own = [row for row in training if row["language"] == language]
         asked = [row for row in held_out if row["language"] == language]
+        rows = lmzoo.data.make_rows(**{key: [row[key] for row in asked] for key in asked[0]})
         texts, labels = [row["text"] for row in own], [LABELS.index(row["label"]) for row in own]
         questions = [row["text"] for row in asked]
         truth = [LABELS.index(row["label"]) for row in asked]
@@ -50,6 +53,7 @@ def compare(classifier, training, held_out):
         analyzer = "word" if language == "en" else "char"
         answers = {
             "BERT": [LABELS.index(found["label"]) for found in classifier.classify(questions)],
+            "LSTM": baselines.predict_logits(lstm, classifier, rows).argmax(-1),
             "bag of words": common.predict_with_bag_of_words(
                 texts, labels, questions, analyzer=analyzer, ngram_range=(1, 2)
             ),
@@ -68,7 +72,7 @@ def main():
     print(f"{len(training)} sentences to train on, {len(held_out)} held out", flush=True)
     classifier = common.open_or_make(arguments, lambda: make_task(training, arguments.smoke))
     common.train(classifier, training, arguments, learning_rate=5e-4)
-    compare(classifier, training, held_out)
+    compare(classifier, training, held_out, arguments.epochs)
     for question, found in zip(QUESTIONS, classifier.classify(list(QUESTIONS)), strict=True):
         print(question, "->", f"{found['label']} {found['score']:.2f}")
 

@@ -6,6 +6,7 @@ One docstring in five is held out. The T5 has fresh weights, or those of
 
 import re
 
+import _baselines as baselines
 from _common import make_parser, open_or_make, parse, print_figures, read_pairs, train
 from _text_to_text import (
     add_backbone,
@@ -52,20 +53,32 @@ def take_lead(body):
     return " ".join(re.split(r"(?<=[.!?:])\s|\n\s*\n", body, maxsplit=1)[0].split())
 
 
-def compare(lm, held_out):
-    """ROUGE F1 of the model's lines, of the bodies' first sentences and of one fixed line."""
-    firsts, bodies = [first for first, _ in held_out], [body for _, body in held_out]
+def print_scores(answers, pairs):
+    """ROUGE F1 of written first lines, of the bodies' first sentences and of one fixed line."""
+    firsts, bodies = [first for first, _ in pairs], [body for _, body in pairs]
     answers = {
-        "T5": generate_texts(lm, cut_bodies(lm, bodies), MAX_NEW_TOKENS),
+        **answers,
         "lead sentence": [take_lead(body) for body in bodies],
         "one line for all": ["Return the name of the file."] * len(bodies),
     }
-    rows = {}
+    figures = {}
     for name, found in answers.items():
         scores = lmzoo.metrics.rouge(found, firsts)
-        rows[name] = [scores[key]["f1"] for key in ("rouge1", "rouge2", "rougeL")]
-    title = f"F1 on the first lines of {len(held_out)} held-out docstrings"
-    print_figures(title, ["ROUGE-1", "ROUGE-2", "ROUGE-L"], rows)
+        figures[name] = [scores[key]["f1"] for key in ("rouge1", "rouge2", "rougeL")]
+    title = f"F1 on the first lines of {len(pairs)} held-out docstrings"
+    print_figures(title, ["ROUGE-1", "ROUGE-2", "ROUGE-L"], figures)
+
+
+def compare(lm, rows, held_out, epochs):
+    """The figures of model and LSTM, and some of the model's lines."""
+    firsts, bodies = [first for first, _ in held_out], [body for _, body in held_out]
+    sources = cut_bodies(lm, bodies)
+    lstm = baselines.train_lstm_seq2seq(lm, baselines.make_batches(lm, rows), epochs)
+    answers = {
+        "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
+        "LSTM": baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
+    }
+    print_scores(answers, held_out)
     for first, written in list(zip(firsts, answers["T5"], strict=True))[:5]:
         print(f"{first}\n  -> {written}")
 
@@ -80,7 +93,7 @@ def main():
     bodies = cut_bodies(lm, [body for _, body in training])
     rows = lmzoo.data.make_rows(source=bodies, target=[first for first, _ in training])
     train(lm, rows, arguments, learning_rate=3e-2, warmup=200)
-    compare(lm, held_out)
+    compare(lm, rows, held_out, arguments.epochs)
     print(BODY, "->", lm.generate(BODY, max_new_tokens=MAX_NEW_TOKENS))
 
 

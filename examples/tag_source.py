@@ -12,6 +12,7 @@ import random
 import re
 import tokenize
 
+import _baselines as baselines
 import _common as common
 
 import lmzoo
@@ -74,20 +75,27 @@ def tag_by_word(training, words):
     return [best.get(word, most_frequent) for word in words]
 
 
-def compare(tagger, training, held_out):
-    """F1 of each tag, and the share of right words, of the model and of the words alone."""
+def make_rows(lines):
+    words, tags = zip(*((list(words), tags) for words, tags in lines), strict=True)
+    return lmzoo.data.make_rows(words=words, tags=tags)
+
+
+def compare(tagger, training, held_out, epochs):
+    """F1 of each tag, and the share of right words, of the model, an LSTM and the words alone."""
     import numpy as np
 
     words = [word for row, _ in held_out for word in row]
     truth = np.array([TAGS.index(tag) for _, tags in held_out for tag in tags])
     found = tagger.tag([list(row) for row, _ in held_out])
+    lstm = baselines.train_lstm_tagger(tagger, make_rows(training), epochs)
     answers = {
-        "BERT": [tag for tags in found for tag in tags],
-        "most frequent tag of the word": tag_by_word(training, words),
+        "BERT": [TAGS.index(tag) for tags in found for tag in tags],
+        "LSTM": sum(baselines.tag_words(lstm, tagger, make_rows(held_out)), []),
+        "most frequent tag of the word": list(map(TAGS.index, tag_by_word(training, words))),
     }
     figures = {}
     for name, tags in answers.items():
-        predicted = np.array([TAGS.index(tag) for tag in tags])
+        predicted = np.array(tags)
         metric = lmzoo.metrics.F1(len(TAGS), average=None)
         metric.update_state(truth, np.eye(len(TAGS), dtype="float32")[predicted])
         figures[name] = [float(np.mean(predicted == truth)), *map(float, metric.result())]
@@ -103,11 +111,8 @@ def main():
     training, held_out = read_examples(arguments.smoke, arguments.seed)
     print(f"{len(training)} lines to train on, {len(held_out)} held out", flush=True)
     tagger = common.open_or_make(arguments, lambda: make_task(training, arguments.smoke))
-    words, tags = zip(*((list(words), tags) for words, tags in training), strict=True)
-    common.train(
-        tagger, lmzoo.data.make_rows(words=words, tags=tags), arguments, learning_rate=1e-3
-    )
-    compare(tagger, training, held_out)
+    common.train(tagger, make_rows(training), arguments, learning_rate=1e-3)
+    compare(tagger, training, held_out, arguments.epochs)
     print(LINE, "->", ", ".join(f"{span['text']} {span['label']}" for span in tagger.tag(LINE)))
 
 

@@ -4,19 +4,17 @@
 is held out: no pair that the model learns from has it, in any direction.
 """
 
-import datetime
 import random
-import re
 import time
 
+import _baselines as baselines
 from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
-from _numbers import CHARACTERS, FORMS, MONTHS, NUMBERS, ONES, TENS, YEARS, write_chinese
+from _numbers import FORMS, KINDS, draw_value, list_words, translate_words
 from _text_to_text import generate_texts, make_t5
 
 import lmzoo
 
 DIRECTIONS = [(one, other) for one in FORMS for other in FORMS if one != other]
-KINDS = ("numbers", "dates")
 QUESTIONS = (
     "English to Chinese: two hundred and two thousand and twenty",
     "Chinese to English: 十二万零三百零五",
@@ -24,16 +22,10 @@ QUESTIONS = (
     "digits to English: 1999-12-31",
 )
 BATCH_SIZE = 64
+# A step of an LSTM takes longer, and hardly longer with more rows.
+LSTM_BATCH_SIZE = 256
+LSTM_EPOCHS = 2
 MAX_NEW_TOKENS = 24
-
-
-def draw_value(kind, generator):
-    """A number, each count of digits as likely as the others, or a date."""
-    if kind == "numbers":
-        num_digits = generator.randint(1, len(str(NUMBERS[-1])))
-        return generator.randrange(10 ** (num_digits - 1) if num_digits > 1 else 0, 10**num_digits)
-    first, last = datetime.date(YEARS[0], 1, 1), datetime.date(YEARS[-1], 12, 31)
-    return first + datetime.timedelta(generator.randint(0, (last - first).days))
 
 
 def draw_values(kind, count, generator, held_out=False):
@@ -63,15 +55,8 @@ def train_word_tokenizer():
     Trained on the pairs, it might have one token for "2024" and three for "2025", and the model
     would have to learn the spelling of each.
     """
-    words = [
-        *ONES,
-        *TENS,
-        *MONTHS,
-        *"hundred thousand and the of English Chinese digits to".split(),
-    ]
-    signs = [*"0123456789-:", *CHARACTERS, *"〇两十百千万年月日", "st", "nd", "rd", "th"]
     return lmzoo.tokenizers.SentencePieceTokenizer.train(
-        iter([*words, *signs]), 400, "bpe", num_sentinels=0
+        iter(list_words()), 400, "bpe", num_sentinels=0
     )
 
 
@@ -81,36 +66,20 @@ def make_task(arguments):
     return lmzoo.tasks.Seq2SeqLM(*make_t5(train_word_tokenizer, arguments.smoke, **sizes))
 
 
-def make_lexicon(one, other):
-    """dict from the words of one form to those of the other."""
-    values = [*range(20), *range(20, 100, 10)]
-    words = [[write(value) for write in FORMS.values()] for value in values]
-    words += [["hundred", "百", "00"], ["thousand", "千", "000"]]
-    words += [[name, f"{write_chinese(n)}月", f"{n:02}"] for n, name in enumerate(MONTHS, start=1)]
-    entries = [dict(zip(FORMS, row, strict=True)) for row in words]
-    # A form may have one word for two; then the number counts, not the month.
-    return {entry[one]: entry[other] for entry in reversed(entries)}
-
-
-def translate_words(text, one, other):
-    """Translates word by word, without the words that are in no lexicon."""
-    lexicon = make_lexicon(one, other)
-    pattern = "|".join(sorted(lexicon, key=len, reverse=True))
-    words = [lexicon[word] for word in re.findall(pattern, text)]
-    return (" " if other == "English" else "").join(words)
-
-
-def compare(lm, count, seed):
+def compare(lm, training, count, seed):
     """The share of held-out values that are written without a mistake, in each direction."""
+    batches = baselines.make_batches(lm, training, LSTM_BATCH_SIZE)
+    lstm = baselines.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
     for kind in KINDS:
         generator = random.Random(seed + 1)
-        rows = {"T5": [], "word for word": []}
+        rows = {"T5": [], "LSTM": [], "word for word": []}
         for one, other in DIRECTIONS:
             values = draw_values(kind, count, generator, held_out=True)
             texts, truth = ([FORMS[form](value) for value in values] for form in (one, other))
             sources = [f"{one} to {other}: {text}" for text in texts]
             for name, answers in (
                 ("T5", generate_texts(lm, sources, MAX_NEW_TOKENS)),
+                ("LSTM", baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS)),
                 ("word for word", [translate_words(text, one, other) for text in texts]),
             ):
                 rows[name].append(lmzoo.metrics.match_rate(answers, truth))
@@ -135,7 +104,7 @@ def main():
     started = time.perf_counter()
     train(lm, rows, arguments, learning_rate=3e-3, batch_size=BATCH_SIZE, warmup=500)
     print(f"{lm.optimizer.iterations.numpy()} steps, {time.perf_counter() - started:.0f} seconds")
-    compare(lm, count, arguments.seed)
+    compare(lm, rows, count, arguments.seed)
     answers = generate_texts(lm, list(QUESTIONS), MAX_NEW_TOKENS)
     for question, answer in zip(QUESTIONS, answers, strict=True):
         print(question, "->", answer)

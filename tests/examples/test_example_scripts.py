@@ -16,18 +16,20 @@ FOLDER = ROOT / "examples"
 
 # What each of them prints: tables with how many columns, and in each table who is measured.
 FIGURES = {
-    "pretrain_bert.py": [(1, ["BERT", "most frequent next token", "most frequent token"])],
-    "classify_docstrings.py": [(2, ["BERT", "bag of words", "most frequent class"])],
-    "tag_source.py": [(7, ["BERT", "most frequent tag of the word"])],
-    "sentiment.py": [(2, ["BERT", "bag of words", "most frequent label"])] * 2,
+    "pretrain_bert.py": [(1, ["BERT", "LSTM", "most frequent next token", "most frequent token"])],
+    "classify_docstrings.py": [(2, ["BERT", "LSTM", "bag of words", "most frequent class"])],
+    "tag_source.py": [(7, ["BERT", "LSTM", "most frequent tag of the word"])],
+    "sentiment.py": [(2, ["BERT", "LSTM", "bag of words", "most frequent label"])] * 2,
+    "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
+    "pretrain_t5.py": [(1, ["T5", "LSTM", "most frequent next token", "most frequent token"])],
+    "summarize_docstrings.py": [(3, ["T5", "LSTM", "lead sentence", "one line for all"])],
+    "translate_numbers.py": [(7, ["T5", "LSTM", "word for word"])] * 2,
+    "answer_questions.py": [
+        (5, ["T5", "LSTM", "last word about the person", "most frequent answer"])
+    ],
     "explain_decision.py": [
         (3, ["integrated gradients", "attention rollout", "random words"]),
     ],
-    "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
-    "pretrain_t5.py": [(1, ["T5", "most frequent next token", "most frequent token"])],
-    "summarize_docstrings.py": [(3, ["T5", "lead sentence", "one line for all"])],
-    "translate_numbers.py": [(7, ["T5", "word for word"])] * 2,
-    "answer_questions.py": [(5, ["T5", "last word about the person", "most frequent answer"])],
     "moderate_comments.py": [(4, ["BERT", "LSTM", "bag of words", "word list", "BERT at 0.5"])] * 2,
     "extract_entities.py": [(5, ["BERT", "LSTM", "gazetteer and patterns"])],
     "zero_shot.py": [(2, ["BERT", "LSTM", "words in common", "most frequent subject", "guessing"])],
@@ -349,7 +351,7 @@ SIDES = """
 import json, random, re, sys
 
 sys.path.insert(0, sys.argv[1])
-import answer_questions, translate_numbers
+import _people, translate_numbers
 
 generator, sides = random.Random(0), {}
 for kind in translate_numbers.KINDS:
@@ -357,15 +359,15 @@ for kind in translate_numbers.KINDS:
         list(map(str, translate_numbers.draw_values(kind, 3000, generator, held_out)))
         for held_out in (False, True)
     ]
-people = set(answer_questions.PEOPLE)
-answers = {answer for each in answer_questions.ANSWERS.values() for answer in each}
+people = set(_people.PEOPLE)
+answers = {answer for each in _people.ANSWERS.values() for answer in each}
 told, asked = [], []
 for number in range(3000):
-    context = answer_questions.draw_row(generator, False)["source"].partition("context: ")[2]
+    context = _people.draw_row(generator, False)["source"].partition("context: ")[2]
     for sentence in context.strip(".").split("."):
         words = set(sentence.split())
         told.append(sorted(words & people) + sorted(words & answers))
-    row = answer_questions.draw_row(generator, True)
+    row = _people.draw_row(generator, True)
     asked.append([row["person"], row["target"]])
 json.dump({**sides, "answers": [told, asked]}, sys.stdout)
 """
