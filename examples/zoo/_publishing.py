@@ -61,7 +61,7 @@ def store(task, arguments):
     return lmzoo.load(folder, dtype="float32")
 
 
-def publish(task, arguments, about, evaluations, sample, **export_options):
+def publish(task, arguments, about, evaluations, sample, quantization="int8", **export_options):
     """Exports a task, scores each form on a sample, writes the card, and puts all in its place.
 
     Args:
@@ -71,6 +71,7 @@ def publish(task, arguments, about, evaluations, sample, **export_options):
         evaluations: list of `lmzoo.evaluation.Evaluation`: the model's, then its baselines'. The
             first metric of the first is the score that `lmzoo list` shows.
         sample: list of dict. Held-out rows, as `_forms.JOBS` has them for the task.
+        quantization: "int8" or "int4". Of the SavedModel; the .tflite has 8 bits.
         **export_options: of `lmzoo.export.export_saved_model`.
     Raises:
         ValueError: if the files take more than 6 MB.
@@ -79,7 +80,8 @@ def publish(task, arguments, about, evaluations, sample, **export_options):
     task.export(folder / forms.EXPORTED, quantization="int8", overwrite=True, verbose=False)
     # What the converter reports, a speed of this machine among it.
     (folder / f"{forms.EXPORTED}.json").unlink()
-    task.export(folder / "1", quantization="int8", overwrite=True, **export_options)
+    task.export(folder / "1", quantization=quantization, overwrite=True, **export_options)
+    drop_output_shapes(folder / "1" / "saved_model.pb")
     figures = {
         "task": type(task).__name__,
         "title": about.title,
@@ -90,6 +92,7 @@ def publish(task, arguments, about, evaluations, sample, **export_options):
             one.name: {name: list_numbers(score) for name, score in one.scores.items()}
             for one in evaluations
         },
+        "saved_model_bits": int(quantization.removeprefix("int")),
         "num_rows": next(iter(evaluations[0].scores.values())).num_rows,
         "training": {**zoo.sum_spent(arguments), "seed": arguments.seed, **list_versions()},
     }
@@ -112,6 +115,18 @@ def publish(task, arguments, about, evaluations, sample, **export_options):
     for one in evaluations:
         print(one, flush=True)
     print(f"{arguments.output}: {size / 1e6:.1f} MB, on the sample {figures['sample']}")
+
+
+def drop_output_shapes(path):
+    """Takes the shapes of all outputs out of a graph: TensorFlow infers them when it loads it."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for graph in (meta.graph_def for meta in model.meta_graphs):
+        for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+            for node in nodes:
+                node.attr.pop("_output_shapes", None)
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def make_score(evaluation):
@@ -163,7 +178,8 @@ def write_card(name, about, figures):
         "```",
         "",
         "The folder has the model in Hugging Face's layout with weights of 16 bits; in `1/` a "
-        "SavedModel and in `model.tflite` a file for LiteRT, both with weights of 8 bits.",
+        f"SavedModel with weights of {figures['saved_model_bits']} bits; in `model.tflite` a file "
+        "for LiteRT with weights of 8 bits.",
         "",
         "## Held-out figures",
         "",

@@ -98,14 +98,14 @@ def fit(task, data, arguments, stage, learning_rate, epochs, batch_size=32, num_
         steps_per_epoch=None if is_rows else num_steps,
         callbacks=[
             lmzoo.training.Checkpoint(folder / "checkpoints", keep=1, monitor=None),
-            make_meter(folder / SPENT),
+            make_meter(folder / SPENT, task),
             lmzoo.training.RichProgress(),
         ],
         verbose=2,
     )
 
 
-def make_meter(path):
+def make_meter(path, task):
     """A callback that adds up what training takes, over all starts of a run.
 
     Time and energy of an epoch that was cut short by the end of the process are not counted.
@@ -113,6 +113,7 @@ def make_meter(path):
     Args:
         path: pathlib.Path. A JSON file: `steps`, `seconds`, `processor_seconds` (of all cores
             together), `joules` (None where nothing counts them) and their `source`.
+        task: the task, whose optimizer counts the steps.
     """
     import keras
 
@@ -120,10 +121,7 @@ def make_meter(path):
 
     def begin(epoch, logs=None):
         meter.start()
-        now.update(seconds=time.perf_counter(), processor_seconds=time.process_time(), steps=0)
-
-    def count(batch, logs=None):
-        now["steps"] += 1
+        now.update(seconds=time.perf_counter(), processor_seconds=time.process_time())
 
     def add(epoch, logs=None):
         spent = read_json(path) if path.exists() else _NOTHING
@@ -131,7 +129,7 @@ def make_meter(path):
         write_json(
             path,
             {
-                "steps": spent["steps"] + now["steps"],
+                "steps": int(task.optimizer.iterations),
                 "seconds": spent["seconds"] + time.perf_counter() - now["seconds"],
                 "processor_seconds": spent["processor_seconds"]
                 + time.process_time()
@@ -141,9 +139,7 @@ def make_meter(path):
             },
         )
 
-    return keras.callbacks.LambdaCallback(
-        on_epoch_begin=begin, on_train_batch_end=count, on_epoch_end=add
-    )
+    return keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=add)
 
 
 def add_or_none(one, other):

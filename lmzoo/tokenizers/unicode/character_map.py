@@ -33,8 +33,8 @@ class CharacterMap(tf.Module):
             # One more entry: without expansions there must still be something to gather from. One
             # more row: all rows behind the last are empty.
             self._expansions = tf.constant(np.append(tables.expansions, 0), tf.int32)
-            self._starts = tf.constant(np.append(tables.splits[:-1], 0), tf.int32)
-            self._lengths = tf.constant(np.append(np.diff(tables.splits), 0), tf.int32)
+            self._starts = tf.constant(_narrow(np.append(tables.splits[:-1], 0)))
+            self._lengths = tf.constant(_narrow(np.append(np.diff(tables.splits), 0)))
         self._last_row = len(tables.splits) - 1
 
     def look_up(self, code_points):
@@ -63,11 +63,18 @@ class CharacterMap(tf.Module):
         entries = tf.bitwise.bitwise_and(entries, MOVES - 1)
         irregular = entries >= IRREGULAR
         row = tf.where(irregular, tf.minimum(entries - IRREGULAR, self._last_row), 0)
-        lengths = tf.where(irregular, tf.gather(self._lengths, row), 1)
+        lengths = tf.where(irregular, tf.cast(tf.gather(self._lengths, row), tf.int32), 1)
         splits = tf.concat([[0], tf.cumsum(lengths)], 0)
         sources = find_segments(splits)
         within = tf.range(tf.size(sources)) - tf.gather(splits, sources)
         inside = tf.gather(irregular, sources)
-        place = tf.where(inside, tf.gather(tf.gather(self._starts, row), sources) + within, 0)
+        starts = tf.gather(tf.cast(tf.gather(self._starts, row), tf.int32), sources)
+        place = tf.where(inside, starts + within, 0)
         expanded = tf.where(inside, tf.gather(self._expansions, place), tf.gather(entries, sources))
         return expanded, tf.cast(tf.gather(splits, row_splits), tf.int64), sources
+
+
+def _narrow(values):
+    """The numbers, none below 0, in the narrowest type that holds them: there are many rows."""
+    fitting = (t for t in (np.uint8, np.uint16, np.int32) if values.max() <= np.iinfo(t).max)
+    return values.astype(next(fitting))
