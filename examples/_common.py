@@ -209,6 +209,8 @@ def train(task, rows, arguments, learning_rate, batch_size=BATCH_SIZE, warmup=0)
         initial_epoch=done,
         epochs=arguments.epochs,
         callbacks=callbacks,
+        # A dataset has an order of its own.
+        shuffle=is_rows,
         verbose=2,
     )
 

@@ -1,4 +1,8 @@
-"""What the examples that generate text share: baselines that write, and figures of texts."""
+"""What the examples that generate text share: a small GPT, baselines that write, figures."""
+
+import argparse
+
+import _common as common
 
 import lmzoo
 
@@ -7,6 +11,61 @@ SAMPLING = {"temperature": 0.8, "top_p": 0.95}
 NAMES = ["length", "distinct-2", "repetition", "self-BLEU", "fluency"]
 # Of these a lower figure is the better one; a length only describes.
 LOWER = ["repetition", "self-BLEU", "fluency", "bits/byte"]
+
+
+# Models
+
+
+def make_gpt(tokenizer, smoke=False, **sizes):
+    """A fresh GPT that is small enough for two cores: `CausalLM`."""
+    sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 128} | sizes
+    if smoke:
+        sizes |= {"num_layers": 1, "num_heads": 2, "hidden_dim": 32}
+    backbone = lmzoo.models.GPTBackbone(
+        tokenizer.vocabulary_size,
+        **{"max_sequence_length": 128, "positions": "rotary", **sizes},
+    )
+    return lmzoo.tasks.CausalLM(backbone, tokenizer)
+
+
+def train_lm(lm, texts, arguments, learning_rate, batch_size=16, warmup=0):
+    """Trains a `CausalLM` on packed texts for the epochs that are left; see `_common.train`."""
+    rows = lmzoo.data.make_rows(text=texts)
+    sizes = (lm.tokenizer, lm.backbone.max_sequence_length, batch_size)
+    data = lmzoo.data.causal_lm(rows, *sizes)
+    epoch = common.count_epochs(lm, len(data))
+    data = lmzoo.data.causal_lm(rows, *sizes, initial_epoch=epoch)
+    common.train(lm, data, arguments, learning_rate, warmup=warmup)
+
+
+def take_stage(arguments, name, epochs=None):
+    """The arguments of one of several trainings, with a folder in `--folder` of its own.
+
+    Args:
+        arguments: what `_common.parse` gave.
+        name: str.
+        epochs: int or None. Those of a training that `--epochs` does not speak of.
+    """
+    folder = None if arguments.folder is None else arguments.folder / name
+    if epochs is None or arguments.smoke:
+        epochs = arguments.epochs
+    return argparse.Namespace(**{**vars(arguments), "folder": folder, "epochs": epochs})
+
+
+# Texts
+
+
+def measure_bits(model, texts):
+    """Bits per byte of texts: float."""
+    score = lmzoo.evaluate(model, {"text": texts}, ["bits_per_byte"], verbose=False)
+    return score.scores["bits_per_byte"].value
+
+
+def write_texts(model, prompts, max_new_tokens, seed=0):
+    """Texts that a `CausalLM` or a baseline draws, each with its prompt: list of str."""
+    if isinstance(model, lmzoo.tasks.CausalLM):
+        return model.generate(prompts, max_new_tokens=max_new_tokens, seed=seed, **SAMPLING)
+    return write_with_lm(model, prompts, max_new_tokens, seed)
 
 
 def write_with_lm(baseline, prompts, max_new_tokens, seed=0):
@@ -33,6 +92,28 @@ def write_with_lm(baseline, prompts, max_new_tokens, seed=0):
     texts = [row[1:-1] if row[-1] == end else row[1:] for row in rows]
     texts = tokenizer.detokenize(tf.ragged.constant(texts, tf.int32, ragged_rank=1))
     return [text.decode("utf-8", "replace") for text in texts.numpy()]
+
+
+def write_with_masks(lm, prompts, max_new_tokens, seed=0):
+    """Texts of a `MaskedLM`: the token of a mask behind the text is drawn, so many times."""
+    import numpy as np
+
+    tokenizer, generator = lm.tokenizer, np.random.default_rng(seed)
+    special = [tokenizer.token_to_id(token) for token in tokenizer.special_tokens]
+    rows = tokenizer.tokenize(prompts).to_list()
+    for _ in range(max_new_tokens):
+        ends = [tokenizer.mask_token_id, tokenizer.end_token_id]
+        full = [[tokenizer.start_token_id, *row, *ends] for row in rows]
+        token_ids = np.zeros([len(full), max(map(len, full))], "int32")
+        mask = np.arange(token_ids.shape[1]) < np.array([[len(row)] for row in full])
+        token_ids[mask] = np.concatenate(full)
+        places = np.array([[len(row) - 2] for row in full], "int32")
+        inputs = {"token_ids": token_ids, "padding_mask": mask, "mask_positions": places}
+        scores = np.array(lm(inputs, training=False)[:, 0], "float64")
+        scores[:, special] = -np.inf
+        for row, own in zip(rows, np.exp(scores - scores.max(-1, keepdims=True)), strict=True):
+            row.append(draw(own / own.sum(), generator))
+    return [tokenizer.detokenize([row]).numpy()[0].decode("utf-8", "replace") for row in rows]
 
 
 def predict_next(baseline, rows):
@@ -74,11 +155,10 @@ def measure_texts(texts, judge, tokens="words"):
     count = len if tokens == "characters" else lambda text: len(text.split())
     tokenize = "zh" if tokens == "characters" else "13a"
     written = [text for text in texts if text.strip()]
-    score = lmzoo.evaluate(judge, {"text": written}, ["bits_per_byte"], verbose=False)
     return [
         sum(map(count, texts)) / len(texts),
         lmzoo.metrics.distinct_n(texts, 2, tokens),
         lmzoo.metrics.repetition_rate(texts, 3, tokens),
         lmzoo.metrics.self_bleu(texts, tokenize)["self_bleu"] / 100,
-        score.scores["bits_per_byte"].value,
+        measure_bits(judge, written),
     ]
