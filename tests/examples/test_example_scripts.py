@@ -35,6 +35,14 @@ FIGURES = {
     "zero_shot.py": [(2, ["BERT", "LSTM", "words in common", "most frequent subject", "guessing"])],
     "complete_code.py": [(2, ["GPT", "LSTM", "Kneser-Ney 5-grams"])],
     "dialogue.py": [(3, ["GPT", "GPT without history", "LSTM", "nearest question"])],
+    "write_chinese.py": [
+        (1, ["GPT", "LSTM", "Kneser-Ney"]),
+        (5, ["GPT", "LSTM", "Kneser-Ney", "held-out texts"]),
+    ],
+    "one_decoder.py": [
+        (1, ["GPT, pretrained", "GPT, fine-tuned too", "LSTM", "Kneser-Ney"]),
+        (2, ["GPT, pretrained", "GPT, fresh", "LSTM", "bag of words", "most frequent class"]),
+    ],
     "encoder_decoder_in_keras.py": [
         (3, ["with word vectors", "without", "LSTM", "lead sentence", "one line for all"])
     ],
@@ -50,7 +58,7 @@ FIGURES = {
     ],
 }
 # Lengths and bits per byte are above 1.
-HIGHEST = {"masked_and_causal.py": 100}
+HIGHEST = {"write_chinese.py": 100, "one_decoder.py": 100, "masked_and_causal.py": 100}
 # One that pretrains, one that classifies, one that generates; the others take a minute.
 QUICK = ("sentiment.py",)
 # Their baselines that scikit-learn computes.
@@ -65,6 +73,8 @@ LAST_LINES = {
     "pretrain_t5.py": r"If the argument is <extra_id_0>, .* -> .*",
     "summarize_docstrings.py": r"Returns a list of .* -> .*",
     "translate_numbers.py": r"digits to English: 1999-12-31 -> .*",
+    "write_chinese.py": r"Kneser-Ney: 我喜欢编程。.*",
+    "one_decoder.py": r"Send the request .* -> (email|http|logging|unittest) [01]\.\d\d",
     "encoder_decoder_in_keras.py": r"LSTM, temperature 0\.7: .*",
     "masked_and_causal.py": r"held-out texts: \S.*",
     "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
@@ -450,6 +460,13 @@ def test_the_sentences_are_many_and_each_is_there_once():
     assert len(texts) >= 400
     assert len({text.casefold().rstrip(".!。！") for text in texts}) == len(texts)
     assert all(text == text.strip() and len(text) > 5 for text in texts)
+
+
+def test_the_chinese_texts_are_many_and_each_is_there_once():
+    texts = (FOLDER / "data" / "chinese.txt").read_text(encoding="utf-8").splitlines()
+    assert len(set(texts)) == len(texts) >= 190
+    # Sentences of Chinese characters and their punctuation, nothing else.
+    assert all(re.fullmatch("([\u4e00-\u9fff，、]+[。？！])+", text) for text in texts)
 
 
 def test_the_labels_are_balanced_in_each_language_on_both_sides_of_the_split():
