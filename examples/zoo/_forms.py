@@ -42,6 +42,10 @@ def score_form(folder, form):
     if form == "saved_model":
         import tensorflow as tf
 
+        if (folder / "spiece.model").exists():
+            # The only tokenizer whose operators are not TensorFlow's own.
+            import tensorflow_text  # noqa: F401
+
         # A name, for as long as its signatures are called.
         saved = tf.saved_model.load(str(folder / "1"))
         return job.score(job.ask_saved(saved.signatures, rows), rows)
