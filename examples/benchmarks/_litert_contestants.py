@@ -65,7 +65,7 @@ def _export(work, folder, context, missing, *size):
         prefill = min(context // 3, 128)
         options |= {"max_sequence_length": context, "prefill_lengths": [prefill]}
     if work == "start":
-        task = lmzoo.tasks.CausalLM(backbone, _train_tokenizer(size.vocabulary_size))
+        task = lmzoo.tasks.CausalLM(backbone, train_tokenizer(size.vocabulary_size))
     for name in missing.split(","):
         precision, _, kind = name.partition(".")
         if kind == "litertlm" and task.tokenizer is None:
@@ -75,7 +75,7 @@ def _export(work, folder, context, missing, *size):
         task.export(pathlib.Path(folder, name), quantization=QUANTIZATIONS[precision], **options)
 
 
-def _train_tokenizer(vocabulary_size):
+def train_tokenizer(vocabulary_size):
     """Byte pairs of Python's own library, as many as a model of that size has."""
     from lmzoo.cli.demo import collect_corpus
     from lmzoo.tokenizers import BytePairTokenizer

@@ -167,6 +167,23 @@ def test_saving_and_reading_are_measured_beside_the_steps_of_a_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gpt", "tiny"])
+def test_a_cold_start_is_measured_in_processes_of_their_own(tmp_path, kind):
+    file = tmp_path / "numbers.json"
+    options = ("--smoke", "--kinds", kind, "--new", "4", "--json", file)
+    shown = run_script("cold_start.py", *options)
+    rows = read_rows(file)
+    names = ["float32", "int8"] if kind == "gpt" else ["gpt", "t5", "bert"]
+    assert [row["name"] for row in rows] == names
+    for row in rows:
+        assert all(row[f"{key}_seconds"] > 0 for key in ("import", "load", "first_token", "again"))
+        assert row["peak_bytes"] > row["import_bytes"] > row["weight_bytes"]
+    functions = read_rows(file, "functions")[names[0]]
+    assert "(main graph)" in [function["name"] for function in functions]
+    assert f"the largest functions in the graph of {names[0]}" in shown
+
+
+@pytest.mark.slow
 def test_two_workers_are_measured_beside_one_process(tmp_path):
     file = tmp_path / "numbers.json"
     run_script("workers.py", "--smoke", "--json", file)
