@@ -29,6 +29,7 @@ __all__ = [
     "start_fit_at",
     "sum_gradients",
     "unwrap_quantize",
+    "write_fingerprint",
 ]
 
 
@@ -404,3 +405,14 @@ def forget_fit_start(model):
     model._initial_epoch = None
     for name in ("_fit_iterator", "_missing_logs"):
         vars(model).pop(name, None)
+
+
+def write_fingerprint(folder):
+    """Writes fingerprint.pb anew in the folder of a SavedModel whose graph was rewritten.
+
+    Calls `tensorflow.python.saved_model.fingerprinting_utils.write_fingerprint`, with which
+    `tf.saved_model.save` writes it. TensorFlow can publicly read a fingerprint alone.
+    """
+    from tensorflow.python.saved_model import fingerprinting_utils
+
+    fingerprinting_utils.write_fingerprint(str(folder))

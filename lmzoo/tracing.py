@@ -30,6 +30,9 @@ def trace_once(function, input_signature=None, **options):
 def traced_method(input_signature):
     """A decorator like `tf.function` for methods, with one tf.function for each object.
 
+    TensorFlow saves every tf.function that is an attribute of what it saves, used or not. Such a
+    method is saved only where a saved function calls it.
+
     Args:
         input_signature: list of tf.TensorSpec.
     """
@@ -53,5 +56,6 @@ class _TracedMethod:
             def call(*arguments):
                 return method(weak(), *arguments)
 
-            self._functions[instance] = trace_once(call, self._signature)
+            # TensorFlow does not know a partial for a function of its own.
+            self._functions[instance] = functools.partial(trace_once(call, self._signature))
         return self._functions[instance]

@@ -10,7 +10,7 @@ from lmzoo.layers import TokenEmbedding
 from lmzoo.layers.dense import Dense
 from lmzoo.layers.quantized import BLOCK, MODES, QuantizedMatrix
 
-__all__ = ["quantize_task", "quantized"]
+__all__ = ["quantize_task", "quantized", "swapped"]
 
 
 class _Place(NamedTuple):
@@ -75,17 +75,17 @@ def quantized(task, mode):
         for place in _list_places(model, mode, "quantization"):
             matrices.append(_make_matrix(place, mode))
             unused.append(getattr(place.layer, place.weight))
-            stack.enter_context(_swapped(place.layer, place.matrix, matrices[-1]))
+            stack.enter_context(swapped(place.layer, place.matrix, matrices[-1]))
         # Traced functions hold weights.
         for owner in (task, model):
-            stack.enter_context(_swapped(owner, "_graphs", {}))
-        stack.enter_context(_swapped(model, "quantization", mode))
-        stack.enter_context(_swapped(model, "quantized_matrices", matrices))
+            stack.enter_context(swapped(owner, "_graphs", {}))
+        stack.enter_context(swapped(model, "quantization", mode))
+        stack.enter_context(swapped(model, "quantized_matrices", matrices))
         yield unused
 
 
 @contextlib.contextmanager
-def _swapped(owner, name, value):
+def swapped(owner, name, value):
     """Sets an attribute past Keras, which would track it, and puts back what was there."""
     missing = object()
     before = vars(owner).get(name, missing)

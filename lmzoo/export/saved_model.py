@@ -6,11 +6,14 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from lmzoo.export.compaction import compact_graph
 from lmzoo.export.quantization import quantized
 from lmzoo.export.scoring import make_scoring_signatures
 from lmzoo.export.self_test import find_probe, make_self_test, run_self_test
 from lmzoo.export.serving_files import write_serving_files
+from lmzoo.export.shared_blocks import shared_blocks
 from lmzoo.export.slot_signatures import make_slot_signatures
+from lmzoo.export.stored_tables import stored_tables
 from lmzoo.files import atomic_folder, check_new_folder
 from lmzoo.generation import GenerationOptions
 from lmzoo.generation.generator import Generator
@@ -98,7 +101,13 @@ def export_saved_model(
     """
     check_new_folder(folder, overwrite)
     check_weights(task)
-    with quantized(task, quantization) as unused:
+    with contextlib.ExitStack() as stack:
+        unused = stack.enter_context(quantized(task, quantization))
+        tables = stack.enter_context(stored_tables(task))
+        is_compiled = task.is_generative and compiles(task, jit_compile)
+        # XLA has forms of its own for the products of a step, and compiles all blocks at once.
+        if not is_compiled:
+            stack.enter_context(shared_blocks())
         if scoring and not task.is_generative:
             options["scoring"] = True
         module, signatures = make_signatures(
@@ -110,7 +119,7 @@ def export_saved_model(
         module.weights = _list_weights(module.weights, task.get_scored_model(), unused)
         probe, inputs = find_probe(task, signatures)
         probed = signatures
-        if probe == "generate" and compiles(task, jit_compile):
+        if probe == "generate" and is_compiled:
             # A self-test must not wait for XLA, nor be refused by a server that has it off.
             module.plain, probed = make_signatures(
                 task, False, return_prompt, truncate_prompts, **options
@@ -121,11 +130,13 @@ def export_saved_model(
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             module.self_test = make_self_test(task, probed[probe], inputs)
             signatures["self_test"] = module.self_test
+        tables.drop_unused(signatures.values())
         requests = _list_warmup(signatures, probe, inputs)
         name = pathlib.Path(folder).resolve().parent.name
         # The functions are traced in here, if they have not been.
         with atomic_folder(folder, overwrite) as new:
             tf.saved_model.save(module, str(new), signatures=signatures)
+            compact_graph(new)
             write_serving_files(new, task, signatures, requests, name, quantization)
             mode = task.get_scored_model().quantization
             if mode is not None and run_self_test(new) is False:
@@ -227,16 +238,16 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
     module = tf.Module()
     module.weights = list(task.backbone.variables)
     module.tokenizer = task.tokenizer
-    default = Generator(task, options, jit_compile)
-    # Whoever calls `generate` may sample, whatever the defaults are.
-    open_options = Generator(task, options, jit_compile, sampled=options.num_beams == 1)
+    # One graph for all functions, with sampling: whoever calls `generate` may ask for it.
+    sampled = options.num_beams == 1 and task.tokenizer is not None
+    generator = Generator(task, options, jit_compile, sampled or None, shared=True)
     bad_words = None
     if options.bad_words:
         bad_words = encode_bad_words(task.tokenizer, options.bad_words)
 
     num_fixed = _count_fixed(task) if truncate_prompts else 0
 
-    def complete(generator, text, chosen):
+    def complete(text, chosen):
         (text,) = check_texts(("text",), (text,))
         token_ids, mask = task.encode_prompts(text)
         parameters = _fill_parameters(options, tf.shape(text)[0], chosen, bad_words)
@@ -251,7 +262,7 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
     def serving_default(text):
-        return complete(default, text, {})
+        return complete(text, {})
 
     @tf.function(
         input_signature=[
@@ -265,7 +276,7 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
     )
     def generate(text, max_new_tokens, temperature, top_k, top_p, seed):
         values = (max_new_tokens, temperature, top_k, top_p, seed)
-        return complete(open_options, text, dict(zip(_SERVED, values, strict=True)))
+        return complete(text, dict(zip(_SERVED, values, strict=True)))
 
     @tf.function(
         input_signature=[
@@ -285,7 +296,7 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
         ]
         token_ids, mask = left_pad(ragged.with_values(require(ragged.values, rules)))
         parameters = _fill_parameters(options, tf.shape(token_ids)[0], {}, bad_words)
-        results = _require_finite(default.generate(token_ids, mask, parameters))
+        results = _require_finite(generator.generate(token_ids, mask, parameters))
         return {
             "token_ids": results["token_ids"][:, 0],
             "padding_mask": results["mask"][:, 0],

@@ -31,9 +31,10 @@ class Generator:
         jit_compile: bool. If True, XLA compiles the decode loop, once for each pair of buckets:
             prompts and new tokens are padded to powers of two.
         sampled: bool or None. Whether the graph can sample; None if `options` do.
+        shared: bool. If True, all functions that generate call one traced function.
     """
 
-    def __init__(self, task, options, jit_compile=False, sampled=None):
+    def __init__(self, task, options, jit_compile=False, sampled=None, shared=False):
         self.task = task
         self.options = options
         self.static = options.make_static_options(task.end_token_ids, task.max_sequence_length)
@@ -46,6 +47,9 @@ class Generator:
         self._core = self._generate
         if jit_compile:
             self._core = trace_once(self._generate, jit_compile=True)
+        elif shared:
+            room = tf.TensorSpec([None], tf.float32)
+            self._core = trace_once(self._generate, [*make_graph_signature(options), room])
 
     def generate(self, token_ids, padding_mask, parameters):
         """Continues each prompt.

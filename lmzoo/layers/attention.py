@@ -241,6 +241,7 @@ class SelfAttention(_Attention):
             split_heads(projected, hidden, num_projected),
             self.num_heads + self.num_key_value_heads,
             axis=1,
+            sliced=cache is not None,
         )
         if self.query_key_norm:
             query, key = split_once(query_key, self.num_heads, axis=1)
@@ -253,7 +254,7 @@ class SelfAttention(_Attention):
                 query_key, positions, self.max_wavelength, self.rotary_scaling
             )
         # (B, N + K, T, H) -> (B, N, T, H), (B, K, T, H)
-        query, key = split_once(query_key, self.num_heads, axis=1)
+        query, key = split_once(query_key, self.num_heads, axis=1, sliced=cache is not None)
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]

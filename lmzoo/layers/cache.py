@@ -6,6 +6,7 @@ Shapes: B batch, K key-value heads, S slots, H head size, T new positions.
 from keras import ops
 
 from lmzoo.layers.litert_ops import is_litert
+from lmzoo.layers.tensors import find_size
 
 __all__ = ["init_cache", "update_cache", "write_mask"]
 
@@ -50,10 +51,12 @@ def update_cache(cache, key, value, position):
             "key": ops.slice_update(cache["key"], start, key),
             "value": ops.slice_update(cache["value"], start, value),
         }
-    slots = _slot_indices(cache["key"], key, position)
+    # Asked once for keys and values: each size is four ops in every layer of a traced step.
+    shape = ops.shape(cache["key"])
+    slots = _slot_indices(shape, key, position)
     return {
-        "key": _write_slots(cache["key"], key, slots),
-        "value": _write_slots(cache["value"], value, slots),
+        "key": _write_slots(cache["key"], shape, key, slots),
+        "value": _write_slots(cache["value"], shape, value, slots),
     }
 
 
@@ -67,21 +70,21 @@ def _check_room(num_slots, length, position):
         )
 
 
-def _slot_indices(cache, values, position):
-    batch_size, num_heads, num_slots, _ = ops.shape(cache)
+def _slot_indices(shape, values, position):
+    batch_size, num_heads, num_slots, _ = shape
     first = ops.arange(batch_size * num_heads, dtype="int32") * num_slots
     first = first + ops.cast(position, "int32")
     # (B * K, 1) + (1, T) -> (B * K * T, 1)
-    steps = ops.arange(ops.shape(values)[2], dtype="int32")
+    steps = ops.arange(find_size(values, axis=2), dtype="int32")
     return ops.reshape(ops.expand_dims(first, 1) + ops.expand_dims(steps, 0), (-1, 1))
 
 
-def _write_slots(cache, values, slots):
+def _write_slots(cache, shape, values, slots):
     head_dim = cache.shape[-1]
     flat = ops.scatter_update(
         ops.reshape(cache, (-1, head_dim)), slots, ops.reshape(values, (-1, head_dim))
     )
-    return ops.reshape(flat, ops.shape(cache))
+    return ops.reshape(flat, (*shape[:-1], head_dim))
 
 
 def write_mask(slots, new, position):

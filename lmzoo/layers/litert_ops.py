@@ -70,9 +70,16 @@ def hide(values, mask, hidden=0.0):
     return values * ops.cast(mask, values.dtype)
 
 
-def split_once(tensor, size, axis):
-    """The first `size` along an axis, and the rest."""
-    if not is_litert():
+def split_once(tensor, size, axis, sliced=False):
+    """The first `size` along an axis, and the rest.
+
+    Args:
+        tensor: float.
+        size, axis: int.
+        sliced: bool. Whether to slice, which is a quarter of the ops in a traced graph, but slower
+            to differentiate.
+    """
+    if not (sliced or is_litert()):
         return ops.split(tensor, [size], axis=axis)
     before = (slice(None),) * axis
     return tensor[(*before, slice(size))], tensor[(*before, slice(size, None))]

@@ -16,7 +16,9 @@ from keras import ops
 
 from lmzoo.layers.dense import is_compiled_step
 
-__all__ = ["BLOCK", "MODES", "QuantizedMatrix", "float_matrices", "quantize_rows"]
+__all__ = [
+    *("BLOCK", "MODES", "QuantizedMatrix", "find_floats", "float_matrices", "quantize_rows"),
+]
 
 MODES = ("int8", "int4")
 # How many 4-bit weights of a row share a scale.
@@ -80,8 +82,7 @@ class QuantizedMatrix:
 
     def multiply(self, inputs):
         """Multiplies by the transposed matrix: float32 (R, D) -> (R, U)."""
-        get = _get_floats.get()
-        floats = None if get is None else get(self)
+        floats = find_floats(self)
         if floats is None and self.mode == "int4":
             floats = self.expand()
         if floats is not None and is_compiled_step():
@@ -174,6 +175,12 @@ def _keep_apart(inputs):
     pairs = ops.reshape(pairs, (inputs.shape[1] // size, size, 2))
     first = ops.convert_to_tensor([[[1.0], [0.0]]] * pairs.shape[0], inputs.dtype)
     return ops.reshape(ops.matmul(pairs, first), (1, inputs.shape[1]))
+
+
+def find_floats(matrix):
+    """What the context `float_matrices` has for a matrix: float32 (U, D), or None."""
+    get = _get_floats.get()
+    return None if get is None else get(matrix)
 
 
 @contextlib.contextmanager

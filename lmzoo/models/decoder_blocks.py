@@ -3,6 +3,7 @@
 from keras import ops
 
 from lmzoo.layers.cache import write_mask
+from lmzoo.layers.layer_calls import call_block
 from lmzoo.layers.masks import make_causal_mask, make_padding_mask
 from lmzoo.layers.rematerialization import rematerialize
 
@@ -67,10 +68,10 @@ def run_decoder_blocks(blocks, hidden, caches=None, window=None, remat=False, **
             if remat and kwargs.get("training"):
                 hidden = rematerialize(block, hidden, **kwargs)
             else:
-                hidden = block(hidden, **kwargs)
+                hidden = call_block(block, hidden, **kwargs)
         return hidden, []
     new_caches = []
     for block, cache in zip(blocks, caches, strict=True):
-        hidden, new_cache = block(hidden, cache=cache, **kwargs)
+        hidden, new_cache = call_block(block, hidden, cache=cache, **kwargs)
         new_caches.append(new_cache)
     return hidden, new_caches

@@ -2,6 +2,7 @@
 
 import keras
 
+from lmzoo.layers.layer_calls import call_block
 from lmzoo.layers.rematerialization import rematerialize
 
 __all__ = ["compute_encoder_shapes", "make_encoder_specs", "run_encoder_blocks"]
@@ -52,7 +53,7 @@ def run_encoder_blocks(
         elif remat and training:
             hidden = rematerialize(block, hidden, **options)
         else:
-            hidden = block(hidden, **options)
+            hidden = call_block(block, hidden, **options)
     if not chosen:
         return {"sequence_output": hidden}
     return {

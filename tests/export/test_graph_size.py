@@ -1,0 +1,96 @@
+"""What makes the graph of a SavedModel small, and that it computes the same."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+import lmzoo
+from lmzoo.export.shared_blocks import shared_blocks
+from lmzoo.keras_seams import write_fingerprint
+from lmzoo.layers.layer_calls import call_block
+
+PROMPTS = ["a cat", "", "that hat on the mat"]
+
+
+def read_graph(folder):
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((folder / "saved_model.pb").read_bytes())
+    return model.meta_graphs[0].graph_def
+
+
+def count_products(folder):
+    functions = read_graph(folder).library.function
+    return sum(node.op == "MatMul" for each in functions for node in each.node_def)
+
+
+def make_deep_task(tokenizer, num_layers):
+    backbone = lmzoo.models.GPTBackbone(
+        285, num_layers=num_layers, num_heads=2, hidden_dim=16, max_sequence_length=32
+    )
+    generator = np.random.default_rng(num_layers)
+    for variable in backbone.weights:
+        variable.assign(generator.normal(size=variable.shape) * 0.4)
+    return lmzoo.tasks.CausalLM(backbone, tokenizer)
+
+
+def test_blocks_of_one_form_are_in_the_graph_once_each_with_its_weights(
+    server, tokenizer, export, lm
+):
+    deep = make_deep_task(tokenizer, num_layers=4)
+    folder = export(deep)
+    assert count_products(folder) == count_products(export())
+    got = server.call(folder, "serving_default", text=PROMPTS)
+    wanted, scores = deep.generate(PROMPTS, max_new_tokens=8, return_scores=True)
+    assert [text.decode("utf-8", "replace") for text in got["text"]] == wanted
+    np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
+
+
+class Shift(keras.layers.Layer):
+    def call(self, hidden):
+        return hidden + self.offset
+
+
+def test_a_block_that_reads_more_than_its_weights_is_not_shared():
+    layers = [Shift(name=f"block_{index}") for index in range(2)]
+    for index, layer in enumerate(layers):
+        layer.build((None, 1))
+        layer.offset = tf.constant(float(index + 1))
+
+    def compute(hidden):
+        for layer in layers:
+            hidden = call_block(layer, hidden)
+        return hidden
+
+    with shared_blocks():
+        traced = tf.function(compute).get_concrete_function(tf.TensorSpec([1, 1, 1]))
+    assert traced(tf.zeros([1, 1, 1])).numpy().item() == 3
+
+
+def test_tables_of_the_tokenizer_are_variables_and_unused_ones_are_not_saved(export, lm):
+    tokenizer = lm.tokenizer
+    folder = export()
+    assert lm.tokenizer is tokenizer
+    large = [node.name for node in read_graph(folder).node if node.ByteSize() > 40_000]
+    assert large == []
+    names = [name for name, _ in tf.train.list_variables(str(folder / "variables" / "variables"))]
+    assert any("_pairs_keys" in name for name in names)
+    # Offsets are for tasks that tag words.
+    assert not any("_lengths" in name for name in names)
+
+
+def test_a_graph_has_short_names_and_no_shapes_that_can_be_inferred(export):
+    graph = read_graph(export())
+    nodes = [node for function in graph.library.function for node in function.node_def]
+    assert not [node.name for node in nodes if "_output_shapes" in node.attr]
+    assert not [node.name for node in nodes if not node.name.startswith(node.op)]
+    assert (export() / "saved_model.pb").stat().st_size < 700_000
+
+
+def test_the_fingerprint_is_that_of_the_graph(export):
+    folder = str(export())
+    read = tf.saved_model.experimental.read_fingerprint
+    before = read(folder)
+    write_fingerprint(folder)
+    assert read(folder).saved_model_checksum == before.saved_model_checksum
+    assert read(folder).graph_def_program_hash == before.graph_def_program_hash
