@@ -158,7 +158,7 @@ def test_it_outlives_the_cache_of_kernels(unigram_model):
 
 @pytest.mark.parametrize("kind", ["byte_pair", "word_piece"], indirect=True)
 def test_no_table_can_change_and_every_op_is_tensorflows_own(kind, tokenizer):
-    graph = tokenizer._encoder.encode.get_concrete_function().graph.as_graph_def()
+    graph = tokenizer._encoder.encode.func.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for item in graph.library.function for node in item.node_def)]
     found = {node.op for node in nodes}
     assert not any("Mutable" in name or "PyFunc" in name for name in found)
