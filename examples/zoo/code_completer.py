@@ -9,8 +9,7 @@ import re
 
 import _zoo as zoo
 from _cards import CODE_COMPLETER
-from _publishing import publish, store
-from _writing import (
+from _generative import (
     WritingLSTM,
     WritingNGrams,
     generate,
@@ -18,6 +17,7 @@ from _writing import (
     measure_accuracy,
     score_answers,
 )
+from _publishing import publish, store
 
 import lmzoo
 

@@ -9,9 +9,9 @@ import random
 import _zoo as zoo
 import numpy as np
 from _cards import NUMBER_TRANSLATOR
+from _generative import WritingLSTM, generate, make_batches, score_answers
 from _numbers import FORMS
 from _publishing import publish, store
-from _writing import WritingLSTM, generate, make_batches, score_answers
 from translate_numbers import (
     DIRECTIONS,
     KINDS,

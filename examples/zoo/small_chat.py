@@ -9,8 +9,8 @@ import _zoo as zoo
 from _cards import SMALL_CHAT
 from _chat_format import END, START, encode, list_pieces, make_dataset, pack, train_tokenizer
 from _conversations import Writer, read_facts
+from _generative import WritingLSTM, generate, make_gpt, score_answers
 from _publishing import publish, store
-from _writing import WritingLSTM, generate, make_gpt, score_answers
 
 import lmzoo
 
