@@ -81,7 +81,6 @@ def publish(task, arguments, about, evaluations, sample, quantization="int8", **
     # What the converter reports, a speed of this machine among it.
     (folder / f"{forms.EXPORTED}.json").unlink()
     task.export(folder / "1", quantization=quantization, overwrite=True, **export_options)
-    drop_output_shapes(folder / "1" / "saved_model.pb")
     figures = {
         "task": type(task).__name__,
         "title": about.title,
@@ -115,18 +114,6 @@ def publish(task, arguments, about, evaluations, sample, quantization="int8", **
     for one in evaluations:
         print(one, flush=True)
     print(f"{arguments.output}: {size / 1e6:.1f} MB, on the sample {figures['sample']}")
-
-
-def drop_output_shapes(path):
-    """Takes the shapes of all outputs out of a graph: TensorFlow infers them when it loads it."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    for graph in (meta.graph_def for meta in model.meta_graphs):
-        for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
-            for node in nodes:
-                node.attr.pop("_output_shapes", None)
-    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def make_score(evaluation):
