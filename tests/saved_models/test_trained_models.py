@@ -43,10 +43,18 @@ print(json.dumps([alone, found]))
 """
 
 
+# One by default; each of the others takes seconds more.
+QUICK = "code-tagger"
+EACH = [
+    pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow, id=name) for name in MODELS
+]
+
+
 @pytest.fixture(scope="module")
-def found():
+def found(request):
     """What a process of its own finds: for each model its scores by form, and missing lines."""
-    folders = [str(ROOT / "saved_models" / name) for name in MODELS]
+    asked = {item.callspec.params["name"] for item in request.session.items if is_scored(item)}
+    folders = [str(ROOT / "saved_models" / name) for name in sorted(asked)]
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(ROOT / "examples" / "zoo"), *folders],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -61,11 +69,16 @@ def found():
     return found
 
 
+def is_scored(item):
+    """Whether a test that was collected is one of these, for one model."""
+    return item.path == pathlib.Path(__file__) and "found" in item.fixturenames
+
+
 def read_figures(name):
     return json.loads((ROOT / "saved_models" / name / "figures.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_each_form_scores_on_the_sample_what_the_card_says(name, found):
     sample = read_figures(name)["sample"]
     for form in ("model", "saved_model", "tflite"):
@@ -75,7 +88,7 @@ def test_each_form_scores_on_the_sample_what_the_card_says(name, found):
         assert sample[form] > sample["model"] - 0.05
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH)
 def test_the_card_says_what_was_measured(name, found):
     assert found[name]["missing"] == []
     figures, entry = read_figures(name), zoo.find_entry(name)
