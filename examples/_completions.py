@@ -5,9 +5,18 @@ from _writing import predict_next
 import lmzoo
 
 
-def make_gpt(tokenizer, length, smoke=False):
-    """A decoder of today's form for texts of `length` tokens, small enough for two cores."""
-    sizes = {"num_layers": 3, "num_heads": 4, "hidden_dim": 128, "intermediate_dim": 256}
+def make_gpt(tokenizer, length, smoke=False, intermediate_dim=256, **defaults):
+    """A decoder of today's form for texts of `length` tokens, small enough for two cores.
+
+    Args:
+        tokenizer: a tokenizer of `lmzoo.tokenizers`.
+        length: int.
+        smoke: bool. Whether it is a tiny one.
+        intermediate_dim: int. F, unless it is a tiny one.
+        **defaults: what `generate` does where it is not told otherwise.
+    """
+    sizes = {"num_layers": 3, "num_heads": 4, "hidden_dim": 128}
+    sizes["intermediate_dim"] = intermediate_dim
     if smoke:
         sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 64}
     backbone = lmzoo.models.GPTBackbone(
@@ -20,11 +29,11 @@ def make_gpt(tokenizer, length, smoke=False):
         use_bias=False,
         **sizes,
     )
-    return lmzoo.tasks.CausalLM(backbone, tokenizer)
+    return lmzoo.tasks.CausalLM(backbone, tokenizer, generation_defaults=defaults or None)
 
 
 def generate_greedily(lm, prompts, batch_size=50, **options):
-    """What a `CausalLM` writes after each prompt, each token the most probable: list of str."""
+    """What a generative task writes for each prompt, each token the most probable: list of str."""
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     texts = {}
     for start in range(0, len(order), batch_size):

@@ -2,8 +2,8 @@
 
 Trains a model of GPT-2's size by plain `fit` on text, first without `Checkpoint` and then with one
 that saves each minute. What checkpoints cost is the share of the second run that its steps would
-not have taken alone: waiting for the copy, and steps that are slower while a thread writes. The
-data are read once more without a model, as fast as they come.
+not have taken if each were like its median one: waiting for the copy, and steps that are slower
+while a thread writes. The data are read once more without a model, as fast as they come.
 
     python examples/benchmarks/checkpoints.py --json checkpoints.json
 """
@@ -68,7 +68,7 @@ def measure(folder, arguments):
     )
     # The first step is traced; it is no step of either run.
     lm.fit(examples, steps_per_epoch=1 + arguments.steps, callbacks=[clock], verbose=0)
-    step = statistics.median(b - a for a, b in itertools.pairwise(ends))
+    step = find_usual_step(ends)
     batches = itertools.islice(iter(examples.repeat()), 400)
     next(batches)
     start, count = time.perf_counter(), sum(1 for _ in batches)
@@ -90,11 +90,16 @@ def measure(folder, arguments):
         "problem": None,
         "step_seconds": step,
         "pipeline_to_step": step / read,
-        "share_of_saving": 1 - step * (num_steps - 1) / elapsed,
+        "share_of_saving": 1 - find_usual_step(ends) * (num_steps - 1) / elapsed,
         "seconds_waited": saving.seconds,
         "num_saves": len(steps),
         "seconds_between_saves": [b - a for a, b in itertools.pairwise(times)],
     }
+
+
+def find_usual_step(ends):
+    """The median of the seconds between the ends of steps, which few saves do not change."""
+    return statistics.median(b - a for a, b in itertools.pairwise(ends))
 
 
 def write_text(arguments):

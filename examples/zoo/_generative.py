@@ -1,4 +1,4 @@
-"""What the scripts of models that write share: a small GPT, figures, and an LSTM that writes."""
+"""What the scripts of models that write share: figures, and an LSTM and n-grams that write."""
 
 import _zoo as zoo
 import numpy as np
@@ -8,40 +8,6 @@ import lmzoo
 from lmzoo.data.pipeline import step_dataset
 from lmzoo.evaluation.resampling import find_interval, resample
 from lmzoo.evaluation.scoring import list_windows
-
-
-def make_gpt(tokenizer, length, intermediate_dim, smoke=False, **defaults):
-    """A fresh GPT of three layers; `defaults` are those of generation."""
-    sizes = {"num_layers": 3, "num_heads": 4, "hidden_dim": 128}
-    if smoke:
-        sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32}
-    backbone = lmzoo.models.GPTBackbone(
-        tokenizer.vocabulary_size,
-        intermediate_dim=64 if smoke else intermediate_dim,
-        max_sequence_length=length,
-        positions="rotary",
-        norm="rms_norm",
-        gated=True,
-        activation="silu",
-        use_bias=False,
-        **sizes,
-    )
-    defaults = {"temperature": 0.0, **defaults}
-    return lmzoo.tasks.CausalLM(backbone, tokenizer, generation_defaults=defaults)
-
-
-def generate(lm, sources, batch_size=32, **options):
-    """What a model writes for each source, those of similar length together: list of str."""
-    texts = [None] * len(sources)
-    order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = [sources[index] for index in chosen]
-        for index, text in zip(
-            chosen, lm.generate(batch, return_prompt=False, **options), strict=True
-        ):
-            texts[index] = text
-    return texts
 
 
 def score_answers(task, name, rows, answers, metrics, groups):

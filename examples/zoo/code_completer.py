@@ -9,14 +9,8 @@ import re
 
 import _zoo as zoo
 from _cards import CODE_COMPLETER
-from _generative import (
-    WritingLSTM,
-    WritingNGrams,
-    generate,
-    make_gpt,
-    measure_accuracy,
-    score_answers,
-)
+from _completions import generate_greedily, make_gpt
+from _generative import WritingLSTM, WritingNGrams, measure_accuracy, score_answers
 from _publishing import publish, store
 
 import lmzoo
@@ -76,7 +70,7 @@ def evaluate(lm, texts, held_out, rows, data, path):
 
     found = []
     for name, model, predict, written in (
-        ("code-completer", lm, find_best, generate(lm, sources, max_new_tokens=32)),
+        ("code-completer", lm, find_best, generate_greedily(lm, sources, max_new_tokens=32)),
         ("Kneser-Ney", n_grams.baseline, n_grams.find_some, n_grams.write(prompts, 32)),
         (f"LSTM, {num_steps} steps", lstm.baseline, lstm.find_best, lstm.write(prompts, 32)),
     ):
@@ -95,7 +89,7 @@ def main():
     print(f"{len(texts)} files to train on, {len(held_out)} held out", flush=True)
     size = 512 if arguments.smoke else 2048
     tokenizer = lmzoo.tokenizers.BytePairTokenizer.train(iter(texts), size)
-    lm = make_gpt(tokenizer, LENGTH, 256, arguments.smoke, max_new_tokens=48)
+    lm = make_gpt(tokenizer, LENGTH, arguments.smoke, temperature=0.0, max_new_tokens=48)
     corpus, options = lmzoo.data.make_rows(text=texts), {"seed": 0, "document_mask": False}
     data = lmzoo.data.causal_lm(corpus, tokenizer, LENGTH, BATCH_SIZE, **options)
     epochs = 1 if arguments.smoke else 3

@@ -9,7 +9,8 @@ import random
 import _zoo as zoo
 import numpy as np
 from _cards import NUMBER_TRANSLATOR
-from _generative import WritingLSTM, generate, make_batches, score_answers
+from _completions import generate_greedily
+from _generative import WritingLSTM, make_batches, score_answers
 from _numbers import FORMS
 from _publishing import publish, store
 from translate_numbers import (
@@ -85,7 +86,7 @@ def evaluate(lm, rows, held_out, num_steps, path):
     lstm = train_lstm(tokenizer, rows, num_steps, path)
     split = [source.partition(": ")[0].split(" to ") for source in sources]
     answers = {
-        "number-translator": generate(lm, sources, 100),
+        "number-translator": generate_greedily(lm, sources, 100),
         f"LSTM, {num_steps} steps": lstm.write(
             [[*ids, tokenizer.end_token_id] for ids in prompts], MAX_NEW_TOKENS
         ),

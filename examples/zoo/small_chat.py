@@ -8,8 +8,9 @@ are held out.
 import _zoo as zoo
 from _cards import SMALL_CHAT
 from _chat_format import END, START, encode, list_pieces, make_dataset, pack, train_tokenizer
+from _completions import generate_greedily, make_gpt
 from _conversations import Writer, read_facts
-from _generative import WritingLSTM, generate, make_gpt, score_answers
+from _generative import WritingLSTM, score_answers
 from _publishing import publish, store
 
 import lmzoo
@@ -62,7 +63,7 @@ def evaluate(lm, lstm, training, held_out):
     tokenizer, sources = lm.tokenizer, [row["source"] for row in held_out]
     prompts = tokenizer.tokenize(sources, allow_special=True).to_list()
     answers = {
-        "small-chat": generate(lm, sources, allow_special=True),
+        "small-chat": generate_greedily(lm, sources, allow_special=True),
         f"LSTM, {LSTM_STEPS} steps": lstm.write(prompts, MAX_NEW_TOKENS),
         "BM25": retrieve(training, held_out),
     }
@@ -92,7 +93,7 @@ def main():
     count = 200 if smoke else 60_000
     training = [Writer(facts, f"train {number}").write() for number in range(count)]
     tokenizer = train_tokenizer(training[:20_000], 400 if smoke else 1024)
-    lm = make_gpt(tokenizer, LENGTH, 160, smoke, max_new_tokens=MAX_NEW_TOKENS)
+    lm = make_gpt(tokenizer, LENGTH, smoke, 160, temperature=0.0, max_new_tokens=MAX_NEW_TOKENS)
     rows = pack(encode(tokenizer, training, LENGTH + 1), LENGTH + 1)
     print(f"{len(facts)} facts, {count} conversations, {len(rows[0])} rows", flush=True)
     data = make_dataset(rows, BATCH_SIZE, len(rows[0]) // BATCH_SIZE)
