@@ -78,6 +78,21 @@ def build_masked(vocabulary_size, hidden_dim=256):
     return keras.Model([*inputs, positions], keras.layers.Dense(vocabulary_size)(hidden))
 
 
+def build_embedder(vocabulary_size, hidden_dim=256, scale=20.0):
+    """Cosines of each first text of a batch with each second one, times `scale`: logits (B, B)."""
+    import keras
+
+    inputs, hidden, mask, _ = encode_tokens(vocabulary_size, hidden_dim)
+    pooled = keras.layers.GlobalAveragePooling1D()(hidden, mask=mask)
+    encoder = keras.Model(inputs, keras.layers.UnitNormalization()(pooled), name="encoder")
+    token_ids = keras.Input([2, None], dtype="int32", name="token_ids")
+    masks = keras.Input([2, None], dtype="bool", name="padding_mask")
+    # (B, 2, T) -> (B, D) of each side -> (B, B)
+    first, second = (encoder([token_ids[:, side], masks[:, side]]) for side in (0, 1))
+    logits = scale * keras.ops.matmul(first, keras.ops.transpose(second))
+    return keras.Model([token_ids, masks], logits)
+
+
 def build_seq2seq(vocabulary_size, hidden_dim=256):
     """An encoder, and a decoder with dot-product attention: logits (B, T, V).
 
@@ -174,6 +189,30 @@ def tag_words(model, task, rows):
             tags.append([int(row[position]) for position in positions])
     # The positions of a batch are as many as its longest row has words.
     return [row[: len(own["words"])] for row, own in zip(tags, rows, strict=True)]
+
+
+def train_lstm_embedder(task, rows, epochs, hidden_dim=256):
+    """An LSTM on the pairs that a `TextEmbedder` learns, contrastively too: keras.Model."""
+    import tensorflow as tf
+
+    # Each first text is to pick its own second text among those of the batch.
+    batches = make_batches(task, rows).map(
+        lambda inputs, *_: (inputs, tf.range(tf.shape(inputs["token_ids"])[0]))
+    )
+    build = functools.partial(build_embedder, task.backbone.vocabulary_size, hidden_dim)
+    return train_lstm(build, batches, epochs)
+
+
+def embed_pairs(model, task, rows):
+    """Its vectors of length 1 for both texts of each pair: two float arrays (n, D)."""
+    import numpy as np
+
+    encoder, sides = model.get_layer("encoder"), ([], [])
+    for inputs, *_ in make_batches(task, rows, shuffle=False):
+        for side, found in enumerate(sides):
+            own = {name: tokens[:, side] for name, tokens in inputs.items()}
+            found.append(encoder(inputs_of(encoder, own), training=False).numpy())
+    return [np.concatenate(side) for side in sides]
 
 
 def inputs_of(model, inputs):

@@ -1,4 +1,4 @@
-"""Answers questions about fictitious people from a few sentences about them.
+"""Can a model read an answer out of a text? Answers questions about people who never were.
 
 The facts are drawn anew for each text, so that an answer can only come from the text. Each fact has
 two phrasings and two questions, and each text states the same facts of another person too.

@@ -1,4 +1,4 @@
-"""Says which package of the standard library a docstring comes from.
+"""Which package of the standard library does a docstring come from?
 
 The classes are the ten packages (or modules) with the most docstrings; one docstring in five is
 held out. The encoder has fresh weights, or those of `pretrain_bert.py --folder FOLDER`, which has

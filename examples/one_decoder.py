@@ -96,7 +96,7 @@ def main():
     }
     common.print_figures(title, ["bits/byte"], rows, writing.LOWER)
     common.print_figures(
-        f"Classes of {len(truth)} held-out docstrings, ten packages",
+        f"Classes of {len(truth)} held-out docstrings, {len(names)} packages",
         ["accuracy", "macro F1"],
         {name: common.compute_scores(truth, found, len(names)) for name, found in answers.items()},
     )

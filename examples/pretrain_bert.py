@@ -1,7 +1,8 @@
-"""Pretrains a small BERT on the standard library's docstrings: a vocabulary, then masked tokens.
+"""What does a small BERT learn from the docstrings of the standard library?
 
-Whole packages are held out. So are the docstrings that the other examples are measured on, so that
-a backbone from here has not seen them.
+It learns a vocabulary, then to fill masks, and is asked for the words behind masks. Whole packages
+are held out. So are the docstrings that the other examples are measured on, so that a backbone from
+here has not seen them.
 """
 
 import functools

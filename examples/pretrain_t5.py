@@ -1,7 +1,8 @@
-"""Pretrains a small T5 on the standard library's docstrings: a vocabulary, then span corruption.
+"""What does a small T5 learn from the docstrings of the standard library?
 
-Whole packages are held out. So are the docstrings that `summarize_docstrings.py` is measured on,
-so that a backbone from here has not seen them.
+It learns a vocabulary, then to write hidden spans (span corruption). Whole packages are held out.
+So are the docstrings that `summarize_docstrings.py` is measured on, so that a backbone from here
+has not seen them.
 """
 
 import json

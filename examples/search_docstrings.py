@@ -1,13 +1,14 @@
-"""Trains an embedder so that the first line of a docstring finds the rest of it, and searches.
+"""Which docstring answers a question? Trains an embedder, and searches with it.
 
-One docstring in five is held out; among their bodies each of their first lines looks for its own.
-A question on the command line, such as "open a file in binary mode", is answered from all bodies.
-The encoder has fresh weights, or those of `pretrain_bert.py --folder FOLDER`, which has seen none
-of the held-out docstrings.
+It learns that the first line of a docstring is to find the rest. One docstring in five is held out;
+among their bodies each of their first lines looks for its own. A question on the command line, such
+as "open a file in binary mode", is answered from all bodies. The encoder has fresh weights, or
+those of `pretrain_bert.py --folder FOLDER`, which has seen none of the held-out docstrings.
 """
 
 import pathlib
 
+import _baselines as baselines
 from _common import make_encoder, make_parser, open_or_make, parse, print_figures, read_pairs, train
 
 import lmzoo
@@ -39,11 +40,24 @@ def rank_with_words(questions, bodies):
     return (-scores).argsort(axis=1, kind="stable")[:, :10].tolist()
 
 
-def compare(embedder, held_out):
+def rank_with_lstm(embedder, training, held_out, epochs):
+    """The same with an LSTM that has learned the same pairs."""
+    lstm = baselines.train_lstm_embedder(embedder, training, epochs)
+    questions, bodies = baselines.embed_pairs(lstm, embedder, held_out)
+    return (-(questions @ bodies.T)).argsort(axis=1, kind="stable")[:, :10].tolist()
+
+
+def make_rows(pairs):
+    firsts, bodies = zip(*pairs, strict=True)
+    return lmzoo.data.make_rows(text=firsts, pair=bodies)
+
+
+def compare(embedder, training, held_out, epochs):
     """The share of first lines whose own body comes first, or is among the first ten."""
     questions, bodies = [first for first, _ in held_out], [body for _, body in held_out]
     ranked = {
         "embedder": rank_with_embedder(embedder, questions, bodies),
+        "LSTM": rank_with_lstm(embedder, make_rows(training), make_rows(held_out), epochs),
         "TF-IDF": rank_with_words(questions, bodies),
     }
     rows = {name: None if found is None else recalls(found) for name, found in ranked.items()}
@@ -67,10 +81,8 @@ def main():
     training, held_out = read_pairs(arguments.smoke)
     print(f"{len(training)} pairs to train on, {len(held_out)} held out", flush=True)
     embedder = open_or_make(arguments, lambda: make_task(training, arguments))
-    firsts, bodies = zip(*training, strict=True)
-    rows = lmzoo.data.make_rows(text=firsts, pair=bodies)
-    train(embedder, rows, arguments, learning_rate=5e-4)
-    compare(embedder, held_out)
+    train(embedder, make_rows(training), arguments, learning_rate=5e-4)
+    compare(embedder, training, held_out, arguments.epochs)
     texts = [f"{first}\n{body}" for first, body in training + held_out]
     print(arguments.question)
     for found in lmzoo.tasks.EmbeddingIndex(embedder, texts).search(arguments.question, k=3):

@@ -1,4 +1,4 @@
-"""Tells praise from blame in short English and Chinese sentences.
+"""Praise or blame? Classifies short English and Chinese sentences.
 
 They are in `data/sentiment.tsv`, as is the split; see `data/README.md`. 520 sentences are little
 for a model that begins with fresh weights and has never seen either language.

@@ -1,4 +1,4 @@
-"""Writes the first line of a docstring from the lines that follow it.
+"""How would one line sum up this description? Writes a docstring's first line from the rest.
 
 One docstring in five is held out. The T5 has fresh weights, or those of
 `pretrain_t5.py --folder FOLDER`, which has seen none of the held-out docstrings.

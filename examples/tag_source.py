@@ -1,4 +1,4 @@
-"""Tags the words of Python source by the kind of token they stand in.
+"""What kind of token does each word of a line of Python stand in? Tags the words.
 
 The truth comes from Python's own `tokenize`. A word is a name, a number or a single sign, so that
 `for` is a keyword in code and a part of a string or a comment elsewhere: what a word is depends on

@@ -1,7 +1,8 @@
-"""Translates numbers below a million and dates between English, Chinese and digits.
+"""Can a small T5 learn to translate numbers and dates between English, Chinese and digits?
 
-`_numbers.py` writes as many pairs as are wanted, by the rules of each language. One value in ten
-is held out: no pair that the model learns from has it, in any direction.
+The numbers are below a million. `_numbers.py` writes as many pairs as are wanted, by the rules of
+each language. One value in ten is held out: no pair that the model learns from has it, in any
+direction.
 """
 
 import random

@@ -1,5 +1,5 @@
 """Writes the text of the recipes: the docstrings of this Python's library, and the sentences of
-`examples/data`. Nothing is downloaded.
+`examples/data`; and what `docstring-classifier` of the zoo is measured on. Nothing is downloaded.
 
 Run `python examples/recipes/write_text.py` before the first recipe.
 """
@@ -11,9 +11,10 @@ import pathlib
 import sys
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(EXAMPLES))
+sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "zoo")]
 
 import _common as common  # noqa: E402
+import docstring_classifier  # noqa: E402
 
 
 def write_lines(path, rows):
@@ -47,6 +48,8 @@ def main():
         rows = [{key: row[key] for key in ("text", "label")} for row in sentences
                 if row["split"] == name]  # fmt: skip
         write_lines(folder / f"sentiment_{name}.jsonl", rows)
+    rows = docstring_classifier.read_examples(arguments.smoke)[True]
+    write_lines(folder / "subjects_held_out.jsonl", rows)
 
 
 if __name__ == "__main__":

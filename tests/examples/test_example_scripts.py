@@ -20,7 +20,7 @@ FIGURES = {
     "classify_docstrings.py": [(2, ["BERT", "LSTM", "bag of words", "most frequent class"])],
     "tag_source.py": [(7, ["BERT", "LSTM", "most frequent tag of the word"])],
     "sentiment.py": [(2, ["BERT", "LSTM", "bag of words", "most frequent label"])] * 2,
-    "search_docstrings.py": [(2, ["embedder", "TF-IDF", "guessing"])],
+    "search_docstrings.py": [(2, ["embedder", "LSTM", "TF-IDF", "guessing"])],
     "pretrain_t5.py": [(1, ["T5", "LSTM", "most frequent next token", "most frequent token"])],
     "summarize_docstrings.py": [(3, ["T5", "LSTM", "lead sentence", "one line for all"])],
     "translate_numbers.py": [(7, ["T5", "LSTM", "word for word"])] * 2,
@@ -86,15 +86,14 @@ LAST_LINES = {
     "dialogue.py": r".*",
 }
 
-# Runs each script twice, as from a shell but in one process, so that TensorFlow is imported once.
-# Between its two runs, nothing is left of a script but its folder.
+# Runs each script whose name it reads twice, as from a shell but in one process, so that TensorFlow
+# is imported once. Between its two runs, nothing is left of a script but its folder.
 RUNNER = """
 import contextlib, io, json, runpy, sys, traceback
 
-folder, kept, *names = sys.argv[1:]
+folder, kept = sys.argv[1:]
 sys.path.insert(0, folder)
-results = {}
-for name in names:
+for name in map(str.strip, sys.stdin):
     shown, problem = [io.StringIO(), io.StringIO()], None
     sys.argv = [name, "--smoke", "--folder", f"{kept}/{name}"]
     try:
@@ -103,16 +102,19 @@ for name in names:
                 runpy.run_path(f"{folder}/{name}", run_name="__main__")
     except BaseException:
         problem = traceback.format_exc()
-    results[name] = [*(stream.getvalue() for stream in shown), problem]
-json.dump(results, sys.stdout)
+    print(json.dumps([*(stream.getvalue() for stream in shown), problem]), flush=True)
 """
 
 
-def run_child(*arguments):
+def make_environment():
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def run_child(*arguments):
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path},
+        env=make_environment(),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -122,18 +124,26 @@ def run_child(*arguments):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """results(name): what an example printed in its first and second run, and what ended it."""
-    found = {}
+def runner(tmp_path_factory):
+    """A process that runs the scripts it is told to."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(FOLDER), str(tmp_path_factory.mktemp("examples"))],
+        env=make_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        yield process
+        process.stdin.close()
 
-    def run(name):
-        if name not in found:
-            names = QUICK if name in QUICK else [each for each in FIGURES if each not in QUICK]
-            kept = tmp_path_factory.mktemp("examples")
-            found.update(json.loads(run_child("-c", RUNNER, FOLDER, kept, *names)))
-        return found[name]
 
-    return run
+def run_twice(runner, name):
+    """What an example printed in its first and second run, and what ended it."""
+    print(name, file=runner.stdin, flush=True)
+    answer = runner.stdout.readline()
+    assert answer, f"the process ended with {runner.wait()}"
+    return json.loads(answer)
 
 
 def read_figures(shown):
@@ -158,8 +168,8 @@ def test_a_table_of_figures_is_read_row_by_row():
     "name",
     [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FIGURES],
 )
-def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_folder(name, results):
-    first, second, problem = results(name)
+def test_an_example_prints_its_figures_beside_baselines_and_goes_on_from_its_folder(name, runner):
+    first, second, problem = run_twice(runner, name)
     assert problem is None, problem
     tables = read_figures(first)
     assert [list(table) for table in tables] == [rows for _, rows in FIGURES[name]]
