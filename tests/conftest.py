@@ -31,7 +31,7 @@ _LONGEST = (
     "models/test_backbone.py",
     "tasks/test_text_classifier.py",
     "test_readme.py",
-    "cli/test_demo.py",
+    "cli/commands/test_demo.py",
     "generation/test_beam.py",
     "hub/families/test_added_families.py",
     "tasks/test_seq2seq_lm.py",

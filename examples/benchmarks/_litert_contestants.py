@@ -77,7 +77,7 @@ def _export(work, folder, context, missing, *size):
 
 def train_tokenizer(vocabulary_size):
     """Byte pairs of Python's own library, as many as a model of that size has."""
-    from lmzoo.cli.demo import collect_corpus
+    from lmzoo.cli.commands.demo import collect_corpus
     from lmzoo.tokenizers import BytePairTokenizer
 
     with tempfile.TemporaryDirectory() as folder:

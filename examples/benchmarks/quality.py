@@ -45,7 +45,7 @@ def main():
 
 def read_held_out():
     """The files of Python's own library and manual that `lmzoo demo` does not train on."""
-    from lmzoo.cli.demo import collect_corpus
+    from lmzoo.cli.commands.demo import collect_corpus
 
     with tempfile.TemporaryDirectory() as folder:
         _, paths = collect_corpus(pathlib.Path(folder))

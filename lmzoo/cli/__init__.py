@@ -1,8 +1,8 @@
 """The command line: `main` runs one command and prints its failure in one line.
 
-What may be asked is in `parser.py`, what a command does in `generate_command.py`,
-`model_commands.py` and `demo.py`. Nothing here imports TensorFlow before a command needs it, so
-that `--help` and a mistyped option are answered at once. Public: `main`.
+`parsers` has the arguments of each command, and `commands` what it does. Nothing here imports
+TensorFlow before a command needs it, so that `--help` and a mistyped option are answered at once.
+Public: `main`.
 """
 
 import os

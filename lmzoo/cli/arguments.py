@@ -10,6 +10,7 @@ __all__ = [
     "add_generation_options",
     "add_json",
     "add_labels",
+    "add_names",
     "add_overwrite",
     "add_recipe",
     "add_source",
@@ -17,19 +18,29 @@ __all__ = [
     "add_texts",
     "check_workers",
     "repeat_command",
-    "split_names",
 ]
 
 
-def add_command(commands, name, function, summary, description, example):
+def add_command(commands, function, summary, description, example, name=None):
+    """Adds a command.
+
+    Args:
+        commands: what `argparse.ArgumentParser.add_subparsers` returns.
+        function: str. The module of `lmzoo.cli.commands` and the function in it, "exported.run".
+        summary, description, example: str. For its help.
+        name: str or None. None for the name of the function.
+    Returns:
+        argparse.ArgumentParser.
+    """
+    module, _, own_name = function.partition(".")
     command = commands.add_parser(
-        name,
+        name or own_name,
         help=summary,
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=_HelpFormatter,
     )
-    command.set_defaults(run=_defer(*function))
+    command.set_defaults(run=_defer(module, own_name))
     # Left out here, it must not undo the one before the command.
     command.add_argument(
         "--debug",
@@ -106,15 +117,19 @@ def add_task(parser):
 
 
 def add_labels(parser):
-    parser.add_argument(
+    add_names(
+        parser,
         "--labels",
-        type=split_names,
-        metavar="NAME,NAME",
-        help="the names of the classes; another number than the model's makes a fresh head",
+        "the names of the classes; another number than the model's makes a fresh head",
     )
 
 
-def split_names(text):
+def add_names(parser, option, text):
+    """Adds an option that takes names with commas between them."""
+    parser.add_argument(option, type=_split_names, metavar="NAME,NAME", help=text)
+
+
+def _split_names(text):
     return [name.strip() for name in text.split(",")]
 
 
@@ -165,6 +180,6 @@ def _defer(module, name):
     """A command's function, whose module is imported when the command runs."""
 
     def run(options):
-        return getattr(importlib.import_module(f"lmzoo.cli.{module}"), name)(options)
+        return getattr(importlib.import_module(f"lmzoo.cli.commands.{module}"), name)(options)
 
     return run

@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.cli import generate_command, main, model_commands
+from lmzoo.cli import main
+from lmzoo.cli.commands import export, generate, models
 from lmzoo.files import check_new_folder
 from tests.cli.child import run_child
 from tests.speed import scale_limit
@@ -44,7 +45,7 @@ def model(lm, tmp_path_factory):
 
 
 def replace_opening(monkeypatch, task):
-    for module in (model_commands, generate_command):
+    for module in (export, generate):
         monkeypatch.setattr(module, "open_task", lambda arguments, options=None: task)
 
 
@@ -145,7 +146,7 @@ def test_what_ends_a_command_is_one_line_and_an_exit_code(
     def fail(arguments):
         raise error
 
-    monkeypatch.setattr(model_commands, "info", fail)
+    monkeypatch.setattr(models, "info", fail)
     assert main(["info", "x"]) == code
     assert capsys.readouterr().err == printed
 

@@ -15,7 +15,7 @@ from lmzoo.runs import building, check, devices, driver, plot, train
 from lmzoo.runs.metrics_log import MetricsLog, truncate_after
 from lmzoo.runs.recipe import read_recipe
 
-# Graphs would take most of the time; `tests/cli/test_train_command.py` trains with them.
+# Graphs would take most of the time; `tests/cli/commands/test_train.py` trains with them.
 pytestmark = pytest.mark.usefixtures("eagerly")
 STEPS, BATCH_SIZE, LENGTH, RATE = 8, 4, 16, 1e-2
 

@@ -1,25 +1,14 @@
 """The arguments of `lmzoo evaluate`."""
 
-from lmzoo.cli.arguments import (
-    add_command,
-    add_dtype,
-    add_generation_options,
-    add_json,
-    add_overwrite,
-    add_source,
-    add_task,
-    split_names,
-)
+from lmzoo.cli import arguments
 
 __all__ = ["add_evaluate"]
 
 
 def add_evaluate(commands):
-    """Adds the command."""
-    evaluate = add_command(
+    evaluate = arguments.add_command(
         commands,
-        "evaluate",
-        ("evaluate_command", "evaluate"),
+        "evaluate.evaluate",
         "score a model on labelled data, with confidence intervals",
         "Scores a model on data in the format of its task: a table (CSV, TSV, JSON lines) with the "
         "columns text and label, CoNLL files, SQuAD files, plain text for a language model, or a "
@@ -28,13 +17,12 @@ def add_evaluate(commands):
         "lmzoo evaluate runs/films test.csv --metrics accuracy,macro_f1 --columns text=review\n"
         "  lmzoo evaluate runs/gpt book.txt --baselines --train corpus.txt",
     )
-    add_source(evaluate)
+    arguments.add_source(evaluate)
     evaluate.add_argument("data", metavar="DATA", nargs="+", help="files of one format")
-    evaluate.add_argument(
+    arguments.add_names(
+        evaluate,
         "--metrics",
-        type=split_names,
-        metavar="NAME,NAME",
-        help="the usual ones of the task by default; a wrong name lists those that fit",
+        "the usual ones of the task by default; a wrong name lists those that fit",
     )
     evaluate.add_argument(
         "--references",
@@ -65,7 +53,7 @@ def add_evaluate(commands):
         metavar="FOLDER",
         help="also write report.json, predictions.jsonl and, of a classifier, pictures",
     )
-    add_overwrite(evaluate, "FOLDER")
+    arguments.add_overwrite(evaluate, "FOLDER")
     for name, metavar, text in (
         ("batch-size", "B", "rows in one forward pass"),
         (
@@ -84,10 +72,10 @@ def add_evaluate(commands):
         choices=("words", "characters"),
         help="what ROUGE, distinct-n, repetition and length count (default: words)",
     )
-    add_generation_options(evaluate)
-    add_task(evaluate)
-    add_json(evaluate, "print the report as JSON")
-    add_dtype(evaluate)
+    arguments.add_generation_options(evaluate)
+    arguments.add_task(evaluate)
+    arguments.add_json(evaluate, "print the report as JSON")
+    arguments.add_dtype(evaluate)
 
 
 def _read_columns(text):

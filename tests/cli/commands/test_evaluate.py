@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import lmzoo
-from lmzoo.cli import evaluate_command, main
+from lmzoo.cli import main
+from lmzoo.cli.commands import evaluate
 from tests.cli.child import run_child
 from tests.evaluation.tiny import CODE, make_lm
 from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
@@ -28,7 +29,7 @@ def tasks():
 @pytest.fixture
 def run(tasks, monkeypatch, run_command, tmp_path):
     """Runs the command over open tasks and gives what it printed."""
-    monkeypatch.setattr(evaluate_command, "open_task", lambda arguments: tasks[arguments.source])
+    monkeypatch.setattr(evaluate, "open_task", lambda arguments: tasks[arguments.source])
     monkeypatch.chdir(tmp_path)
     lines = [f"{text},{name}" for text, name in zip(TEXTS, NAMES, strict=True)]
     (tmp_path / "test.csv").write_text("\n".join(["text,label", *lines]))

@@ -1,28 +1,22 @@
-"""The arguments of `lmzoo classify`, `tag`, `fill`, `answer`, `embed` and `explain`."""
+"""The arguments of `lmzoo generate`, `classify`, `tag`, `fill`, `answer`, `embed`, `explain`."""
 
-from lmzoo.cli.arguments import (
-    add_command,
-    add_dtype,
-    add_json,
-    add_labels,
-    add_source,
-    add_texts,
-    split_names,
-)
+import argparse
 
-__all__ = ["add_explain", "add_predictions"]
+from lmzoo.cli import arguments
+
+__all__ = ["add_explain", "add_generate", "add_predictions"]
 
 
 def add_predictions(commands):
     """Adds the commands of discriminative tasks: what each of them may be given."""
 
     def add(name, summary, description, example, metavar="TEXT"):
-        function = ("prediction_commands", name)
-        command = add_command(commands, name, function, summary, description, example)
-        add_source(command)
-        add_texts(command, metavar, "texts")
-        add_json(command)
-        add_dtype(command)
+        function = f"predictions.{name}"
+        command = arguments.add_command(commands, function, summary, description, example)
+        arguments.add_source(command)
+        arguments.add_texts(command, metavar, "texts")
+        arguments.add_json(command)
+        arguments.add_dtype(command)
         return command
 
     classify = add(
@@ -35,13 +29,10 @@ def add_predictions(commands):
     classify.add_argument(
         "--top-k", type=int, metavar="K", help="the K most probable labels (default: 1)"
     )
-    classify.add_argument(
-        "--candidate-labels",
-        type=split_names,
-        metavar="NAME,NAME",
-        help="zero-shot classification with these labels",
+    arguments.add_names(
+        classify, "--candidate-labels", "zero-shot classification with these labels"
     )
-    add_labels(classify)
+    arguments.add_labels(classify)
     tag = add(
         "tag",
         "find spans in texts, such as names",
@@ -49,7 +40,7 @@ def add_predictions(commands):
         "they begin and end in characters.",
         'lmzoo tag hf://dslim/bert-base-NER "Ada lives in Paris." --json',
     )
-    add_labels(tag)
+    arguments.add_labels(tag)
     fill = add(
         "fill",
         "fill in masked tokens",
@@ -79,11 +70,9 @@ def add_predictions(commands):
 
 
 def add_explain(commands):
-    """Adds the command that shows why."""
-    explain = add_command(
+    explain = arguments.add_command(
         commands,
-        "explain",
-        ("explain_command", "explain"),
+        "explain.explain",
         "show which words made a model decide, or where it looks",
         "Prints what each word of a text contributes to the decision of a classifier, regressor, "
         "tagger or language model, by integrated gradients; or with --attention the attention "
@@ -91,7 +80,7 @@ def add_explain(commands):
         'lmzoo explain runs/films "A warm and funny film." -o why.html\n'
         '  lmzoo explain runs/films "A warm and funny film." --attention --layer 1 --head 3',
     )
-    add_source(explain)
+    arguments.add_source(explain)
     explain.add_argument("text", metavar="TEXT", help="a text; - reads standard input")
     view = explain.add_mutually_exclusive_group()
     view.add_argument(
@@ -129,5 +118,33 @@ def add_explain(commands):
         choices=("heads", "rollout"),
         help="rollout follows the weights through all layers",
     )
-    add_json(explain)
-    add_dtype(explain)
+    arguments.add_json(explain)
+    arguments.add_dtype(explain)
+
+
+def add_generate(commands):
+    generate = arguments.add_command(
+        commands,
+        "generate.generate",
+        "complete texts",
+        "Completes each prompt and prints prompt and completion.",
+        'lmzoo generate saved_models/demo/model "def main(" --temperature 0.8 --seed 1',
+    )
+    arguments.add_source(generate)
+    arguments.add_texts(generate, "PROMPT", "prompts")
+    generate.add_argument(
+        "--whole-input",
+        action="store_true",
+        help="with -, take standard input as one prompt and not line by line",
+    )
+    arguments.add_generation_options(generate)
+    generate.add_argument(
+        "--num-return-sequences", type=int, metavar="N", help="results for each prompt (default: 1)"
+    )
+    generate.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="print the text as it grows (default: for one result on a terminal)",
+    )
+    arguments.add_json(generate, "print JSON, completions without prompts")
+    arguments.add_dtype(generate)

@@ -15,7 +15,7 @@ import time
 from lmzoo.cli.opening import import_tensorflow
 from lmzoo.files import atomic_folder, check_new_folder
 
-__all__ = ["collect_corpus", "run"]
+__all__ = ["collect_corpus", "demo"]
 
 # A step takes a third of a second of two cores (AVX-512, bfloat16), so training takes two minutes.
 _STEPS = 350
@@ -60,7 +60,7 @@ print(json.dumps({"texts": [text.decode("utf-8") for text in texts.numpy()], "is
 """
 
 
-def run(arguments):
+def demo(arguments):
     """Trains a model, evaluates it, completes prompts, exports it and compares the results.
 
     Args:

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 
-from lmzoo.cli import demo
+from lmzoo.cli.commands import demo
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 # The same steps with less of everything: the first files of the library and a tiny model.
 SMALL = """
 import sys
-from lmzoo.cli import demo, main
+from lmzoo.cli import main
+from lmzoo.cli.commands import demo
 
 collect = demo.collect_corpus
 demo.collect_corpus = lambda workspace: [files[:20] for files in collect(workspace)]

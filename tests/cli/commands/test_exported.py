@@ -11,7 +11,7 @@ import pytest
 import lmzoo
 from lmzoo import tasks
 from lmzoo.cli import main
-from lmzoo.cli.runtime_commands import _list_result
+from lmzoo.cli.commands.exported import _list_result
 from tests.encoder_tasks import make_backbone, randomise, train_tokenizer
 from tests.export.litert.conftest import convert_here
 from tests.export.tiny_lm import TEXT, make_task

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import lmzoo
-from lmzoo.cli import main, prediction_commands
+from lmzoo.cli import main
+from lmzoo.cli.commands import predictions
 from tests.tasks.small_encoders import TEXTS, make_encoder, word_pieces
 
 TEXT, OTHER = TEXTS[:2]
@@ -37,7 +38,7 @@ def run(tasks, monkeypatch, run_command):
     """Runs a command over the open task and gives what it printed."""
 
     def run(name, *arguments, code=0):
-        monkeypatch.setattr(prediction_commands, "open_task", lambda *_, **__: tasks[name])
+        monkeypatch.setattr(predictions, "open_task", lambda *_, **__: tasks[name])
         return run_command(name, "source", *arguments, code=code)
 
     return run

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import lmzoo
-from lmzoo.cli import explain_command, main
+from lmzoo.cli import main
+from lmzoo.cli.commands import explain
 from tests.encoder_tasks import make_backbone, randomise, train_tokenizer
 
 TEXT = "Ada wrote to nobody."
@@ -25,7 +26,7 @@ def run(classifier, monkeypatch, capsys):
     """Runs the command over the open task and gives what it printed."""
 
     def run(*arguments, code=0):
-        monkeypatch.setattr(explain_command, "open_task", lambda *_, **__: classifier)
+        monkeypatch.setattr(explain, "open_task", lambda *_, **__: classifier)
         assert main(["explain", "source", *arguments]) == code
         printed = capsys.readouterr()
         return printed.err if code else printed.out

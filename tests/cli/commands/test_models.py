@@ -13,7 +13,7 @@ from lmzoo import zoo
 from lmzoo.cli import main
 from tests.cli.child import run_child
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "gpt2"
 HEAVY = {"tensorflow", "keras", "tensorflow_text", "huggingface_hub"}
 

@@ -11,7 +11,7 @@ from tests.export.litert.conftest import convert_here
 
 __all__ = ["convert_here"]
 
-GOLDEN = str(pathlib.Path(__file__).parents[1] / "golden" / "gpt2")
+GOLDEN = str(pathlib.Path(__file__).parents[2] / "golden" / "gpt2")
 
 
 def test_a_file_is_written_by_its_suffix_with_the_options_as_defaults(tmp_path, capsys):

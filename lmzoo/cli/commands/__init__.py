@@ -1,0 +1,3 @@
+"""What each command does, a module for each product. `parsers` says what it may be given."""
+
+__all__ = []
