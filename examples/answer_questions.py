@@ -9,10 +9,10 @@ import collections
 import re
 import time
 
-import _baselines as baselines
-from _common import make_parser, open_or_make, parse, print_figures, train
-from _people import FACTS, draw_rows
-from _text_to_text import generate_texts, make_t5
+from _helpers import lstms
+from _helpers.common import make_parser, open_or_make, parse, print_figures, train
+from _helpers.people import FACTS, draw_rows
+from _helpers.text_to_text import generate_texts, make_t5
 
 import lmzoo
 
@@ -50,11 +50,11 @@ def compare(lm, training, held_out):
     """Exact match, by what is asked for and of all, and F1, as SQuAD has them."""
     most_frequent = collections.Counter(row["target"] for row in training).most_common(1)[0][0]
     sources = [row["source"] for row in held_out]
-    batches = baselines.make_batches(lm, training, LSTM_BATCH_SIZE)
-    lstm = baselines.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
+    batches = lstms.make_batches(lm, training, LSTM_BATCH_SIZE)
+    lstm = lstms.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
     answers = {
         "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
-        "LSTM": baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
+        "LSTM": lstms.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
         "last word about the person": [
             take_last_word(row["source"], row["person"]) for row in held_out
         ],

@@ -8,8 +8,7 @@ seen none of the held-out docstrings.
 import collections
 import pathlib
 
-import _baselines as baselines
-import _common as common
+from _helpers import common, lstms
 
 import lmzoo
 
@@ -40,12 +39,12 @@ def compare(classifier, names, training, held_out, epochs):
     questions = [docstring.text for docstring in held_out]
     truth = [names.index(docstring.package) for docstring in held_out]
     rows = lmzoo.data.make_rows(text=texts, label=labels)
-    lstm = baselines.train_lstm_classifier(classifier, rows, epochs)
+    lstm = lstms.train_lstm_classifier(classifier, rows, epochs)
     asked = lmzoo.data.make_rows(text=questions, label=truth)
     majority = collections.Counter(labels).most_common(1)[0][0]
     answers = {
         "BERT": [names.index(found["label"]) for found in classifier.classify(questions)],
-        "LSTM": baselines.predict_logits(lstm, classifier, asked).argmax(-1),
+        "LSTM": lstms.predict_logits(lstm, classifier, asked).argmax(-1),
         "bag of words": common.predict_with_bag_of_words(
             texts, labels, questions, ngram_range=(1, 2)
         ),

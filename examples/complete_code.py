@@ -9,8 +9,8 @@ import difflib
 import random
 import re
 
-import _common as common
-from _completions import fit_lstm, generate_greedily, make_gpt, write_greedily
+from _helpers import common
+from _helpers.completions import fit_lstm, generate_greedily, make_gpt, write_greedily
 
 import lmzoo
 

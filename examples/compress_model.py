@@ -11,10 +11,9 @@ import argparse
 import pathlib
 import tempfile
 
-import _baselines as baselines
-import _common as common
 import classify_docstrings
-from _compressed_files import draw, make_table, measure, predict_baselines, print_table
+from _helpers import common, lstms
+from _helpers.compressed_files import draw, make_table, measure, predict_baselines, print_table
 
 import lmzoo
 
@@ -51,7 +50,7 @@ def make_half(whole, is_taught):
 
 def ask_teacher(teacher, rows):
     """Batches as of a fit on the rows, with the teacher's logits in place of labels."""
-    return baselines.make_batches(teacher, rows).map(
+    return lstms.make_batches(teacher, rows).map(
         lambda inputs, *_: (inputs, teacher(inputs, training=False))
     )
 

@@ -8,9 +8,9 @@ numbers and names that were held out. `--chat` lets you talk to it.
 import pathlib
 import sys
 
-import _common as common
-from _chat import MAX_NEW_TOKENS, Chat, say
-from _completions import fit_lstm, make_gpt, write_greedily
+from _helpers import common
+from _helpers.chat import MAX_NEW_TOKENS, Chat, say
+from _helpers.completions import fit_lstm, make_gpt, write_greedily
 
 sys.path.append(str(pathlib.Path(__file__).parent / "zoo"))
 

@@ -9,10 +9,7 @@ are computed from the docstrings that are not held out, and written in both form
 import functools
 import pathlib
 
-import _baselines as baselines
-import _common as common
-import _word_vectors as word_vectors
-import _writing as writing
+from _helpers import common, lstms, word_vectors, writing
 from summarize_docstrings import BODY, MAX_NEW_TOKENS, print_scores
 
 import lmzoo
@@ -78,7 +75,7 @@ def make_batches(tokenizer, pairs, batch_size=common.BATCH_SIZE, shuffle=True):
 def compare(models, tokenizer, held_out):
     """ROUGE F1 of the lines of each model, of first sentences and of one fixed line."""
     batches = make_batches(tokenizer, held_out, 128, shuffle=False)
-    write = functools.partial(baselines.write_targets, tokenizer=tokenizer)
+    write = functools.partial(lstms.write_targets, tokenizer=tokenizer)
     options = {"start": tokenizer.start_token_id, "max_new_tokens": MAX_NEW_TOKENS}
     answers = {name: write(model, batches, **options) for name, model in models.items()}
     print_scores(answers, held_out)
@@ -105,9 +102,9 @@ def main():
         build = functools.partial(build_model, size, matrix.shape[1], vectors)
         models[name] = common.open_or_make(stage, build)
         common.train(models[name], data, stage, learning_rate=1e-3, warmup=100)
-    build = functools.partial(baselines.build_seq2seq, size, 32 if arguments.smoke else 256)
-    batches = make_batches(tokenizer, training, baselines.BATCH_SIZE)
-    models["LSTM"] = baselines.train_lstm(build, batches, arguments.epochs)
+    build = functools.partial(lstms.build_seq2seq, size, 32 if arguments.smoke else 256)
+    batches = make_batches(tokenizer, training, lstms.BATCH_SIZE)
+    models["LSTM"] = lstms.train_lstm(build, batches, arguments.epochs)
     compare(models, tokenizer, held_out)
 
 

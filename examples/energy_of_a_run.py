@@ -10,9 +10,8 @@ codecarbon estimates it (`pip install -e '.[energy]'`), or you say what your mac
 import json
 import time
 
-import _baselines as baselines
-import _common as common
 import sentiment
+from _helpers import common, lstms
 
 from lmzoo.json_files import write_text
 from lmzoo.runs.energy import EnergyMeter
@@ -97,9 +96,9 @@ def main():
     spent, answers = {"BERT": train(task, training, arguments)}, {}
     answers["BERT"] = [LABELS.index(found["label"]) for found in task.classify(questions)]
     lstm, spent["LSTM"] = measure(
-        lambda: baselines.train_lstm_classifier(task, training, arguments.epochs), arguments.watts
+        lambda: lstms.train_lstm_classifier(task, training, arguments.epochs), arguments.watts
     )
-    answers["LSTM"] = baselines.predict_logits(lstm, task, held_out).argmax(-1)
+    answers["LSTM"] = lstms.predict_logits(lstm, task, held_out).argmax(-1)
     answers["bag of words"], spent["bag of words"] = measure(
         lambda: common.predict_with_bag_of_words(texts, labels, questions, analyzer="char"),
         arguments.watts,

@@ -10,9 +10,9 @@ import pathlib
 import random
 import warnings
 
-import _common as common
 import numpy as np
 import sentiment
+from _helpers import common
 
 import lmzoo
 

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-import _common as common
 import sentiment
+from _helpers import common
 
 FORMS = {"float32": None, "int8": "int8", "int4": "int4"}
 # What a program of one's own does with a file.

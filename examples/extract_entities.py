@@ -1,15 +1,14 @@
 """Who, where, when and how much? Finds people, places, dates and sums in short news.
 
-The sentences are made of templates; see `_news.py`. Of those that are measured, neither the
+The sentences are made of templates; see `_helpers/news.py`. Of those that are measured, neither the
 templates nor the names are in the training text, but for ten names that people and places share.
 """
 
 import collections
 import re
 
-import _baselines as baselines
-import _common as common
-from _news import KINDS, MONTHS, TAGS, Writer
+from _helpers import common, lstms
+from _helpers.news import KINDS, MONTHS, TAGS, Writer
 
 import lmzoo
 
@@ -76,13 +75,13 @@ def look_up(words, gazetteer, longest=8):
 
 def compare(tagger, training, held_out, epochs):
     """F1 of the spans of each kind and of all, by the rules of conlleval."""
-    lstm = baselines.train_lstm_tagger(tagger, training, epochs)
+    lstm = lstms.train_lstm_tagger(tagger, training, epochs)
     gazetteer = make_gazetteer(training)
     truth = [row["tags"] for row in held_out]
     answers = {
         "BERT": tagger.tag([row["words"] for row in held_out]),
         "LSTM": [
-            [TAGS[number] for number in row] for row in baselines.tag_words(lstm, tagger, held_out)
+            [TAGS[number] for number in row] for row in lstms.tag_words(lstm, tagger, held_out)
         ],
         "gazetteer and patterns": [look_up(row["words"], gazetteer) for row in held_out],
     }

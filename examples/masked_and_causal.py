@@ -6,9 +6,7 @@ beside the same model without pretraining. Both also write: the BERT fills a mas
 text again and again, for which it was not trained.
 """
 
-import _baselines
-import _common as common
-import _writing as writing
+from _helpers import common, lstms, writing
 from classify_docstrings import read_examples
 from pretrain_bert import read_texts
 
@@ -99,9 +97,9 @@ def main():
         for kind, lm in (("pretrained", lms[name]), ("fresh", fresh)):
             own = (f"{name} {kind}", lm, names, rows, asked, arguments)
             classifier, answers[f"{name}, {kind}"] = classify(*own)
-    lstm = _baselines.train_lstm_classifier(classifier, rows, arguments.epochs)
+    lstm = lstms.train_lstm_classifier(classifier, rows, arguments.epochs)
     asked_rows = lmzoo.data.make_rows(text=asked, label=truth)
-    answers["LSTM"] = _baselines.predict_logits(lstm, classifier, asked_rows).argmax(-1)
+    answers["LSTM"] = lstms.predict_logits(lstm, classifier, asked_rows).argmax(-1)
     bag = common.predict_with_bag_of_words(labelled, labels, asked, ngram_range=(1, 2))
     answers["bag of words"] = bag
     common.print_figures(

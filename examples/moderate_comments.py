@@ -5,10 +5,9 @@ about cooking that never was; see `data/README.md`. Each label has its own thres
 chosen on validation data: for the best F1, and as the highest that finds nine in ten.
 """
 
-import _baselines as baselines
-import _common as common
-from _comments import LABELS, SPLITS, draw_rows
-from _moderation import (
+from _helpers import common, lstms
+from _helpers.comments import LABELS, SPLITS, draw_rows
+from _helpers.moderation import (
     RECALL,
     choose_thresholds,
     fit_bag_of_words,
@@ -35,10 +34,10 @@ def make_task(rows, smoke):
 
 def compare(classifier, training, validation, test, epochs):
     """Prints the figures of the test; returns the classifier's thresholds of the best F1."""
-    lstm = baselines.train_lstm_classifier(classifier, training, epochs)
+    lstm = lstms.train_lstm_classifier(classifier, training, epochs)
     scorers = {
         "BERT": lambda rows: classifier.predict(list_texts(rows), verbose=0),
-        "LSTM": lambda rows: baselines.predict_logits(lstm, classifier, rows),
+        "LSTM": lambda rows: lstms.predict_logits(lstm, classifier, rows),
         "bag of words": fit_bag_of_words(training),
         "word list": search_words,
     }

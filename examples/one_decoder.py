@@ -8,9 +8,7 @@ docstring from? The split is that of `classify_docstrings.py`; pretraining has s
 import collections
 import tempfile
 
-import _baselines
-import _common as common
-import _writing as writing
+from _helpers import common, lstms, writing
 from classify_docstrings import QUESTIONS, read_examples
 
 import lmzoo
@@ -84,13 +82,13 @@ def main():
         arguments, "classifier", lambda: load_classifier(tuned, names), labelled
     )
     other = train_classifier(arguments, "fresh", lambda: load_classifier(fresh, names), labelled)
-    lstm = _baselines.train_lstm_classifier(classifier, labelled, arguments.epochs)
+    lstm = lstms.train_lstm_classifier(classifier, labelled, arguments.epochs)
     asked_rows = lmzoo.data.make_rows(text=asked, label=truth)
     labels = [names.index(d.package) for d in training]
     answers = {
         "GPT, pretrained": classifier.predict(asked, verbose=0).argmax(-1),
         "GPT, fresh": other.predict(asked, verbose=0).argmax(-1),
-        "LSTM": _baselines.predict_logits(lstm, classifier, asked_rows).argmax(-1),
+        "LSTM": lstms.predict_logits(lstm, classifier, asked_rows).argmax(-1),
         "bag of words": common.predict_with_bag_of_words(texts, labels, asked, ngram_range=(1, 2)),
         "most frequent class": [collections.Counter(labels).most_common(1)[0][0]] * len(truth),
     }

@@ -7,8 +7,7 @@ here has not seen them.
 
 import functools
 
-import _baselines as baselines
-import _common as common
+from _helpers import common, lstms
 
 import lmzoo
 
@@ -44,18 +43,18 @@ def compare(lm, texts, held_out, epochs):
     """Prints the accuracy on the masked tokens of held-out texts, beside three baselines."""
     import numpy as np
 
-    most_frequent, after = baselines.count_tokens(texts, lm.tokenizer)
-    build = functools.partial(baselines.build_masked, lm.backbone.vocabulary_size)
-    batches = baselines.make_batches(lm, lmzoo.data.make_rows(text=texts))
-    lstm = baselines.train_lstm(build, batches, epochs)
+    most_frequent, after = lstms.count_tokens(texts, lm.tokenizer)
+    build = functools.partial(lstms.build_masked, lm.backbone.vocabulary_size)
+    batches = lstms.make_batches(lm, lmzoo.data.make_rows(text=texts))
+    lstm = lstms.train_lstm(build, batches, epochs)
     rows = lmzoo.data.make_rows(text=held_out)
     right, total = np.zeros(4, int), 0
     # The number of the batch seeds the masking, so every run masks the same tokens.
-    for inputs, labels, weights in baselines.make_batches(lm, rows, 32, shuffle=False):
+    for inputs, labels, weights in lstms.make_batches(lm, rows, 32, shuffle=False):
         real = weights.numpy() > 0
         truth = labels.numpy()[real]
         guesses = lm(inputs, training=False).numpy().argmax(-1)[real]
-        recurrent = lstm(baselines.inputs_of(lstm, inputs), training=False)
+        recurrent = lstm(lstms.inputs_of(lstm, inputs), training=False)
         recurrent = recurrent.numpy().argmax(-1)[real]
         ids, positions = inputs["token_ids"].numpy(), inputs["mask_positions"].numpy()
         before = np.take_along_axis(ids, np.maximum(positions - 1, 0), axis=1)[real]

@@ -9,9 +9,8 @@ import json
 import pathlib
 import tempfile
 
-import _baselines as baselines
-import _common as common
-from _text_to_text import (
+from _helpers import common, lstms
+from _helpers.text_to_text import (
     compile_as_published,
     find_tokens_before,
     make_t5,
@@ -60,14 +59,14 @@ def compare(lm, lstm, texts, data):
     """
     import numpy as np
 
-    most_frequent, after = baselines.count_tokens(texts, lm.tokenizer)
+    most_frequent, after = lstms.count_tokens(texts, lm.tokenizer)
     sentinels = lm.tokenizer.sentinel_ids
     special_ids = [*sentinels, lm.tokenizer.end_token_id]
     right, total = np.zeros(4, int), 0
     for inputs, labels, _ in data:
         labels, source = labels.numpy(), inputs["encoder_token_ids"].numpy()
         guesses = []
-        for logits in (lm(inputs, training=False), lstm(baselines.inputs_of(lstm, inputs))):
+        for logits in (lm(inputs, training=False), lstm(lstms.inputs_of(lstm, inputs))):
             logits = np.array(logits)
             logits[..., special_ids] = -np.inf
             guesses.append(logits.argmax(-1))
@@ -107,7 +106,7 @@ def main():
         data = make_corrupted_spans(texts, "training", **options, batch_size=8, initial_epoch=epoch)
         common.train(lm, data, arguments, learning_rate=6e-2, warmup=len(data))
         batches = make_corrupted_spans(texts, "training", **options, batch_size=64)
-        lstm = baselines.train_lstm_seq2seq(lm, batches, max(1, arguments.epochs // 10))
+        lstm = lstms.train_lstm_seq2seq(lm, batches, max(1, arguments.epochs // 10))
         batches = make_corrupted_spans(held_out, "held_out", **options, batch_size=8)
         compare(lm, lstm, texts, batches)
     for prompt, answer in zip(PROMPTS, fill(lm, list(PROMPTS)), strict=True):

@@ -11,8 +11,7 @@ import pathlib
 import sys
 import tempfile
 
-import _hostile_files as files
-import _hostile_requests as requests
+from _helpers import hostile
 
 import lmzoo
 from lmzoo.cli.opening import import_tensorflow
@@ -38,7 +37,7 @@ def try_all(room, attempts, folder, lm):
         own.mkdir()
         try:
             attempt(own, lm)
-        except requests.HarmlessError as error:
+        except hostile.HarmlessError as error:
             words = f"harmless: {error}"
         except REFUSALS as error:
             message = " ".join(str(error).replace(str(own), "...").split())
@@ -64,9 +63,9 @@ def main():
     lm = make_model()
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        rooms = {"data": files.DATA, "model": files.MODEL, "application": requests.CALLS}
+        rooms = {"data": hostile.DATA, "model": hostile.MODEL, "application": hostile.CALLS}
         if not arguments.smoke:
-            rooms["server"] = stack.enter_context(requests.run_server(folder, lm))
+            rooms["server"] = stack.enter_context(hostile.run_server(folder, lm))
         failed = sum((try_all(room, rooms[room], folder, lm) for room in rooms), [])
     total = sum(map(len, rooms.values()))
     print(f"\n{total - len(failed)} of {total} refused or harmless")

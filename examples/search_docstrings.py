@@ -8,8 +8,16 @@ those of `pretrain_bert.py --folder FOLDER`, which has seen none of the held-out
 
 import pathlib
 
-import _baselines as baselines
-from _common import make_encoder, make_parser, open_or_make, parse, print_figures, read_pairs, train
+from _helpers import lstms
+from _helpers.common import (
+    make_encoder,
+    make_parser,
+    open_or_make,
+    parse,
+    print_figures,
+    read_pairs,
+    train,
+)
 
 import lmzoo
 
@@ -42,8 +50,8 @@ def rank_with_words(questions, bodies):
 
 def rank_with_lstm(embedder, training, held_out, epochs):
     """The same with an LSTM that has learned the same pairs."""
-    lstm = baselines.train_lstm_embedder(embedder, training, epochs)
-    questions, bodies = baselines.embed_pairs(lstm, embedder, held_out)
+    lstm = lstms.train_lstm_embedder(embedder, training, epochs)
+    questions, bodies = lstms.embed_pairs(lstm, embedder, held_out)
     return (-(questions @ bodies.T)).argsort(axis=1, kind="stable")[:, :10].tolist()
 
 

@@ -7,8 +7,7 @@ for a model that begins with fresh weights and has never seen either language.
 import collections
 import pathlib
 
-import _baselines as baselines
-import _common as common
+from _helpers import common, lstms
 
 import lmzoo
 
@@ -41,7 +40,7 @@ def make_task(rows, smoke):
 
 def compare(classifier, training, held_out, epochs):
     """Accuracy in each language of the model and of three baselines."""
-    lstm = baselines.train_lstm_classifier(classifier, training, epochs, batch_size=32)
+    lstm = lstms.train_lstm_classifier(classifier, training, epochs, batch_size=32)
     for language, name in (("en", "English"), ("zh", "Chinese")):
         own = [row for row in training if row["language"] == language]
         asked = [row for row in held_out if row["language"] == language]
@@ -53,7 +52,7 @@ def compare(classifier, training, held_out, epochs):
         analyzer = "word" if language == "en" else "char"
         answers = {
             "BERT": [LABELS.index(found["label"]) for found in classifier.classify(questions)],
-            "LSTM": baselines.predict_logits(lstm, classifier, rows).argmax(-1),
+            "LSTM": lstms.predict_logits(lstm, classifier, rows).argmax(-1),
             "bag of words": common.predict_with_bag_of_words(
                 texts, labels, questions, analyzer=analyzer, ngram_range=(1, 2)
             ),

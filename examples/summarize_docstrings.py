@@ -6,9 +6,9 @@ One docstring in five is held out. The T5 has fresh weights, or those of
 
 import re
 
-import _baselines as baselines
-from _common import make_parser, open_or_make, parse, print_figures, read_pairs, train
-from _text_to_text import (
+from _helpers import lstms
+from _helpers.common import make_parser, open_or_make, parse, print_figures, read_pairs, train
+from _helpers.text_to_text import (
     add_backbone,
     compile_as_published,
     generate_texts,
@@ -73,10 +73,10 @@ def compare(lm, rows, held_out, epochs):
     """The figures of model and LSTM, and some of the model's lines."""
     firsts, bodies = [first for first, _ in held_out], [body for _, body in held_out]
     sources = cut_bodies(lm, bodies)
-    lstm = baselines.train_lstm_seq2seq(lm, baselines.make_batches(lm, rows), epochs)
+    lstm = lstms.train_lstm_seq2seq(lm, lstms.make_batches(lm, rows), epochs)
     answers = {
         "T5": generate_texts(lm, sources, MAX_NEW_TOKENS),
-        "LSTM": baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
+        "LSTM": lstms.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS),
     }
     print_scores(answers, held_out)
     for first, written in list(zip(firsts, answers["T5"], strict=True))[:5]:

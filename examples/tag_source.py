@@ -12,8 +12,7 @@ import random
 import re
 import tokenize
 
-import _baselines as baselines
-import _common as common
+from _helpers import common, lstms
 
 import lmzoo
 
@@ -87,10 +86,10 @@ def compare(tagger, training, held_out, epochs):
     words = [word for row, _ in held_out for word in row]
     truth = np.array([TAGS.index(tag) for _, tags in held_out for tag in tags])
     found = tagger.tag([list(row) for row, _ in held_out])
-    lstm = baselines.train_lstm_tagger(tagger, make_rows(training), epochs)
+    lstm = lstms.train_lstm_tagger(tagger, make_rows(training), epochs)
     answers = {
         "BERT": [TAGS.index(tag) for tags in found for tag in tags],
-        "LSTM": sum(baselines.tag_words(lstm, tagger, make_rows(held_out)), []),
+        "LSTM": sum(lstms.tag_words(lstm, tagger, make_rows(held_out)), []),
         "most frequent tag of the word": list(map(TAGS.index, tag_by_word(training, words))),
     }
     figures = {}

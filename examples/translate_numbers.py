@@ -1,17 +1,17 @@
 """Can a small T5 learn to translate numbers and dates between English, Chinese and digits?
 
-The numbers are below a million. `_numbers.py` writes as many pairs as are wanted, by the rules of
-each language. One value in ten is held out: no pair that the model learns from has it, in any
-direction.
+The numbers are below a million. `_helpers/numbers.py` writes as many pairs as are wanted, by the
+rules of each language. One value in ten is held out: no pair that the model learns from has it, in
+any direction.
 """
 
 import random
 import time
 
-import _baselines as baselines
-from _common import is_held_out, make_parser, open_or_make, parse, print_figures, train
-from _numbers import FORMS, KINDS, draw_value, list_words, translate_words
-from _text_to_text import generate_texts, make_t5
+from _helpers import lstms
+from _helpers.common import is_held_out, make_parser, open_or_make, parse, print_figures, train
+from _helpers.numbers import FORMS, KINDS, draw_value, list_words, translate_words
+from _helpers.text_to_text import generate_texts, make_t5
 
 import lmzoo
 
@@ -69,8 +69,8 @@ def make_task(arguments):
 
 def compare(lm, training, count, seed):
     """The share of held-out values that are written without a mistake, in each direction."""
-    batches = baselines.make_batches(lm, training, LSTM_BATCH_SIZE)
-    lstm = baselines.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
+    batches = lstms.make_batches(lm, training, LSTM_BATCH_SIZE)
+    lstm = lstms.train_lstm_seq2seq(lm, batches, LSTM_EPOCHS)
     for kind in KINDS:
         generator = random.Random(seed + 1)
         rows = {"T5": [], "LSTM": [], "word for word": []}
@@ -80,7 +80,7 @@ def compare(lm, training, count, seed):
             sources = [f"{one} to {other}: {text}" for text in texts]
             for name, answers in (
                 ("T5", generate_texts(lm, sources, MAX_NEW_TOKENS)),
-                ("LSTM", baselines.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS)),
+                ("LSTM", lstms.write_with_lstm(lstm, lm, sources, MAX_NEW_TOKENS)),
                 ("word for word", [translate_words(text, one, other) for text in texts]),
             ):
                 rows[name].append(lmzoo.metrics.match_rate(answers, truth))

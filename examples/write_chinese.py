@@ -7,8 +7,7 @@ this project: the short texts of `data/chinese.txt` and the Chinese sentences of
 
 import pathlib
 
-import _common as common
-import _writing as writing
+from _helpers import common, writing
 
 import lmzoo
 from lmzoo.evaluation import baselines

@@ -9,9 +9,8 @@ so that neither these texts nor these labels were seen. No label of a class was 
 import collections
 import random
 
-import _baselines as baselines
-import _common as common
-from _subjects import LABELS, SUBJECTS, TEMPLATE, make_rows, read_examples
+from _helpers import common, lstms
+from _helpers.subjects import LABELS, SUBJECTS, TEMPLATE, make_rows, read_examples
 
 import lmzoo
 
@@ -40,7 +39,7 @@ def ask_lstm(lstm, task, texts, subjects):
         pair=pairs,
         label=["entailment"] * len(pairs),
     )
-    logits = baselines.predict_logits(lstm, task, rows)
+    logits = lstms.predict_logits(lstm, task, rows)
     return np.argmax((logits[:, 1] - logits[:, 0]).reshape(len(texts), -1), axis=1)
 
 
@@ -53,7 +52,7 @@ def compare(task, rows, held_out, epochs):
     zero_shot = lmzoo.tasks.ZeroShotClassifier(task, template=TEMPLATE)
     found = zero_shot.classify(list(texts), subjects)
     search = lmzoo.evaluation.baselines.BM25().make_scorer(list(texts))
-    lstm = baselines.train_lstm_classifier(task, rows, epochs)
+    lstm = lstms.train_lstm_classifier(task, rows, epochs)
     guesses = np.random.default_rng(0).integers(len(subjects), size=len(texts))
     answers = {
         "BERT": [subjects.index(each["label"]) for each in found],

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 
-import _common as common
+from _harness import common
 
 WORDS = "the of and to in is that it was for on are as with his they at be this from".split()
 

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-import _common as common
-from _litert_contestants import train_tokenizer
+from _harness import common
+from _harness.litert import train_tokenizer
 
 PROMPT = "import os\n"
 # In a process without lmzoo and Keras; the ops of SentencePiece are loaded where a model has them.

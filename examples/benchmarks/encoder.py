@@ -8,10 +8,10 @@ process of its own.
     python examples/benchmarks/encoder.py --only lmzoo,kerashub --json encoder.json
 """
 
-import _common as common
 import numpy as np
-from _common import set_tensorflow_threads
-from _workers import Contestant, open_workers
+from _harness import common
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 1e-4, 0.01, 0.1

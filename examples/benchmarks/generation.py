@@ -7,9 +7,9 @@ turn in every round; the first call of each (tracing, compiling) is not counted.
     python examples/benchmarks/generation.py --only lmzoo,kerashub --json generation.json
 """
 
-import _common as common
-import _generation_contestants as contestants
-from _workers import open_workers
+from _harness import common
+from _harness import generation as contestants
+from _harness.workers import open_workers
 
 FAMILIES = {
     "lmzoo": contestants.open_lmzoo,

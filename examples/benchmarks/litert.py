@@ -14,11 +14,10 @@ import pathlib
 import statistics
 import tempfile
 
-import _common as common
-import _generation_contestants as generation
-import _litert_contestants as contestants
 import seq2seq
-from _workers import open_workers
+from _harness import common, generation
+from _harness import litert as contestants
+from _harness.workers import open_workers
 
 # The work -> whose int8 the ratios are to.
 WORKS = {

@@ -17,10 +17,10 @@ import statistics
 import tempfile
 import time
 
-import _common as common
 import numpy as np
-from _common import set_tensorflow_threads
-from _workers import Contestant, measure, open_workers
+from _harness import common
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant, measure, open_workers
 
 REFERENCE = "safetensors"
 WEIGHTS = "model.safetensors"

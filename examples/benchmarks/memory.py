@@ -13,10 +13,10 @@ weights and have no dropout, so they must have the same loss.
 import statistics
 import time
 
-import _common as common
 import numpy as np
-from _common import set_tensorflow_threads
-from _workers import Contestant, measure, open_workers
+from _harness import common
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant, measure, open_workers
 from loading import read_memory
 
 WAYS = {

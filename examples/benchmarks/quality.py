@@ -13,7 +13,7 @@ import json
 import pathlib
 import tempfile
 
-import _common as common
+from _harness import common
 
 PRECISIONS = {"float32": None, "float16": "float16", "int8": "int8", "int4": "int4"}
 

@@ -9,10 +9,10 @@ same threads, and takes its turn in every round; the first call of each is not c
 
 import tempfile
 
-import _common as common
 import numpy as np
-from _common import make_saved, set_tensorflow_threads
-from _workers import Contestant, open_workers
+from _harness import common
+from _harness.common import make_saved, set_tensorflow_threads
+from _harness.workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
 # T5's padding, which the decoder starts with.
@@ -135,18 +135,10 @@ def open_kerashub(size, threads):
 
 def open_transformers(size, threads):
     """transformers' T5 on PyTorch."""
-    import torch
-    import transformers
-
-    torch.set_num_threads(threads)
-    transformers.logging.set_verbosity_error()
-    config = make_t5_config(size)
-
-    def make(dtype):
-        model = transformers.T5ForConditionalGeneration(config).to(getattr(torch, dtype)).eval()
-        return Contestant(dtype, make_torch_run(model, size))
-
-    return {"float32": make("float32"), "bfloat16": make("bfloat16")}
+    models = common.make_torch_models("T5ForConditionalGeneration", make_t5_config(size), threads)
+    return {
+        dtype: Contestant(dtype, make_torch_run(model, size)) for dtype, model in models.items()
+    }
 
 
 def make_torch_run(model, size):

@@ -15,10 +15,10 @@ import sysconfig
 import tempfile
 import zlib
 
-import _common as common
 import numpy as np
-from _common import set_tensorflow_threads
-from _workers import Contestant, open_workers
+from _harness import common
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
 KINDS = ("bytepair", "wordpiece", "sentencepiece")

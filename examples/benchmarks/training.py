@@ -9,12 +9,11 @@ and beside them the matrix products of the step alone.
     python examples/benchmarks/training.py --only lmzoo,kerashub,products --json training.json
 """
 
-import _common as common
-import _products as products
 import encoder
 import numpy as np
-from _common import set_tensorflow_threads
-from _workers import Contestant, open_workers
+from _harness import common, products
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant, open_workers
 
 REFERENCE = ("kerashub", None)
 PRECISIONS = ("float32", "mixed_bfloat16")

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-import _common as common
+from _harness import common
 
 WARM_UP = 5
 

@@ -13,8 +13,8 @@ import sys
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "zoo")]
 
-import _common as common  # noqa: E402
 import docstring_classifier  # noqa: E402
+from _helpers import common  # noqa: E402
 
 
 def write_lines(path, rows):

@@ -12,9 +12,9 @@ import pathlib
 import random
 from typing import NamedTuple
 
-from _common import is_held_out
-from _numbers import MONTHS as MONTHS_IN_ENGLISH
-from _numbers import write_chinese, write_english
+from _helpers.common import is_held_out
+from _helpers.numbers import MONTHS as MONTHS_IN_ENGLISH
+from _helpers.numbers import write_chinese, write_english
 
 DATA = pathlib.Path(__file__).parents[1] / "data" / "conversations.txt"
 MODULES = (

@@ -3,6 +3,7 @@
 import _zoo as zoo
 import numpy as np
 import tensorflow as tf
+from _helpers.completions import train_lstm
 
 import lmzoo
 from lmzoo.data.pipeline import step_dataset
@@ -133,26 +134,15 @@ class WritingLSTM:
         Args:
             data: tf.data.Dataset.
             path: pathlib.Path. Where the weights are kept; ends in .weights.h5.
-            learning_rate: float. Adam's, which falls to 0 along a cosine.
+            learning_rate: float. As for `train_lstm`.
         Returns:
             WritingLSTM, itself.
         """
-        import keras
-
         if path.exists():
             self.model.load_weights(path)
             return self
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, len(data))
-        self.model.compile(
-            keras.optimizers.Adam(rate, global_clipnorm=1.0),
-            keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            ),
-            jit_compile=False,
-        )
-        data = data.map(lambda inputs, *others: (inputs["token_ids"], *others))
         progress = lmzoo.training.RichProgress(label="Training an LSTM")
-        self.model.fit(data, shuffle=False, verbose=0, callbacks=[progress])
+        train_lstm(self.baseline, data, learning_rate, [progress])
         self.model.save_weights(path)
         return self
 

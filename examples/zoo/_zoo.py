@@ -9,7 +9,7 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.append(str(ROOT / "examples"))
 
-import _common as common  # noqa: E402
+from _helpers import common  # noqa: E402
 
 import lmzoo  # noqa: E402
 from lmzoo.json_files import read_json, write_json  # noqa: E402

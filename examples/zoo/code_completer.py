@@ -9,8 +9,8 @@ import re
 
 import _zoo as zoo
 from _cards import CODE_COMPLETER
-from _completions import generate_greedily, make_gpt
 from _generative import WritingLSTM, WritingNGrams, measure_accuracy, score_answers
+from _helpers.completions import generate_greedily, make_gpt
 from _publishing import publish, store
 
 import lmzoo

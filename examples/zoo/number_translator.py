@@ -1,7 +1,7 @@
 """Makes `number-translator`: numbers below a million and dates, in English, Chinese and digits.
 
-Pairs are written by the rules of each language (`examples/_numbers.py`). One value in ten is held
-out: no pair that the model learns from has it, in any direction.
+Pairs are written by the rules of each language (`examples/_helpers/numbers.py`). One value in ten
+is held out: no pair that the model learns from has it, in any direction.
 """
 
 import random
@@ -9,9 +9,9 @@ import random
 import _zoo as zoo
 import numpy as np
 from _cards import NUMBER_TRANSLATOR
-from _completions import generate_greedily
 from _generative import WritingLSTM, make_batches, score_answers
-from _numbers import FORMS
+from _helpers.completions import generate_greedily
+from _helpers.numbers import FORMS
 from _publishing import publish, store
 from translate_numbers import (
     DIRECTIONS,

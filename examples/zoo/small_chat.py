@@ -8,9 +8,9 @@ are held out.
 import _zoo as zoo
 from _cards import SMALL_CHAT
 from _chat_format import END, START, encode, list_pieces, make_dataset, pack, train_tokenizer
-from _completions import generate_greedily, make_gpt
 from _conversations import Writer, read_facts
 from _generative import WritingLSTM, score_answers
+from _helpers.completions import generate_greedily, make_gpt
 from _publishing import publish, store
 
 import lmzoo

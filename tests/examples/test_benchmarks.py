@@ -248,8 +248,8 @@ def test_every_peer_has_a_row_whether_it_is_installed_or_not(name, tmp_path):
 FAILING = """
 import os, signal, sys, time
 sys.path.insert(0, FOLDER)
-import _common as common
-from _workers import Contestant, open_workers
+from _harness import common
+from _harness.workers import Contestant, open_workers
 
 def open_good(): return {"one": Contestant("float32", lambda: 1), "two": Contestant(None, int)}
 def open_wrong(): return {"": Contestant("float32", lambda: 2)}

@@ -329,15 +329,16 @@ SPLIT = """
 import json, sys
 
 sys.path.insert(0, sys.argv[1])
-import _comments, _news
+from _helpers import news
+from _helpers import comments as forum
 
 comments = [
-    [row["text"] for row in _comments.draw_comments(split, 1500, 0)]
-    + [row["text"] for row in _comments.read_sentences(split)]
-    for split in _comments.SPLITS
+    [row["text"] for row in forum.draw_comments(split, 1500, 0)]
+    + [row["text"] for row in forum.read_sentences(split)]
+    for split in forum.SPLITS
 ]
-names = {*_news.FIRST_NAMES, *_news.SURNAMES, *_news.TOWNS} - {*_news.THINGS, *_news.BOTH}
-writers = [_news.Writer(0, held_out) for held_out in (False, True)]
+names = {*news.FIRST_NAMES, *news.SURNAMES, *news.TOWNS} - {*news.THINGS, *news.BOTH}
+writers = [news.Writer(0, held_out) for held_out in (False, True)]
 told, asked = ({word for _ in range(4000) for word in each.write()[0]} for each in writers)
 json.dump([comments, sorted(names & told), sorted(names & asked), len(names)], sys.stdout)
 """
@@ -365,13 +366,14 @@ import sys
 
 sys.modules.update(dict.fromkeys(sys.argv[2:]))
 sys.path.insert(0, sys.argv[1])
-import _common, search_docstrings
+import search_docstrings
+from _helpers import common
 
 texts, labels = ["so good", "very good", "so bad", "very bad"], [1, 1, 0, 0]
-found = _common.predict_with_bag_of_words(texts, labels, ["good good", "a bad one"])
+found = common.predict_with_bag_of_words(texts, labels, ["good good", "a bad one"])
 ranked = search_docstrings.rank_with_words(["a red cat"], ["some blue cars", "the red cat"])
 print(found if found is None else found.tolist(), ranked)
-_common.print_figures("Few words", ["accuracy"], {"words": None, "guessing": [0.5]})
+common.print_figures("Few words", ["accuracy"], {"words": None, "guessing": [0.5]})
 """
 
 
@@ -391,7 +393,8 @@ SIDES = """
 import json, random, re, sys
 
 sys.path.insert(0, sys.argv[1])
-import _people, translate_numbers
+import translate_numbers
+from _helpers import people
 
 generator, sides = random.Random(0), {}
 for kind in translate_numbers.KINDS:
@@ -399,15 +402,15 @@ for kind in translate_numbers.KINDS:
         list(map(str, translate_numbers.draw_values(kind, 3000, generator, held_out)))
         for held_out in (False, True)
     ]
-people = set(_people.PEOPLE)
-answers = {answer for each in _people.ANSWERS.values() for answer in each}
+known = set(people.PEOPLE)
+answers = {answer for each in people.ANSWERS.values() for answer in each}
 told, asked = [], []
 for number in range(3000):
-    context = _people.draw_row(generator, False)["source"].partition("context: ")[2]
+    context = people.draw_row(generator, False)["source"].partition("context: ")[2]
     for sentence in context.strip(".").split("."):
         words = set(sentence.split())
-        told.append(sorted(words & people) + sorted(words & answers))
-    row = _people.draw_row(generator, True)
+        told.append(sorted(words & known) + sorted(words & answers))
+    row = people.draw_row(generator, True)
     asked.append([row["person"], row["target"]])
 json.dump({**sides, "answers": [told, asked]}, sys.stdout)
 """
@@ -428,14 +431,15 @@ SHARED = """
 import json, sys
 
 sys.path.insert(0, sys.argv[1])
-import _common, pretrain_t5
+import pretrain_t5
+from _helpers import common
 
 bodies = [f"Body number {k // 4}, of eight words and more." for k in range(400)]
 texts = [f"First line {k}.\\n\\n{body}" for k, body in enumerate(bodies)]
-docstrings = [_common.Docstring("package", text) for text in texts]
-_common.read_docstrings = pretrain_t5.read_docstrings = lambda smoke: docstrings
-pairs = [[body for _, body in half] for half in _common.read_pairs()]
-pretrain_t5.is_held_out = lambda name, share=5: share == 5 and _common.is_held_out(name)
+docstrings = [common.Docstring("package", text) for text in texts]
+common.read_docstrings = pretrain_t5.read_docstrings = lambda smoke: docstrings
+pairs = [[body for _, body in half] for half in common.read_pairs()]
+pretrain_t5.is_held_out = lambda name, share=5: share == 5 and common.is_held_out(name)
 pretraining = [text.partition("\\n")[2].strip() for text in pretrain_t5.read_texts(False)[0]]
 json.dump([*pairs, pretraining], sys.stdout)
 """

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-FILE = pathlib.Path(__file__).parents[2] / "examples" / "_numbers.py"
+FILE = pathlib.Path(__file__).parents[2] / "examples" / "_helpers" / "numbers.py"
 
 # Written by hand.
 NUMBERS = """
@@ -100,7 +100,7 @@ DATES = """
 
 @pytest.fixture(scope="module")
 def numbers():
-    spec = importlib.util.spec_from_file_location("_numbers", FILE)
+    spec = importlib.util.spec_from_file_location("numbers_of_examples", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -15,7 +15,8 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from _workers import measure
+
+from _harness.workers import measure
 
 # How many bytes one weight has.
 WIDTHS = {"float32": 4, "bfloat16": 2, "mixed_bfloat16": 4, "int8": 1, "int4": 0.5}
@@ -283,6 +284,27 @@ def measure_token_cost(workers, what, lengths, new, rounds, names=None):
         cells = [problem] if pair is None else [*(1e3 * seconds for seconds in pair), ratio]
         table.add(f"{family} {name}", " / ".join(map(str, lengths)), *cells)
     return rows
+
+
+def make_torch_models(name, config, threads):
+    """A model of transformers with random weights in each of two widths.
+
+    Args:
+        name: str. Its class.
+        config: its configuration.
+        threads: int. For all of PyTorch.
+    Returns:
+        dict of dtype to torch.nn.Module.
+    """
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    kind = getattr(transformers, name)
+    return {
+        dtype: kind(config).to(getattr(torch, dtype)).eval() for dtype in ("float32", "bfloat16")
+    }
 
 
 def generate_with_torch(model, token_ids, new, pad_token_id=0):

@@ -4,8 +4,8 @@ A step cannot be faster than its products. Their time over that of the step is t
 product rate that the step reaches.
 """
 
-from _common import set_tensorflow_threads
-from _workers import Contestant
+from _harness.common import set_tensorflow_threads
+from _harness.workers import Contestant
 
 FAMILY = "products"
 
@@ -14,7 +14,7 @@ def add_shares(rows):
     """Adds to each row of a table its share of the product rate, and prints them.
 
     Args:
-        rows: list of dict as `_common.compare` gives them, one of them of the family "products".
+        rows: list of dict as `common.compare` gives them, one of them of the family "products".
     """
     speed = next((row["tokens_per_second"] for row in rows if row["family"] == FAMILY), None)
     for row in rows:
@@ -29,7 +29,7 @@ def open_products(size, threads, shape, num_scored, precision):
     """The products of a step of a model whose head scores some of the tokens.
 
     Args:
-        size: _common.Size.
+        size: common.Size.
         threads: int.
         shape: (int, int), B and T.
         num_scored: int. How many tokens get logits.

@@ -1,8 +1,7 @@
 """Small GPTs that continue text, and the LSTM and the n-grams that do so beside them."""
 
-from _writing import predict_next
-
 import lmzoo
+from _helpers.writing import predict_next
 
 
 def make_gpt(tokenizer, length, smoke=False, intermediate_dim=256, **defaults):
@@ -46,18 +45,30 @@ def generate_greedily(lm, prompts, batch_size=50, **options):
 
 def fit_lstm(tokenizer, batches, length, learning_rate=4e-3):
     """An `LSTMLM` that has read the batches of a `CausalLM` once."""
-    import keras
-
     lstm = lmzoo.evaluation.baselines.LSTMLM(tokenizer, max_sequence_length=length)
     print("Training the LSTM beside it", flush=True)
+    train_lstm(lstm, batches, learning_rate)
+    return lstm
+
+
+def train_lstm(lstm, batches, learning_rate=4e-3, callbacks=()):
+    """Trains an `LSTMLM` on one pass over the batches of a `CausalLM`.
+
+    Args:
+        lstm: it.
+        batches: tf.data.Dataset of (inputs, labels, weights), of known length.
+        learning_rate: float. Adam's, which falls to 0 along a cosine.
+        callbacks: list of keras.callbacks.Callback.
+    """
+    import keras
+
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, len(batches))
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )
     lstm.model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss, jit_compile=False)
     batches = batches.map(lambda inputs, *others: (inputs["token_ids"], *others))
-    lstm.model.fit(batches, shuffle=False, verbose=0)
-    return lstm
+    lstm.model.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
 
 
 def write_greedily(baseline, prompts, max_new_tokens, is_end, batch_size=50):

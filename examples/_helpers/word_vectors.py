@@ -10,9 +10,8 @@ import pathlib
 import re
 import tempfile
 
-import _common as common
-
 import lmzoo
+from _helpers import common
 
 WINDOW = 4
 LARGEST_VOCABULARY = 4000

@@ -2,9 +2,8 @@
 
 import argparse
 
-import _common as common
-
 import lmzoo
+from _helpers import common
 
 # A text is drawn token by token: less probable tokens are left out, as `generate` does.
 SAMPLING = {"temperature": 0.8, "top_p": 0.95}
@@ -29,7 +28,7 @@ def make_gpt(tokenizer, smoke=False, **sizes):
 
 
 def train_lm(lm, texts, arguments, learning_rate, batch_size=16, warmup=0):
-    """Trains a `CausalLM` on packed texts for the epochs that are left; see `_common.train`."""
+    """Trains a `CausalLM` on packed texts for the epochs that are left; see `common.train`."""
     rows = lmzoo.data.make_rows(text=texts)
     sizes = (lm.tokenizer, lm.backbone.max_sequence_length, batch_size)
     data = lmzoo.data.causal_lm(rows, *sizes)
@@ -42,7 +41,7 @@ def take_stage(arguments, name, epochs=None):
     """The arguments of one of several trainings, with a folder in `--folder` of its own.
 
     Args:
-        arguments: what `_common.parse` gave.
+        arguments: what `common.parse` gave.
         name: str.
         epochs: int or None. Those of a training that `--epochs` does not speak of.
     """

@@ -2,9 +2,9 @@
 
 import zlib
 
-import _baselines as baselines
-import _common as common
 from export_litert import run_file
+
+from _helpers import common, lstms
 
 COLUMNS = ("kilobytes", "zipped", "ms a text", "accuracy", "as the whole")
 
@@ -24,8 +24,8 @@ def count_equal(labels, others):
 def predict_baselines(task, training, held_out, epochs):
     """dict of baseline to the labels it gives."""
     names = task.labels.names
-    lstm = baselines.train_lstm_classifier(task, training, epochs)
-    numbers = baselines.predict_logits(lstm, task, held_out).argmax(-1)
+    lstm = lstms.train_lstm_classifier(task, training, epochs)
+    numbers = lstms.predict_logits(lstm, task, held_out).argmax(-1)
     texts, labels = ([row[name] for row in training] for name in ("text", "label"))
     words = common.predict_with_bag_of_words(
         texts, labels, [row["text"] for row in held_out], ngram_range=(1, 2)

@@ -9,8 +9,14 @@ import pathlib
 import tempfile
 
 import numpy as np
-from _common import generate_with_torch, make_saved, set_tensorflow_threads
-from _workers import Contestant
+
+from _harness.common import (
+    generate_with_torch,
+    make_saved,
+    make_torch_models,
+    set_tensorflow_threads,
+)
+from _harness.workers import Contestant
 
 # The contestants of lmzoo whose number of new tokens is not fixed in a file.
 GENERATE = ("generate", "generate, plain")
@@ -118,15 +124,10 @@ def make_gpt2_config(size):
 def open_transformers(size, threads):
     """transformers' GPT-2 on PyTorch."""
     import torch
-    import transformers
 
-    torch.set_num_threads(threads)
-    transformers.logging.set_verbosity_error()
-    config = make_gpt2_config(size)
+    models = make_torch_models("GPT2LMHeadModel", make_gpt2_config(size), threads)
 
-    def make(dtype):
-        model = transformers.GPT2LMHeadModel(config).to(getattr(torch, dtype)).eval()
-
+    def make(dtype, model):
         def run(batch_size, prompt, new):
             token_ids = torch.tensor(make_prompts(size, batch_size, prompt), dtype=torch.long)
             outputs = generate_with_torch(model, token_ids, new)
@@ -134,7 +135,7 @@ def open_transformers(size, threads):
 
         return Contestant(dtype, run)
 
-    return {"float32": make("float32"), "bfloat16": make("bfloat16")}
+    return {dtype: make(dtype, model) for dtype, model in models.items()}
 
 
 def open_ctranslate2(size, threads):

@@ -2,9 +2,8 @@
 
 import pathlib
 
-from _common import open_model
-
 import lmzoo
+from _helpers.common import open_model
 
 
 def add_backbone(parser):

@@ -1,6 +1,6 @@
 """A conversation with a `CausalLM`: its turn format, its history, and the end of an answer."""
 
-from _completions import generate_greedily
+from _helpers.completions import generate_greedily
 
 MAX_NEW_TOKENS = 64
 

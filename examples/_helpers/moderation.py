@@ -2,7 +2,7 @@
 
 import re
 
-import _comments as comments
+from _helpers import comments
 
 LABELS = comments.LABELS
 # The threshold of each label is to find so many of its comments.

@@ -12,11 +12,12 @@ import sys
 import tempfile
 import time
 
-import _generation_contestants as generation
 import encoder
 import numpy as np
 import seq2seq
-from _workers import Contestant
+
+from _harness import common, generation
+from _harness.workers import Contestant
 
 # The precisions of lmzoo's files, and what `export` calls them.
 QUANTIZATIONS = {"float32": None, "int8": "int8", "int4": "int4"}
@@ -38,17 +39,16 @@ def export_files(work, folder, size, context, names):
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        call = [sys.executable, __file__, work, folder, context, ",".join(missing), *size]
-        subprocess.run(list(map(str, call)), check=True)
+        call = [sys.executable, "-m", __name__, work, folder.resolve(), context, ",".join(missing)]
+        benchmarks = pathlib.Path(__file__).parents[1]
+        subprocess.run(list(map(str, [*call, *size])), check=True, cwd=benchmarks)
 
 
 def _export(work, folder, context, missing, *size):
     """What the child process does."""
-    import _common
-
     import lmzoo
 
-    size, context = _common.Size(*map(int, size)), int(context)
+    size, context = common.Size(*map(int, size)), int(context)
     options = {"verbose": False}
     if work == "bert":
         backbone = lmzoo.models.BertBackbone(**size._asdict())

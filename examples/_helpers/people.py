@@ -3,9 +3,8 @@
 import itertools
 import random
 
-from _common import is_held_out
-
 import lmzoo
+from _helpers.common import is_held_out
 
 SYLLABLES = "ba fe go hi ku la me no pi su".split()
 PEOPLE = [f"{one}{other}".capitalize() for one in SYLLABLES for other in SYLLABLES if one != other]

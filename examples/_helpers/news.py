@@ -7,8 +7,8 @@ Austin, are those of people and of places, so that the sentence has to tell.
 import random
 import re
 
-from _common import is_held_out
-from _numbers import MONTHS
+from _helpers.common import is_held_out
+from _helpers.numbers import MONTHS
 
 KINDS = ("PERSON", "PLACE", "DATE", "SUM")
 TAGS = ["O", *(f"{prefix}-{kind}" for kind in KINDS for prefix in "BI")]

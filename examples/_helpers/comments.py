@@ -10,7 +10,7 @@ import random
 
 import lmzoo
 
-FILE = pathlib.Path(__file__).parent / "data" / "comments.tsv"
+FILE = pathlib.Path(__file__).parents[1] / "data" / "comments.tsv"
 LABELS = ["insult", "threat", "spam", "personal", "off-topic"]
 SPLITS = ("train", "validation", "test")
 

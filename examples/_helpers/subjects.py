@@ -4,9 +4,8 @@ import ast
 import random
 import re
 
-import _common as common
-
 import lmzoo
+from _helpers import common
 
 # Subjects, and the packages and modules about them; all of these are held out.
 SUBJECTS = {

@@ -1,7 +1,7 @@
 """LSTMs in plain Keras that learn from a task's own examples, as baselines of the examples.
 
 Each reads the tokens of the task that it is compared with, cut where that cuts them. Recurrent and
-n-gram language models are in `lmzoo.evaluation.baselines`; `_writing.py` samples from them.
+n-gram language models are in `lmzoo.evaluation.baselines`; `writing.py` samples from them.
 """
 
 import collections

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 class Contestant(NamedTuple):
     """One row of a table.
 
-    precision: str, a key of `_common.WIDTHS`, or None where it means nothing.
+    precision: str, a key of `common.WIDTHS`, or None where it means nothing.
     run: callable, what is timed.
     summarize: callable or None. What of the result of `run` is sent to the parent, which must be
         picklable; it is not timed. None sends the result itself.

@@ -1,0 +1,1 @@
+"""What the examples share. A script finds it because it lies beside the script."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: arguments and tables, workers, and contestants of two kinds."""
