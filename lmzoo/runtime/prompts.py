@@ -2,7 +2,17 @@
 
 import numpy as np
 
-__all__ = ["list_ids", "list_texts"]
+__all__ = ["check_batch_size", "list_ids", "list_texts", "read_columns"]
+
+
+def check_batch_size(batch_size):
+    """Refuses a `batch_size` that is neither None nor a positive int."""
+    if batch_size is None:
+        return
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+        raise TypeError(f"`batch_size` must be an int. Received: batch_size={batch_size!r}.")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}.")
 
 
 def list_texts(texts, name="texts"):
@@ -35,6 +45,31 @@ def list_texts(texts, name="texts"):
             ) from error
     # NumPy's str is a str of its own.
     return [str(text) for text in texts]
+
+
+def read_columns(read_texts, texts, pairs):
+    """Texts, or texts and the second ones of pairs.
+
+    Args:
+        read_texts: callable of texts and the argument's name: a list of str, and whether it was one
+            text.
+        texts, pairs: what it takes. `pairs` may be None.
+    Returns:
+        (list, bool): [texts] or [texts, pairs], and whether they were single texts.
+    Raises:
+        ValueError: if they differ in number or form.
+    """
+    texts, is_single = read_texts(texts)
+    if pairs is None:
+        return [texts], is_single
+    pairs, is_single_pair = read_texts(pairs, "pairs")
+    if len(pairs) != len(texts) or is_single != is_single_pair:
+        raise ValueError(
+            "`pairs` must be as many as `texts`, in the same form. Received: "
+            f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
+            f"{'a str' if is_single else f'{len(texts)} texts'}."
+        )
+    return [texts, pairs], is_single
 
 
 def list_ids(prompts, vocabulary_size, name="prompts"):

@@ -7,6 +7,7 @@ from lmzoo.data.corpus.packing import pack
 from lmzoo.data.objectives.masking import Masking
 from lmzoo.layers import MaskedLMHead
 from lmzoo.metrics import Accuracy
+from lmzoo.runtime.predictions import MaskFilling
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.head_loss import HeadLoss
 from lmzoo.tasks.task import Task
@@ -15,7 +16,7 @@ __all__ = ["MaskedLM"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class MaskedLM(TextInput, HeadLoss, Task):
+class MaskedLM(MaskFilling, TextInput, HeadLoss, Task):
     """Predicts masked tokens (BERT's masked language model).
 
     Trains on raw text: `fit(texts)`. Each epoch masks other tokens. `lmzoo.data.masked_lm` makes
@@ -132,55 +133,31 @@ class MaskedLM(TextInput, HeadLoss, Task):
 
     # Prediction
 
-    def fill(self, texts, top_k=5, batch_size=None):
-        """Predicts the most probable tokens for each mask in some texts.
+    @property
+    def mask_token(self):
+        """str. What a text has in the place of a masked token."""
+        return self.tokenizer.mask_token
 
-        Args:
-            texts: str or list of str, each with at least one mask token, such as "[MASK]".
-            top_k: int. The number of tokens to return for a mask.
-            batch_size: int or None. Texts in one forward pass; None for 32.
-        Returns:
-            list of `top_k` dicts with `token` str and `score` float, the probability, the best
-            first. Special tokens are never among them. For a text with several masks, a list of
-            such lists. For a list of texts, a list of these.
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if a text has no mask, a mask was truncated, `top_k` is out of its range or
-                there is no tokenizer.
-        """
-        texts, is_single = self.read_texts(texts)
-        for index, text in enumerate(texts):
-            if self.tokenizer.mask_token not in text:
-                raise ValueError(
-                    f"Each of `texts` must hold {self.tokenizer.mask_token}. Received: "
-                    f"{text!r:.80} at index {index}."
-                )
-        results = self.run_graph(self._get_fill(top_k), [texts], batch_size)
+    def fill_masks(self, texts, top_k, batch_size):
+        """See `MaskFilling`."""
         predictions = []
-        for index, result in enumerate(results):
+        for result in self.run_graph(self._get_fill(top_k), [texts], batch_size):
+            # Texts with fewer masks than others have empty tokens in the end.
             tokens = [row for row in result["tokens"].tolist() if row[0]]
-            if len(tokens) < texts[index].count(self.tokenizer.mask_token):
-                raise ValueError(
-                    f"`texts` must have their masks within {self.sequence_length} tokens. "
-                    f"Received: {texts[index]!r:.80} at index {index}, which has one later."
-                )
             scores = result["scores"][: len(tokens)].tolist()
-            masks = [
+            predictions.append(
                 [
-                    {"token": token.decode("utf-8", "replace"), "score": score}
-                    for token, score in zip(*both, strict=True)
+                    [
+                        {"token": token.decode("utf-8", "replace"), "score": score}
+                        for token, score in zip(*both, strict=True)
+                    ]
+                    for both in zip(tokens, scores, strict=True)
                 ]
-                for both in zip(tokens, scores, strict=True)
-            ]
-            predictions.append(masks[0] if len(masks) == 1 else masks)
-        return predictions[0] if is_single else predictions
+            )
+        return predictions
 
     def _get_fill(self, top_k, served=False):
-        num_choices = self.tokenizer.vocabulary_size - len(self.tokenizer.special_tokens)
-        if type(top_k) is not int or not 0 < top_k <= num_choices:
-            raise ValueError(
-                f"`top_k` must be an int from 1 to {num_choices}. Received: top_k={top_k!r}."
-            )
+        self.check_num_tokens(top_k)
         return self.get_text_function(
             f"fill {top_k}", lambda text: self._fill(text, top_k), served=served
         )

@@ -12,7 +12,7 @@ from lmzoo.data.rows.context_windows import Windows, label_windows, window_rows
 from lmzoo.data.rows.rows import Rows
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import squad_scores
-from lmzoo.metrics.question_answering import check_lengths
+from lmzoo.runtime.predictions import QuestionAnswering
 from lmzoo.tasks.discriminative.answer_rows import check_answers, first_answers, read_answers
 from lmzoo.tasks.discriminative.answer_search import AnswerSearch
 from lmzoo.tasks.discriminative.inference import run_in_batches
@@ -35,7 +35,7 @@ _WINDOWS_AT_ONCE = 32
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class QuestionAnswerer(TextInput, Task):
+class QuestionAnswerer(QuestionAnswering, TextInput, Task):
     """Finds the span of a context that answers a question (SQuAD).
 
     Trains on raw text: `fit((questions, contexts), answers)`. An answer is its text (the first
@@ -219,26 +219,8 @@ class QuestionAnswerer(TextInput, Task):
 
     # Prediction
 
-    def answer(self, questions, contexts, batch_size=None):
-        """Finds the answers to questions in contexts.
-
-        Args:
-            questions: str or list of str.
-            contexts: str or list of str, one for each question, of any length.
-            batch_size: int or None. Pairs in one forward pass; None for 32.
-        Returns:
-            dict of `answer` str, `start` and `end` int (characters of the context), `score` float
-            (the probability of the answer among all answers, and with `no_answer` also among "no
-            answer") and `no_answer_score` float (the probability of "no answer"). Where "no
-            answer" is predicted, `answer` is "" and `start` and `end` are -1. For a list, a list of
-            these.
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if the lists differ in length or there is no tokenizer.
-        """
-        questions, is_single = self.read_texts(questions, "questions")
-        contexts, _ = self.read_texts(contexts, "contexts")
-        check_lengths(contexts=contexts, questions=questions)
+    def find_answers(self, questions, contexts, batch_size):
+        """See `QuestionAnswering`."""
         results = self.run_graph(self._get_answer(), [questions, contexts], batch_size)
         answers = []
         for result in results:
@@ -246,7 +228,7 @@ class QuestionAnswerer(TextInput, Task):
                 name: value.item() if name != "answer" else value for name, value in result.items()
             }
             answers.append({**result, "answer": result["answer"].decode("utf-8")})
-        return answers[0] if is_single else answers
+        return answers
 
     def evaluate(self, x=None, y=None, batch_size=None, *, return_dict=False, **kwargs):
         """Evaluates as `TextInput.evaluate`; on raw text also SQuAD's exact match and F1.

@@ -4,12 +4,8 @@ import keras
 import tensorflow as tf
 
 from lmzoo.metrics import Accuracy
-from lmzoo.tasks.discriminative.labels import (
-    LabelSet,
-    check_label_choice,
-    choose_labels,
-    to_float_rows,
-)
+from lmzoo.runtime.predictions import TextClassification
+from lmzoo.tasks.discriminative.labels import LabelSet, list_labels, to_float_rows
 from lmzoo.tasks.discriminative.pooled_head import PooledHead
 from lmzoo.tasks.discriminative.text_arguments import unwrap_label
 from lmzoo.tasks.task import Task
@@ -18,7 +14,7 @@ __all__ = ["TextClassifier"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TextClassifier(PooledHead, Task):
+class TextClassifier(TextClassification, PooledHead, Task):
     """Classifies texts, or pairs of texts, with one label each or with several.
 
     Trains on raw text: `fit(texts, labels)`. `texts` is a list of str, or a tuple of two lists for
@@ -194,33 +190,10 @@ class TextClassifier(PooledHead, Task):
 
     # Prediction
 
-    def classify(self, texts, pairs=None, *, top_k=None, threshold=0.5, batch_size=None):
-        """Predicts labels and their probabilities.
-
-        Args:
-            texts: str or list of str.
-            pairs: str or list of str, the second text of each pair; or None.
-            top_k: int or None. The number of labels to return for a text, at most C, the best
-                first. None returns the best one, or with `multi_label` all whose score is at least
-                `threshold`.
-            threshold: float in [0, 1]. With `multi_label`, the lowest score to return.
-            batch_size: int or None. Texts in one forward pass; None for 32.
-        Returns:
-            dict with `label` str and `score` float in [0, 1]. A list of such dicts with `top_k` or
-            `multi_label`. For a list of texts, a list of these.
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if the lists differ in length, a number is out of its range or there is no
-                tokenizer.
-        """
-        check_label_choice(top_k, threshold)
-        columns, is_single = self.read_columns(texts, pairs)
+    def rank_labels(self, columns, batch_size):
+        """See `TextClassification`."""
         graph = self.get_predict_function(len(columns))
-        results = [
-            choose_labels(result, top_k, threshold if self.multi_label else None)
-            for result in self.run_graph(graph, columns, batch_size)
-        ]
-        return results[0] if is_single else results
+        return list(map(list_labels, self.run_graph(graph, columns, batch_size)))
 
     def predict_batch(self, *texts):
         """In the graph: one batch of texts or two, string (B,), to labels and scores (B, C)."""

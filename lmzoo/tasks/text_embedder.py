@@ -1,7 +1,6 @@
 """Text embeddings: vectors whose cosine is the similarity of two texts."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from lmzoo.layers import pool
@@ -9,6 +8,7 @@ from lmzoo.layers.checks import check_choice, check_positive, check_size
 from lmzoo.layers.heads import check_pooling
 from lmzoo.layers.tensors import at_least_float32
 from lmzoo.metrics import Accuracy, PearsonCorrelation, SpearmanCorrelation
+from lmzoo.runtime.predictions import TextEmbedding
 from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, unwrap_label
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
 from lmzoo.tasks.losses import SimilarityLoss, compute_similarities, rank_candidates
@@ -22,7 +22,7 @@ _RANGE_REMEDY = "Divide the labels by the highest one."
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TextEmbedder(TextInput, Task):
+class TextEmbedder(TextEmbedding, TextInput, Task):
     """Embeds texts as vectors, for search, comparison and clustering.
 
     Trains in one of two ways, depending on the data:
@@ -230,25 +230,10 @@ class TextEmbedder(TextInput, Task):
 
     # Prediction
 
-    def embed(self, texts, batch_size=None):
-        """Embeds texts.
-
-        Args:
-            texts: str or list of str. They may be empty.
-            batch_size: int or None. Texts in one forward pass; None for 32.
-        Returns:
-            float32 array (n, D); for one text (D,).
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if there is no tokenizer.
-        """
-        texts, is_single = self.read_texts(texts)
-        if not texts:
-            return np.zeros([0, self.embedding_dim], np.float32)
+    def embed_texts(self, texts, batch_size):
+        """See `TextEmbedding`."""
         graph = self.get_text_function("embed", self._embed)
-        results = self.run_graph(graph, [texts], batch_size)
-        embeddings = np.stack([result["embedding"] for result in results])
-        return embeddings[0] if is_single else embeddings
+        return [result["embedding"] for result in self.run_graph(graph, [texts], batch_size)]
 
     def _embed(self, text):
         inputs, is_truncated = self.pack_texts(text)

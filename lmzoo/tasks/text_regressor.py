@@ -1,11 +1,11 @@
 """Text regression: one number, or several, for a text or a pair of texts."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from lmzoo.layers.checks import check_size
 from lmzoo.metrics import PearsonCorrelation
+from lmzoo.runtime.predictions import TextRegression
 from lmzoo.tasks.discriminative.labels import to_float_rows
 from lmzoo.tasks.discriminative.pooled_head import PooledHead
 from lmzoo.tasks.discriminative.text_arguments import ints_to_floats, to_float32, unwrap_label
@@ -15,7 +15,7 @@ __all__ = ["TextRegressor"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TextRegressor(PooledHead, Task):
+class TextRegressor(TextRegression, PooledHead, Task):
     """Predicts numbers for texts, such as the similarity of two sentences.
 
     Trains on raw text: `fit(texts, targets)`. `texts` is a list of str, or a tuple of two lists for
@@ -124,30 +124,10 @@ class TextRegressor(PooledHead, Task):
 
     # Prediction
 
-    def score(self, texts, pairs=None, batch_size=None):
-        """Predicts the numbers of texts.
-
-        Args:
-            texts: str or list of str.
-            pairs: str or list of str, the second text of each pair; or None.
-            batch_size: int or None. Texts in one forward pass; None for 32.
-        Returns:
-            float32 array (B,), or (B, num_targets) with several targets; for one text a float, or
-            an array (num_targets,).
-        Raises:
-            TypeError: if a text is not a str or `batch_size` not an int.
-            ValueError: if the lists differ in length, `batch_size` is not positive, or there is no
-                tokenizer.
-        """
-        columns, is_single = self.read_columns(texts, pairs)
+    def predict_numbers(self, columns, batch_size):
+        """See `TextRegression`."""
         graph = self.get_predict_function(len(columns))
-        results = [result["scores"] for result in self.run_graph(graph, columns, batch_size)]
-        scores = np.array(results, np.float32).reshape(len(results), self.num_targets)
-        if self.num_targets == 1:
-            scores = scores[:, 0]
-        if not is_single:
-            return scores
-        return float(scores[0]) if self.num_targets == 1 else scores[0]
+        return [result["scores"] for result in self.run_graph(graph, columns, batch_size)]
 
     def predict_batch(self, *texts):
         """In the graph: one batch of texts or two, string (B,), to scores (B, num_targets)."""

@@ -7,6 +7,7 @@ from lmzoo.data.corpus.packing import pack
 from lmzoo.data.rows.texts import list_arrays
 from lmzoo.layers import ClassificationHead
 from lmzoo.metrics import Accuracy, SpanF1
+from lmzoo.runtime.predictions import TokenClassification
 from lmzoo.tasks.discriminative import tagging
 from lmzoo.tasks.discriminative.labels import LabelSet
 from lmzoo.tasks.discriminative.text_arguments import read_weight
@@ -19,7 +20,7 @@ __all__ = ["TokenClassifier"]
 
 
 @keras.saving.register_keras_serializable(package="lmzoo")
-class TokenClassifier(TextInput, Task):
+class TokenClassifier(TokenClassification, TextInput, Task):
     """Tags words, such as named entities or parts of speech, and finds the spans the tags make.
 
     Trains on lists of words: `fit(words, tags)`, both lists of lists of str (tags may be ids), or
@@ -201,39 +202,16 @@ class TokenClassifier(TextInput, Task):
 
     # Prediction
 
-    def tag(self, texts, batch_size=None):
-        """Finds the spans of texts, or tags lists of words.
+    to_lists = staticmethod(list_arrays)
 
-        Args:
-            texts: str or list of str; or a list of lists of words.
-            batch_size: int or None. Texts in one forward pass; None for 32.
-        Returns:
-            For a text, a list of spans, each a dict of `text` str, `label` str (the type, such as
-            "PER"), `start` and `end` int (in characters) and `score` float (the mean probability
-            of its words' tags). For a list of words, the list of their tags. Words beyond
-            `sequence_length` have "O", or the first label where there is no "O". For several texts,
-            a list of these. One warning counts the truncated texts.
-        Raises:
-            TypeError: if a text is neither a str nor a list of str.
-            ValueError: if there is no tokenizer.
-        """
-        texts = list_arrays(texts)
-        if isinstance(texts, list | tuple) and any(isinstance(row, list | tuple) for row in texts):
-            return self._tag_words(texts, batch_size)
-        texts, is_single = self.read_texts(texts)
+    def find_spans(self, texts, batch_size):
+        """See `TokenClassification`."""
         graph = self.get_text_function("tag", self._tag)
         results = self.run_graph(graph, [texts], batch_size)
-        spans = [_to_spans(text, result) for text, result in zip(texts, results, strict=True)]
-        return spans[0] if is_single else spans
+        return [_to_spans(text, result) for text, result in zip(texts, results, strict=True)]
 
-    def _tag_words(self, rows, batch_size):
-        for index, words in enumerate(rows):
-            if not isinstance(words, list | tuple):
-                raise TypeError(
-                    "`texts` must be texts, or a list of words each. Received: "
-                    f"{words!r:.60} at index {index} among lists of words."
-                )
-        rows = [self.read_texts(words, "words")[0] for words in rows]
+    def find_tags(self, rows, batch_size):
+        """See `TokenClassification`."""
         graph = self.get_text_function("tag_tokens", self._tag_tokens)
         results = self.run_graph(graph, [[" ".join(words) for words in rows]], batch_size)
         outside = self.labels.names[self._outside_id]

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from lmzoo.data.rows.texts import list_texts
-from lmzoo.layers.checks import check_size
+from lmzoo.runtime.predictions import ZeroShotClassification
 from lmzoo.tasks.discriminative.inference import check_finite, run_in_batches
-from lmzoo.tasks.discriminative.labels import check_label_choice, choose_labels
+from lmzoo.tasks.discriminative.labels import list_labels
 from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from lmzoo.tasks.discriminative.zero_shot_scoring import EntailmentScorer, LikelihoodScorer
 from lmzoo.tasks.task import Task
@@ -18,7 +18,7 @@ __all__ = ["ZeroShotClassifier"]
 _BATCH_SIZE = 32
 
 
-class ZeroShotClassifier:
+class ZeroShotClassifier(ZeroShotClassification):
     """Classifies texts with labels that the model was not trained on.
 
     With a `TextClassifier` trained on natural language inference, a label's score is the
@@ -124,56 +124,29 @@ class ZeroShotClassifier:
         """list. The model's variables, which an artefact holds."""
         return self.model.weights
 
-    def classify(
-        self, texts, labels, *, multi_label=False, top_k=None, threshold=0.5, batch_size=None
-    ):
-        """Gives labels and scores.
+    @property
+    def supports_multi_label(self):
+        """bool. Whether it can judge each label alone."""
+        return self._scorer.supports_multi_label
 
-        Args:
-            texts: str or list of str. One that is too long loses its end, and a warning says how
-                many do; labels are never cut.
-            labels: list of str. The candidates.
-            multi_label: bool. Whether each label is judged alone, so that several may fit, or none.
-                Only with an entailment model.
-            top_k: int or None. How many labels of a text to give, the best first; None for the best
-                one, or with `multi_label` for all from `threshold` on.
-            threshold: float. The lowest score of a label with `multi_label`.
-            batch_size: int or None. Pairs of text and label that are computed together; None for
-                32. The labels of a text stay together.
-        Returns:
-            dict with `label` str and `score` float in [0, 1]; a list of them with `top_k` or
-            `multi_label`; for a list of texts, a list of these. The scores of a text add up to 1
-            unless `multi_label`, or there is one label alone, which an entailment model then weighs
-            against its contradiction.
-        Raises:
-            TypeError: if a text or a label is not a str, or `labels` is not a list.
-            ValueError: if there are no labels, one is empty or stands twice, a number is out of its
-                range, or the model cannot judge labels alone.
-            tf.errors.InvalidArgumentError: if a label leaves no room for a text.
-        """
-        check_label_choice(top_k, threshold)
-        check_size(batch_size=batch_size)
-        if multi_label and not self._scorer.supports_multi_label:
-            raise ValueError(
-                "`multi_label` must be False where the model has no label 'contradiction'. "
-                f"Received: multi_label={multi_label!r}."
-            )
-        labels = _list_labels(labels)
-        candidates, graph = tf.constant(labels), self._get_classify(bool(multi_label))
-        listed = [texts] if isinstance(texts, str) else list_texts(texts)
+    def read_texts(self, texts, name="texts"):
+        """A list of texts, and whether the argument was a single str."""
+        is_single = isinstance(texts, str)
+        return list_texts([texts] if is_single else texts, name), is_single
+
+    def rank_candidates(self, texts, labels, multi_label, batch_size):
+        """See `ZeroShotClassification`."""
+        candidates, graph = tf.constant(labels), self._get_classify(multi_label)
         results = run_in_batches(
             lambda batch: graph(batch, candidates),
-            [listed],
+            [texts],
             max(1, (batch_size or _BATCH_SIZE) // len(labels)),
         )
-        check_finite(results, listed)
+        check_finite(results, texts)
         report = TruncationReport(self._scorer.sequence_length)
         report.add("texts", 0, [result["is_truncated"] for result in results])
-        report.warn()
-        answers = [
-            choose_labels(result, top_k, threshold if multi_label else None) for result in results
-        ]
-        return answers[0] if isinstance(texts, str) else answers
+        report.warn(stacklevel=4)
+        return list(map(list_labels, results))
 
     def _get_classify(self, multi_label, served=False):
         """A traced function of texts and labels; for export, `is_truncated` is left out."""
@@ -193,7 +166,7 @@ class ZeroShotClassifier:
     def serving_functions(self):
         """dict of signature to tf.function: what is exported; see the class."""
         functions = {"serving_default": self._get_classify(False, served=True)}
-        if self._scorer.supports_multi_label:
+        if self.supports_multi_label:
             functions["multi_label"] = self._get_classify(True, served=True)
         return functions
 
@@ -207,14 +180,3 @@ def _check_template(template):
             f"template={template!r}."
         )
     check_unicode("template", template)
-
-
-def _list_labels(labels):
-    if isinstance(labels, str):
-        raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r}.")
-    labels = list_texts(labels, "labels")
-    if not labels or "" in labels:
-        raise ValueError(f"`labels` must hold names. Received: labels={labels}.")
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"`labels` must hold each name once. Received: labels={labels}.")
-    return labels

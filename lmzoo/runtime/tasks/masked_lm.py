@@ -2,68 +2,42 @@
 
 import numpy as np
 
+from ..predictions import MaskFilling
 from .text_reading import TextReading, check_finite, softmax
 
 __all__ = ["MaskedLM"]
 
 
-class MaskedLM(TextReading):
+class MaskedLM(MaskFilling, TextReading):
     """Predicts masked tokens; see `lmzoo.tasks.MaskedLM`."""
 
     @property
     def output_width(self):
         return self.manifest.vocabulary_size
 
-    def fill(self, texts, top_k=5, batch_size=None):
-        """Predicts the most probable tokens for each mask in some texts.
-
-        Args:
-            texts: str or list of str, each with at least one mask token, such as "[MASK]".
-            top_k: int. The number of tokens to return for a mask.
-            batch_size: int or None. Texts in one run; None for 32.
-        Returns:
-            list of `top_k` dicts with `token` str and `score` float, the probability, the best
-            first. Special tokens are never among them. For a text with several masks, a list of
-            such lists. For a list of texts, a list of these.
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if a text has no mask, a mask was truncated, `top_k` is out of its range or
-                there is no tokenizer.
-        """
-        texts, is_single = self.read_texts(texts)
+    @property
+    def mask_token(self):
+        """str. The mask token as a text has it."""
         mask_id = self.tokenizer.mask_token_id
-        names = {index: token for token, index in self.tokenizer.special_tokens.items()}
-        if mask_id not in names:
-            raise ValueError(f"A MaskedLM must have a mask token. Received: its id is {mask_id}.")
-        mask = names[mask_id]
-        for index, text in enumerate(texts):
-            if mask not in text:
-                raise ValueError(
-                    f"Each of `texts` must hold {mask}. Received: {text!r:.80} at index {index}."
-                )
-        num_choices = self.tokenizer.vocabulary_size - len(names)
-        if type(top_k) is not int or not 0 < top_k <= num_choices:
-            raise ValueError(
-                f"`top_k` must be an int from 1 to {num_choices}. Received: top_k={top_k!r}."
-            )
-        allowed = [mask, *self.allow_special]
+        for token, index in self.tokenizer.special_tokens.items():
+            if index == mask_id:
+                return token
+        raise ValueError(f"A MaskedLM must have a mask token. Received: its id is {mask_id}.")
+
+    def fill_masks(self, texts, top_k, batch_size):
+        """See `MaskFilling`."""
+        mask_id, special = self.tokenizer.mask_token_id, self.tokenizer.special_tokens
+        allowed, special_ids = [self.mask_token, *self.allow_special], list(special.values())
 
         def make_row(text):
             return self.pack([self.tokenizer.tokenize(text, allowed)])
 
-        predictions = []
-        results = self.run_texts([texts], make_row, batch_size)
-        for index, (text, (row, logits)) in enumerate(zip(texts, results, strict=True)):
+        predictions, results = [], self.run_texts([texts], make_row, batch_size)
+        for text, (row, logits) in zip(texts, results, strict=True):
             places = [place for place, token_id in enumerate(row.ids) if token_id == mask_id]
-            if len(places) < text.count(mask):
-                raise ValueError(
-                    f"`texts` must have their masks within {self.sequence_length} tokens. "
-                    f"Received: {text!r:.80} at index {index}, which has one later."
-                )
             check_finite(logits[places], text)
-            masks = [self._rank(logits[place], list(names), top_k) for place in places]
-            predictions.append(masks[0] if len(masks) == 1 else masks)
-        return predictions[0] if is_single else predictions
+            predictions.append([self._rank(logits[place], special_ids, top_k) for place in places])
+        return predictions
 
     def _rank(self, logits, special_ids, top_k):
         scores = softmax(logits[: self.tokenizer.vocabulary_size])

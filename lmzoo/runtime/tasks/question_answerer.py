@@ -5,8 +5,9 @@ Shapes: W windows, T tokens of a window, A longest answer in tokens.
 
 import numpy as np
 
+from ..predictions import QuestionAnswering
 from .packing import count_special_tokens
-from .text_reading import TextReading, check_finite, check_size, warn_of_truncation
+from .text_reading import TextReading, check_finite, warn_of_truncation
 
 __all__ = ["QuestionAnswerer"]
 
@@ -15,7 +16,7 @@ _LOWEST = np.float32(-65504)
 _WINDOWS_AT_ONCE = 32
 
 
-class QuestionAnswerer(TextReading):
+class QuestionAnswerer(QuestionAnswering, TextReading):
     """Finds the span of a context that answers a question; see `lmzoo.tasks.QuestionAnswerer`."""
 
     def __init__(self, file, num_threads=None):
@@ -38,31 +39,8 @@ class QuestionAnswerer(TextReading):
     def output_width(self):
         return 2
 
-    def answer(self, questions, contexts, batch_size=None):
-        """Finds the answers to questions in contexts.
-
-        Args:
-            questions: str or list of str.
-            contexts: str or list of str, one for each question, of any length.
-            batch_size: int or None. It has no effect but on errors: windows are run in batches.
-        Returns:
-            dict of `answer` str, `start` and `end` int (characters of the context), `score` float
-            (the probability of the answer among all answers, and with `no_answer` also among "no
-            answer") and `no_answer_score` float (the probability of "no answer"). Where "no
-            answer" is predicted, `answer` is "" and `start` and `end` are -1. For a list, a list of
-            these.
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if the lists differ in length or there is no tokenizer.
-        """
-        check_size(batch_size)
-        questions, is_single = self.read_texts(questions, "questions")
-        contexts, _ = self.read_texts(contexts, "contexts")
-        if len(questions) != len(contexts):
-            raise ValueError(
-                "`contexts` must be as many as `questions`. Received: "
-                f"{len(contexts)} contexts, {len(questions)} questions."
-            )
+    def find_answers(self, questions, contexts, batch_size):
+        """See `QuestionAnswering`. Windows are run in batches of their own size."""
         answers, are_truncated = [], []
         for question, context in zip(questions, contexts, strict=True):
             ids = self.tokenize(question)
@@ -73,7 +51,7 @@ class QuestionAnswerer(TextReading):
             answers.append(self._choose(context, found))
         if answers:
             warn_of_truncation(are_truncated, self._max_question_tokens, "questions")
-        return answers[0] if is_single else answers
+        return answers
 
     def _make_windows(self, question, context):
         """Packed rows whose features are the (start, end) of context tokens."""

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 
 from ..batch_engine import BatchEngine
-from ..prompts import list_texts
+from ..prompts import check_batch_size, list_texts
 from .packing import pack_row, pad_rows
 from .task import Task
 
-__all__ = ["TextReading", "check_finite", "check_label_choice", "choose_labels", "softmax"]
+__all__ = ["TextReading", "check_finite", "rank_labels", "softmax", "warn_of_truncation"]
 
 _BATCH_SIZE = 32
 _INPUTS = ("token_ids", "padding_mask", "segment_ids")
@@ -59,20 +59,6 @@ class TextReading(Task):
             )
         is_single = isinstance(texts, str)
         return list_texts([texts] if is_single else texts, name), is_single
-
-    def read_columns(self, texts, pairs=None):
-        """[texts] or [texts, pairs] as lists, and whether the arguments were single str."""
-        texts, is_single = self.read_texts(texts)
-        if pairs is None:
-            return [texts], is_single
-        pairs, is_single_pair = self.read_texts(pairs, "pairs")
-        if len(pairs) != len(texts) or is_single != is_single_pair:
-            raise ValueError(
-                "`pairs` must be as many as `texts`, in the same form. Received: "
-                f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
-                f"{'a str' if is_single else f'{len(texts)} texts'}."
-            )
-        return [texts, pairs], is_single
 
     def predict_tokens(self, token_ids, padding_mask=None, segment_ids=None):
         """Runs the model on a token batch.
@@ -134,7 +120,7 @@ class TextReading(Task):
         Raises:
             TypeError, ValueError: if `batch_size` is not a positive int.
         """
-        check_size(batch_size)
+        check_batch_size(batch_size)
         texts = list(zip(*columns, strict=True))
         order = sorted(range(len(texts)), key=lambda index: -sum(map(len, texts[index])))
         results, size = [None] * len(texts), batch_size or _BATCH_SIZE
@@ -144,7 +130,8 @@ class TextReading(Task):
             outputs = self.run_rows(rows)
             for index, row, output in zip(chosen, rows, outputs, strict=True):
                 results[index] = row, output
-        warn_of_truncation([row.is_truncated for row, _ in results], self.sequence_length)
+        are_truncated = [row.is_truncated for row, _ in results]
+        warn_of_truncation(are_truncated, self.sequence_length, depth=5)
         return results
 
     def run_rows(self, rows):
@@ -190,23 +177,13 @@ class TextReading(Task):
         return results
 
 
-def check_size(batch_size):
-    """Refuses a `batch_size` that is neither None nor a positive int."""
-    if batch_size is None:
-        return
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
-        raise TypeError(f"`batch_size` must be an int. Received: batch_size={batch_size!r}.")
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}.")
-
-
-def warn_of_truncation(are_truncated, sequence_length, name="texts"):
-    """Warns once, with their number, if texts were truncated."""
+def warn_of_truncation(are_truncated, sequence_length, name="texts", depth=4):
+    """Warns once, with their number, if texts were truncated; `depth` calls below the user's."""
     if count := sum(are_truncated):
         warnings.warn(
             f"{count} of {len(are_truncated)} {name} ({count / len(are_truncated):.1%}) were "
             f"longer than {sequence_length} tokens and were truncated.",
-            stacklevel=4,
+            stacklevel=depth,
         )
 
 
@@ -225,30 +202,7 @@ def softmax(logits):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def check_label_choice(top_k, threshold):
-    """Raises ValueError unless `top_k` is a positive int or None, and `threshold` from 0 to 1."""
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be from 0 to 1. Received: threshold={threshold!r:.60}.")
-
-
-def choose_labels(labels, scores, top_k, threshold=None):
-    """Selects the labels of a text that a prediction returns.
-
-    Args:
-        labels: sequence of str.
-        scores: float32 (C,).
-        top_k: int or None. The number of labels to return.
-        threshold: float or None. Without `top_k`, the lowest score to return; None to return the
-            best label alone.
-    Returns:
-        dict of `label` str and `score` float, or a list of them where there may be several.
-    """
+def rank_labels(labels, scores):
+    """Labels and their scores, float32 (C,), as list of dict, the best first."""
     order = np.argsort(-scores, kind="stable")
-    found = [{"label": labels[index], "score": float(scores[index])} for index in order]
-    if top_k is not None:
-        return found[:top_k]
-    if threshold is not None:
-        return [each for each in found if each["score"] >= threshold]
-    return found[0]
+    return [{"label": labels[index], "score": float(scores[index])} for index in order]

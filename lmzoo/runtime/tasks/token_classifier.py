@@ -2,13 +2,14 @@
 
 import functools
 
+from ..predictions import TokenClassification
 from .tagging import TagScheme, find_spans, find_visible, find_words
 from .text_reading import TextReading, check_finite, softmax
 
 __all__ = ["TokenClassifier"]
 
 
-class TokenClassifier(TextReading):
+class TokenClassifier(TokenClassification, TextReading):
     """Tags words, and finds the spans the tags make; see `lmzoo.tasks.TokenClassifier`.
 
     Attributes:
@@ -25,39 +26,13 @@ class TokenClassifier(TextReading):
     def _continues_word(self):
         return list(self.tokenizer.continues_word)
 
-    def tag(self, texts, batch_size=None):
-        """Finds the spans of texts, or tags lists of words.
+    def find_spans(self, texts, batch_size):
+        """See `TokenClassification`."""
+        tagged = self._tag_tokens(texts, batch_size)
+        return [self._make_spans(text, tokens) for text, tokens in zip(texts, tagged, strict=True)]
 
-        Args:
-            texts: str or list of str; or a list of lists of words.
-            batch_size: int or None. Texts in one run; None for 32.
-        Returns:
-            For a text, a list of spans, each a dict of `text` str, `label` str (the type, such as
-            "PER"), `start` and `end` int (in characters) and `score` float (the mean probability
-            of its words' tags). For a list of words, the list of their tags. Words beyond
-            `sequence_length` have "O", or the first label where there is no "O". For several texts,
-            a list of these. One warning counts the truncated texts.
-        Raises:
-            TypeError: if a text is neither a str nor a list of str.
-            ValueError: if there is no tokenizer.
-        """
-        if isinstance(texts, list | tuple) and any(isinstance(row, list | tuple) for row in texts):
-            return self._tag_words(texts, batch_size)
-        texts, is_single = self.read_texts(texts)
-        spans = [
-            self._make_spans(text, tokens)
-            for text, tokens in zip(texts, self._tag_tokens(texts, batch_size), strict=True)
-        ]
-        return spans[0] if is_single else spans
-
-    def _tag_words(self, rows, batch_size):
-        for index, words in enumerate(rows):
-            if not isinstance(words, list | tuple):
-                raise TypeError(
-                    "`texts` must be texts, or a list of words each. Received: "
-                    f"{words!r:.60} at index {index} among lists of words."
-                )
-        rows = [self.read_texts(words, "words")[0] for words in rows]
+    def find_tags(self, rows, batch_size):
+        """See `TokenClassification`."""
         texts = [" ".join(words) for words in rows]
         rows_of_tags = []
         for words, tokens in zip(rows, self._tag_tokens(texts, batch_size), strict=True):

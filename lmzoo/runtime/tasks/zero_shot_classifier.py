@@ -2,24 +2,16 @@
 
 import numpy as np
 
-from ..prompts import list_texts
+from ..predictions import ZeroShotClassification
 from .packing import count_special_tokens
-from .text_reading import (
-    TextReading,
-    check_finite,
-    check_label_choice,
-    check_size,
-    choose_labels,
-    softmax,
-    warn_of_truncation,
-)
+from .text_reading import TextReading, check_finite, rank_labels, softmax, warn_of_truncation
 
 __all__ = ["ZeroShotClassifier"]
 
 _BATCH_SIZE = 32
 
 
-class ZeroShotClassifier(TextReading):
+class ZeroShotClassifier(ZeroShotClassification, TextReading):
     """Classifies texts with labels that are named in the call; see `lmzoo.tasks`.
 
     Attributes:
@@ -40,38 +32,13 @@ class ZeroShotClassifier(TextReading):
             if index is not None and index >= count:
                 raise ValueError(f"A label's id must be below {count}. Received: {index}.")
 
-    def classify(
-        self, texts, labels, *, multi_label=False, top_k=None, threshold=0.5, batch_size=None
-    ):
-        """Gives labels and scores.
+    @property
+    def supports_multi_label(self):
+        """bool. Whether it can judge each label alone."""
+        return self._contradiction is not None
 
-        Args:
-            texts: str or list of str. One that is too long loses its end, and a warning says how
-                many do; labels are never cut.
-            labels: list of str. The candidates.
-            multi_label: bool. Whether each label is judged alone, so that several may fit, or none.
-            top_k: int or None. How many labels of a text to give, the best first; None for the best
-                one, or with `multi_label` for all from `threshold` on.
-            threshold: float. The lowest score of a label with `multi_label`.
-            batch_size: int or None. Pairs of text and label that are computed together; None for
-                32. The labels of a text stay together.
-        Returns:
-            dict with `label` str and `score` float in [0, 1]; a list of them with `top_k` or
-            `multi_label`; for a list of texts, a list of these.
-        Raises:
-            TypeError: if a text or a label is not a str, or `labels` is not a list.
-            ValueError: if there are no labels, one is empty or stands twice, a number is out of its
-                range, the model cannot judge labels alone, or a label leaves no room for a text.
-        """
-        check_label_choice(top_k, threshold)
-        check_size(batch_size)
-        if multi_label and self._contradiction is None:
-            raise ValueError(
-                "`multi_label` must be False where the model has no label 'contradiction'. "
-                f"Received: multi_label={multi_label!r}."
-            )
-        labels = _list_labels(labels)
-        listed, is_single = self.read_texts(texts)
+    def rank_candidates(self, texts, labels, multi_label, batch_size):
+        """See `ZeroShotClassification`."""
         before, behind = self.template.split("{}")
         hypotheses = [self.tokenize(f"{before}{label}{behind}") for label in labels]
         special = count_special_tokens(self.tokenizer, 2, **self._special)
@@ -81,15 +48,14 @@ class ZeroShotClassifier(TextReading):
                 f"`labels` must leave room for a text in {self.sequence_length} tokens with the "
                 f"template. Received: {max(map(len, hypotheses))} tokens."
             )
-        scores, are_truncated = self._score(listed, hypotheses, rooms, batch_size)
-        results = []
-        for text, row in zip(listed, scores, strict=True):
+        scores, are_truncated = self._score(texts, hypotheses, rooms, batch_size)
+        ranked = []
+        for text, row in zip(texts, scores, strict=True):
             check_finite(row, text)
-            found = self._weigh(row, multi_label)
-            results.append(choose_labels(labels, found, top_k, threshold if multi_label else None))
-        if listed:
+            ranked.append(rank_labels(labels, self._weigh(row, multi_label)))
+        if texts:
             warn_of_truncation(are_truncated, self.sequence_length)
-        return results[0] if is_single else results
+        return ranked
 
     def _score(self, texts, hypotheses, rooms, batch_size):
         """The logits of each text, (L, C), and whether it was truncated."""
@@ -116,14 +82,3 @@ class ZeroShotClassifier(TextReading):
             # A softmax of two is a sigmoid of their difference.
             return 1 / (1 + np.exp(logits[:, self._contradiction] - entailed))
         return softmax(entailed)
-
-
-def _list_labels(labels):
-    if isinstance(labels, str):
-        raise TypeError(f"`labels` must be a list of str. Received: labels={labels!r}.")
-    labels = list_texts(labels, "labels")
-    if not labels or "" in labels:
-        raise ValueError(f"`labels` must hold names. Received: labels={labels}.")
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"`labels` must hold each name once. Received: labels={labels}.")
-    return labels

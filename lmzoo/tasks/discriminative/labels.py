@@ -1,4 +1,4 @@
-"""The labels of a task: names and ids, and which of them a prediction returns."""
+"""The labels of a task: names and ids."""
 
 import numbers
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lmzoo.text_files.checks import check_unicode
 
-__all__ = ["LabelSet", "check_label_choice", "choose_labels", "to_float_rows"]
+__all__ = ["LabelSet", "list_labels", "to_float_rows"]
 
 
 class LabelSet:
@@ -131,34 +131,16 @@ def to_float_rows(labels, size):
     return tf.cast(tf.ensure_shape(labels, [None, size]), tf.float32)
 
 
-def check_label_choice(top_k, threshold):
-    """Raises ValueError unless `top_k` is a positive int or None, and `threshold` from 0 to 1."""
-    if top_k is not None and (type(top_k) is not int or top_k < 1):
-        raise ValueError(f"`top_k` must be a positive int. Received: top_k={top_k!r}.")
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be from 0 to 1. Received: threshold={threshold!r:.60}.")
-
-
-def choose_labels(result, top_k, threshold=None):
-    """Selects the labels of a text that a prediction returns.
+def list_labels(result):
+    """The labels of a text as list of dict of `label` str and `score` float, the best first.
 
     Args:
         result: dict of arrays: `labels` bytes (C,), the best first, and `scores` float (C,).
-        top_k: int or None. The number of labels to return.
-        threshold: float or None. Without `top_k`, the lowest score to return; None to return the
-            best label alone.
-    Returns:
-        dict of `label` str and `score` float, or a list of them where there may be several.
     """
-    found = [
+    return [
         {"label": label.decode("utf-8"), "score": float(score)}
         for label, score in zip(result["labels"], result["scores"], strict=True)
     ]
-    if top_k is not None:
-        return found[:top_k]
-    if threshold is not None:
-        return [each for each in found if each["score"] >= threshold]
-    return found[0]
 
 
 def _read_one_hot(label):

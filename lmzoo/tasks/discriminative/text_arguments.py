@@ -10,7 +10,6 @@ from lmzoo.data import Rows
 __all__ = [
     "FitOptions",
     "check_alone",
-    "check_pairs",
     "check_tokenizer",
     "holds_text",
     "is_raw",
@@ -173,23 +172,6 @@ def ints_to_floats(values):
     if isinstance(values, list | tuple):
         return [ints_to_floats(value) for value in values]
     return float(values) if type(values) is int else values
-
-
-def check_pairs(texts, pairs, is_single, is_single_pair):
-    """Refuses pairs that do not match the texts in number or form.
-
-    Args:
-        texts, pairs: list of str.
-        is_single, is_single_pair: bool. Whether the argument was a single str.
-    Raises:
-        ValueError: if they do not match.
-    """
-    if len(pairs) != len(texts) or is_single != is_single_pair:
-        raise ValueError(
-            "`pairs` must be as many as `texts`, in the same form. Received: "
-            f"{'a str' if is_single_pair else f'{len(pairs)} pairs'}, "
-            f"{'a str' if is_single else f'{len(texts)} texts'}."
-        )
 
 
 def check_tokenizer(tokenizer):

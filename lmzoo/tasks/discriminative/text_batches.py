@@ -68,7 +68,7 @@ class TruncationReport:
             self._counts[part, int(number)] = (np.size(is_truncated), int(np.sum(is_truncated)))
         return np.int64(number)
 
-    def warn(self):
+    def warn(self, stacklevel=3):
         """Warns once, with their number, if texts were truncated."""
         num_texts = sum(size for size, _ in self._counts.values())
         num_truncated = sum(cut for _, cut in self._counts.values())
@@ -77,7 +77,7 @@ class TruncationReport:
                 f"{num_truncated} of {num_texts} {self._name} "
                 f"({num_truncated / num_texts:.1%}) were longer than {self._sequence_length} "
                 "tokens and were truncated.",
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
 
 

@@ -19,7 +19,6 @@ from lmzoo.tasks.discriminative.inference import (
 from lmzoo.tasks.discriminative.text_arguments import (
     FitOptions,
     check_alone,
-    check_pairs,
     check_tokenizer,
     ints_to_floats,
     is_raw,
@@ -322,20 +321,6 @@ class TextInput:
         is_single = isinstance(texts, str)
         return list_texts([texts] if is_single else texts, name), is_single
 
-    def read_columns(self, texts, pairs=None):
-        """[texts] or [texts, pairs] as lists, and whether the arguments were single str.
-
-        Raises:
-            TypeError: if a text is not a str.
-            ValueError: if the lists differ in length, or there is no tokenizer.
-        """
-        texts, is_single = self.read_texts(texts)
-        if pairs is None:
-            return [texts], is_single
-        pairs, is_single_pair = self.read_texts(pairs, "pairs")
-        check_pairs(texts, pairs, is_single, is_single_pair)
-        return [texts, pairs], is_single
-
     def run_graph(self, function, columns, batch_size=None):
         """Runs a tf.function over lists of strings in batches of texts of similar length.
 
@@ -354,7 +339,7 @@ class TextInput:
         check_finite(results, columns[0])
         report = self.make_report()
         report.add("texts", 0, [result.pop("is_truncated", False) for result in results])
-        report.warn()
+        report.warn(stacklevel=5)
         return results
 
     def get_text_function(self, name, function, num_texts=1, served=False):

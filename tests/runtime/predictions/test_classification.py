@@ -1,14 +1,9 @@
 """Which labels of a text are given."""
 
-import numpy as np
 import pytest
 
-from lmzoo.tasks.discriminative.labels import check_label_choice, choose_labels
+from lmzoo.runtime.predictions.classification import check_label_choice, choose_labels
 
-RESULT = {
-    "labels": np.array([b"good", b"caf\xc3\xa9", b"bad"]),
-    "scores": np.array([0.5, 0.3, 0.2]),
-}
 FOUND = [
     {"label": "good", "score": 0.5},
     {"label": "café", "score": 0.3},
@@ -17,11 +12,11 @@ FOUND = [
 
 
 def test_the_best_the_first_or_those_above_a_threshold_are_given():
-    assert choose_labels(RESULT, None) == FOUND[0]
-    assert choose_labels(RESULT, 1) == FOUND[:1]
-    assert choose_labels(RESULT, 9, threshold=0.4) == FOUND
-    assert choose_labels(RESULT, None, threshold=0.3) == FOUND[:2]
-    assert choose_labels(RESULT, None, threshold=0.6) == []
+    assert choose_labels(FOUND, None) == FOUND[0]
+    assert choose_labels(FOUND, 1) == FOUND[:1]
+    assert choose_labels(FOUND, 9, threshold=0.4) == FOUND
+    assert choose_labels(FOUND, None, threshold=0.3) == FOUND[:2]
+    assert choose_labels(FOUND, None, threshold=0.6) == []
 
 
 @pytest.mark.parametrize("top_k", [0, 1.0, True, "3"])
