@@ -108,11 +108,7 @@ class Evaluation:
     def draw_reliability_diagram(self, path):
         """Draws accuracy by confidence as a PNG file, in the bins of the calibration error.
 
-        Args:
-            path: str or path.
-        Raises:
-            ImportError: if matplotlib is missing; `pip install lmzoo[report]`.
-            ValueError: if rows have no single classes.
+        Args, Raises: as `draw_confusion_matrix`.
         Reference: Guo et al. 2017, https://arxiv.org/abs/1706.04599, figure 1.
         """
         columns = self._find_classes("A reliability diagram").columns

@@ -3,11 +3,11 @@
 Outside of these contexts a layer asks a context variable and goes on, while it is traced or called.
 """
 
-import contextlib
 import contextvars
 
 from keras import ops
 
+from lmzoo.layers.contexts import hold
 from lmzoo.layers.dot_product import compute_weights
 
 __all__ = ["record_attention", "record_weights", "replace_embeddings", "replaced_embeddings"]
@@ -16,7 +16,6 @@ _records = contextvars.ContextVar("attention_records", default=None)
 _replacement = contextvars.ContextVar("embedding_replacement", default=None)
 
 
-@contextlib.contextmanager
 def record_attention():
     """A context in which attention layers keep their weights, as they are before dropout.
 
@@ -29,11 +28,7 @@ def record_attention():
             backbone({"token_ids": token_ids})
         weights[id(backbone.blocks[0].self_attention)]
     """
-    token = _records.set({})
-    try:
-        yield _records.get()
-    finally:
-        _records.reset(token)
+    return hold(_records, {})
 
 
 def record_weights(layer, query, key, attention_mask, bias, scale):
@@ -53,7 +48,6 @@ def record_weights(layer, query, key, attention_mask, bias, scale):
     records[id(layer)] = weights
 
 
-@contextlib.contextmanager
 def replace_embeddings(layer, embeddings):
     """A context in which a `TokenEmbedding` looks nothing up, but gives other embeddings.
 
@@ -61,11 +55,7 @@ def replace_embeddings(layer, embeddings):
         layer: TokenEmbedding.
         embeddings: float (B, T, D).
     """
-    token = _replacement.set((layer, embeddings))
-    try:
-        yield
-    finally:
-        _replacement.reset(token)
+    return hold(_replacement, (layer, embeddings))
 
 
 def replaced_embeddings(layer):

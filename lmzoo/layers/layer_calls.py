@@ -1,7 +1,8 @@
 """How the blocks of a model are called: as they are, or as a context says."""
 
-import contextlib
 import contextvars
+
+from lmzoo.layers.contexts import hold
 
 __all__ = ["call_block", "layer_calls"]
 
@@ -9,7 +10,6 @@ __all__ = ["call_block", "layer_calls"]
 _call = contextvars.ContextVar("call", default=None)
 
 
-@contextlib.contextmanager
 def layer_calls(call):
     """A context in which another function calls the blocks of a model.
 
@@ -18,11 +18,7 @@ def layer_calls(call):
     Args:
         call: callable of a block, `hidden` and the keyword arguments of its call.
     """
-    token = _call.set(call)
-    try:
-        yield
-    finally:
-        _call.reset(token)
+    return hold(_call, call)
 
 
 def call_block(block, hidden, **kwargs):

@@ -1,9 +1,10 @@
 """The ops of layers whose best form for LiteRT is not the one that is best for TensorFlow."""
 
-import contextlib
 import contextvars
 
 from keras import ops
+
+from lmzoo.layers.contexts import hold
 
 __all__ = ["hide", "is_litert", "litert_ops", "look_up", "split_once"]
 
@@ -11,7 +12,6 @@ __all__ = ["hide", "is_litert", "litert_ops", "look_up", "split_once"]
 _gather = contextvars.ContextVar("gather", default=None)
 
 
-@contextlib.contextmanager
 def litert_ops(gather):
     """A context for tracing what is converted to LiteRT.
 
@@ -24,11 +24,7 @@ def litert_ops(gather):
         gather: callable of a table (V, D) and ids int (R,), such as `tf.gather`. `keras.ops` has
             none without negative ids.
     """
-    token = _gather.set(gather)
-    try:
-        yield
-    finally:
-        _gather.reset(token)
+    return hold(_gather, gather)
 
 
 def is_litert():

@@ -6,7 +6,6 @@ the weights and by nothing else.
 Shapes: U rows, which are the outputs of a product or the tokens of a table; D columns; R inputs.
 """
 
-import contextlib
 import contextvars
 import math
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from lmzoo.layers.contexts import hold
 from lmzoo.layers.dense import is_compiled_step
 
 __all__ = [
@@ -183,7 +183,6 @@ def find_floats(matrix):
     return None if get is None else get(matrix)
 
 
-@contextlib.contextmanager
 def float_matrices(get):
     """A context in which products take quantized matrices as floats that were expanded before.
 
@@ -192,8 +191,4 @@ def float_matrices(get):
     Args:
         get: function of a QuantizedMatrix to float32 (U, D), None for one to use as it is.
     """
-    token = _get_floats.set(get)
-    try:
-        yield
-    finally:
-        _get_floats.reset(token)
+    return hold(_get_floats, get)

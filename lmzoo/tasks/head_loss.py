@@ -7,13 +7,13 @@ never there again.
 Shapes: R rows, tokens of all texts; E width of the head's input; V vocabulary.
 """
 
-import contextlib
 import contextvars
 import math
 
 import keras
 import tensorflow as tf
 
+from lmzoo.layers.contexts import hold
 from lmzoo.tasks.losses import TokenCrossentropy
 
 __all__ = ["HeadLoss", "chunked_crossentropy", "defer_logits"]
@@ -28,14 +28,9 @@ _MIN_VOCABULARY = 8192
 _is_deferred = contextvars.ContextVar("is_deferred", default=False)
 
 
-@contextlib.contextmanager
 def defer_logits(is_deferred=True):
     """A context in which a task with `HeadLoss` gives hidden states, whose loss is computed so."""
-    token = _is_deferred.set(is_deferred)
-    try:
-        yield
-    finally:
-        _is_deferred.reset(token)
+    return hold(_is_deferred, is_deferred)
 
 
 class HeadLoss:

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -16,6 +15,7 @@ from lmzoo.runs.recipe import Recipe
 from lmzoo.tuning import driver, search
 from lmzoo.tuning.driver import find_role
 from lmzoo.tuning.trial_process import run_trial
+from tests.python_child import started_children
 from tests.tuning.tiny_search import write_recipe
 from tests.worker_processes import find_ports
 
@@ -142,24 +142,16 @@ def test_the_environment_says_what_a_process_is(monkeypatch, environment, role):
 @pytest.fixture
 def start():
     """`lmzoo tune` in a process of its own, which does not outlive the test."""
-    children = []
+    own = {name: value for name, value in os.environ.items() if "KERASTUNER" not in name}
+    with started_children() as start_child:
 
-    def begin(recipe, *options, **environment):
-        own = {name: value for name, value in os.environ.items() if "KERASTUNER" not in name}
-        child = subprocess.Popen(
-            [sys.executable, "-m", "lmzoo.cli", "--debug", "tune", str(recipe), *options],
-            env={**own, "PYTHONPATH": str(ROOT), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        children.append(child)
-        return child
+        def start(recipe, *options, **environment):
+            return start_child(
+                *("-m", "lmzoo.cli", "--debug", "tune", recipe, *options),
+                env={**own, "PYTHONPATH": str(ROOT), **environment},
+            )
 
-    yield begin
-    for child in children:
-        child.kill()
-        child.communicate()
+        yield start
 
 
 def finish(child, seconds=400):

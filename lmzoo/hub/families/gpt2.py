@@ -30,13 +30,6 @@ __all__ = [
 ]
 
 BACKBONE = find_backbone("GPTBackbone")
-_ACTIVATIONS = {
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu": "gelu",
-    "relu": "relu",
-    "silu": "silu",
-}
 # What a config may ask for, far above every published model. The file must hold the tensors too.
 MAX_SIZES = {
     **bert.MAX_SIZES,
@@ -52,7 +45,7 @@ _FIELDS = {
     "intermediate_dim": size_field("n_inner", MAX_SIZES["intermediate_dim"], optional=True),
     "max_sequence_length": size_field("n_positions", MAX_SIZES["max_sequence_length"], 1024),
     "norm_epsilon": number_field("layer_norm_epsilon", 0, 1, 1e-5),
-    "activation": choice_field("activation_function", "gelu_new", _ACTIVATIONS),
+    "activation": choice_field("activation_function", "gelu_new", bert.ACTIVATIONS),
     "initializer_range": number_field("initializer_range", 0, 1000, 0.02),
     # It stands for all three rates, which are one here.
     "dropout": number_field("resid_pdrop", 0, 0.999, 0.1),

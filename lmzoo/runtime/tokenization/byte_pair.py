@@ -5,7 +5,7 @@ import functools
 from tokenizers import processors
 
 from .tokenizer import Tokenizer
-from .tokenizer_json import build_tokenizer, read_tokenizer_json
+from .tokenizer_json import open_tokenizer_json
 
 __all__ = ["BytePairTokenizer"]
 
@@ -21,20 +21,11 @@ _BYTES = _make_alphabet()
 
 
 class BytePairTokenizer(Tokenizer):
-    """GPT-2's, RoBERTa's, Llama 3's, Qwen2's and many others'.
-
-    Args:
-        spec: TokenizerSpec.
-        data: bytes of a `tokenizer.json`.
-    Raises:
-        ValueError: if the file is broken or of another kind.
-    """
+    """GPT-2's, RoBERTa's, Llama 3's, Qwen2's and many others'."""
 
     def __init__(self, spec, data):
         super().__init__(spec)
-        content = read_tokenizer_json(spec, data)
-        self._library = build_tokenizer(spec, content)
-        self._content = content["model"]
+        self._library, self._content = open_tokenizer_json(spec, data)
 
     @functools.cached_property
     def _library_with_offsets(self):

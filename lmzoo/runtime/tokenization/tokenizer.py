@@ -24,7 +24,8 @@ class Tokenizer:
     """Turns a text into ids and ids into text; text never becomes a special token by itself.
 
     A subclass gives `_encode(text)`, to a list of ids, `_encode_with_offsets(text)`, to a list of
-    (id, start, end), and `detokenize_bytes(ids, skip_special)`.
+    (id, start, end), and `detokenize_bytes(ids, skip_special)`. It also takes `data`, the bytes of
+    the file that `spec.file` names, and raises ValueError if that is broken or of another kind.
 
     Args:
         spec: TokenizerSpec.

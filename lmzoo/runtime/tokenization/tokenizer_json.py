@@ -7,7 +7,7 @@ import json
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-__all__ = ["add_tokens", "build_tokenizer", "read_tokenizer_json"]
+__all__ = ["add_tokens", "open_tokenizer_json"]
 
 _GPT2_RUNS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -35,18 +35,25 @@ _STEPS = {
 }
 
 
-def read_tokenizer_json(spec, data):
-    """Reads the file and checks its vocabulary.
+def open_tokenizer_json(spec, data):
+    """Builds the tokenizer of the `tokenizers` library, without its special tokens.
 
     Args:
         spec: TokenizerSpec.
-        data: bytes.
+        data: bytes of a `tokenizer.json`.
     Returns:
-        dict: what the file holds, with `model.vocab` a dict of str to int in which special tokens
-        have names that no text has.
+        tokenizers.Tokenizer, and the dict `model` of the file. Its `vocab` is a dict of str to int
+        in which special tokens have names that no text has.
     Raises:
-        ValueError: if it is broken or does not fit to `spec`.
+        ValueError: if it is broken, does not fit to `spec`, or a part of it is not one of lmzoo's
+            tokenizers.
     """
+    content = _read(spec, data)
+    return _build(spec, content), content["model"]
+
+
+def _read(spec, data):
+    """What the file holds, with its vocabulary checked."""
     try:
         content = json.loads(data)
         vocabulary = content["model"]["vocab"]
@@ -76,17 +83,7 @@ def _hide(index):
     return f" {index}"
 
 
-def build_tokenizer(spec, content):
-    """Builds the tokenizer of the `tokenizers` library, without its special tokens.
-
-    Args:
-        spec: TokenizerSpec.
-        content: dict, of `read_tokenizer_json`.
-    Returns:
-        tokenizers.Tokenizer.
-    Raises:
-        ValueError: if a part of the file is not one of lmzoo's tokenizers.
-    """
+def _build(spec, content):
     normalizer, pre_tokenizer = content.get("normalizer"), content.get("pre_tokenizer")
     if spec.kind == "word_piece":
         made = Tokenizer(_make_word_piece(spec, content["model"]))

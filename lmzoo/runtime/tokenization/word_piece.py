@@ -3,7 +3,7 @@
 import functools
 
 from .tokenizer import Tokenizer
-from .tokenizer_json import build_tokenizer, read_tokenizer_json
+from .tokenizer_json import open_tokenizer_json
 
 __all__ = ["WordPieceTokenizer"]
 
@@ -24,21 +24,12 @@ _TIGHT = {
 
 
 class WordPieceTokenizer(Tokenizer):
-    """BERT's, DistilBERT's, ELECTRA's and many others'.
-
-    Args:
-        spec: TokenizerSpec.
-        data: bytes of a `tokenizer.json`.
-    Raises:
-        ValueError: if the file is broken or of another kind.
-    """
+    """BERT's, DistilBERT's, ELECTRA's and many others'."""
 
     def __init__(self, spec, data):
         super().__init__(spec)
-        content = read_tokenizer_json(spec, data)
-        self._library = build_tokenizer(spec, content)
-        self._vocabulary = content["model"]["vocab"]
-        self._prefix = content["model"]["continuing_subword_prefix"]
+        self._library, model = open_tokenizer_json(spec, data)
+        self._vocabulary, self._prefix = model["vocab"], model["continuing_subword_prefix"]
         self._special_ids = frozenset(self.special_tokens.values())
 
     @functools.cached_property

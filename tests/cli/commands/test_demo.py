@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lmzoo.cli.commands import demo
+from tests.python_child import started_children
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -30,33 +31,24 @@ sys.exit(main(sys.argv[1:]))
 def start(tmp_path):
     """Starts a demo in an empty folder; its temporary files go to `temporary` there."""
     (tmp_path / "temporary").mkdir()
-    children = []
+    with started_children() as start_child:
 
-    def start(*arguments, small=True):
-        program = ["-c", SMALL] if small else ["-m", "lmzoo.cli"]
-        child = subprocess.Popen(
-            [sys.executable, *program, "demo", *arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-                "TMPDIR": str(tmp_path / "temporary"),
-                "LMZOO_CACHE": str(tmp_path / "cache"),
-            },
-            cwd=tmp_path,
-            # Where pytest itself runs in the background, children are born deaf to Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        children.append(child)
-        return child
+        def start(*arguments, small=True):
+            program = ["-c", SMALL] if small else ["-m", "lmzoo.cli"]
+            return start_child(
+                *(*program, "demo", *arguments),
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+                    "TMPDIR": str(tmp_path / "temporary"),
+                    "LMZOO_CACHE": str(tmp_path / "cache"),
+                },
+                cwd=tmp_path,
+                # Where pytest itself runs in the background, children are born deaf to Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
 
-    yield start
-    for child in children:
-        child.kill()
-        child.communicate()
+        yield start
 
 
 # The quick start of README trains, generates and exports in the same ways.
