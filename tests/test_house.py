@@ -1,6 +1,7 @@
 """The rules of the house, read from the source itself: who imports whom, what is never written."""
 
 import ast
+import collections
 import configparser
 import importlib
 import importlib.util
@@ -86,6 +87,8 @@ OWN_NAMES = {"_lock", "_path"}
 # Their methods are where a Keras user looks for what later rooms do, so they import inside.
 FACADES = {PACKAGE / "tasks" / "task.py", PACKAGE / "models" / "backbone.py"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+# Of one folder. What is more has a folder of its own, by what it is about.
+MOST_MODULES = 16
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
@@ -329,6 +332,16 @@ def test_the_top_level_holds_the_fixed_names():
     fixed |= {"lmzoo", "tests", "examples", "saved_models"}
     found = {name.split("/")[0] for name in tracked_files()}
     assert {name for name in found if not name.startswith(".")} == fixed
+
+
+def test_a_folder_holds_no_more_modules_than_a_reader_looks_through():
+    folders = collections.Counter(
+        name.rpartition("/")[0]
+        for name in tracked_files()
+        if re.match(r"(lmzoo|examples/\w+)/", name) and name.endswith(".py")
+    )
+    assert folders["lmzoo/layers"] > 5
+    assert not {folder: count for folder, count in folders.items() if count > MOST_MODULES}
 
 
 def read_tree(text):

@@ -9,7 +9,6 @@ import typing
 
 from lmzoo.evaluation import predicting, reading, scoring
 from lmzoo.evaluation.metric_table import find_metric, look_up
-from lmzoo.evaluation.writing import write_texts
 
 __all__ = ["KINDS", "Kind", "Part", "choose_metrics", "list_fitting"]
 
@@ -60,8 +59,10 @@ _targets = Part(
     ("source", "target"), _LIKELIHOODS, scoring.score_targets, ("perplexity",), lacks=("text",)
 )
 _continuations = dataclasses.replace(_targets, predict=scoring.score_continuations)
-_replies = Part(("source", "target"), ("texts", "references"), write_texts, _OF_REFERENCES)
-_alone = Part(("source",), ("texts",), write_texts, _OF_TEXTS, lacks=("target",))
+_replies = Part(
+    ("source", "target"), ("texts", "references"), predicting.write_texts, _OF_REFERENCES
+)
+_alone = Part(("source",), ("texts",), predicting.write_texts, _OF_TEXTS, lacks=("target",))
 
 KINDS = {
     "classes": Kind(

@@ -1,7 +1,8 @@
-"""Predictions of tasks that do not generate, as `Outputs`."""
+"""Predictions of tasks, and texts that they write, as `Outputs`."""
 
 import numpy as np
 
+from lmzoo.data.progress import progress_bar
 from lmzoo.evaluation.outputs import Outputs
 from lmzoo.metrics.question_answering import score_answers
 from lmzoo.metrics.spans import find_spans
@@ -9,11 +10,13 @@ from lmzoo.metrics.spans import find_spans
 __all__ = [
     *("compare_pairs", "list_column", "predict_answers", "predict_class_sets"),
     *("predict_classes", "predict_masked_tokens", "predict_numbers", "predict_spans"),
-    *("predict_tags", "rank_alone", "rank_pairs"),
+    *("predict_tags", "rank_alone", "rank_pairs", "write_texts"),
 ]
 
 # Scores that are in memory at once: 32 MB.
 _BLOCK = 1 << 22
+# Prompts that are continued together.
+_PROMPTS = 16
 
 
 def list_column(rows, name):
@@ -170,3 +173,24 @@ def predict_masked_tokens(task, rows, settings):
         columns["num_tokens"] += weights.sum(axis=1).tolist()
         columns["num_right"] += np.sum(weights * (logits.argmax(-1) == labels), axis=1).tolist()
     return Outputs({**columns, "num_words": columns["num_tokens"]}, len(texts))
+
+
+def write_texts(task, rows, settings):
+    """What a task writes for each source, and the references where rows have them."""
+    sources, targets = list_column(rows, "source"), list_column(rows, "target")
+    size = settings.batch_size or _PROMPTS
+    # Prompts of similar length need little padding; the longest come first.
+    order = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
+    texts, options = [None] * len(sources), settings.generation or {}
+    with progress_bar("Generating", len(sources), settings.verbose) as advance:
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            batch = [sources[index] for index in chosen]
+            written = task.generate(batch, return_prompt=False, **options)
+            for index, text in zip(chosen, written, strict=True):
+                texts[index] = text
+            advance(len(chosen))
+    columns = {"texts": texts}
+    if targets is not None:
+        columns["references"] = [[one] if isinstance(one, str) else one for one in targets]
+    return Outputs(columns, len(sources))

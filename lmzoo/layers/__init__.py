@@ -6,17 +6,21 @@ layers share: the key-value cache, rotary scaling, norms, precision and checks.
 """
 
 from lmzoo.layers.attention import CrossAttention, SelfAttention
-from lmzoo.layers.blocks import TransformerBlock
-from lmzoo.layers.embedding import TokenEmbedding
-from lmzoo.layers.feed_forward import FeedForward
-from lmzoo.layers.heads import ClassificationHead, MaskedLMHead, pool
-from lmzoo.layers.masks import (
+from lmzoo.layers.attention.masks import (
     make_causal_mask,
     make_document_mask,
     make_padding_mask,
     make_window_mask,
 )
-from lmzoo.layers.positions import PositionEmbedding, RelativePositionBias, SinePositionEncoding
+from lmzoo.layers.attention.positions import (
+    PositionEmbedding,
+    RelativePositionBias,
+    SinePositionEncoding,
+)
+from lmzoo.layers.blocks import TransformerBlock
+from lmzoo.layers.embedding import TokenEmbedding
+from lmzoo.layers.feed_forward import FeedForward
+from lmzoo.layers.heads import ClassificationHead, MaskedLMHead, pool
 from lmzoo.layers.word_vectors import load_word_vectors
 
 __all__ = [

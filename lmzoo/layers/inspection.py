@@ -7,8 +7,8 @@ import contextvars
 
 from keras import ops
 
+from lmzoo.layers.attention.dot_product import compute_weights
 from lmzoo.layers.contexts import hold
-from lmzoo.layers.dot_product import compute_weights
 
 __all__ = ["record_attention", "record_weights", "replace_embeddings", "replaced_embeddings"]
 
@@ -36,7 +36,7 @@ def record_weights(layer, query, key, attention_mask, bias, scale):
 
     Args:
         layer: the attention layer.
-        query, key, attention_mask, bias, scale: as for `lmzoo.layers.dot_product.attend`.
+        query, key, attention_mask, bias, scale: as for `lmzoo.layers.attention.dot_product.attend`.
     """
     records = _records.get()
     if records is None:

@@ -6,8 +6,8 @@ import keras
 
 from lmzoo.keywords import check_keywords
 from lmzoo.layers import PositionEmbedding
+from lmzoo.layers.attention.chunked import check_chunks
 from lmzoo.layers.checks import check_inputs, check_positive, check_rate, check_size, list_arguments
-from lmzoo.layers.chunked_attention import check_chunks
 
 __all__ = [
     "Backbone",

@@ -36,8 +36,8 @@ class GPTBackbone(Backbone):
         positions: "learned" or "rotary".
         max_wavelength: float. The base of the rotary angles.
         rotary_scaling: dict or None. Scales the rotary frequencies for longer texts: `kind` is
-            "linear", "dynamic", "llama3" or "yarn", and
-            `lmzoo.layers.rotary_scaling.check_rotary_scaling` describes the fields of each.
+            "linear", "dynamic", "llama3" or "yarn", and `check_rotary_scaling` of
+            `lmzoo.layers.attention.rotary_scaling` describes the fields of each.
         norm: "layer_norm" or "rms_norm".
         norm_epsilon: float.
         activation: str. The feed-forward's activation.

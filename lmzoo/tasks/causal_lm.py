@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from lmzoo.generation.pipeline import check_not_empty, check_tokenizer, left_pad, list_prompts
 from lmzoo.generation.text_generation import TextGeneration
-from lmzoo.tasks.language_model import LanguageModel
-from lmzoo.tasks.packed_text_input import PackedTextInput
+from lmzoo.tasks.generative.language_model import LanguageModel
+from lmzoo.tasks.generative.packed_text_input import PackedTextInput
 from lmzoo.tasks.task import Task
 from lmzoo.tracing import trace_once
 

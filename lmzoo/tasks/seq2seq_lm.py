@@ -12,7 +12,7 @@ from lmzoo.generation.text_generation import TextGeneration
 from lmzoo.metrics.question_answering import check_lengths
 from lmzoo.tasks.discriminative.text_batches import check_strings
 from lmzoo.tasks.discriminative.text_input import Example, TextInput
-from lmzoo.tasks.language_model import LanguageModel
+from lmzoo.tasks.generative.language_model import LanguageModel
 from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tasks.task import Task
 from lmzoo.text_files.checks import check_unicode

@@ -1,8 +1,8 @@
 """Tuning: a search over models, with keras-tuner.
 
 `HyperTask` is a model of keras-tuner's for every task, `search` follows a recipe of a search
-(`schema.py`), each trial in a process of its own (`trial_process.py`). The README says more. Both
-need keras-tuner: `pip install lmzoo[tune]`.
+(`schema.py`), each trial in a process of its own (`trials/trial_process.py`). The README says more.
+Both need keras-tuner: `pip install lmzoo[tune]`.
 """
 
 import importlib

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from lmzoo.json_files import read_json, write_json
 from lmzoo.tuning.plan import read_plan
-from lmzoo.tuning.processes import make_command, run_process
 from lmzoo.tuning.trials import TrialFolder
+from lmzoo.tuning.trials.processes import make_command, run_process
 
 __all__ = ["Search", "check_extra", "search"]
 
@@ -128,10 +128,10 @@ def _interrupt(number, frame):
 
 
 def _search_as_owner(plan, verbose, is_chief):
-    from lmzoo.tuning import ending
     from lmzoo.tuning.journal import Journal
+    from lmzoo.tuning.report import ending
+    from lmzoo.tuning.report.table import TrialTable
     from lmzoo.tuning.shared_oracle import SharedOracle, make_oracle
-    from lmzoo.tuning.table import TrialTable
 
     plan.prepare_folder()
     with Journal(plan.folder) as journal:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers.cache import init_cache, update_cache
-from lmzoo.layers.dot_product import attend
+from lmzoo.layers.attention.cache import init_cache, update_cache
+from lmzoo.layers.attention.dot_product import attend
 from lmzoo.layers.litert_ops import hide, is_litert, litert_ops, look_up, split_once
 
 RANDOM = np.random.default_rng(0)

@@ -238,7 +238,7 @@ def overflow_the_scores(model):
 
 def record_largest(model, monkeypatch):
     """The largest number that a block has been given, and the largest score of any attention."""
-    from lmzoo.layers import attention
+    from lmzoo.layers.attention import self_attention
 
     found = {"residual": 0.0, "score": 0.0}
     for block in [*model.encoder_blocks, *model.decoder_blocks]:
@@ -248,14 +248,14 @@ def record_largest(model, monkeypatch):
             return old(hidden, *args, **kwargs)
 
         monkeypatch.setattr(block, "call", call)
-    attend = attention.attend
+    attend = self_attention.attend
 
     def watch(query, key, *args, **kwargs):
         scores = np.asarray(query, "float64") @ np.asarray(key, "float64").swapaxes(2, 3)
         found["score"] = max(found["score"], np.abs(scores).max())
         return attend(query, key, *args, **kwargs)
 
-    monkeypatch.setattr(attention, "attend", watch)
+    monkeypatch.setattr(self_attention, "attend", watch)
     return found
 
 

@@ -14,7 +14,7 @@ from lmzoo.runs import building
 from lmzoo.runs.recipe import Recipe
 from lmzoo.tuning import driver, search
 from lmzoo.tuning.driver import find_role
-from lmzoo.tuning.trial_process import run_trial
+from lmzoo.tuning.trials.trial_process import run_trial
 from tests.python_child import started_children
 from tests.tuning.tiny_search import write_recipe
 from tests.worker_processes import find_ports

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lmzoo.tuning import ending
 from lmzoo.tuning.journal import Journal
+from lmzoo.tuning.report import ending
 from lmzoo.tuning.trials import SKIPPED, TrialFolder
 from tests.tuning.tiny_search import make_plan, pretend, pretend_failure
 

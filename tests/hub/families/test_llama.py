@@ -12,7 +12,7 @@ from lmzoo.hub.checkpoint_spec import make_spec
 from lmzoo.hub.families.gpt2 import variable_shapes
 from lmzoo.hub.model_variables import variables_by_path
 from lmzoo.hub.tensor_mapping import split_variable
-from lmzoo.layers import attention
+from lmzoo.layers.attention import self_attention
 from tests.golden.projections import project
 from tests.hub.golden_t5 import read_expected, write_folder
 from tests.hub.records import find_model_type, make_config, read_arguments
@@ -196,7 +196,7 @@ def test_one_trap_alone_makes_the_comparison_fail(tmp_path, expected, family, ch
 
 @every_family
 def test_rotating_neighbours_makes_the_comparison_fail(folders, expected, family, monkeypatch):
-    rotate = attention.rotate_by_position
+    rotate = self_attention.rotate_by_position
 
     def rotate_neighbours(heads, positions, *rest):
         size = heads.shape[-1]
@@ -204,7 +204,7 @@ def test_rotating_neighbours_makes_the_comparison_fail(folders, expected, family
         turned = rotate(tf.gather(heads, order, axis=-1), positions, *rest)
         return tf.gather(turned, np.argsort(order), axis=-1)
 
-    monkeypatch.setattr(attention, "rotate_by_position", rotate_neighbours)
+    monkeypatch.setattr(self_attention, "rotate_by_position", rotate_neighbours)
     got, wanted = call(lmzoo.load(folders[family], "float64"), expected[family])
     assert np.max(np.abs(got - wanted)) > 1e-7
 

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from lmzoo.layers.checks import check_even, check_length, check_positive, check_size, list_arguments
-from lmzoo.layers.litert_ops import look_up
-from lmzoo.layers.rotary_scaling import (
+from lmzoo.layers.attention.rotary_scaling import (
     compute_frequencies,
     find_attention_factor,
     stretch_frequencies,
 )
+from lmzoo.layers.checks import check_even, check_length, check_positive, check_size, list_arguments
+from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.tensors import at_least_float32
 
 __all__ = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers.cache import init_cache, update_cache, write_mask
+from lmzoo.layers.attention.cache import init_cache, update_cache, write_mask
 
 RANDOM = np.random.default_rng(2)
 

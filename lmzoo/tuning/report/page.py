@@ -3,7 +3,7 @@
 import html
 
 from lmzoo.json_files import write_text
-from lmzoo.tuning.axes import make_axes
+from lmzoo.tuning.report.axes import make_axes
 
 __all__ = ["write_page"]
 

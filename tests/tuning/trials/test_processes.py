@@ -1,6 +1,7 @@
 """The process of a trial: whatever becomes of it, there is a result."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -9,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from lmzoo.tuning.processes import describe_exit, run_process
 from lmzoo.tuning.trials import Result, TrialFolder
+from lmzoo.tuning.trials.processes import describe_exit, run_process
 
 
 def run(tmp_path, code, **options):
@@ -95,11 +96,11 @@ def test_a_trial_ends_with_its_worker(tmp_path):
     code = """
 import subprocess, sys, time
 child = "import sys; sys.path.insert(0, sys.argv[1])\\n"
-child += "from lmzoo.tuning.trial_process import _end_with_parent\\n"
+child += "from lmzoo.tuning.trials.trial_process import _end_with_parent\\n"
 child += "import os, time; _end_with_parent(); print(os.getpid(), flush=True); time.sleep(60)"
 subprocess.Popen([sys.executable, "-c", child, sys.argv[1]]).wait()
 """
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = str(pathlib.Path(__file__).parents[3])
     worker = subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True)
     trial = int(worker.stdout.readline())
     worker.kill()

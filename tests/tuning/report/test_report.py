@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from lmzoo.tuning.axes import make_axes
-from lmzoo.tuning.importance import encode_values, list_names, measure_importance
-from lmzoo.tuning.page import write_page
-from lmzoo.tuning.plot import draw_search
+from lmzoo.tuning.report.axes import make_axes
+from lmzoo.tuning.report.importance import encode_values, list_names, measure_importance
+from lmzoo.tuning.report.page import write_page
+from lmzoo.tuning.report.plot import draw_search
 
 
 def make_trials(count=40, seed=0):

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 import lmzoo
 from lmzoo.tuning.plan import read_plan
-from lmzoo.tuning.trial_process import explain_failure, run_trial
 from lmzoo.tuning.trials import TrialFolder
+from lmzoo.tuning.trials.trial_process import explain_failure, run_trial
 from tests.tuning.tiny_search import write_recipe
 
 keras_tuner = pytest.importorskip("keras_tuner", reason="keras-tuner is the extra `tune`")

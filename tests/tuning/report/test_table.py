@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lmzoo.tuning.journal import Journal
-from lmzoo.tuning.table import TrialTable
+from lmzoo.tuning.report.table import TrialTable
 from lmzoo.tuning.trials import TrialFolder
 from tests.tuning.tiny_search import make_plan, pretend, pretend_failure
 

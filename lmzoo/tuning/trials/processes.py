@@ -102,7 +102,7 @@ def _end(child):
 
 def make_command(folder, trial_id):
     """The command of the process of a trial, list of str."""
-    return [sys.executable, "-m", "lmzoo.tuning.trial_process", str(folder), trial_id]
+    return [sys.executable, "-m", "lmzoo.tuning.trials.trial_process", str(folder), trial_id]
 
 
 def describe_exit(code):

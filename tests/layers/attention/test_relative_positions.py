@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.layers import RelativePositionBias
-from lmzoo.layers.positions import make_distance_buckets
+from lmzoo.layers.attention.positions import make_distance_buckets
 from tests.layers import reference
 
 CASES = [(32, 128), (12, 9), (64, 300), (8, 128), (4, 2)]

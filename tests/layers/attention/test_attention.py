@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from lmzoo.layers import CrossAttention, SelfAttention, make_causal_mask
-from lmzoo.layers.dot_product import attend
+from lmzoo.layers.attention.dot_product import attend
 from tests.layers import reference
 
 RANDOM = np.random.default_rng(1)

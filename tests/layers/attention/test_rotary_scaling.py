@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lmzoo.layers.attention import SelfAttention
-from lmzoo.layers.positions import rotate_by_position
-from lmzoo.layers.rotary_scaling import (
+from lmzoo.layers.attention.positions import rotate_by_position
+from lmzoo.layers.attention.rotary_scaling import (
     check_rotary_scaling,
     compute_frequencies,
     find_attention_factor,

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.layers import SelfAttention
-from lmzoo.layers.chunked_attention import attend_in_chunks, count_chunks
-from lmzoo.layers.dot_product import attend
+from lmzoo.layers.attention.chunked import attend_in_chunks, count_chunks
+from lmzoo.layers.attention.dot_product import attend
 
 B, N, T, H = 2, 4, 11, 6
 RANDOM = np.random.default_rng(5)

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from lmzoo.tuning.axes import make_axes
+from lmzoo.tuning.report.axes import make_axes
 
 __all__ = ["draw_search"]
 

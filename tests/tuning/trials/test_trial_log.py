@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from lmzoo.tuning.trial_log import TrialLog, find_best_epoch, find_end
 from lmzoo.tuning.trials import TrialFolder
+from lmzoo.tuning.trials.trial_log import TrialLog, find_best_epoch, find_end
 
 
 def make_rules(**changes):

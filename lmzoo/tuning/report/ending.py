@@ -8,9 +8,9 @@ import lmzoo
 from lmzoo.files import atomic_folder
 from lmzoo.json_files import write_text
 from lmzoo.tuning.driver import Search
-from lmzoo.tuning.importance import measure_importance
-from lmzoo.tuning.page import write_page
-from lmzoo.tuning.plot import draw_search
+from lmzoo.tuning.report.importance import measure_importance
+from lmzoo.tuning.report.page import write_page
+from lmzoo.tuning.report.plot import draw_search
 from lmzoo.tuning.trials import FAILED, TrialFolder
 
 __all__ = ["finish", "keep_best", "make_report"]

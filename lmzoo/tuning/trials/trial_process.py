@@ -1,7 +1,7 @@
 """The process of one trial: trains by the trial's recipe, and writes how it ended.
 
-`python -m lmzoo.tuning.trial_process FOLDER ID` is started by `lmzoo.tuning.processes`, once for
-each trial, so that the memory of a trial goes with it.
+`python -m lmzoo.tuning.trials.trial_process FOLDER ID` is started by `processes.py` beside it, once
+for each trial, so that the memory of a trial goes with it.
 """
 
 import contextlib
@@ -123,7 +123,7 @@ def _find_reason_to_skip(recipe, limit):
     """Why a trial would not fit, or None; `limit` in bytes, 0 for none, None for what is free."""
     from lmzoo.hub import find_folder
     from lmzoo.hub.files.tokenizers import load_tokenizer
-    from lmzoo.tuning.memory import estimate_training_memory, find_free_memory
+    from lmzoo.tuning.trials.memory import estimate_training_memory, find_free_memory
 
     if limit == 0:
         return None
@@ -163,7 +163,7 @@ def _build(recipe, search_folder, past_trial):
 
 def _train(run, folder, rules):
     from lmzoo.training import Checkpoint
-    from lmzoo.tuning.trial_log import TrialLog, find_end
+    from lmzoo.tuning.trials.trial_log import TrialLog, find_end
 
     history, checkpoints = folder.read_history(), run.folder / "checkpoints"
     newest = max(checkpoints.glob("step-*"), default=None)
@@ -178,7 +178,7 @@ def _train(run, folder, rules):
 
 
 def _finish(run, folder, rules):
-    from lmzoo.tuning.trial_log import find_best_epoch, find_end
+    from lmzoo.tuning.trials.trial_log import find_best_epoch, find_end
 
     history = folder.read_history()
     objective = rules["objective"]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from lmzoo.layers import PositionEmbedding, SinePositionEncoding
-from lmzoo.layers.positions import rotate_by_position
+from lmzoo.layers.attention.positions import rotate_by_position
 from tests.layers import reference
 
 RANDOM = np.random.default_rng(4)

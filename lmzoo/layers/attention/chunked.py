@@ -9,8 +9,13 @@ Shapes: B batch, T query length, S key length, N heads, K key-value heads, H hea
 import keras
 from keras import ops
 
+from lmzoo.layers.attention.dot_product import (
+    attend,
+    compute_weights,
+    group_product,
+    sum_group_products,
+)
 from lmzoo.layers.checks import check_size
-from lmzoo.layers.dot_product import attend, compute_weights, group_product, sum_group_products
 from lmzoo.layers.rematerialization import SeedScope
 from lmzoo.layers.tensors import at_least_float32, find_size
 
@@ -51,7 +56,7 @@ def count_chunks(chunks, query, key, training):
 
 
 def attend_in_chunks(query, key, value, arguments, num_chunks, reach=None, training=None):
-    """`lmzoo.layers.dot_product.attend`, with the memory of one chunk of queries.
+    """`lmzoo.layers.attention.dot_product.attend`, with the memory of one chunk of queries.
 
     Args:
         query, key, value: as for `attend`.

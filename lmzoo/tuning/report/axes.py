@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from lmzoo.tuning.importance import encode_values, list_names
+from lmzoo.tuning.report.importance import encode_values, list_names
 
 __all__ = ["Axis", "make_axes"]
 

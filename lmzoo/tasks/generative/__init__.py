@@ -1,0 +1,3 @@
+"""What generative tasks share, as mixins before `Task`."""
+
+__all__ = []
