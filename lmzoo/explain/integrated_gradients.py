@@ -1,13 +1,12 @@
 """Which tokens made a model decide: integrated gradients over the embeddings of a text."""
 
-import numbers
 import typing
 import warnings
 
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.explain.attention_weights import check_index
+from lmzoo.explain.explained_scores import SCORES
 from lmzoo.explain.tokens import group_words, read
 from lmzoo.layers.checks import check_size
 from lmzoo.layers.inspection import replace_embeddings
@@ -63,7 +62,7 @@ def attribution(task, text, label=None, steps=50, *, pair=None, word=None, basel
             f"`baseline` must be one of {', '.join(BASELINES)}. Received: {baseline!r:.60}."
         )
     kind = getattr(task, "prediction_kind", None)
-    if kind not in _SCORES:
+    if kind not in SCORES:
         raise TypeError(
             "`task` must be a TextClassifier, TextRegressor, TokenClassifier or CausalLM. "
             f"Received: a {type(task).__name__}. `attention` takes other tasks too."
@@ -72,7 +71,7 @@ def attribution(task, text, label=None, steps=50, *, pair=None, word=None, basel
     groups = group_words(reading.tokens, reading.texts)
     if word is not None and kind not in ("tags", "spans"):
         raise ValueError(f"`word` must be None for a {type(task).__name__}. Received: word={word}.")
-    name, compute_score = _SCORES[kind](task, reading, groups, label, word)
+    name, compute_score = SCORES[kind](task, reading, groups, label, word)
     baseline, table = _find_baseline(task, baseline)
     layer = task.backbone.token_embedding
     end = layer(reading.inputs["token_ids"])
@@ -172,76 +171,6 @@ class Attribution:
                 for token, value in zip(self.tokens, self.values, strict=True)
             ],
         }
-
-
-# What is explained: (task, reading, groups, label, word) -> the name of what it is, and a function
-# of token batches to scores (B,).
-
-
-def _score_class(task, reading, groups, label, word):
-    logits = tf.cast(task(reading.inputs, training=False), tf.float32)[0]
-    index = int(tf.argmax(logits)) if label is None else task.labels.to_id(label)
-    return task.labels.names[index], lambda inputs: task(inputs, training=False)[:, index]
-
-
-def _score_number(task, reading, groups, label, word):
-    index = check_index("label", 0 if label is None else label, task.num_targets)
-    return f"target {index}", lambda inputs: task(inputs, training=False)[:, index]
-
-
-def _score_tag(task, reading, groups, label, word):
-    ids = tf.argmax(task(reading.inputs, training=False)[0], axis=-1).numpy()
-    names = task.labels.names
-    if word is None:
-        tagged = [n for n, group in enumerate(groups) if names[ids[group[0]]] != "O"]
-        word = tagged[0] if tagged else 0
-    # The first token of a word decides.
-    position = groups[check_index("word", word, len(groups))][0]
-    index = int(ids[position]) if label is None else task.labels.to_id(label)
-    name = f"{names[index]} at {reading.tokens[position].text}"
-    return name, lambda inputs: task(inputs, training=False)[:, position, index]
-
-
-def _score_next_token(task, reading, groups, label, word):
-    def compute(inputs):
-        hidden = task.backbone(inputs, training=False)
-        # (B, T, D) -> (B, 1, D) -> (B, V)
-        return tf.nn.log_softmax(task.backbone.compute_logits(hidden[:, -1:])[:, 0])
-
-    if label is None:
-        size = task.tokenizer.vocabulary_size
-        label = int(tf.argmax(compute(reading.inputs)[0, :size]))
-    index = _find_token(task.tokenizer, label)
-    text = task.tokenizer.detokenize_continuation([index]).numpy().decode("utf-8", "replace")
-    return text or task.tokenizer.id_to_token(index), lambda inputs: compute(inputs)[:, index]
-
-
-def _find_token(tokenizer, label):
-    if isinstance(label, str):
-        ids = tokenizer.tokenize_continuation([label]).to_list()[0]
-        if len(ids) != 1:
-            raise ValueError(
-                f"`label` must be a single token. Received: {label!r:.60}, of {len(ids)} tokens."
-            )
-        return ids[0]
-    if isinstance(label, bool) or not isinstance(label, numbers.Integral):
-        raise TypeError(f"`label` must be a token or its id. Received: {label!r:.60}.")
-    if not 0 <= label < tokenizer.vocabulary_size:
-        raise ValueError(
-            f"`label` must be an id from 0 to {tokenizer.vocabulary_size - 1}. Received: {label}."
-        )
-    return int(label)
-
-
-_SCORES = {
-    **dict.fromkeys(("classes", "class_sets"), _score_class),
-    **dict.fromkeys(("numbers", "number_rows"), _score_number),
-    **dict.fromkeys(("tags", "spans"), _score_tag),
-    "completions": _score_next_token,
-}
-
-
-# The integral
 
 
 def _find_baseline(task, baseline):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import lmzoo
-from lmzoo.export.saved_model import _count_fixed, _truncate_left
+from lmzoo.export.generative_signatures import _count_fixed, _truncate_left
 from tests.tasks.tiny_t5 import make_lm as make_t5
 from tests.tasks.tiny_t5 import make_tokenizer
 

@@ -8,14 +8,12 @@ import functools
 
 from lmzoo.hub.families.family import (
     Family,
-    Head,
     KerasHubClass,
     PublishedModel,
     find_backbone,
-    make_masked_lm_head,
-    make_token_heads,
     place_blocks,
 )
+from lmzoo.hub.families.head import Head, make_masked_lm_head, make_token_heads
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,

@@ -1,14 +1,8 @@
 """DistilBERT: a BERT without segments and pooler, with keys and tensor names of its own."""
 
 from lmzoo.hub.families import bert
-from lmzoo.hub.families.family import (
-    Head,
-    KerasHubClass,
-    PublishedModel,
-    list_size_keys,
-    make_masked_lm_head,
-    make_token_heads,
-)
+from lmzoo.hub.families.family import KerasHubClass, PublishedModel, list_size_keys
+from lmzoo.hub.families.head import Head, make_masked_lm_head, make_token_heads
 from lmzoo.hub.files.config_validation import choice_field, number_field, read_fields, write_fields
 
 __all__ = ["FAMILIES"]

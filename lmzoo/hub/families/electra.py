@@ -5,7 +5,8 @@ opens as the backbone alone: its head, which tells replaced tokens from the othe
 """
 
 from lmzoo.hub.families import bert
-from lmzoo.hub.families.family import Head, PublishedModel, make_masked_lm_head, make_token_heads
+from lmzoo.hub.families.family import PublishedModel
+from lmzoo.hub.families.head import Head, make_masked_lm_head, make_token_heads
 from lmzoo.hub.families.roberta import masked_lm_head
 from lmzoo.hub.files.config_validation import read_choice, read_fields, read_flag, write_fields
 

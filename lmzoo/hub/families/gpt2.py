@@ -7,9 +7,9 @@ from lmzoo.hub.families.family import (
     PublishedModel,
     find_backbone,
     list_size_keys,
-    make_decoder_heads,
     place_blocks,
 )
+from lmzoo.hub.families.head import make_decoder_heads
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,

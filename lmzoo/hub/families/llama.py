@@ -1,7 +1,8 @@
 """Llama, Qwen2 and Mistral: decoders with rotary positions, RMSNorm and a gated feed-forward."""
 
-from lmzoo.hub.families.family import make_decoder_heads, place_blocks
+from lmzoo.hub.families.family import place_blocks
 from lmzoo.hub.families.gpt2 import MAX_SIZES, make_decoder_family, variable_shapes
+from lmzoo.hub.families.head import make_decoder_heads
 from lmzoo.hub.families.rotary_config import (
     find_context_length,
     has_rotary_config,

@@ -8,14 +8,8 @@ from lmzoo.hub.families.bert import (
     make_size_fields,
     norm_shapes,
 )
-from lmzoo.hub.families.family import (
-    Family,
-    Head,
-    PublishedModel,
-    find_backbone,
-    make_masked_lm_head,
-    place_blocks,
-)
+from lmzoo.hub.families.family import Family, PublishedModel, find_backbone, place_blocks
+from lmzoo.hub.families.head import Head, make_masked_lm_head
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     choice_field,

@@ -5,7 +5,8 @@ Only lmzoo opens such a folder.
 """
 
 from lmzoo.hub.families import bert, gpt2, t5
-from lmzoo.hub.families.family import SIZE_KEYS, Family, Head
+from lmzoo.hub.families.family import SIZE_KEYS, Family
+from lmzoo.hub.families.head import Head
 from lmzoo.hub.families.rotary_config import read_scaling
 from lmzoo.hub.files.config_validation import (
     Field,

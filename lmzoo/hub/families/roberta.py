@@ -1,13 +1,8 @@
 """RoBERTa: a BERT whose positions begin behind the padding token's id, with byte-pair encoding."""
 
 from lmzoo.hub.families import bert
-from lmzoo.hub.families.family import (
-    Head,
-    KerasHubClass,
-    PublishedModel,
-    make_masked_lm_head,
-    make_token_heads,
-)
+from lmzoo.hub.families.family import KerasHubClass, PublishedModel
+from lmzoo.hub.families.head import Head, make_masked_lm_head, make_token_heads
 from lmzoo.hub.files.config_validation import read_choice, read_fields, write_fields
 
 __all__ = [

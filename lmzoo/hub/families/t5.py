@@ -2,12 +2,12 @@
 
 from lmzoo.hub.families.family import (
     Family,
-    Head,
     KerasHubClass,
     PublishedModel,
     find_backbone,
     list_size_keys,
 )
+from lmzoo.hub.families.head import Head
 from lmzoo.hub.files.config_validation import (
     check_fixed,
     number_field,

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 import lmzoo
 from lmzoo.hub import families
-from lmzoo.hub.families.family import Family, Head, PublishedModel
+from lmzoo.hub.families.family import Family, PublishedModel
+from lmzoo.hub.families.head import Head
 from lmzoo.hub.files.config_validation import number_field, read_fields, size_field, write_fields
 from lmzoo.layers import FeedForward, TokenEmbedding
 from lmzoo.models.backbone import Backbone
