@@ -8,7 +8,7 @@ import numpy as np
 
 from lmzoo.explain.tokens import read
 from lmzoo.layers.checks import check_size
-from lmzoo.layers.inspection import record_attention
+from lmzoo.layers.contexts import record_attention
 
 __all__ = ["Attention", "Pair", "attention", "collect_weights"]
 

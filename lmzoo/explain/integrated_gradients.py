@@ -9,7 +9,7 @@ import tensorflow as tf
 from lmzoo.explain.explained_scores import SCORES
 from lmzoo.explain.tokens import group_words, read
 from lmzoo.layers.checks import check_size
-from lmzoo.layers.inspection import replace_embeddings
+from lmzoo.layers.contexts import replace_embeddings
 
 __all__ = ["BASELINES", "Attribution", "Word", "attribution"]
 

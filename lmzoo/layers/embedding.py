@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_size, list_arguments
-from lmzoo.layers.inspection import replaced_embeddings
+from lmzoo.layers.contexts import replaced_embeddings
 from lmzoo.layers.litert_ops import look_up
 from lmzoo.layers.quantized import QuantizedMatrix
 from lmzoo.layers.tensors import at_least_float32, flatten_positions, restore_positions

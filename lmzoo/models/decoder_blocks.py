@@ -4,7 +4,7 @@ from keras import ops
 
 from lmzoo.layers.attention.cache import write_mask
 from lmzoo.layers.attention.masks import make_causal_mask, make_padding_mask
-from lmzoo.layers.layer_calls import call_block
+from lmzoo.layers.contexts import call_block
 from lmzoo.layers.rematerialization import rematerialize
 
 __all__ = ["make_decoder_mask", "run_decoder_blocks"]

@@ -2,7 +2,7 @@
 
 import keras
 
-from lmzoo.layers.layer_calls import call_block
+from lmzoo.layers.contexts import call_block
 from lmzoo.layers.rematerialization import rematerialize
 
 __all__ = ["compute_encoder_shapes", "make_encoder_specs", "run_encoder_blocks"]

@@ -11,7 +11,7 @@ import lmzoo
 from lmzoo.explain import integrated_gradients
 from lmzoo.explain.tokens import Token, group_words
 from lmzoo.layers import TokenEmbedding
-from lmzoo.layers.inspection import replace_embeddings
+from lmzoo.layers.contexts import replace_embeddings
 from lmzoo.models.backbone import Backbone
 from lmzoo.tasks import CausalLM, TextClassifier, TextRegressor, TokenClassifier
 from tests.encoder_tasks import make_backbone, randomise, train_tokenizer

@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 import lmzoo
 from lmzoo.export.shared_blocks import shared_blocks
 from lmzoo.keras_seams import write_fingerprint
-from lmzoo.layers.layer_calls import call_block
+from lmzoo.layers.contexts import call_block
 
 PROMPTS = ["a cat", "", "that hat on the mat"]
 

@@ -5,10 +5,13 @@ Shapes: B batch, T query length, S key length, N heads, K key-value heads, H hea
 
 from keras import ops
 
+from lmzoo.layers.contexts import attention_records
 from lmzoo.layers.litert_ops import hide, is_litert
 from lmzoo.layers.tensors import at_least_float32, find_size
 
-__all__ = ["attend", "compute_weights", "group_product", "sum_group_products"]
+__all__ = [
+    *("attend", "compute_weights", "group_product", "record_weights", "sum_group_products"),
+]
 
 
 def attend(
@@ -82,6 +85,23 @@ def compute_weights(query, key, attention_mask, bias, scale):
         scores = hide(scores, ops.expand_dims(attention_mask, 1), -65504.0)
     # Keras warns of a softmax over one value, but a prompt of one token is no mistake.
     return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
+
+
+def record_weights(layer, query, key, attention_mask, bias, scale):
+    """Computes and keeps the weights of a layer, where a context asks for them.
+
+    Args:
+        layer: the attention layer.
+        query, key, attention_mask, bias, scale: as for `attend`.
+    """
+    records = attention_records()
+    if records is None:
+        return
+    # Once more, and not those of `attend`, which are in the compute dtype.
+    weights = compute_weights(query, key, attention_mask, bias, scale)
+    if attention_mask is not None:
+        weights = ops.where(ops.expand_dims(attention_mask, 1), weights, 0.0)
+    records[id(layer)] = weights
 
 
 def _is_one(query, key):

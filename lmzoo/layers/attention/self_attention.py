@@ -10,13 +10,12 @@ from keras import ops
 
 from lmzoo.layers.attention.cache import init_cache, update_cache
 from lmzoo.layers.attention.chunked import attend_in_chunks, check_chunks, count_chunks
-from lmzoo.layers.attention.dot_product import attend
+from lmzoo.layers.attention.dot_product import attend, record_weights
 from lmzoo.layers.attention.masks import combine_masks, make_causal_mask
 from lmzoo.layers.attention.positions import rotate_by_position
 from lmzoo.layers.attention.rotary_scaling import check_rotary_scaling
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
-from lmzoo.layers.inspection import record_weights
 from lmzoo.layers.litert_ops import split_once
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import (

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from lmzoo.layers import CrossAttention, SelfAttention, TokenEmbedding
-from lmzoo.layers.inspection import record_attention, replace_embeddings
+from lmzoo.layers.contexts import record_attention, replace_embeddings
 from tests.layers.reference import attention_weights, dense, heads_of, weights_of
 
 HIDDEN = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
