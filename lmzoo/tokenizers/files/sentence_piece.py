@@ -3,7 +3,7 @@
 import dataclasses
 
 from lmzoo.json_files import read_bytes, read_json, write_bytes, write_json
-from lmzoo.runtime.sentence_piece_file.model import MAX_BYTES, PieceType, SentencePieceModel
+from lmzoo.runtime.sentence_piece_file.model import MAX_BYTES, SentencePieceModel
 from lmzoo.runtime.sentence_piece_file.normalization_table import WHITE_SPACE_RULES
 from lmzoo.tokenizers.files.added_tokens import (
     find_added_special,
@@ -41,6 +41,11 @@ from lmzoo.tokenizers.files.unigram_json import (
     read_rules,
     read_unigram_json,
 )
+from lmzoo.tokenizers.files.xlm_roberta import (
+    is_xlm_roberta,
+    number_as_file,
+    number_as_xlm_roberta,
+)
 
 __all__ = ["CLASSES", "ROLES", "read_sentence_piece_files", "write_sentence_piece_files"]
 
@@ -69,8 +74,6 @@ _XLM_ROBERTA_ROLES = {**_LLAMA_ROLES, "pad_token": "<pad>", "mask_token": "<mask
 _KIND = "the SentencePiece of T5, Llama or XLM-RoBERTa"
 # What transformers adds where the files do not say it.
 _NUM_SENTINELS = 100
-# The first ids of XLM-RoBERTa, which its model file numbers in another way.
-_XLM_ROBERTA_START = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def write_sentence_piece_files(folder, tokenizer, vocabulary):
@@ -99,7 +102,7 @@ def write_sentence_piece_files(folder, tokenizer, vocabulary):
     more += [token for token in vocabulary.special_tokens if token not in {*own, *more}]
     data = vocabulary.data
     if class_name == _XLM_ROBERTA:
-        data = _number_as_file(vocabulary)
+        data = number_as_file(vocabulary)
     write_bytes(folder / _name_model_file(tokenizer, vocabulary, class_name), data)
     write_json(folder / "special_tokens_map.json", {**named, "additional_special_tokens": more})
     write_json(
@@ -122,7 +125,7 @@ def _choose_class(tokenizer, vocabulary):
     """The class that a tokenizer was opened from, where that gives its ids; else one that does."""
     is_bpe_json = can_be_bpe_json(vocabulary, tokenizer.prepend_scheme)
     if tokenizer.add_bos_and_eos:
-        return _XLM_ROBERTA if _is_xlm_roberta(vocabulary) else ANY_CLASS
+        return _XLM_ROBERTA if is_xlm_roberta(vocabulary) else ANY_CLASS
     name = tokenizer.tokenizer_class or (ANY_CLASS if is_bpe_json else _T5)
     if name == _LLAMA and (not is_bpe_json or tokenizer.prepend_scheme is None):
         return ANY_CLASS
@@ -194,54 +197,6 @@ def _name_roles(tokenizer):
         return roles if mask is None else {**roles, "mask_token": mask}
     start, end = tokenizer.id_to_token(tokenizer.start_token_id), tokenizer.end_token
     return {**roles, "bos_token": start, "cls_token": start, "sep_token": end}
-
-
-def _is_xlm_roberta(vocabulary):
-    """Says whether the ids are XLM-RoBERTa's, so that its class of transformers reads them."""
-    model = vocabulary.model
-    return (
-        model.pieces[: len(_XLM_ROBERTA_START)] == _XLM_ROBERTA_START
-        and model.pieces[-1] == "<mask>"
-        and not vocabulary.sentinel_ids
-        and can_be_unigram_json(vocabulary)
-    )
-
-
-def _number_as_xlm_roberta(path, data):
-    """Gives the pieces of a model file the ids of XLM-RoBERTa.
-
-    These are `<s> <pad> </s> <unk>`, then all pieces but the first three, then `<mask>`.
-    """
-    try:
-        model = SentencePieceModel.parse(data)
-    except ValueError:
-        # The tokenizer says what is wrong with it.
-        return data
-    if sorted(model.pieces[:3]) != ["</s>", "<s>", "<unk>"]:
-        raise ValueError(
-            f"{path.name} must begin with the pieces <unk>, <s> and </s>, as XLM-RoBERTa's. "
-            f"Received: {str(path)!r} with {list(model.pieces[:3])!r:.80}."
-        )
-    names = (*_XLM_ROBERTA_START, "<mask>")
-    types = [PieceType.UNKNOWN if name == "<unk>" else PieceType.CONTROL for name in names]
-    return dataclasses.replace(
-        model,
-        pieces=(*names[:-1], *model.pieces[3:], names[-1]),
-        scores=(*[0.0] * 4, *model.scores[3:], 0.0),
-        types=(*types[:-1], *model.types[3:], types[-1]),
-    ).serialize()
-
-
-def _number_as_file(vocabulary):
-    """Undoes `_number_as_xlm_roberta`: the bytes of a model file."""
-    model = vocabulary.model
-    control = PieceType.CONTROL
-    return dataclasses.replace(
-        model,
-        pieces=("<unk>", "<s>", "</s>", *model.pieces[4:-1]),
-        scores=(*[0.0] * 3, *model.scores[4:-1]),
-        types=(PieceType.UNKNOWN, control, control, *model.types[4:-1]),
-    ).serialize()
 
 
 def read_sentence_piece_files(folder):
@@ -355,7 +310,7 @@ def _read_model(folder, tokenizer_json, class_name):
         layout = owner if class_name in (None, ANY_CLASS) else class_name
         data = read_bytes(folder / _MODEL_FILES[owner], MAX_BYTES)
         if layout == _XLM_ROBERTA:
-            data = _number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
+            data = number_as_xlm_roberta(folder / _MODEL_FILES[owner], data)
         if tokenizer_json:
             data = _compare(path, tokenizer_json, data, class_name)
         if class_name == _LLAMA:
