@@ -169,7 +169,6 @@ def make_t5_config(size):
 
 def open_ctranslate2(size, threads):
     """CTranslate2, which converts a folder that transformers has written."""
-    import ctranslate2
     import torch  # noqa: F401
     import transformers
 
@@ -179,12 +178,7 @@ def open_ctranslate2(size, threads):
     vocabulary += [f"t{index}" for index in range(len(vocabulary), size.vocabulary_size)]
     with tempfile.TemporaryDirectory() as folder:
         _write_ctranslate2(transformers.T5ForConditionalGeneration(config), vocabulary, folder)
-        translators = {
-            precision: ctranslate2.Translator(
-                folder, compute_type=precision, intra_threads=threads, inter_threads=1
-            )
-            for precision in ("float32", "int8")
-        }
+        translators = common.open_ctranslate2_engines("Translator", folder, threads)
 
     def make(precision):
         def run(batch_size, source, new):

@@ -3,6 +3,7 @@
 import argparse
 import concurrent.futures
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
@@ -305,6 +306,22 @@ def make_torch_models(name, config, threads):
     return {
         dtype: kind(config).to(getattr(torch, dtype)).eval() for dtype in ("float32", "bfloat16")
     }
+
+
+def open_ctranslate2_engines(name, folder, threads):
+    """A converted model in CTranslate2, float32 and int8: dict of precision to engine.
+
+    Args:
+        name: str. The class of CTranslate2, such as "Generator".
+        folder: str. What was converted. It may go afterwards.
+        threads: int.
+    """
+    import ctranslate2
+
+    make = functools.partial(
+        getattr(ctranslate2, name), folder, intra_threads=threads, inter_threads=1
+    )
+    return {precision: make(compute_type=precision) for precision in ("float32", "int8")}
 
 
 def generate_with_torch(model, token_ids, new, pad_token_id=0):

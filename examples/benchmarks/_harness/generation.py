@@ -14,6 +14,7 @@ from _harness.common import (
     generate_with_torch,
     make_saved,
     make_torch_models,
+    open_ctranslate2_engines,
     set_tensorflow_threads,
 )
 from _harness.workers import Contestant
@@ -140,18 +141,11 @@ def open_transformers(size, threads):
 
 def open_ctranslate2(size, threads):
     """CTranslate2, given a model of its own format filled with random weights."""
-    import ctranslate2
-
     vocabulary = ["<unk>", "<s>", "</s>"]
     vocabulary += [f"t{index}" for index in range(len(vocabulary), size.vocabulary_size)]
     with tempfile.TemporaryDirectory() as folder:
         _write_ctranslate2(size, vocabulary, folder)
-        generators = {
-            precision: ctranslate2.Generator(
-                folder, compute_type=precision, intra_threads=threads, inter_threads=1
-            )
-            for precision in ("float32", "int8")
-        }
+        generators = open_ctranslate2_engines("Generator", folder, threads)
 
     def make(precision):
         def run(batch_size, prompt, new):
