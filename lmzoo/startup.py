@@ -59,8 +59,14 @@ class _Finder:
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
             act = _execute_tensorflow if name == "tensorflow" else _execute_keras
-            spec.loader.exec_module = lambda module: act(execute, module)
+            spec.loader.exec_module = lambda module: self._execute(act, execute, module)
         return spec
+
+    def _execute(self, act, execute, module):
+        act(execute, module)
+        # Nothing is left to wait for: no later import asks it.
+        if {"tensorflow", "keras"} <= sys.modules.keys() and self in sys.meta_path:
+            sys.meta_path.remove(self)
 
 
 def _execute_tensorflow(execute, module):

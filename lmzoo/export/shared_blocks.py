@@ -7,8 +7,7 @@ the calls in line before it runs the graph of a decoding step, which is the same
 import tensorflow as tf
 
 from lmzoo.keras_seams import KERNEL, list_layers
-from lmzoo.layers.contexts import layer_calls
-from lmzoo.layers.quantized import find_floats, float_matrices
+from lmzoo.layers.contexts import find_floats, float_matrices, layer_calls
 from lmzoo.layers.rematerialization import SeedScope
 from lmzoo.tracing import trace_once
 

@@ -10,8 +10,7 @@ from lmzoo.generation.beam_state import best_beams, init_beams
 from lmzoo.generation.loop import decode, init_state
 from lmzoo.generation.selection import make_token_selector
 from lmzoo.generation.stop_strings import make_stop_strings
-from lmzoo.layers.dense import compiled_step
-from lmzoo.layers.quantized import float_matrices
+from lmzoo.layers.contexts import compiled_step, float_matrices
 from lmzoo.tracing import trace_once
 
 __all__ = [

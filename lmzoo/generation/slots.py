@@ -11,7 +11,7 @@ import tensorflow as tf
 from lmzoo.generation.generator import Generator
 from lmzoo.generation.loop import DecodeState, decode, init_state
 from lmzoo.generation.selection import make_token_selector
-from lmzoo.layers.quantized import float_matrices
+from lmzoo.layers.contexts import float_matrices
 from lmzoo.tracing import trace_once
 
 __all__ = ["make_slot_functions"]

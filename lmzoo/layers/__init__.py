@@ -12,13 +12,9 @@ from lmzoo.layers.attention.masks import (
     make_padding_mask,
     make_window_mask,
 )
-from lmzoo.layers.attention.positions import (
-    PositionEmbedding,
-    RelativePositionBias,
-    SinePositionEncoding,
-)
+from lmzoo.layers.attention.positions import RelativePositionBias
 from lmzoo.layers.blocks import TransformerBlock
-from lmzoo.layers.embedding import TokenEmbedding
+from lmzoo.layers.embedding import PositionEmbedding, SinePositionEncoding, TokenEmbedding
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.heads import ClassificationHead, MaskedLMHead, pool
 from lmzoo.layers.word_vectors import load_word_vectors

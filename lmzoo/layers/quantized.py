@@ -6,27 +6,22 @@ the weights and by nothing else.
 Shapes: U rows, which are the outputs of a product or the tokens of a table; D columns; R inputs.
 """
 
-import contextvars
 import math
 
 import keras
 import numpy as np
 from keras import ops
 
-from lmzoo.layers.contexts import hold
-from lmzoo.layers.dense import is_compiled_step
+from lmzoo.layers.contexts import find_floats, is_compiled_step
 
 __all__ = [
-    *("BLOCK", "MODES", "QuantizedMatrix", "find_floats", "float_matrices", "quantize_rows"),
+    *("BLOCK", "MODES", "QuantizedMatrix", "quantize_rows"),
 ]
 
 MODES = ("int8", "int4")
 # How many 4-bit weights of a row share a scale.
 BLOCK = 32
 _LARGEST = {"int8": 127, "int4": 7}
-
-# The function of the context `float_matrices`, or None outside of one.
-_get_floats = contextvars.ContextVar("get_floats", default=None)
 
 
 def quantize_rows(matrix, mode):
@@ -175,20 +170,3 @@ def _keep_apart(inputs):
     pairs = ops.reshape(pairs, (inputs.shape[1] // size, size, 2))
     first = ops.convert_to_tensor([[[1.0], [0.0]]] * pairs.shape[0], inputs.dtype)
     return ops.reshape(ops.matmul(pairs, first), (1, inputs.shape[1]))
-
-
-def find_floats(matrix):
-    """What the context `float_matrices` has for a matrix: float32 (U, D), or None."""
-    get = _get_floats.get()
-    return None if get is None else get(matrix)
-
-
-def float_matrices(get):
-    """A context in which products take quantized matrices as floats that were expanded before.
-
-    Otherwise a product would write its matrix as floats at every step of a loop.
-
-    Args:
-        get: function of a QuantizedMatrix to float32 (U, D), None for one to use as it is.
-    """
-    return hold(_get_floats, get)

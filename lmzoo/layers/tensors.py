@@ -1,16 +1,13 @@
-"""Casts and reshapes: what keeps numbers finite, and graphs small."""
+"""Casts, reshapes and look-ups: what keeps numbers finite, graphs small, and LiteRT fast."""
 
 import keras
 from keras import ops
 
+from lmzoo.layers.contexts import find_gather, is_litert
+
 __all__ = [
-    "at_least_float32",
-    "find_size",
-    "flatten_positions",
-    "merge_heads",
-    "restore_positions",
-    "split_heads",
-    "widen_policy",
+    *("at_least_float32", "find_size", "flatten_positions", "hide", "look_up", "merge_heads"),
+    *("restore_positions", "split_heads", "split_once", "widen_policy"),
 ]
 
 
@@ -73,3 +70,55 @@ def merge_heads(heads):
 def find_size(x, axis):
     """The size of one axis: an int if static, else a scalar tensor."""
     return x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]
+
+
+# Of these, LiteRT has another form.
+
+
+def look_up(table, ids):
+    """Rows of a table.
+
+    Args:
+        table: (V, D).
+        ids: int, of any shape, from 0 to V - 1.
+    Returns:
+        (*ids.shape, D) in the dtype of the table.
+    """
+    gather = find_gather()
+    if gather is None:
+        return ops.take(table, ids, axis=0)
+    rows = gather(ops.convert_to_tensor(table), ops.reshape(ids, (-1,)))
+    return ops.reshape(rows, (*ops.shape(ids), table.shape[-1]))
+
+
+def hide(values, mask, hidden=0.0):
+    """Values where a mask is True, and `hidden` elsewhere.
+
+    For LiteRT `hidden` is added where it is not 0, so it must be far beyond the values, which must
+    be finite: a score and -65504 is no score that a softmax sees.
+
+    Args:
+        values: float.
+        mask: bool, of a shape that broadcasts to that of `values`.
+        hidden: float.
+    """
+    if not is_litert():
+        return ops.where(mask, values, hidden)
+    if hidden:
+        return values + ops.where(mask, ops.zeros((), values.dtype), hidden)
+    return values * ops.cast(mask, values.dtype)
+
+
+def split_once(tensor, size, axis, sliced=False):
+    """The first `size` along an axis, and the rest.
+
+    Args:
+        tensor: float.
+        size, axis: int.
+        sliced: bool. Whether to slice, which is a quarter of the ops in a traced graph, but slower
+            to differentiate.
+    """
+    if not (sliced or is_litert()):
+        return ops.split(tensor, [size], axis=axis)
+    before = (slice(None),) * axis
+    return tensor[(*before, slice(size))], tensor[(*before, slice(size, None))]

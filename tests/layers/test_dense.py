@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers.dense import Dense, compiled_step
+from lmzoo.layers.contexts import compiled_step
+from lmzoo.layers.dense import Dense
 
 
 def make_dense(size=12, dtype="float64", **options):

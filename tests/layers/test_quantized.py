@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lmzoo.layers.dense import compiled_step
-from lmzoo.layers.quantized import MODES, QuantizedMatrix, float_matrices, quantize_rows
+from lmzoo.layers.contexts import compiled_step, float_matrices
+from lmzoo.layers.quantized import MODES, QuantizedMatrix, quantize_rows
 from tests.rounding import round_weights
 
 ROWS, COLUMNS = 40, 96

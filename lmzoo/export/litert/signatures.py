@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lmzoo.layers.litert_ops import litert_ops
+from lmzoo.layers.contexts import litert_ops
 
 __all__ = [
     "Signature",

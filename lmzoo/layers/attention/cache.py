@@ -5,7 +5,7 @@ Shapes: B batch, K key-value heads, S slots, H head size, T new positions.
 
 from keras import ops
 
-from lmzoo.layers.litert_ops import is_litert
+from lmzoo.layers.contexts import is_litert
 from lmzoo.layers.tensors import find_size
 
 __all__ = ["init_cache", "update_cache", "write_mask"]

@@ -5,9 +5,8 @@ Shapes: B batch, T query length, S key length, N heads, K key-value heads, H hea
 
 from keras import ops
 
-from lmzoo.layers.contexts import attention_records
-from lmzoo.layers.litert_ops import hide, is_litert
-from lmzoo.layers.tensors import at_least_float32, find_size
+from lmzoo.layers.contexts import attention_records, is_litert
+from lmzoo.layers.tensors import at_least_float32, find_size, hide
 
 __all__ = [
     *("attend", "compute_weights", "group_product", "record_weights", "sum_group_products"),

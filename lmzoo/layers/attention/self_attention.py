@@ -16,7 +16,6 @@ from lmzoo.layers.attention.positions import rotate_by_position
 from lmzoo.layers.attention.rotary_scaling import check_rotary_scaling
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
-from lmzoo.layers.litert_ops import split_once
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import (
     find_size,
@@ -24,6 +23,7 @@ from lmzoo.layers.tensors import (
     merge_heads,
     restore_positions,
     split_heads,
+    split_once,
 )
 
 __all__ = ["BaseAttention", "SelfAttention"]

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from lmzoo.tokenizers.byte_pair.merge_table import MergeRules
-from lmzoo.tokenizers.byte_pair.merging import PairMerger
+from lmzoo.tokenizers.byte_pair.merging import MergeRules, PairMerger
 from lmzoo.tokenizers.graphs import Encoder
 from lmzoo.tokenizers.ragged_rows import decode_utf8, encode_utf8, find_segments
 from lmzoo.tokenizers.special_tokens import NOT_A_TOKEN, STRIPPED, join_tokens

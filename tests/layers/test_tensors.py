@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from lmzoo.layers.attention.cache import init_cache, update_cache
 from lmzoo.layers.attention.dot_product import attend
-from lmzoo.layers.litert_ops import hide, is_litert, litert_ops, look_up, split_once
+from lmzoo.layers.contexts import is_litert, litert_ops
+from lmzoo.layers.tensors import hide, look_up, split_once
 
 RANDOM = np.random.default_rng(0)
 
