@@ -5,6 +5,7 @@ from keras import ops
 
 from lmzoo.layers.attention import CrossAttention, SelfAttention
 from lmzoo.layers.checks import list_arguments
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.feed_forward import FeedForward
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import widen_policy
@@ -184,9 +185,7 @@ class TransformerBlock(keras.layers.Layer):
             **shared,
         )
         self.feed_forward_norm = self._make_norm("feed_forward_norm")
-        self.dropout_layer = keras.layers.Dropout(
-            dropout, dtype=self._residual_policy, name="dropout"
-        )
+        self.dropout_layer = Dropout(dropout, dtype=self._residual_policy, name="dropout")
 
     @property
     def attention_chunks(self):

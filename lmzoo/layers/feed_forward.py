@@ -1,5 +1,6 @@
 """The position-wise feed-forward network of a transformer block, and its activations."""
 
+import functools
 import math
 
 import keras
@@ -7,6 +8,8 @@ from keras import ops
 
 from lmzoo.layers.checks import check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
+from lmzoo.layers.dropout import Dropout
+from lmzoo.layers.fusion import call_fused
 from lmzoo.layers.tensors import flatten_positions, restore_positions, widen_policy
 
 __all__ = ["FeedForward", "find_activation"]
@@ -69,13 +72,14 @@ class FeedForward(keras.layers.Layer):
         self.float32_output = float32_output
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        self._activation_function = find_activation(activation)
+        activate = find_activation(activation)
         self.intermediate = self._make_dense("intermediate", intermediate_dim, self.initializer)
         self.gate = None
         if gated:
             self.gate = self._make_dense("gate", intermediate_dim, self.initializer)
         middle_policy = self._output_policy if gated else self.dtype_policy
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=middle_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=middle_policy, name="dropout")
+        self._activate = _gate(activate, middle_policy.compute_dtype) if gated else activate
 
     def _make_dense(self, name, size, initializer, dtype=None):
         return Dense(
@@ -107,12 +111,14 @@ class FeedForward(keras.layers.Layer):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
         flat = flatten_positions(hidden)
         intermediate = self.intermediate(flat)
-        if self.gated:
-            gate = self._activation_function(self.gate(flat))
-            dtype = self._output_policy.compute_dtype
-            intermediate = ops.cast(gate, dtype) * ops.cast(intermediate, dtype)
-        else:
-            intermediate = self._activation_function(intermediate)
+        tensors = (self.gate(flat), intermediate) if self.gated else (intermediate,)
+        intermediate = call_fused(
+            self._activate,
+            *tensors,
+            dtype=self.dropout_layer.compute_dtype,
+            text_shape=(hidden.shape[1], self.intermediate_dim),
+            training=training,
+        )
         intermediate = self.dropout_layer(intermediate, training=training)
         # (B * T, F) -> (B, T, D)
         return restore_positions(self.output_dense(intermediate), like=hidden)
@@ -139,6 +145,14 @@ def find_activation(name):
     raise ValueError(
         "`activation` must be 'gelu_tanh' or the name of a Keras activation. "
         f"Received: activation={name!r}."
+    )
+
+
+@functools.cache
+def _gate(activation, dtype):
+    """The function that multiplies by an activated gate, in a dtype."""
+    return lambda gate, intermediate: (
+        ops.cast(activation(gate), dtype) * ops.cast(intermediate, dtype)
     )
 
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers.checks import check_choice, check_rate, check_size, list_arguments
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.embedding import project
 from lmzoo.layers.feed_forward import find_activation
 from lmzoo.layers.norms import make_norm
@@ -71,7 +72,7 @@ class ClassificationHead(keras.layers.Layer):
         self.hidden_norm_epsilon = hidden_norm_epsilon
         self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self._activation_function = hidden_activation and find_activation(hidden_activation)
         self.hidden_norm = None
         if hidden_norm_epsilon is not None:

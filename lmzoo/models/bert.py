@@ -5,6 +5,7 @@ from keras import ops
 
 from lmzoo.layers import RelativePositionBias, TokenEmbedding, TransformerBlock, make_padding_mask
 from lmzoo.layers.checks import check_length
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.heads import find_first, pool
 from lmzoo.layers.norms import make_norm
 from lmzoo.models import encoder_blocks
@@ -148,7 +149,7 @@ class BertBackbone(Backbone):
                 name="segment_embedding",
             )
         self.embedding_norm = make_norm("layer_norm", norm_epsilon, "embedding_norm", policy)
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=policy, name="dropout")
         self.embedding_projection = None
         if embedding_dim != hidden_dim:
             self.embedding_projection = self._make_dense("embedding_projection")

@@ -5,6 +5,7 @@ from keras import ops
 
 from lmzoo.layers import TokenEmbedding, TransformerBlock, make_causal_mask, make_document_mask
 from lmzoo.layers.checks import check_length
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import find_size
 from lmzoo.models.backbone import Backbone, LearnedPositions, check_arguments, make_normal
@@ -163,7 +164,7 @@ class GPTBackbone(Backbone):
             self.position_embedding = LearnedPositions(
                 max_sequence_length, normal.clone(), dtype=policy, name="position_embedding"
             )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=policy, name="dropout")
         self.blocks = [
             TransformerBlock(
                 num_heads,

@@ -7,6 +7,7 @@ from keras import ops
 
 from lmzoo.layers import TokenEmbedding, TransformerBlock, make_padding_mask, make_window_mask
 from lmzoo.layers.checks import check_size
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.norms import make_norm
 from lmzoo.models import encoder_blocks
 from lmzoo.models.backbone import Backbone, check_arguments, make_truncated_normal
@@ -112,7 +113,7 @@ class ModernBertBackbone(Backbone):
             vocabulary_size, hidden_dim, initializer=normal, dtype=policy, name="token_embedding"
         )
         self.embedding_norm = self._make_norm("embedding_norm")
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=policy, name="dropout")
         self.blocks = [
             TransformerBlock(
                 num_heads,

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from lmzoo.layers import RelativePositionBias, TokenEmbedding, TransformerBlock, make_padding_mask
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.norms import make_norm
 from lmzoo.models.backbone import Backbone, check_arguments, make_normal
 from lmzoo.models.decoder_blocks import make_decoder_mask, run_decoder_blocks
@@ -127,7 +128,7 @@ class T5Backbone(Backbone):
             dtype=policy,
             name="token_embedding",
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=policy, name="dropout")
         self.encoder_bias = self._make_bias("encoder_bias", bidirectional=True)
         self.encoder_blocks = self._make_blocks("encoder_block", num_layers)
         self.encoder_norm = self._make_norm("encoder_norm")

@@ -16,6 +16,7 @@ from lmzoo.layers.attention.positions import rotate_by_position
 from lmzoo.layers.attention.rotary_scaling import check_rotary_scaling
 from lmzoo.layers.checks import check_even, check_positive, check_rate, check_size, list_arguments
 from lmzoo.layers.dense import Dense
+from lmzoo.layers.dropout import Dropout
 from lmzoo.layers.norms import make_norm
 from lmzoo.layers.tensors import (
     find_size,
@@ -69,7 +70,7 @@ class BaseAttention(keras.layers.Layer):
         self.dropout = dropout
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _build_output(self, hidden_dim):
         self.output_dense = Dense(
