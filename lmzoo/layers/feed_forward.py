@@ -72,14 +72,13 @@ class FeedForward(keras.layers.Layer):
         self.float32_output = float32_output
         self.initializer = keras.initializers.get(initializer)
         self.output_initializer = keras.initializers.get(output_initializer or initializer)
-        activate = find_activation(activation)
+        self._activation_function = find_activation(activation)
         self.intermediate = self._make_dense("intermediate", intermediate_dim, self.initializer)
         self.gate = None
         if gated:
             self.gate = self._make_dense("gate", intermediate_dim, self.initializer)
         middle_policy = self._output_policy if gated else self.dtype_policy
         self.dropout_layer = Dropout(dropout, dtype=middle_policy, name="dropout")
-        self._activate = _gate(activate, middle_policy.compute_dtype) if gated else activate
 
     def _make_dense(self, name, size, initializer, dtype=None):
         return Dense(
@@ -111,11 +110,14 @@ class FeedForward(keras.layers.Layer):
         # (B, T, D) -> (B * T, D) -> (B * T, F)
         flat = flatten_positions(hidden)
         intermediate = self.intermediate(flat)
-        tensors = (self.gate(flat), intermediate) if self.gated else (intermediate,)
+        activate, tensors = self._activation_function, [intermediate]
+        dtype = self.dropout_layer.compute_dtype
+        if self.gated:
+            activate, tensors = _gate(activate, dtype), [self.gate(flat), intermediate]
         intermediate = call_fused(
-            self._activate,
+            activate,
             *tensors,
-            dtype=self.dropout_layer.compute_dtype,
+            dtype=dtype,
             text_shape=(hidden.shape[1], self.intermediate_dim),
             training=training,
         )

@@ -14,7 +14,7 @@ from keras import ops
 
 from lmzoo.layers.tensors import at_least_float32
 
-__all__ = ["call_fused"]
+__all__ = ["call_fused", "may_compile"]
 
 # Numbers of one text. XLA compiles a function anew for each shape, which takes a tenth of a second.
 _MIN_SIZE = 1 << 15
@@ -37,12 +37,12 @@ def call_fused(function, *tensors, dtype, text_shape, training):
         What the function gives. A compiled one computes in float32 at least.
     """
     is_large = None not in text_shape and math.prod(text_shape) >= _MIN_SIZE
-    if training and is_large and _may_compile():
+    if training and is_large and may_compile():
         return _compile(function, dtype)(*tensors)
     return function(*tensors)
 
 
-def _may_compile():
+def may_compile():
     """Whether XLA may compile functions within a training step."""
     if keras.backend.backend() != "tensorflow":
         return False

@@ -8,12 +8,14 @@ Shapes: R rows, tokens of all texts; E width of the head's input; V vocabulary.
 """
 
 import contextvars
+import functools
 import math
 
 import keras
 import tensorflow as tf
 
 from lmzoo.layers.contexts import hold
+from lmzoo.layers.fusion import may_compile
 from lmzoo.tasks.losses import TokenCrossentropy
 
 __all__ = ["HeadLoss", "chunked_crossentropy", "defer_logits"]
@@ -145,7 +147,7 @@ def chunked_crossentropy(
     Reference: Hsu et al. 2024, https://arxiv.org/abs/2410.10989, section 3.2 (gradients with the
         loss).
     """
-    table = tf.convert_to_tensor(table)
+    table, labels = tf.convert_to_tensor(table), tf.convert_to_tensor(labels)
     bias = tf.zeros([0], table.dtype) if bias is None else tf.convert_to_tensor(bias)
     options = {"smoothing": label_smoothing, "z_loss": z_loss, "predicts": with_predictions}
     options["size"] = chunk_rows or max(_MIN_ROWS, _CHUNK_LOGITS // int(table.shape[0]))
@@ -169,26 +171,27 @@ def _add_chunks(features, table, bias, labels, weights, options):
     product_table = tf.cast(table, features.dtype)
     rows, size = tf.shape(features)[0], options["size"]
     weights = tf.cast(weights, precise)
-    has_bias = bias.shape[0] != 0
     num_chunks = tf.maximum(1, -(-rows // size))
+    score = _score_rows
+    if features.shape[0] is not None and may_compile():
+        score = _compile_score()
+        # Compiled, a label outside the vocabulary makes the loss NaN; as an op, it raises.
+        labels = _check_labels(labels, int(table.shape[0]))
+    options = (options["smoothing"], options["z_loss"], options["predicts"])
 
     def add_chunk(index, loss, table_grad, bias_grad, parts, predictions):
         chunk = slice(index * size, (index + 1) * size)
         inputs, own_weights = features[chunk], weights[chunk]
         # (C, E), (V, E) -> (C, V)
-        logits = tf.cast(tf.matmul(inputs, product_table, transpose_b=True), precise)
-        if has_bias:
-            logits += tf.cast(bias, precise)
-        if options["predicts"]:
-            predictions = predictions.write(index, tf.argmax(logits, axis=-1))
-        losses, grad = _differentiate_logits(logits, labels[chunk], options)
-        own = tf.cast(grad, features.dtype)
-        parts = parts.write(index, tf.matmul(own, product_table) * _column(own_weights, own))
-        weighted = inputs * _column(own_weights, own)
-        table_grad += tf.cast(tf.matmul(own, weighted, transpose_a=True), table_grad.dtype)
-        if has_bias:
-            # (1, C), (C, V) -> (V,)
-            bias_grad += tf.cast(tf.linalg.matvec(grad, own_weights, transpose_a=True), bias.dtype)
+        logits = tf.matmul(inputs, product_table, transpose_b=True)
+        losses, grad, own_bias_grad, best = score(
+            logits, bias, labels[chunk], own_weights, *options
+        )
+        predictions = predictions.write(index, best)
+        parts = parts.write(index, tf.matmul(grad, product_table) * _column(own_weights, grad))
+        weighted = inputs * _column(own_weights, grad)
+        table_grad += tf.cast(tf.matmul(grad, weighted, transpose_a=True), table_grad.dtype)
+        bias_grad += own_bias_grad
         loss += tf.reduce_sum(losses * own_weights)
         return index + 1, loss, table_grad, bias_grad, parts, predictions
 
@@ -206,26 +209,57 @@ def _add_chunks(features, table, bias, labels, weights, options):
     _, loss, table_grad, bias_grad, parts, predictions = tf.while_loop(
         lambda index, *_: index < num_chunks, add_chunk, start, parallel_iterations=1
     )
-    predictions = predictions.concat() if options["predicts"] else tf.zeros([rows], tf.int64)
     features_grad = tf.reshape(parts.concat(), tf.shape(features))
-    return loss, predictions, features_grad, table_grad, bias_grad
+    return loss, predictions.concat(), features_grad, table_grad, bias_grad
 
 
 def _column(weights, like):
     return tf.cast(weights, like.dtype)[:, None]
 
 
-def _differentiate_logits(logits, labels, options):
-    """The losses of rows, (C,), and their gradients for the logits, (C, V)."""
-    # One pass over the logits. It refuses labels outside the vocabulary.
+def _check_labels(labels, vocabulary_size):
+    """The labels, int (R,); InvalidArgumentError if one is outside the vocabulary."""
+    bad = tf.logical_or(labels < 0, labels >= vocabulary_size)
+    message = f"Labels must be at least 0 and less than {vocabulary_size}. Received:"
+    check = tf.debugging.Assert(~tf.reduce_any(bad), [message, tf.boolean_mask(labels, bad)])
+    with tf.control_dependencies([check]):
+        return tf.identity(labels)
+
+
+@functools.cache
+def _compile_score():
+    return tf.function(_score_rows, jit_compile=True, autograph=False)
+
+
+def _score_rows(logits, bias, labels, weights, smoothing, z_loss, predicts):
+    """What a chunk of rows adds, from logits without their bias, (C, V).
+
+    Returns:
+        losses: float (C,), in at least float32.
+        grad: float (C, V). Of the logits, before weights, in their dtype.
+        bias_grad: float (V,), or (0,) without a bias.
+        predictions: int64 (C,), zeros unless asked for.
+    """
+    dtype = logits.dtype
+    logits = tf.cast(logits, weights.dtype)
+    if bias.shape[0] != 0:
+        logits += tf.cast(bias, logits.dtype)
+    best = tf.zeros(tf.shape(labels), tf.int64)
+    if predicts:
+        best = tf.argmax(logits, axis=-1)
+    # One pass over the logits. As an op it refuses labels outside the vocabulary.
     losses, grad = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels)
-    share, z_loss = options["smoothing"], options["z_loss"]
-    if not share and not z_loss:
-        return losses, grad
-    log_total = tf.reduce_logsumexp(logits, axis=-1)
-    probabilities = tf.exp(logits - log_total[:, None])
-    losses = (1 - share) * losses + share * (log_total - tf.reduce_mean(logits, axis=-1))
-    losses += z_loss * tf.square(log_total)
-    factor = (share + 2 * z_loss * log_total)[:, None]
-    grad = (1 - share) * grad + factor * probabilities - share / int(logits.shape[-1])
-    return losses, grad
+    if smoothing or z_loss:
+        log_total = tf.reduce_logsumexp(logits, axis=-1)
+        probabilities = tf.exp(logits - log_total[:, None])
+        losses = (1 - smoothing) * losses
+        losses += smoothing * (log_total - tf.reduce_mean(logits, axis=-1))
+        losses += z_loss * tf.square(log_total)
+        factor = (smoothing + 2 * z_loss * log_total)[:, None]
+        grad = (1 - smoothing) * grad + factor * probabilities
+        grad -= smoothing / int(logits.shape[-1])
+    bias_grad = tf.zeros_like(bias)
+    if bias.shape[0] != 0:
+        # (1, C), (C, V) -> (V,)
+        bias_grad = tf.cast(tf.linalg.matvec(grad, weights, transpose_a=True), bias.dtype)
+    return losses, tf.cast(grad, dtype), bias_grad, best

@@ -53,10 +53,33 @@ def test_loss_and_gradients_are_those_of_all_logits(dtype, tolerance, smoothing,
         np.testing.assert_allclose(got, plain, rtol=tolerance, atol=tolerance * 10)
 
 
-def test_labels_outside_of_the_vocabulary_are_refused():
-    features, table = tf.ones((R, E)), tf.ones((V, E))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="label value of 17"):
-        chunked_crossentropy(features, table, None, LABELS * 0 + V, WEIGHTS)
+@pytest.mark.parametrize("bad", [-1, V])
+@pytest.mark.parametrize("num_rows", [R, None], ids=["compiled", "of any length"])
+def test_labels_outside_of_the_vocabulary_are_refused(bad, num_rows):
+    @tf.function(input_signature=[tf.TensorSpec([num_rows, E])])
+    def compute(features):
+        return chunked_crossentropy(features, tf.ones((V, E)), None, labels, WEIGHTS)
+
+    labels = np.where(np.arange(R) == 7, bad, LABELS)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"(value of |\] \[){bad}\b"):
+        compute(tf.ones((R, E)))
+    labels = LABELS
+    compute.python_function(tf.ones((R, E)))
+
+
+def test_rows_are_compiled_on_one_device_where_their_number_is_known(monkeypatch):
+    compiled, compile_score = [], head_loss._compile_score
+    monkeypatch.setattr(head_loss, "_compile_score", lambda: compiled.append(1) or compile_score())
+
+    def compute(features):
+        return chunked_crossentropy(features, tf.ones((V, E)), None, LABELS, WEIGHTS)[0]
+
+    plain = tf.function(compute, input_signature=[tf.TensorSpec([None, E])])(tf.ones((R, E)))
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        compute(tf.ones((R, E)))
+    assert not compiled
+    np.testing.assert_allclose(compute(tf.ones((R, E))), plain, rtol=1e-6)
+    assert compiled
 
 
 @pytest.fixture
