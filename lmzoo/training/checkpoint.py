@@ -40,12 +40,13 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves a run so that the same script, run again, goes on as if it had never been stopped.
 
     A checkpoint has weights, optimizer, seeds, metrics, the place in the data and what the other
-    callbacks remember. It is copied to host memory and written by a thread. Where it begins anew,
-    `fit` takes the newest whole checkpoint of `folder`, and goes on with the very next step. On the
-    same machine its losses and weights are then bit for bit those of an uninterrupted run. Datasets
-    of `lmzoo.data`, and texts given to `fit`, go on at the step; another `tf.data` pipeline goes on
-    at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end. With several workers the chief
-    writes and decides when, a signal to one ends all, and all must see the same `folder`.
+    callbacks remember. It is copied to host memory, which is kept for the next one, and written by
+    a thread. Where it begins anew, `fit` takes the newest whole checkpoint of `folder`, and goes on
+    with the very next step. On the same machine its losses and weights are then bit for bit those
+    of an uninterrupted run. Datasets of `lmzoo.data`, and texts given to `fit`, go on at the step;
+    another `tf.data` pipeline goes on at the next epoch. SIGTERM and SIGINT (Ctrl-C) save and end.
+    With several workers the chief writes and decides when, a signal to one ends all, and all must
+    see the same `folder`.
 
     Args:
         folder: str or path. Of this run alone. It gets `step-000001200/` for each checkpoint, and
@@ -110,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.mode = mode
         self.verbose = verbose
         self._cursor, self._others, self._repeats, self._validation = None, [], False, None
-        self._store, self._save_points = None, None
+        self._store, self._save_points, self._snapshot = None, None, None
         self.seconds = 0.0
 
     def prepare(self, cursor, others, repeats, validation=None):
@@ -279,7 +280,6 @@ class Checkpoint(keras.callbacks.Callback):
         is_due = self._save_points.ask(self._num_steps, may_save, ends_epoch=True)
         has_signal = self._save_points.signal is not None
         if is_last or self._cursor is None or is_due or has_signal:
-            self._wait()
             self._save(self._epoch, 0)
         if has_signal:
             self._end_for_signal()
@@ -294,10 +294,13 @@ class Checkpoint(keras.callbacks.Callback):
     # Saving
 
     def _save(self, epoch, step):
+        # The writer reads the memory of the last snapshot.
+        self._wait()
         begun = time.monotonic()
         # A signal may come while validation has the averages.
         with raw_weights(self.model):
-            arrays = snapshot_variables(self.model) | (self._epoch_metrics or {})
+            self._snapshot = snapshot_variables(self.model, into=self._snapshot)
+        arrays = self._snapshot | (self._epoch_metrics or {})
         if not hasattr(self.model.optimizer, "gradient_norm"):
             # The gradient of this step may have spoilt weights, before a loss shows it.
             check_finite(arrays)
@@ -362,7 +365,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self._store is None:
             return
         self._store.close()
-        self._store = None
+        self._store, self._snapshot = None, None
         forget_fit_start(self.model)
 
     def _name_newest(self):

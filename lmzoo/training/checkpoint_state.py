@@ -43,7 +43,7 @@ def _list_variables(task, names):
     ]
 
 
-def snapshot_variables(task, groups=("model", "optimizer", "metrics")):
+def snapshot_variables(task, groups=("model", "optimizer", "metrics"), into=None):
     """A copy of variables in host memory. All workers must call it together.
 
     Metrics keep a sum on each replica. Over R replicas they are arrays (R, ...), because another
@@ -52,18 +52,25 @@ def snapshot_variables(task, groups=("model", "optimizer", "metrics")):
     Args:
         task: a compiled task.
         groups: tuple of str, among "model", "optimizer" and "metrics".
+        into: dict of name to numpy array, an earlier snapshot whose memory is used again, or None.
+            New memory takes several times as long as the copy.
     Returns:
         dict of name to numpy array. bfloat16, which NumPy does not know, is kept as its bits,
         uint16.
     """
-    arrays = {}
+    arrays, into = {}, into or {}
     for name, variable in _list_variables(task, groups):
         if _is_summed_on_read(task, variable):
             arrays[name] = _gather_replicas(task.distribute_strategy, variable)
             continue
-        # A copy, because on a CPU `numpy()` may share memory with the variable.
-        array = np.array(variable.numpy())
-        arrays[name] = array.view(np.uint16) if array.dtype == _BFLOAT16 else array
+        # On a CPU it shares memory with the variable, which `numpy()` would copy.
+        array = np.asarray(tf.convert_to_tensor(variable.value))
+        array = array.view(np.uint16) if array.dtype == _BFLOAT16 else array
+        copy = into.get(name)
+        if copy is None or (copy.shape, copy.dtype) != (array.shape, array.dtype):
+            copy = np.empty_like(array)
+        np.copyto(copy, array)
+        arrays[name] = copy
     return arrays
 
 

@@ -224,6 +224,27 @@ def test_another_configuration_is_refused_with_the_difference(data_folder, tmp_p
         run(data_folder, {}, make_checkpoint(tmp_path), lm=make_lm(dtype="mixed_bfloat16"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_snapshot_uses_the_memory_of_the_last_one_and_none_of_the_variables(data_folder, dtype):
+    lm = make_lm(dtype=dtype)
+    lm.fit(make_data(data_folder, 3).take(1), steps_per_epoch=1, verbose=0)
+    first = snapshot_variables(lm)
+    kept = {name: array.copy() for name, array in first.items()}
+    lm.fit(make_data(data_folder, 3).take(1), steps_per_epoch=1, verbose=0)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, kept[name], name)
+    second = snapshot_variables(lm, into=first)
+    fresh = snapshot_variables(lm)
+    assert any(np.any(second[name] != kept[name]) for name in kept)
+    for name, array in second.items():
+        assert array is first[name]
+        assert not np.shares_memory(array, fresh[name])
+        np.testing.assert_array_equal(array, fresh[name], name)
+    # What has another shape gets memory of its own.
+    name = max(first, key=lambda one: first[one].size)
+    assert snapshot_variables(lm, into={name: first[name][:1]})[name].shape == first[name].shape
+
+
 def test_metrics_of_several_replicas_are_added_up_for_one(data_folder):
     lm = make_lm()
     lm.fit(make_data(data_folder, 3), verbose=0)

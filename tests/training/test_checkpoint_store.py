@@ -32,6 +32,22 @@ def test_what_is_written_is_read(store):
         assert tensors[name].dtype == array.dtype
 
 
+def test_the_state_is_a_safetensors_file_of_any_dtype(store):
+    from safetensors.numpy import load_file
+
+    kinds = ("bool", "uint8", "int8", "uint16", "int16", "float16", "uint32", "int32")
+    kinds += ("float32", "uint64", "int64", "float64")
+    tensors = {kind: np.arange(5).astype(kind) for kind in kinds}
+    tensors |= {"scalar": np.array(3.5), "empty": np.zeros((0, 3), "float32")}
+    tensors |= {"in Fortran's order": np.arange(6.0).reshape(2, 3).T}
+    store.write(1, tensors, RECORD)
+    found = load_file(store.path_of(1) / "state.safetensors")
+    assert found.keys() == tensors.keys()
+    for name, array in tensors.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_the_newest_stay(store):
     for step in (1, 2, 30):
         store.write(step, TENSORS, RECORD)

@@ -11,8 +11,8 @@ import numpy as np
 from lmzoo.json_files import SURROGATE
 
 __all__ = [
-    *("FLOATS", "MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "is_finite", "parse_header"),
-    *("read_header", "read_into", "read_tensor", "write_tensors"),
+    *("FLOATS", "MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "is_finite", "iterate_file"),
+    *("parse_header", "read_header", "read_into", "read_tensor", "write_tensors"),
 ]
 
 # Some 5,000 tensors fit. Parsing takes at most 0.1 s, whatever it holds.
@@ -268,7 +268,7 @@ def is_finite(values):
 
 
 def write_tensors(path, tensors):
-    """Writes tensors. The same tensors give the same bytes, those of the safetensors library.
+    """Writes weights. The same tensors give the same bytes, those of the safetensors library.
 
     Args:
         path: path of the file.
@@ -277,11 +277,40 @@ def write_tensors(path, tensors):
     Raises:
         ValueError: if a value is NaN or infinite.
     """
-    kinds = {np.dtype(dtype): kind for kind, dtype in FLOATS.items()}
-    ranks = {kind: rank for rank, kind in enumerate(FLOATS)}
-    # transformers refuses files without a format.
-    header, end = {"__metadata__": {"format": "pt"}}, 0
-    names = sorted(tensors, key=lambda name: (ranks[kinds[tensors[name].dtype]], name))
+
+    def check(name, array):
+        if not is_finite(array):
+            raise ValueError(
+                f"The weights must be finite. Received: NaN or infinity in {name!r:.80}. Save "
+                "an earlier checkpoint: training has diverged."
+            )
+
+    with open(path, "wb") as file:
+        # transformers refuses files without a format.
+        for chunk in iterate_file(tensors, {"format": "pt"}, check):
+            file.write(chunk)
+
+
+def iterate_file(tensors, metadata=None, check=None):
+    """The bytes of a file, a tensor at a time, without a copy of those in C order.
+
+    Args:
+        tensors: dict of name -> NumPy array of any dtype that safetensors has.
+        metadata: dict of str to str, or None.
+        check: callable of name and array, called before the bytes of each tensor, or None.
+    Yields:
+        bytes or memoryview.
+    """
+    kinds = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
+    ranks = {kind: rank for rank, kind in enumerate(_DTYPES)}
+
+    def rank(name):
+        array = tensors[name]
+        # Wide ones first, so that each begins at a multiple of its width.
+        return -array.dtype.itemsize, ranks[kinds[array.dtype]], name
+
+    header, end = {} if metadata is None else {"__metadata__": metadata}, 0
+    names = sorted(tensors, key=rank)
     for name in names:
         start, end = end, end + tensors[name].nbytes
         header[name] = {
@@ -291,13 +320,9 @@ def write_tensors(path, tensors):
         }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            array = np.ascontiguousarray(tensors[name])
-            if not is_finite(array):
-                raise ValueError(
-                    f"The weights must be finite. Received: NaN or infinity in {name!r:.80}. Save "
-                    "an earlier checkpoint: training has diverged."
-                )
-            file.write(memoryview(array.reshape(-1).view(np.uint8)))
+    yield len(text).to_bytes(8, "little") + text
+    for name in names:
+        array = np.ascontiguousarray(tensors[name])
+        if check is not None:
+            check(name, array)
+        yield memoryview(array.reshape(-1).view(np.uint8))
