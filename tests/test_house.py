@@ -20,12 +20,17 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "lmzoo"
 
 # What stands below every room, and which rooms a room may import beside its own modules.
-GROUND = {"files", "json_files", "keras_seams", "keywords", "runtime", "text_files", "tracing"}
+GROUND = {
+    *("files", "json_files", "keras_seams", "keywords", "runtime", "tensor_files"),
+    *("tensorflow_ops", "text_files", "tracing"),
+}
 MAY_IMPORT = {
     "files": set(),
     "json_files": set(),
     "keras_seams": set(),
     "keywords": set(),
+    "tensor_files": set(),
+    "tensorflow_ops": set(),
     "text_files": set(),
     "tracing": set(),
     "layers": set(),
@@ -55,6 +60,8 @@ THIRD_PARTY = {
     "files": set(),
     "json_files": set(),
     "keywords": set(),
+    "tensor_files": {"ml_dtypes", "numpy"},
+    "tensorflow_ops": {"tensorflow"},
     "text_files": set(),
     "tracing": {"tensorflow"},
     # TensorFlow inside of functions: the seams of training under a strategy.

@@ -5,11 +5,12 @@ import numpy as np
 from lmzoo.hub.describing import describe
 from lmzoo.hub.families import list_model_types
 from lmzoo.hub.files.config import check_model_type, read_config
-from lmzoo.hub.files.safetensors import FLOATS, read_tensor
+from lmzoo.hub.files.safetensors import read_tensor
 from lmzoo.hub.files.shards import find_weights
 from lmzoo.hub.folder_spec import make_folder_spec
 from lmzoo.hub.remote.sources import find_folder
 from lmzoo.hub.tensor_mapping import tensor_shapes
+from lmzoo.tensor_files import FLOATS
 
 __all__ = ["verify"]
 

@@ -34,18 +34,8 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs, training=False):
         if not training or self._dropped in (0, _DRAWS) or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training)
-        kept = _draw_16_bits(inputs, self.seed_generator.next()) >= self._dropped
+        from lmzoo.tensorflow_ops import draw_16_bits
+
+        kept = draw_16_bits(inputs, self.seed_generator.next()) >= self._dropped
         scale = _DRAWS / (_DRAWS - self._dropped)
         return ops.where(kept, inputs * scale, ops.zeros((), inputs.dtype))
-
-
-def _draw_16_bits(like, seed):
-    """Random uint16 of the shape of `like`, two of each 32 random bits."""
-    import tensorflow as tf
-
-    shape = tf.shape(like)
-    count = tf.reduce_prod(shape)
-    bits = tf.random.stateless_uniform(
-        [(count + 1) // 2], ops.cast(seed, "int32"), minval=None, maxval=None, dtype="int32"
-    )
-    return tf.reshape(tf.reshape(tf.bitcast(bits, "uint16"), [-1])[:count], shape)

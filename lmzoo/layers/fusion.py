@@ -6,15 +6,11 @@ bfloat16 and 19 in float32; here it takes 7 and 6, and keeps its input alone. Ma
 outside: XLA is slow at those in bfloat16.
 """
 
-import functools
 import math
 
 import keras
-from keras import ops
 
-from lmzoo.layers.tensors import at_least_float32
-
-__all__ = ["call_fused", "may_compile"]
+__all__ = ["call_fused"]
 
 # Numbers of one text. XLA compiles a function anew for each shape, which takes a tenth of a second.
 _MIN_SIZE = 1 << 15
@@ -37,40 +33,10 @@ def call_fused(function, *tensors, dtype, text_shape, training):
         What the function gives. A compiled one computes in float32 at least.
     """
     is_large = None not in text_shape and math.prod(text_shape) >= _MIN_SIZE
-    if training and is_large and may_compile():
-        return _compile(function, dtype)(*tensors)
-    return function(*tensors)
+    if not (training and is_large and keras.backend.backend() == "tensorflow"):
+        return function(*tensors)
+    from lmzoo import tensorflow_ops
 
-
-def may_compile():
-    """Whether XLA may compile functions within a training step."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    # Under `MirroredStrategy` XLA fails.
-    return not tf.distribute.has_strategy()
-
-
-@functools.cache
-def _compile(function, dtype):
-    import tensorflow as tf
-
-    def compute(*tensors):
-        result = function(*(at_least_float32(one) for one in tensors))
-        return ops.cast(result, dtype)
-
-    compiled = tf.function(compute, jit_compile=True, autograph=False)
-
-    @tf.function(jit_compile=True, autograph=False)
-    def differentiate(upstream, *tensors):
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            result = compute(*tensors)
-        return tape.gradient(result, tensors, upstream)
-
-    @tf.custom_gradient
-    def call(*tensors):
-        return compiled(*tensors), lambda upstream: differentiate(upstream, *tensors)
-
-    return call
+    if not tensorflow_ops.may_compile():
+        return function(*tensors)
+    return tensorflow_ops.compile_elementwise(function, dtype)(*tensors)

@@ -15,8 +15,8 @@ import keras
 import tensorflow as tf
 
 from lmzoo.layers.contexts import hold
-from lmzoo.layers.fusion import may_compile
 from lmzoo.tasks.losses import TokenCrossentropy
+from lmzoo.tensorflow_ops import may_compile
 
 __all__ = ["HeadLoss", "chunked_crossentropy", "defer_logits"]
 

@@ -13,6 +13,7 @@ import warnings
 
 from lmzoo.files import atomic_folder
 from lmzoo.json_files import read_json
+from lmzoo.tensor_files import iterate_file
 from lmzoo.training.workers import count_workers, sum_over_workers
 
 __all__ = ["CheckpointStore", "open_store"]
@@ -77,9 +78,6 @@ class CheckpointStore:
         Raises:
             OSError: if the disk is full. The older checkpoints are then as they were.
         """
-        # The hub imports all models.
-        from lmzoo.hub.files.safetensors import iterate_file
-
         with atomic_folder(self.path_of(step), overwrite=True, may_replace=_is_checkpoint) as new:
             digest = hashlib.sha256()
             # What is written is not copied: new memory can take longer than the disk.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lmzoo import tensorflow_ops
 from lmzoo.layers import FeedForward, fusion
 from tests.layers import reference
 
@@ -14,14 +15,14 @@ SIZE = 8 * 16
 @pytest.fixture
 def compiles(monkeypatch):
     """Lowers the size from which functions are compiled; gives a list of those that were."""
-    compiled, compile_one = [], fusion._compile
+    compiled, compile_one = [], tensorflow_ops.compile_elementwise
 
     def record(function, dtype):
         compiled.append(function)
         return compile_one(function, dtype)
 
     monkeypatch.setattr(fusion, "_MIN_SIZE", SIZE)
-    monkeypatch.setattr(fusion, "_compile", record)
+    monkeypatch.setattr(tensorflow_ops, "compile_elementwise", record)
     return compiled
 
 

@@ -5,14 +5,14 @@ import math
 import os
 from typing import NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from lmzoo.json_files import SURROGATE
+from lmzoo.tensor_files import DTYPES, iterate_file
 
 __all__ = [
-    *("FLOATS", "MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "is_finite", "iterate_file"),
-    *("parse_header", "read_header", "read_into", "read_tensor", "write_tensors"),
+    *("MAX_HEADER_BYTES", "TensorInfo", "count_bytes", "is_finite", "parse_header"),
+    *("read_header", "read_into", "read_tensor", "write_tensors"),
 ]
 
 # Some 5,000 tensors fit. Parsing takes at most 0.1 s, whatever it holds.
@@ -28,25 +28,7 @@ _SIGNATURES = {
     b"\x89HDF\r\n\x1a\n": "HDF5",
     b"\x1f\x8b": "gzip",
 }
-# In the order of the tensors in a file.
-FLOATS = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "BF16": ml_dtypes.bfloat16,
-    "F16": np.float16,
-}
-_DTYPES = FLOATS | {
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U64": np.uint64,
-    "U32": np.uint32,
-    "U16": np.uint16,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
-_ITEM_SIZES = {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
+_ITEM_SIZES = {name: np.dtype(dtype).itemsize for name, dtype in DTYPES.items()}
 
 
 class TensorInfo(NamedTuple):
@@ -127,7 +109,7 @@ def _read_entry(path, name, entry, first):
         start, end = entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
         _refuse(path, f"the entry of {name!r:.80} is malformed")
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         _refuse(path, f"{name!r:.80} has the unknown dtype {dtype!r:.40}")
     numbers = (*shape, start, end)
     if len(shape) > _MAX_RANK or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):
@@ -210,7 +192,7 @@ def read_tensor(info, name=None):
     Raises:
         ValueError: as `read_into`.
     """
-    array = np.empty(info.shape, _DTYPES[info.dtype])
+    array = np.empty(info.shape, DTYPES[info.dtype])
     read_into(info, array, name)
     return array
 
@@ -289,40 +271,3 @@ def write_tensors(path, tensors):
         # transformers refuses files without a format.
         for chunk in iterate_file(tensors, {"format": "pt"}, check):
             file.write(chunk)
-
-
-def iterate_file(tensors, metadata=None, check=None):
-    """The bytes of a file, a tensor at a time, without a copy of those in C order.
-
-    Args:
-        tensors: dict of name -> NumPy array of any dtype that safetensors has.
-        metadata: dict of str to str, or None.
-        check: callable of name and array, called before the bytes of each tensor, or None.
-    Yields:
-        bytes or memoryview.
-    """
-    kinds = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
-    ranks = {kind: rank for rank, kind in enumerate(_DTYPES)}
-
-    def rank(name):
-        array = tensors[name]
-        # Wide ones first, so that each begins at a multiple of its width.
-        return -array.dtype.itemsize, ranks[kinds[array.dtype]], name
-
-    header, end = {} if metadata is None else {"__metadata__": metadata}, 0
-    names = sorted(tensors, key=rank)
-    for name in names:
-        start, end = end, end + tensors[name].nbytes
-        header[name] = {
-            "dtype": kinds[tensors[name].dtype],
-            "shape": list(tensors[name].shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little") + text
-    for name in names:
-        array = np.ascontiguousarray(tensors[name])
-        if check is not None:
-            check(name, array)
-        yield memoryview(array.reshape(-1).view(np.uint8))

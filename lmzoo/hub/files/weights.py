@@ -7,10 +7,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from lmzoo.hub.files.safetensors import FLOATS, is_finite, read_into, read_tensor, write_tensors
+from lmzoo.hub.files.safetensors import is_finite, read_into, read_tensor, write_tensors
 from lmzoo.hub.files.shards import INDEX, make_index, plan_shards
 from lmzoo.hub.tensor_mapping import join_tensors, split_variables, tensor_shapes
 from lmzoo.json_files import write_json
+from lmzoo.tensor_files import FLOATS
 
 __all__ = ["check_weights", "read_ahead", "read_weights", "set_variables", "write_weights"]
 
