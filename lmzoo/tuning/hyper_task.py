@@ -11,7 +11,8 @@ from lmzoo import tasks
 from lmzoo.runs.building import build_schedule, build_task, compile_task
 from lmzoo.runs.recipe import Recipe
 from lmzoo.runs.schema import TASKS
-from lmzoo.tuning.space import FRESH, Space, find_backbone_name, make_default_space
+from lmzoo.tuning.default_space import find_backbone_name, make_default_space
+from lmzoo.tuning.space import FRESH, Space
 
 __all__ = ["HyperTask"]
 

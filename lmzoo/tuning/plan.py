@@ -6,14 +6,9 @@ import pathlib
 from lmzoo.hub.published import find_arguments
 from lmzoo.json_files import read_json, write_json
 from lmzoo.runs.recipe import Recipe, read_recipe
+from lmzoo.tuning.default_space import find_backbone_name, make_default_space
 from lmzoo.tuning.schema import TUNING_SCHEMA
-from lmzoo.tuning.space import (
-    FRESH,
-    Space,
-    find_backbone_name,
-    find_dimensions,
-    make_default_space,
-)
+from lmzoo.tuning.space import FRESH, Space, find_dimensions
 from lmzoo.zoo import find_entry
 
 __all__ = ["Plan", "read_plan"]

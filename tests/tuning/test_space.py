@@ -7,7 +7,8 @@ import pytest
 from lmzoo import models
 from lmzoo.runs.schema import TASKS
 from lmzoo.tuning import space as space_module
-from lmzoo.tuning.space import FRESH, Space, find_backbone_name, make_default_space
+from lmzoo.tuning.default_space import find_backbone_name, make_default_space
+from lmzoo.tuning.space import FRESH, Space
 
 keras_tuner = pytest.importorskip("keras_tuner", reason="keras-tuner is the extra `tune`")
 

@@ -6,7 +6,7 @@ from lmzoo.models import BertBackbone
 from lmzoo.runs.recipe import read_recipe
 from lmzoo.runs.schema import TASKS
 from lmzoo.tasks import MaskedLM
-from lmzoo.tuning.space import find_backbone_name
+from lmzoo.tuning.default_space import find_backbone_name
 from lmzoo.tuning.trials.memory import estimate_training_memory, find_free_memory
 
 TINY = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16}
