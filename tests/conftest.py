@@ -24,6 +24,7 @@ os.environ.setdefault("LMZOO_MEASURE_ENGINES", "0")
 _LONGEST = (
     "runtime/tasks/test_causal_lm.py",
     "export/test_saved_model.py",
+    "serving/test_server.py",
     "generation/test_text_generation.py",
     "export/test_reading_tasks.py",
     "tasks/test_question_answerer.py",
@@ -39,6 +40,25 @@ _LONGEST = (
     "tokenizers/test_export.py",
     "training/test_replicas.py",
 )
+
+
+# Rooms whose files share what takes seconds to make, such as servers and exported models: the files
+# of each go to one process, which makes them once.
+_TOGETHER = ("tests/export/test_", "tests/serving/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadRoomScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            rooms = (room for room in _TOGETHER if nodeid.startswith(room))
+            return next(rooms, super()._split_scope(nodeid))
+
+    return LoadRoomScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):
