@@ -34,7 +34,11 @@ def draw_rows(count, seed, held_out=False):
 
 def make_task(rows, smoke):
     texts = (" ".join(row["words"]) for row in rows)
-    encoder = common.make_encoder(texts, smoke, lowercase=False)
+    # So small a vocabulary cuts every name into pieces, as it will those that it has never seen.
+    # F1 after three epochs of 6,000 sentences: 0.24 with 4,000 tokens, 0.54 with 700, 0.61 with
+    # biases by distance (relative attention) too.
+    options = {"vocabulary_size": 700, "relative_attention": True}
+    encoder = common.make_encoder(texts, smoke, lowercase=False, **options)
     return lmzoo.tasks.TokenClassifier(*encoder, labels=TAGS)
 
 

@@ -22,11 +22,10 @@ QUESTIONS = (
 
 
 def make_task(pairs, smoke):
-    backbone, tokenizer = common.make_encoder((part for pair in pairs for part in pair), smoke)
+    texts = (part for pair in pairs for part in pair)
     # A segment for each of the two texts.
-    config = {**backbone.get_config(), "num_segments": 2}
-    backbone = lmzoo.models.BertBackbone.from_config(config)
-    return lmzoo.tasks.TextClassifier(backbone, tokenizer, labels=LABELS)
+    encoder = common.make_encoder(texts, smoke, num_segments=2)
+    return lmzoo.tasks.TextClassifier(*encoder, labels=LABELS)
 
 
 def ask_lstm(lstm, task, texts, subjects):

@@ -125,7 +125,7 @@ def is_held_out(name, share=5):
 # Model and training
 
 
-def make_encoder(texts, smoke=False, folder=None, lowercase=True):
+def make_encoder(texts, smoke=False, folder=None, lowercase=True, vocabulary_size=4000, **options):
     """A backbone and its tokenizer: fresh and small enough for two cores, or pretrained.
 
     Args:
@@ -133,18 +133,19 @@ def make_encoder(texts, smoke=False, folder=None, lowercase=True):
         smoke: bool. Whether the fresh model is a tiny one.
         folder: pathlib.Path or None. What `pretrain_bert.py --folder` wrote.
         lowercase: bool. Whether the fresh tokenizer lowercases.
+        vocabulary_size: int. The most tokens of a fresh vocabulary, unless the model is tiny.
+        **options: of a fresh `BertBackbone`.
     """
     if folder is not None:
         task = open_model(folder)
         return task.backbone, task.tokenizer
-    size = 800 if smoke else 4000
+    size = min(vocabulary_size, 800) if smoke else vocabulary_size
     tokenizer = lmzoo.tokenizers.WordPieceTokenizer.train(iter(texts), size, lowercase=lowercase)
     sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 128}
     if smoke:
         sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32}
-    backbone = lmzoo.models.BertBackbone(
-        tokenizer.vocabulary_size, max_sequence_length=128, num_segments=0, pooler=False, **sizes
-    )
+    sizes |= {"max_sequence_length": 128, "num_segments": 0, "pooler": False, **options}
+    backbone = lmzoo.models.BertBackbone(tokenizer.vocabulary_size, **sizes)
     return backbone, tokenizer
 
 
