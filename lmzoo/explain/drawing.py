@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import pathlib
 import unicodedata
 
@@ -96,8 +97,14 @@ def _draw_bars(axes, attribution, words, clean):
     values = [word.value for word in words]
     colors = ["#3584e4" if value > 0 else "#e66100" for value in values]
     bars = axes.barh(range(len(words)), values, color=colors)
-    axes.bar_label(bars, [f"{value:+.2f}" for value in values], padding=3, fontsize=8)
+    # Two digits of the largest value, two decimals at least.
+    largest = max(map(abs, values), default=0) or 1
+    decimals = max(2, 1 - math.floor(math.log10(largest)))
+    # Adding 0 makes -0.0 of a rounding 0.0.
+    texts = [f"{round(value, decimals) + 0:+.{decimals}f}" for value in values]
+    axes.bar_label(bars, texts, padding=3, fontsize=8)
     axes.set_yticks(range(len(words)), [clean(word.text) for word in words], fontsize=9)
+    axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.axvline(0, color="0.5", linewidth=0.8)

@@ -102,6 +102,32 @@ def test_glyphs_that_no_font_has_are_numbers(attribution, tmp_path, monkeypatch)
     assert seen == ["</script>", "U+6211"]
 
 
+@pytest.mark.parametrize(
+    "values, texts",
+    [((0.0547, -0.0004), ["+0.055", "+0.000"]), ((2.5, -0.25), ["+2.50", "-0.25"])],
+    ids=str,
+)
+def test_small_contributions_are_written_with_two_digits_of_the_largest(
+    attribution, tmp_path, monkeypatch, values, texts
+):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    seen, save = [], Figure.savefig
+
+    def keep(figure, *arguments, **options):
+        seen.extend(text.get_text() for text in figure.axes[0].texts)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    words = [
+        word._replace(value=value) for word, value in zip(attribution.words, values, strict=True)
+    ]
+    found = Attribution({"text": TEXT}, [], np.array(values), words, "bad", "mask", 0.1, 0.0, 50)
+    plot_attribution(found, tmp_path / "a.png")
+    assert seen == texts
+
+
 def test_a_page_of_attention_holds_all_weights_and_escapes_the_text(attention, tmp_path):
     plot_attention(attention, tmp_path / "a.html", layer=-1, head=0, kind="cross")
     page = Page(tmp_path / "a.html")
