@@ -154,4 +154,4 @@ def _format_giga(value):
 def _format(value, unit=""):
     if value is None:
         return "none"
-    return (f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3g}") + unit
+    return (f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}") + unit

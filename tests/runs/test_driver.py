@@ -14,6 +14,7 @@ import lmzoo
 from lmzoo.runs import building, check, devices, driver, plot, train
 from lmzoo.runs.metrics_log import MetricsLog, truncate_after
 from lmzoo.runs.recipe import read_recipe
+from lmzoo.runs.report import list_rows
 
 # Graphs would take most of the time; `tests/cli/commands/test_train.py` trains with them.
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -94,6 +95,14 @@ def test_a_run_writes_a_line_for_each_step(whole):
     validation = read_lines(whole.folder / "validation.jsonl")
     assert [line["step"] for line in validation] == [4, 8]
     assert validation[-1]["val_loss"] == pytest.approx(whole.task.history.history["val_loss"][-1])
+
+
+def test_a_report_writes_large_numbers_out(whole):
+    numbers = {"tokens_per_second": 10034.6, "loss": 5.6219, "model_flops_per_second": 1.5e12}
+    rows = dict(list_rows({**whole.report, **numbers}))
+    assert rows["tokens a second"] == "10,035"
+    assert rows["loss"] == "5.622"
+    assert rows["model GFLOP/s"] == "1,500"
 
 
 def test_a_run_writes_its_model_its_recipe_and_its_report(whole):
