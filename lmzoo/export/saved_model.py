@@ -129,7 +129,10 @@ def export_saved_model(
         name = pathlib.Path(folder).resolve().parent.name
         # The functions are traced in here, if they have not been.
         with atomic_folder(folder, overwrite) as new:
-            tf.saved_model.save(module, str(new), signatures=signatures)
+            # Nobody trains it. The gradients that functions bring along, as silu does, would refer
+            # to nodes by names that `compact_graph` shortens.
+            how = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, str(new), signatures=signatures, options=how)
             compact_graph(new)
             write_serving_files(new, task, signatures, requests, name, quantization)
             mode = task.get_scored_model().quantization

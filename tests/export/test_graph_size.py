@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -24,9 +25,9 @@ def count_products(folder):
     return sum(node.op == "MatMul" for each in functions for node in each.node_def)
 
 
-def make_deep_task(tokenizer, num_layers):
+def make_deep_task(tokenizer, num_layers, **options):
     backbone = lmzoo.models.GPTBackbone(
-        285, num_layers=num_layers, num_heads=2, hidden_dim=16, max_sequence_length=32
+        285, num_layers=num_layers, num_heads=2, hidden_dim=16, max_sequence_length=32, **options
     )
     generator = np.random.default_rng(num_layers)
     for variable in backbone.weights:
@@ -42,6 +43,31 @@ def test_blocks_of_one_form_are_in_the_graph_once_each_with_its_weights(
     assert count_products(folder) == count_products(export())
     got = server.call(folder, "serving_default", text=PROMPTS)
     wanted, scores = deep.generate(PROMPTS, max_new_tokens=8, return_scores=True)
+    assert [text.decode("utf-8", "replace") for text in got["text"]] == wanted
+    np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
+
+
+# Of silu, as of other functions of TensorFlow, the gradient is a function of its own.
+LLAMA = {"gated": True, "activation": "silu", "norm": "rms_norm", "positions": "rotary"}
+
+
+@pytest.mark.parametrize(
+    ("options", "quantization"),
+    [
+        (LLAMA, None),
+        pytest.param(LLAMA, "int8", marks=pytest.mark.slow),
+        pytest.param({"activation": "swish"}, None, marks=pytest.mark.slow),
+        pytest.param({"activation": "mish"}, None, marks=pytest.mark.slow),
+    ],
+)
+def test_a_function_with_a_gradient_of_its_own_is_exported_without_it(
+    server, tokenizer, export, options, quantization
+):
+    lm = make_deep_task(tokenizer, num_layers=2, **options)
+    got = server.call(export(lm, quantization=quantization), "serving_default", text=PROMPTS)
+    if quantization:
+        lm.quantize(quantization)
+    wanted, scores = lm.generate(PROMPTS, max_new_tokens=8, return_scores=True)
     assert [text.decode("utf-8", "replace") for text in got["text"]] == wanted
     np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
 
