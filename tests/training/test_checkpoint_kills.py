@@ -28,16 +28,14 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dies_before(owner, name, half=False):
-    # Kills the process at one call of a function; `half` of what it would write is written then.
+def dies_before(owner, name):
+    # Kills the process at one call of a function.
     inner = getattr(owner, name)
 
     def call(*args, **kwargs):
         global calls
         calls += 1
         if calls == count:
-            if half:
-                inner(args[0], args[1][: len(args[1]) // 2])
             die()
         return inner(*args, **kwargs)
 
@@ -61,7 +59,18 @@ def dies_after(owner, name):
 if point == "before write":
     dies_before(checkpoint_store.CheckpointStore, "write")
 elif point == "in mid-file":
-    dies_before(pathlib.Path, "write_bytes", half=True)
+    iterate_file = checkpoint_store.iterate_file
+
+    def stop_halfway(*args, **kwargs):
+        global calls
+        calls += 1
+        chunks = list(iterate_file(*args, **kwargs))
+        if calls == count:
+            yield from chunks[: len(chunks) // 2]
+            die()
+        yield from chunks
+
+    checkpoint_store.iterate_file = stop_halfway
 elif point == "before fsync":
     dies_before(files, "_flush")
 elif point == "before manifest":
