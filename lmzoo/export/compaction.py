@@ -38,13 +38,20 @@ def compact_graph(folder):
     model = saved_model_pb2.SavedModel()
     model.ParseFromString(path.read_bytes())
     for graph in model.meta_graphs:
+        # Functions whose nodes the objects of the SavedModel know by name.
+        referenced = {
+            each.captured_tensor.concrete_function
+            for each in graph.object_graph_def.nodes
+            if each.WhichOneof("kind") == "captured_tensor"
+        }
         for node in graph.graph_def.node:
             node.attr.pop("_output_shapes", None)
         _call_large_functions(graph.graph_def.library.function)
         for function in graph.graph_def.library.function:
             for node in function.node_def:
                 node.attr.pop("_output_shapes", None)
-            _rename_nodes(function)
+            if function.signature.name not in referenced:
+                _rename_nodes(function)
     path.write_bytes(model.SerializeToString(deterministic=True))
     write_fingerprint(folder)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
+from lmzoo.export.compaction import compact_graph
 from lmzoo.export.shared_blocks import shared_blocks
 from lmzoo.keras_seams import write_fingerprint
 from lmzoo.layers.contexts import call_block
@@ -111,6 +112,23 @@ def test_a_graph_has_short_names_and_no_shapes_that_can_be_inferred(export):
     assert not [node.name for node in nodes if "_output_shapes" in node.attr]
     assert not [node.name for node in nodes if not node.name.startswith(node.op)]
     assert (export() / "saved_model.pb").stat().st_size < 700_000
+
+
+def test_gradients_that_are_saved_find_the_nodes_that_they_refer_to(tmp_path):
+    module = tf.Module()
+    module.call = tf.function(
+        lambda x: tf.nn.silu(x * 2.0), input_signature=[tf.TensorSpec([3], tf.float32)]
+    )
+    tf.saved_model.save(module, str(tmp_path))
+    compact_graph(tmp_path)
+    x = tf.constant([-1.0, 0.5, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.saved_model.load(str(tmp_path)).call(x)
+    sigmoid = 1 / (1 + np.exp(-2 * x.numpy().astype("float64")))
+    np.testing.assert_allclose(y, 2 * x * sigmoid, rtol=1e-6)
+    slope = 2 * sigmoid * (1 + 2 * x * (1 - sigmoid))
+    np.testing.assert_allclose(tape.gradient(y, x), slope, rtol=1e-6)
 
 
 def test_the_fingerprint_is_that_of_the_graph(export):
