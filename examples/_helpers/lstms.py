@@ -21,8 +21,8 @@ def make_batches(task, rows, batch_size=BATCH_SIZE, shuffle=True):
     """The batches that `task.fit(rows)` trains on, tf.data.Dataset of inputs, labels, weights."""
 
     def encode(columns, seed):
-        inputs, labels, weights, _ = task.encode(columns, seed)
-        return (inputs, labels) if weights is None else (inputs, labels, weights)
+        # Pairs of an embedder have no labels.
+        return tuple(each for each in task.encode(columns, seed)[:3] if each is not None)
 
     return rows.dataset(batch_size, shuffle=shuffle, encode=encode)
 
