@@ -7,6 +7,8 @@ import functools
 
 import tensorflow as tf
 
+from lmzoo.tracing import trace_once
+
 __all__ = ["compile_elementwise", "draw_16_bits", "may_compile"]
 
 
@@ -34,18 +36,17 @@ def compile_elementwise(function, dtype):
         ]
         return tf.cast(function(*precise), dtype)
 
-    compiled = tf.function(compute, jit_compile=True, autograph=False)
-
-    @tf.function(jit_compile=True, autograph=False)
     def differentiate(upstream, *tensors):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             result = compute(*tensors)
         return tape.gradient(result, tensors, upstream)
 
+    forward, backward = (trace_once(each, jit_compile=True) for each in (compute, differentiate))
+
     @tf.custom_gradient
     def call(*tensors):
-        return compiled(*tensors), lambda upstream: differentiate(upstream, *tensors)
+        return forward(*tensors), lambda upstream: backward(upstream, *tensors)
 
     return call
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from lmzoo.layers.contexts import hold
 from lmzoo.tasks.losses import TokenCrossentropy
 from lmzoo.tensorflow_ops import may_compile
+from lmzoo.tracing import trace_once
 
 __all__ = ["HeadLoss", "chunked_crossentropy", "defer_logits"]
 
@@ -228,7 +229,7 @@ def _check_labels(labels, vocabulary_size):
 
 @functools.cache
 def _compile_score():
-    return tf.function(_score_rows, jit_compile=True, autograph=False)
+    return trace_once(_score_rows, jit_compile=True)
 
 
 def _score_rows(logits, bias, labels, weights, smoothing, z_loss, predicts):

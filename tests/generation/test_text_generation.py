@@ -228,12 +228,12 @@ def test_xla_is_chosen_by_size_and_obeys_the_caller(make_lm, monkeypatch, eagerl
 def test_a_step_that_xla_compiles_for_a_cpu_has_its_compiled_step(
     lm, monkeypatch, eagerly, jit_compile, devices, has_halves
 ):
-    from lmzoo.layers.dense import _in_step
+    from lmzoo.layers.contexts import is_compiled_step
 
     step, seen = lm.step, []
 
     def note_step(*inputs):
-        seen.append(_in_step.get())
+        seen.append(is_compiled_step())
         return step(*inputs)
 
     monkeypatch.setattr(lm, "step", note_step)
