@@ -15,7 +15,7 @@ from _publishing import publish, store
 
 import lmzoo
 
-LENGTH, BATCH_SIZE, CONTEXT, LSTM_STEPS = 256, 16, 500, 120
+LENGTH, BATCH_SIZE, CONTEXT, LSTM_STEPS = 256, 16, 500, 200
 PROMPTS = (
     "import os\n\n\ndef main(",
     "class Stack:\n    def __init__(self",
@@ -92,7 +92,7 @@ def main():
     lm = make_gpt(tokenizer, LENGTH, arguments.smoke, temperature=0.0, max_new_tokens=48)
     corpus, options = lmzoo.data.make_rows(text=texts), {"seed": 0, "document_mask": False}
     data = lmzoo.data.causal_lm(corpus, tokenizer, LENGTH, BATCH_SIZE, **options)
-    epochs = 1 if arguments.smoke else 3
+    epochs = 1 if arguments.smoke else 4
     zoo.fit(lm, data, arguments, "training", learning_rate=3e-3, epochs=epochs)
     stored = store(lm, arguments)
     rows = cut_lines(held_out, tokenizer, 10 if arguments.smoke else 200)
