@@ -47,9 +47,9 @@ def fit_baselines(tokenizer, texts, epochs, smoke):
     }
 
 
-def write(model, prompts, seed, max_new_tokens):
-    """Texts that a model draws, each up to the end of its line."""
-    texts = writing.write_texts(model, prompts, max_new_tokens, seed)
+def write(model, prompts, seed, max_new_tokens, **ends):
+    """Texts that a model draws, each up to the end of its line; `ends` as in `write_texts`."""
+    texts = writing.write_texts(model, prompts, max_new_tokens, seed, **ends)
     return [text.partition("\n")[0] for text in texts]
 
 
@@ -77,8 +77,11 @@ def main():
     models = {"GPT": lm, **fit_baselines(lm.tokenizer, texts, arguments.epochs, arguments.smoke)}
     judge = baselines.KneserNeyLM(lm.tokenizer, order=4).fit(texts + held_out, verbose=False)
     compare(models, held_out, judge, arguments.smoke)
+    # The end of the prompt is the end of many texts, so the next tokens must not end it again.
+    ends = [lm.tokenizer.end_token_id, *lm.tokenizer.tokenize("\n").numpy().tolist()]
     for name, model in models.items():
-        for text in write(model, [PROMPT] * 2, arguments.seed, MAX_NEW_TOKENS):
+        ends_late = {"end_token_ids": ends, "min_new_tokens": 1 if arguments.smoke else 8}
+        for text in write(model, [PROMPT] * 3, arguments.seed, MAX_NEW_TOKENS, **ends_late):
             print(f"{name}: {text}")
 
 

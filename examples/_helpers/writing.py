@@ -60,14 +60,21 @@ def measure_bits(model, texts):
     return score.scores["bits_per_byte"].value
 
 
-def write_texts(model, prompts, max_new_tokens, seed=0):
-    """Texts that a `CausalLM` or a baseline draws, each with its prompt: list of str."""
-    if isinstance(model, lmzoo.tasks.CausalLM):
-        return model.generate(prompts, max_new_tokens=max_new_tokens, seed=seed, **SAMPLING)
-    return write_with_lm(model, prompts, max_new_tokens, seed)
+def write_texts(model, prompts, max_new_tokens, seed=0, end_token_ids=None, min_new_tokens=0):
+    """Texts that a `CausalLM` or a baseline draws, each with its prompt: list of str.
+
+    The arguments are those of `write_with_lm`. A `CausalLM` gets `end_token_ids` for good.
+    """
+    if not isinstance(model, lmzoo.tasks.CausalLM):
+        ends = (end_token_ids, min_new_tokens)
+        return write_with_lm(model, prompts, max_new_tokens, seed, *ends)
+    if end_token_ids is not None:
+        model.end_token_ids = end_token_ids
+    options = {"max_new_tokens": max_new_tokens, "min_new_tokens": min_new_tokens, "seed": seed}
+    return model.generate(prompts, **options, **SAMPLING)
 
 
-def write_with_lm(baseline, prompts, max_new_tokens, seed=0):
+def write_with_lm(baseline, prompts, max_new_tokens, seed=0, end_token_ids=None, min_new_tokens=0):
     """Texts that a baseline language model draws: list of str, each with its prompt.
 
     Args:
@@ -75,20 +82,25 @@ def write_with_lm(baseline, prompts, max_new_tokens, seed=0):
         prompts: list of str.
         max_new_tokens: int. Kneser-Ney does not know where a text ends, and always writes so many.
         seed: int.
+        end_token_ids: list of int. What ends a text; None for the end token alone.
+        min_new_tokens: int. How many tokens a text has before one of them may end it.
     """
     import numpy as np
     import tensorflow as tf
 
     tokenizer, generator = baseline.tokenizer, np.random.default_rng(seed)
-    start, end = tokenizer.start_token_id, tokenizer.end_token_id
+    start, ends = tokenizer.start_token_id, end_token_ids or [tokenizer.end_token_id]
     rows = [[start, *ids] for ids in tokenizer.tokenize(prompts).to_list()]
-    for _ in range(max_new_tokens):
-        is_open = [row for row in rows if row[-1] != end or len(row) == 1]
+    for num_written in range(max_new_tokens):
+        is_open = [row for row in rows if row[-1] not in ends or len(row) == 1]
         if not is_open:
             break
         for row, probabilities in zip(is_open, predict_next(baseline, is_open), strict=True):
-            row.append(draw(probabilities, generator))
-    texts = [row[1:-1] if row[-1] == end else row[1:] for row in rows]
+            allowed = np.array(probabilities, "float64")
+            if num_written < min_new_tokens:
+                allowed[ends] = 0.0
+            row.append(draw(allowed, generator))
+    texts = [row[1:-1] if row[-1] in ends else row[1:] for row in rows]
     texts = tokenizer.detokenize(tf.ragged.constant(texts, tf.int32, ragged_rank=1))
     return [text.decode("utf-8", "replace") for text in texts.numpy()]
 

@@ -33,10 +33,9 @@ def call_fused(function, *tensors, dtype, text_shape, training):
         What the function gives. A compiled one computes in float32 at least.
     """
     is_large = None not in text_shape and math.prod(text_shape) >= _MIN_SIZE
-    if not (training and is_large and keras.backend.backend() == "tensorflow"):
-        return function(*tensors)
-    from lmzoo import tensorflow_ops
+    if training and is_large and keras.backend.backend() == "tensorflow":
+        from lmzoo import tensorflow_ops
 
-    if not tensorflow_ops.may_compile():
-        return function(*tensors)
-    return tensorflow_ops.compile_elementwise(function, dtype)(*tensors)
+        if tensorflow_ops.may_compile():
+            function = tensorflow_ops.compile_elementwise(function, dtype)
+    return function(*tensors)
