@@ -1,5 +1,9 @@
 """A `tf.data.Dataset` over a function of the step, for Keras and `tf.distribute`."""
 
+import functools
+import inspect
+import weakref
+
 import numpy as np
 import tensorflow as tf
 
@@ -32,8 +36,16 @@ def step_dataset(
     """
     specs = tf.nest.flatten(signature)
     window = Cursor(initial_step, num_steps, advances, find_samples)
+    # TensorFlow keeps what `tf.numpy_function` calls until the process ends, and with it rows, the
+    # task that reads them and its variables. So the dataset keeps it instead, and each iterator and
+    # what derives from the dataset keep that. A dataset within a graph is kept by nobody.
+    called = _without_owning if tf.executing_eagerly() else lambda function: function
 
     # Nothing here needs AutoGraph, which would rewrite everything that `encode` calls.
+    @tf.autograph.experimental.do_not_convert
+    def first(_):
+        return tf.ensure_shape(tf.numpy_function(called(window.get_step), [], tf.int64), ())
+
     @tf.autograph.experimental.do_not_convert
     def steps_from(first):
         steps = tf.data.Dataset.range(first, first + num_steps)
@@ -41,7 +53,8 @@ def step_dataset(
 
     @tf.autograph.experimental.do_not_convert
     def read(step, is_last):
-        arrays = tf.numpy_function(fetch, [step], [spec.dtype for spec in specs], stateful=False)
+        dtypes = [spec.dtype for spec in specs]
+        arrays = tf.numpy_function(called(fetch), [step], dtypes, stateful=False)
         for array, spec in zip(arrays, specs, strict=True):
             array.set_shape(spec.shape)
         batch = tf.nest.pack_sequence_as(signature, arrays)
@@ -51,13 +64,14 @@ def step_dataset(
     def finish(step, is_last, batch):
         if not advances:
             return batch
-        moved = tf.cond(is_last, lambda: window.move_to(step + 1), lambda: step)
+        move = functools.partial(tf.numpy_function, called(window.set_step), [step + 1], tf.int64)
+        moved = tf.cond(is_last, move, lambda: step)
         with tf.control_dependencies([moved]):
             return tf.nest.map_structure(tf.identity, batch)
 
     # The window is read with the first batch, not when an iterator is made, because Keras makes
     # iterators that it never uses. It moves after the prefetching.
-    dataset = tf.data.Dataset.from_tensors(0).map(lambda _: window.first()).flat_map(steps_from)
+    dataset = tf.data.Dataset.from_tensors(0).map(first).flat_map(steps_from)
     threads = None if encode is None else tf.data.AUTOTUNE
     dataset = dataset.map(read, threads).prefetch(tf.data.AUTOTUNE).map(finish)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_steps))
@@ -67,7 +81,15 @@ def step_dataset(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = dataset.with_options(options)
     dataset.cursor = window
+    dataset.fetch = fetch
     return dataset
+
+
+def _without_owning(function):
+    """A function that calls `function`, but does not keep it alive."""
+    is_method = inspect.ismethod(function)
+    reference = weakref.WeakMethod(function) if is_method else weakref.ref(function)
+    return lambda *arguments: reference()(*arguments)
 
 
 class Cursor:
@@ -106,13 +128,11 @@ class Cursor:
             num_done %= self.num_steps
         return self.initial_step + num_done
 
-    def first(self):
-        step = tf.numpy_function(lambda: np.int64(self._step), [], tf.int64)
-        return tf.ensure_shape(step, ())
+    def get_step(self):
+        """The first step of the next iteration: int64 array ()."""
+        return np.int64(self._step)
 
-    def move_to(self, step):
-        return tf.ensure_shape(tf.numpy_function(self._move_to, [step], tf.int64), ())
-
-    def _move_to(self, step):
+    def set_step(self, step):
+        """Moves to a step, int64 array (), and returns it."""
         self._step = int(step)
         return np.int64(step)

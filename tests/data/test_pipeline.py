@@ -1,5 +1,7 @@
+import gc
 import json
 import socket
+import weakref
 
 import keras
 import numpy as np
@@ -59,6 +61,44 @@ def test_two_iterators_at_once_see_the_same_steps():
             (int(a[1][0, 0]), int(b[1][0, 0])) for a, b in tf.data.Dataset.zip(dataset, dataset)
         ]
         assert all(a == b for a, b in pairs) and len(pairs) == 5
+
+
+@pytest.mark.parametrize("advances", [True, False])
+def test_a_dataset_that_is_gone_keeps_nothing(advances):
+    """TensorFlow itself keeps what `tf.numpy_function` calls until the process ends."""
+    values = np.arange(5)
+
+    def fetch(step):
+        return [values[step : step + 1]]
+
+    signature = (tf.TensorSpec((1,), tf.int64),)
+    dataset = step_dataset(fetch, signature, 5, advances=advances, find_samples=fetch)
+    gone = [weakref.ref(fetch), weakref.ref(values), weakref.ref(dataset.cursor)]
+    assert [int(value[0]) for (value,) in dataset] == [0, 1, 2, 3, 4]
+    del dataset, fetch, values
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None, None]
+
+
+@pytest.mark.parametrize("derive", [iter, lambda dataset: iter(dataset.repeat().map(lambda *x: x))])
+def test_an_iterator_goes_on_when_its_dataset_has_no_name(derive):
+    iterator = derive(make_dataset())
+    gc.collect()
+    assert [int(next(iterator)[1][0, 0]) for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_dataset_may_be_made_within_a_graph():
+    @tf.function
+    def add_steps():
+        total = 0.0
+        for _, labels in make_dataset(num_steps=4):
+            total += tf.reduce_mean(labels)
+        return total
+
+    totals = [float(add_steps())]
+    gc.collect()
+    totals.append(float(add_steps()))
+    assert totals == [0 + 1 + 2 + 3, 4 + 5 + 6 + 7]
 
 
 def test_without_advance_every_iteration_is_the_same():
