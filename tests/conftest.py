@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# Graphs and models are many objects that stay: to look through all of them as often as Python does
-# takes nearly a tenth of the time of a run.
+# Graphs and models are many objects that stay while a file is tested: to look through all of them as
+# often as Python does takes nearly a tenth of the time of a run.
 gc.set_threshold(100_000, 20, 20)
 
 
@@ -78,6 +78,19 @@ def pytest_collection_finish():
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     # What was imported stays: the collector need not walk it again.
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Frees the models and graphs of a file after it: in gigabytes, memory is slow to allocate.
+
+    They are cycles, which go only when all objects are looked through, and nothing holds them when
+    the last test of the file has let go of its fixtures.
+    """
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+    return result
 
 
 @pytest.fixture
