@@ -33,7 +33,7 @@ def read_files(smoke):
     return halves
 
 
-def cut_lines(texts, count):
+def cut_lines(texts, count, tokenizer):
     """Pairs of what stands before a place in a line, whole lines and some, and its rest."""
     pairs, generator = {}, random.Random(0)
     while len(pairs) < count:
@@ -47,7 +47,10 @@ def cut_lines(texts, count):
             before = "".join(lines[:number])
             if len(before) > CONTEXT:
                 before = before[-CONTEXT:].partition("\n")[2]
-            pairs[before + line[:cut]] = line[cut:]
+            prompt = before + line[:cut]
+            # A token is a character or less in what is no code, as names in other scripts.
+            if len(tokenizer.tokenize([prompt])[0]) <= LENGTH - MAX_NEW_TOKENS:
+                pairs[prompt] = line[cut:]
     return list(pairs.items())
 
 
@@ -102,7 +105,8 @@ def main():
     common.train(lm, batches, arguments, learning_rate=3e-3, warmup=100)
     # For the LSTM a dataset that begins anew, with the same order.
     batches = make_batches(lm, texts, arguments.seed)
-    compare(lm, texts, batches, cut_lines(held_out, 10 if arguments.smoke else 300))
+    pairs = cut_lines(held_out, 10 if arguments.smoke else 300, lm.tokenizer)
+    compare(lm, texts, batches, pairs)
     for prompt in PROMPTS:
         print(f"{prompt.splitlines()[-1]} -> ", end="", flush=True)
         for piece in lm.stream(prompt, max_new_tokens=MAX_NEW_TOKENS, stop_strings=["\n"]):
