@@ -108,7 +108,10 @@ def main():
             measured[name] = labels, None, None
         table = make_table(measured, [row["label"] for row in held_out])
         print_table(table, f"{len(held_out)} held-out docstrings, by files without TensorFlow")
-        draw(table, folder / "compression.png")
+        if arguments.folder is None:
+            print("With --folder the files stay, beside a picture of this table.")
+        else:
+            draw(table, folder / "compression.png")
 
 
 if __name__ == "__main__":

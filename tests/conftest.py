@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# Graphs and models are many objects that stay while a file is tested: to look through all of them as
-# often as Python does takes nearly a tenth of the time of a run.
+# Graphs and models are many objects that stay while a file is tested: to look through all of them
+# as often as Python does takes nearly a tenth of the time of a run.
 gc.set_threshold(100_000, 20, 20)
 
 

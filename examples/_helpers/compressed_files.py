@@ -67,6 +67,7 @@ def draw(table, path):
     """A picture of size, accuracy and time; says so where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullLocator
     except ImportError:
         print("matplotlib is not installed, so there is no picture")
         return
@@ -80,6 +81,9 @@ def draw(table, path):
         axes.scatter(zipped, accuracy, s=100 * milliseconds, alpha=0.6)
         axes.annotate(name, (zipped, accuracy), xytext=(6, 6), textcoords="offset points")
     axes.set(xscale="log", xlabel="kilobytes, zipped", ylabel="held-out accuracy")
+    axes.margins(x=0.15)
+    axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator())
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("Size and accuracy; the area of a point is the time for a text")
     figure.savefig(path, dpi=120)
     print(f"The picture is {path}")

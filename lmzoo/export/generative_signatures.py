@@ -33,18 +33,15 @@ def make_generative_signatures(task, jit_compile, return_prompt, truncate_prompt
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
             f"input. Received: num_return_sequences={options.num_return_sequences}."
         )
-    module = _make_module(task, options, jit_compile, return_prompt, truncate_prompts)
-    signatures = {"tokens": module.tokens}
-    if task.tokenizer is not None:
-        signatures |= {"serving_default": module.serving_default, "generate": module.generate}
-    return module, signatures
-
-
-def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
-    """A tf.Module with the three functions, which holds the weights and no optimizer."""
     module = tf.Module()
+    # No optimizer.
     module.weights = list(task.backbone.variables)
     module.tokenizer = task.tokenizer
+    return module, _make_functions(task, options, jit_compile, return_prompt, truncate_prompts)
+
+
+def _make_functions(task, options, jit_compile, return_prompt, truncate_prompts):
+    """The three functions, or the one that needs no tokenizer: dict of name to tf.function."""
     # One graph for all functions, with sampling: whoever calls `generate` may ask for it.
     sampled = options.num_beams == 1 and task.tokenizer is not None
     generator = Generator(task, options, jit_compile, sampled or None, shared=True)
@@ -110,10 +107,9 @@ def _make_module(task, options, jit_compile, return_prompt, truncate_prompts):
             "log_prob": results["log_prob"][:, 0],
         }
 
-    module.tokens = tokens
-    if task.tokenizer is not None:
-        module.serving_default, module.generate = serving_default, generate
-    return module
+    if task.tokenizer is None:
+        return {"tokens": tokens}
+    return {"tokens": tokens, "serving_default": serving_default, "generate": generate}
 
 
 def _require_finite(results):

@@ -108,31 +108,27 @@ def export_saved_model(
             task, jit_compile, return_prompt, truncate_prompts, continuous_batching, **options
         )
         if scoring and task.is_generative:
-            module.scoring = make_scoring_signatures(task)
-            signatures |= module.scoring
+            signatures |= make_scoring_signatures(task)
         module.weights = _list_weights(module.weights, task.get_scored_model(), unused)
         probe, inputs = find_probe(task, signatures)
         probed = signatures
         if probe == "generate" and is_compiled:
             # A self-test must not wait for XLA, nor be refused by a server that has it off.
-            module.plain, probed = make_signatures(
-                task, False, return_prompt, truncate_prompts, **options
-            )
-            # Not the float weights beside those that are quantized.
-            module.plain.weights = module.weights
+            _, probed = make_signatures(task, False, return_prompt, truncate_prompts, **options)
         # A model without finite scores answers nobody, and so it has no self-test.
         with contextlib.suppress(tf.errors.InvalidArgumentError):
-            module.self_test = make_self_test(task, probed[probe], inputs)
-            signatures["self_test"] = module.self_test
-        tables.drop_unused(signatures.values())
+            signatures["self_test"] = make_self_test(task, probed[probe], inputs)
         requests = _list_warmup(signatures, probe, inputs)
+        # To save is a context of its own, in which TensorFlow traces a tf.function again. So the
+        # module has none as an attribute: it would be saved beside its signature.
+        traced = {name: each.get_concrete_function() for name, each in signatures.items()}
+        tables.drop_unused(traced.values())
         name = pathlib.Path(folder).resolve().parent.name
-        # The functions are traced in here, if they have not been.
         with atomic_folder(folder, overwrite) as new:
             # Nobody trains it. The gradients that functions bring along, as silu does, would refer
             # to nodes by names that `compact_graph` shortens.
             how = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            tf.saved_model.save(module, str(new), signatures=signatures, options=how)
+            tf.saved_model.save(module, str(new), signatures=traced, options=how)
             compact_graph(new)
             write_serving_files(new, task, signatures, requests, name, quantization)
             mode = task.get_scored_model().quantization
@@ -179,8 +175,7 @@ def make_signatures(
             task, jit_compile, return_prompt, truncate_prompts, options
         )
         if continuous_batching:
-            module.slots = make_slot_signatures(task, options)
-            signatures |= module.slots
+            signatures |= make_slot_signatures(task, options)
         return module, signatures
     if continuous_batching:
         options["continuous_batching"] = True
@@ -197,7 +192,7 @@ def _list_weights(weights, task, unused):
 
 
 def _make_reader(task, jit_compile, truncate_prompts, options):
-    """A tf.Module with the functions of a task that answers in labels, spans or vectors."""
+    """The module and the functions of a task that answers in labels, spans or vectors."""
     if jit_compile:
         options["jit_compile"] = True
     if truncate_prompts:
@@ -210,8 +205,7 @@ def _make_reader(task, jit_compile, truncate_prompts, options):
     module = tf.Module()
     module.weights = list(task.weights)
     module.tokenizer = task.tokenizer
-    module.functions = task.serving_functions()
-    return module, module.functions
+    return module, task.serving_functions()
 
 
 def check_weights(task):

@@ -84,11 +84,11 @@ class StoredTables:
         """Lets go of the tables that no function reads, so that they are not saved.
 
         Args:
-            functions: iterable of tf.function with an input signature.
+            functions: iterable of concrete functions.
         """
         captured = set()
         for function in functions:
-            captured |= {id(each) for each in function.get_concrete_function().captured_inputs}
+            captured |= {id(each) for each in function.captured_inputs}
         for owner, names, handle in self._stored:
             if id(handle) not in captured:
                 for name in names:

@@ -66,16 +66,21 @@ def test_two_iterators_at_once_see_the_same_steps():
 @pytest.mark.parametrize("advances", [True, False])
 def test_a_dataset_that_is_gone_keeps_nothing(advances):
     """TensorFlow itself keeps what `tf.numpy_function` calls until the process ends."""
-    values = np.arange(5)
 
-    def fetch(step):
-        return [values[step : step + 1]]
+    def make():
+        values = np.arange(5)
 
-    signature = (tf.TensorSpec((1,), tf.int64),)
-    dataset = step_dataset(fetch, signature, 5, advances=advances, find_samples=fetch)
-    gone = [weakref.ref(fetch), weakref.ref(values), weakref.ref(dataset.cursor)]
+        def fetch(step):
+            return [values[step : step + 1]]
+
+        signature = (tf.TensorSpec((1,), tf.int64),)
+        dataset = step_dataset(fetch, signature, 5, advances=advances, find_samples=fetch)
+        return dataset, [weakref.ref(each) for each in (fetch, values, dataset.cursor)]
+
+    dataset, gone = make()
+    gc.collect()
     assert [int(value[0]) for (value,) in dataset] == [0, 1, 2, 3, 4]
-    del dataset, fetch, values
+    del dataset
     gc.collect()
     assert [reference() for reference in gone] == [None, None, None]
 

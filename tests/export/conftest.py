@@ -10,10 +10,10 @@ from tests.export.tiny_lm import TEXT, make_task
 
 @pytest.fixture(scope="session", autouse=True)
 def opened_once():
-    """`check` opens each SavedModel once: no test changes one, and TensorFlow takes a second."""
+    """`check` opens a SavedModel once: no test changes one, and TensorFlow takes a second."""
     module = importlib.import_module("lmzoo.export.check")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_open", functools.cache(module._open))
+        patch.setattr(module, "_open", functools.lru_cache(8)(module._open))
         yield
 
 

@@ -140,6 +140,21 @@ def test_every_length_of_text_is_served(server, tasks, folder_of, name, length):
     assert_answers_alike(task, *ask(server, folder_of(name), task, [text]))
 
 
+def test_an_export_traces_each_signature_once(tasks, tmp_path, monkeypatch):
+    """TensorFlow traces the tf.functions that it saves once more, in a context of their own."""
+    task, calls = tasks("classifier"), []
+    call = type(task).call
+    monkeypatch.setattr(
+        type(task), "call", lambda self, *rest, **more: calls.append(0) or call(self, *rest, **more)
+    )
+    task.export(tmp_path / "1")
+    content = (tmp_path / "1" / "saved_model.pb").read_bytes()
+    signatures = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
+    # The self-test asks one of the others.
+    assert {"serving_default", "pairs", "tokens", "self_test"} <= set(signatures)
+    assert len(calls) == 3
+
+
 @pytest.mark.parametrize(
     "name", ["classifier", pytest.param("multi_label", marks=pytest.mark.slow)]
 )
