@@ -14,7 +14,7 @@ import lmzoo
 from lmzoo.evaluation import baselines
 
 # Epochs; `--epochs` are those of the fine-tuning.
-PRETRAINING = 4
+PRETRAINING = 2
 SIZES = {"num_layers": 2, "num_heads": 4, "hidden_dim": 128, "max_sequence_length": 128}
 
 
@@ -80,7 +80,7 @@ def write_texts(lms, texts, held_out, smoke):
 
 
 def main():
-    arguments = common.parse(common.make_parser(__doc__, epochs=5))
+    arguments = common.parse(common.make_parser(__doc__, epochs=4))
     smoke = arguments.smoke
     texts, _ = read_texts(smoke)
     names, training, held_out = read_examples(smoke)
