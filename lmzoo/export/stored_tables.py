@@ -27,7 +27,11 @@ def stored_tables(task):
     """
     model = task.get_scored_model()
     tables = StoredTables(model.tokenizer)
-    with swapped(model, "tokenizer", tables.tokenizer):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(swapped(model, "tokenizer", tables.tokenizer))
+        # What is traced here reads these tables, which go when the export is done.
+        for owner in (task, model):
+            stack.enter_context(swapped(owner, "_graphs", {}))
         yield tables
 
 

@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.export import check
+from lmzoo.export.self_test import run_self_test
 from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
 from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
 from tests.export.killed_export import export_and_die
@@ -140,19 +141,26 @@ def test_every_length_of_text_is_served(server, tasks, folder_of, name, length):
     assert_answers_alike(task, *ask(server, folder_of(name), task, [text]))
 
 
-def test_an_export_traces_each_signature_once(tasks, tmp_path, monkeypatch):
+def test_each_export_traces_each_signature_once(tasks, tmp_path, monkeypatch):
     """TensorFlow traces the tf.functions that it saves once more, in a context of their own."""
     task, calls = tasks("classifier"), []
     call = type(task).call
     monkeypatch.setattr(
         type(task), "call", lambda self, *rest, **more: calls.append(0) or call(self, *rest, **more)
     )
-    task.export(tmp_path / "1")
-    content = (tmp_path / "1" / "saved_model.pb").read_bytes()
-    signatures = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
-    # The self-test asks one of the others.
-    assert {"serving_default", "pairs", "tokens", "self_test"} <= set(signatures)
-    assert len(calls) == 3
+    before = task.classify(TEXTS)
+    del calls[:]
+    for folder in (tmp_path / "1", tmp_path / "2"):
+        task.export(folder)
+        signatures = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        signatures = signatures.meta_graphs[0].signature_def
+        # The self-test asks one of the others.
+        assert {"serving_default", "pairs", "tokens", "self_test"} <= set(signatures)
+        assert len(calls) == 3
+        del calls[:]
+    # The tables of the first export, which are gone, are in nothing that came after it.
+    assert run_self_test(tmp_path / "2") is True
+    assert task.classify(TEXTS) == before and not calls
 
 
 @pytest.mark.parametrize(
