@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Cursor", "step_dataset"]
+__all__ = ["Cursor", "step_dataset", "without_owning"]
 
 
 def step_dataset(
@@ -36,14 +36,13 @@ def step_dataset(
     """
     specs = tf.nest.flatten(signature)
     window = Cursor(initial_step, num_steps, advances, find_samples)
-    # TensorFlow keeps what `tf.numpy_function` calls until the process ends, and with it rows, the
-    # task that reads them and its variables. So the dataset keeps it instead, and each iterator and
-    # what derives from the dataset keep that. A dataset within a graph is kept by nobody.
-    called = _without_owning if tf.executing_eagerly() else lambda function: function
+    # The dataset keeps what it calls; each iterator and what derives from the dataset keep that.
+    # A dataset within a graph is kept by nobody.
+    called = without_owning if tf.executing_eagerly() else lambda function: function
 
     # Nothing here needs AutoGraph, which would rewrite everything that `encode` calls.
     @tf.autograph.experimental.do_not_convert
-    def first(_):
+    def find_first(_):
         return tf.ensure_shape(tf.numpy_function(called(window.get_step), [], tf.int64), ())
 
     @tf.autograph.experimental.do_not_convert
@@ -71,7 +70,7 @@ def step_dataset(
 
     # The window is read with the first batch, not when an iterator is made, because Keras makes
     # iterators that it never uses. It moves after the prefetching.
-    dataset = tf.data.Dataset.from_tensors(0).map(first).flat_map(steps_from)
+    dataset = tf.data.Dataset.from_tensors(0).map(find_first).flat_map(steps_from)
     threads = None if encode is None else tf.data.AUTOTUNE
     dataset = dataset.map(read, threads).prefetch(tf.data.AUTOTUNE).map(finish)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_steps))
@@ -85,8 +84,17 @@ def step_dataset(
     return dataset
 
 
-def _without_owning(function):
-    """A function that calls `function`, but does not keep it alive."""
+def without_owning(function):
+    """A function that calls `function`, but does not keep it alive, for `tf.numpy_function`.
+
+    TensorFlow keeps what that calls until the process ends, and with it rows, the task that reads
+    them and its variables.
+
+    Args:
+        function: callable, of which something else has hold as long as it is called.
+    Returns:
+        callable.
+    """
     is_method = inspect.ismethod(function)
     reference = weakref.WeakMethod(function) if is_method else weakref.ref(function)
     return lambda *arguments: reference()(*arguments)

@@ -33,8 +33,8 @@ def make_generative_signatures(task, jit_compile, return_prompt, truncate_prompt
             "`num_return_sequences` must be 1 in an exported model, whose rows are those of its "
             f"input. Received: num_return_sequences={options.num_return_sequences}."
         )
+    # It holds no optimizer, as the task does.
     module = tf.Module()
-    # No optimizer.
     module.weights = list(task.backbone.variables)
     module.tokenizer = task.tokenizer
     return module, _make_functions(task, options, jit_compile, return_prompt, truncate_prompts)

@@ -1,6 +1,8 @@
 """TextClassifier: what it reads, learns, answers and keeps."""
 
+import gc
 import itertools
+import weakref
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 from lmzoo.data import make_rows, read_table
 from lmzoo.tasks import TextClassifier
+from lmzoo.tasks.discriminative.text_batches import TruncationReport
 from tests.tasks.small_encoders import (
     BAD,
     GOOD,
@@ -98,6 +101,25 @@ def test_pairs_are_read_alike_from_lists_columns_and_rows(still):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_a_classifier_that_is_gone_leaves_nothing_of_its_fit(monkeypatch, as_dataset):
+    gone, count = [], TruncationReport.count
+
+    def note(self, *rest):
+        gone.append(weakref.ref(self))
+        return count(self, *rest)
+
+    monkeypatch.setattr(TruncationReport, "count", note)
+    model, rows = make_classifier(), make_rows(text=TEXTS[:4], label=NAMES[:4])
+    given = rows.dataset(2) if as_dataset else rows
+    model.fit(given, epochs=1, verbose=0, **({} if as_dataset else {"batch_size": 2}))
+    assert gone
+    gone += [weakref.ref(model), weakref.ref(rows)]
+    del model, rows, given
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * len(gone)
+
+
 def test_an_empty_text_is_a_text(classifier):
     inputs, _ = classifier.pack_texts(tf.constant([""]))
     logits = classifier(inputs).numpy()[0]
