@@ -1,13 +1,12 @@
-"""Docstrings and the names of what they describe; subjects, and docstrings about them."""
+"""Docstrings and the names of what they describe; subjects, and held-out docstrings about them."""
 
 import ast
 import random
 import re
 
-import lmzoo
 from _helpers import common
 
-# Subjects, and the packages and modules about them; all of these are held out.
+# Subjects, and the packages and modules about them.
 SUBJECTS = {
     "email messages": "email smtplib imaplib poplib mailbox",
     "unit tests": "unittest doctest",
@@ -20,29 +19,43 @@ SUBJECTS = {
     "compressed archives": "zipfile tarfile gzip bz2 lzma zlib shutil",
     "threads and processes": "threading multiprocessing concurrent queue subprocess",
 }
-TEMPLATE = "This is about {}."
-LABELS = ["contradiction", "entailment"]
+QUESTION = "\nThis is about"
 
 
-def read_examples(smoke, most=2000):
-    """Pairs of docstring and name to train on; held-out pairs of docstring and subject."""
+def read_examples(smoke):
+    """Docstrings with the words of their names, and held-out docstrings with their subjects.
+
+    Returns:
+        list of (str, str): to train on. list of (str, str): held out, a fifth of all docstrings
+            that stand in a module with a subject and have ten words or more.
+    """
     subjects = {name: subject for subject, names in SUBJECTS.items() for name in names.split()}
     training, held_out = {}, {}
-    for parts, _, tree in common.read_library():
-        subject = subjects.get(parts[0].removesuffix(".py"))
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            text, name = ast.get_docstring(node) or "", split_name(node.name)
+    for parts, _, tree in common.read_library(smoke):
+        package = parts[0].removesuffix(".py")
+        for name, node in list_definitions(tree):
+            text = ast.get_docstring(node) or ""
             if len(text.split()) < 5 or not name:
                 continue
-            if subject is None:
-                training.setdefault(text, name)
-            elif len(text.split()) >= 10:
-                held_out.setdefault(text, subject)
-    count = 60 if smoke else min(most, len(held_out))
-    held_out = random.Random(0).sample(sorted(held_out.items()), count)
-    return list(training.items())[:: 20 if smoke else 1], held_out
+            if not common.is_held_out(common.Docstring(package, text).content):
+                training.setdefault(shorten(text), name)
+            elif package in subjects and len(text.split()) >= 10:
+                held_out.setdefault(shorten(text), subjects[package])
+    held_out = sorted(held_out.items())
+    if smoke:
+        held_out = random.Random(0).sample(held_out, 20)
+    return list(training.items()), held_out
+
+
+def list_definitions(node, names=""):
+    """Yields the words of each class's or function's name, after those of its class, and itself."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            name = f"{names} {split_name(child.name)}".strip()
+            yield name, child
+            yield from list_definitions(child, name if isinstance(child, ast.ClassDef) else "")
+        else:
+            yield from list_definitions(child, names)
 
 
 def split_name(name):
@@ -50,14 +63,24 @@ def split_name(name):
     return " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)).lower()
 
 
-def make_rows(pairs, generator, copies=2):
-    """Each docstring with its own name and with another one, so many times."""
-    texts, names, labels = [], [], []
-    for text, name in pairs * copies:
-        other = generator.choice(pairs)[1]
-        for each, label in ((name, "entailment"), (other, "contradiction")):
-            if label == "entailment" or other != name:
-                texts.append(text)
-                names.append(TEMPLATE.format(each))
-                labels.append(label)
-    return lmzoo.data.make_rows(text=texts, pair=names, label=labels)
+def shorten(text, num_words=80):
+    return " ".join(text.split()[:num_words])
+
+
+def score_labels(baseline, texts, labels):
+    """How much a text raises the mean log-probability of a label's tokens: float array (n, L).
+
+    Args:
+        baseline: an `LSTMLM` or a `KneserNeyLM`.
+        texts: list of str.
+        labels: list of str.
+    """
+    import numpy as np
+
+    tokenizer = baseline.tokenizer
+    prompts = tokenizer.tokenize([text + QUESTION for text in ["", *texts]]).to_list()
+    labels = tokenizer.tokenize([f" {label}" for label in labels]).to_list()
+    windows = [([tokenizer.start_token_id, *ids], label) for ids in prompts for label in labels]
+    means = [scores.mean() for scores in baseline.score_windows(windows)]
+    without, *scores = np.reshape(means, [len(prompts), len(labels)])
+    return np.array(scores) - without

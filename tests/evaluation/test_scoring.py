@@ -28,10 +28,13 @@ def t5():
     return tiny_t5.make_lm(tiny_t5.make_tokenizer())
 
 
-def score_alone(lm, context, token):
-    """log p(token | context), from the logits of one forward pass over the context."""
-    logits = lm({"token_ids": np.array([context])}).numpy()[0, -1].astype("float64")
-    return logits[token] - np.log(np.sum(np.exp(logits - logits.max()))) - logits.max()
+def score_after(lm, context, tokens):
+    """Log-probabilities of tokens after a context, (T,), from the logits of one forward pass."""
+    token_ids = np.array([[*context, *tokens[:-1]]])
+    logits = lm({"token_ids": token_ids}).numpy()[0, -len(tokens) :].astype("float64")
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(-1, keepdims=True)
+    return np.log(probabilities[np.arange(len(tokens)), tokens])
 
 
 def to_ids(lm, text):
@@ -59,10 +62,7 @@ def test_the_likelihood_of_a_short_text_is_that_of_its_tokens(lm):
     nats, count = 0.0, 0
     for text in TEXTS[:2]:
         ids = to_ids(lm, text)
-        context = [lm.tokenizer.start_token_id]
-        for token in ids:
-            nats -= score_alone(lm, context, token)
-            context.append(token)
+        nats -= score_after(lm, [lm.tokenizer.start_token_id], ids).sum()
         count += len(ids)
     assert found.scores["perplexity"].value == pytest.approx(math.exp(nats / count), rel=1e-5)
     num_bytes = sum(len(text.encode()) for text in TEXTS[:2])
@@ -77,11 +77,14 @@ def test_a_long_text_is_scored_with_the_context_that_a_window_has(lm):
     assert len(ids) > 2 * longest
     found = evaluate(lm, {"text": [TEXTS[2]]}, "perplexity", stride=stride, **QUICK)
     # The window that holds a token begins where its last scored token has a full context.
-    whole, nats = [lm.tokenizer.start_token_id, *ids], 0.0
+    whole, windows = [lm.tokenizer.start_token_id, *ids], {}
     for place in range(1, len(whole)):
         last = max(longest, longest + math.ceil((place - longest) / stride) * stride)
-        first = max(0, min(last, len(ids)) - longest)
-        nats -= score_alone(lm, whole[first:place], whole[place])
+        windows.setdefault(max(0, min(last, len(ids)) - longest), []).append(place)
+    nats = 0.0
+    for first, places in windows.items():
+        scored = whole[places[0] : places[-1] + 1]
+        nats -= score_after(lm, whole[first : places[0]], scored).sum()
     wanted = math.exp(nats / len(ids))
     assert found.scores["perplexity"].value == pytest.approx(wanted, rel=1e-4)
     assert found.scores["perplexity"].unit == "windows"

@@ -32,7 +32,9 @@ FIGURES = {
     ],
     "moderate_comments.py": [(4, ["BERT", "LSTM", "bag of words", "word list", "BERT at 0.5"])] * 2,
     "extract_entities.py": [(5, ["BERT", "LSTM", "gazetteer and patterns"])],
-    "zero_shot.py": [(2, ["BERT", "LSTM", "words in common", "most frequent subject", "guessing"])],
+    "zero_shot.py": [
+        (2, ["GPT", "LSTM", "Kneser-Ney", "words in common", "most frequent subject", "guessing"])
+    ],
     "complete_code.py": [(2, ["GPT", "LSTM", "Kneser-Ney 5-grams"])],
     "dialogue.py": [(3, ["GPT", "GPT without history", "LSTM", "nearest question"])],
     "write_chinese.py": [
