@@ -65,22 +65,3 @@ def split_name(name):
 
 def shorten(text, num_words=80):
     return " ".join(text.split()[:num_words])
-
-
-def score_labels(baseline, texts, labels):
-    """How much a text raises the mean log-probability of a label's tokens: float array (n, L).
-
-    Args:
-        baseline: an `LSTMLM` or a `KneserNeyLM`.
-        texts: list of str.
-        labels: list of str.
-    """
-    import numpy as np
-
-    tokenizer = baseline.tokenizer
-    prompts = tokenizer.tokenize([text + QUESTION for text in ["", *texts]]).to_list()
-    labels = tokenizer.tokenize([f" {label}" for label in labels]).to_list()
-    windows = [([tokenizer.start_token_id, *ids], label) for ids in prompts for label in labels]
-    means = [scores.mean() for scores in baseline.score_windows(windows)]
-    without, *scores = np.reshape(means, [len(prompts), len(labels)])
-    return np.array(scores) - without

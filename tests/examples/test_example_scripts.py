@@ -33,7 +33,17 @@ FIGURES = {
     "moderate_comments.py": [(4, ["BERT", "LSTM", "bag of words", "word list", "BERT at 0.5"])] * 2,
     "extract_entities.py": [(5, ["BERT", "LSTM", "gazetteer and patterns"])],
     "zero_shot.py": [
-        (2, ["GPT", "LSTM", "Kneser-Ney", "words in common", "most frequent subject", "guessing"])
+        (
+            2,
+            [
+                "GPT",
+                "embedder",
+                "LSTM embedder",
+                "words in common",
+                "most frequent subject",
+                "guessing",
+            ],
+        )
     ],
     "complete_code.py": [(2, ["GPT", "LSTM", "Kneser-Ney 5-grams"])],
     "dialogue.py": [(3, ["GPT", "GPT without history", "LSTM", "nearest question"])],
@@ -82,7 +92,7 @@ LAST_LINES = {
     "answer_questions.py": r"question: What is the trade of Nola\? context: .* -> .*",
     "moderate_comments.py": r"The custard needs more sugar\. -> .+",
     "extract_entities.py": r"On May 3, 2021 Lena Hartmann sold .* -> .+",
-    "zero_shot.py": r"Draw the label and its border\. -> .+ [01]\.\d\d",
+    "zero_shot.py": r"Draw the label and its border\. -> .+ -?[01]\.\d\d",
     "complete_code.py": r'with open\(path, "rb"\) as  -> .*',
     # After one epoch it may write anything, lines among it.
     "dialogue.py": r".*",

@@ -11,6 +11,9 @@ __all__ = ["Batcher"]
 # One batch is computed while the next one is on its way and the last one is answered.
 _IN_FLIGHT = 2
 
+# oneDNN keeps what it prepared for each shape that it has met, for ever: few sizes need little.
+_ROWS = 4
+
 
 class _Item(NamedTuple):
     """A request that waits.
@@ -118,9 +121,11 @@ class Batcher:
         if not items:
             return
         inputs = items[0].inputs
+        num_rows = sum(item.num_rows for item in items)
         if len(items) > 1:
             inputs = {name: [x for item in items for x in item.inputs[name]] for name in inputs}
-        self.observe(sum(item.num_rows for item in items))
+            inputs = _fill(inputs, min(-num_rows % _ROWS, self.options.max_batch_size - num_rows))
+        self.observe(num_rows)
         try:
             outputs = await self.worker.run(items[0].signature, inputs)
         except RefusalError as refusal:
@@ -144,6 +149,11 @@ class Batcher:
             task.cancel()
             _refuse(items, WorkerLostError())
         _refuse(self._queue, WorkerLostError())
+
+
+def _fill(inputs, count):
+    """The inputs with their last row so many more times; nobody is given its outputs."""
+    return {name: values + values[-1:] * count for name, values in inputs.items()}
 
 
 def _refuse(items, refusal):
