@@ -39,10 +39,10 @@ async def begin(batcher, requests):
     return tasks
 
 
-def run(test):
+def run(test, observe=lambda num_rows: None):
     async def main():
         worker = Worker()
-        batcher = Batcher(worker, Options())
+        batcher = Batcher(worker, Options(), observe)
         async with asyncio.timeout(20):
             await test(worker, batcher)
         batcher.close()
@@ -75,6 +75,24 @@ def test_a_batch_is_no_larger_than_allowed_and_some_are_alone():
         assert [xs for _, xs in worker.batches[2:]] == [[1, 2, 3], [4, 5], [6]]
 
     run(test)
+
+
+def test_batches_have_few_sizes_and_nobody_sees_what_fills_them():
+    async def test(worker, batcher):
+        await begin(batcher, [("s", [0], False), ("s", [0], False)])
+        batcher.options.max_batch_size = 10
+        requests = [("s", [1, 2], True), ("s", [3, 4, 5], True), ("t", [6, 7], True)]
+        requests += [("u", list(range(8)), True), ("u", [8], True)]
+        tasks = await begin(batcher, requests)
+        worker.gate.set()
+        wanted = [[2, 4], [6, 8, 10], [12, 14], [2 * x for x in range(8)], [16]]
+        assert [(await task)["y"] for task in tasks] == wanted
+        # Up to the next 4, or to what a batch may have; a request alone stays as it is.
+        assert [len(xs) for _, xs in worker.batches[2:]] == [8, 2, 10]
+        assert batcher_sizes == [1, 1, 5, 2, 9]
+
+    batcher_sizes = []
+    run(test, batcher_sizes.append)
 
 
 def test_only_the_request_at_fault_is_refused():
