@@ -11,7 +11,7 @@ import collections
 
 from _helpers import common, lstms, writing
 from _helpers.completions import make_gpt
-from _helpers.subjects import QUESTION, SUBJECTS, read_examples
+from _helpers.subjects import PROMPT, SUBJECTS, read_examples
 
 import lmzoo
 
@@ -24,7 +24,7 @@ QUESTIONS = (
 
 
 def train_gpt(arguments, pairs):
-    texts = [f"{text}{QUESTION} {name}" for text, name in pairs]
+    texts = [f"{text}{PROMPT} {name}" for text, name in pairs]
 
     def make():
         size = 500 if arguments.smoke else 2000
@@ -35,7 +35,7 @@ def train_gpt(arguments, pairs):
     lm = common.open_or_make(stage, make)
     writing.train_lm(lm, texts, stage, learning_rate=3e-3, batch_size=32, warmup=100)
     # Labels differ in length, and "logging" is frequent: neither is to count.
-    options = {"template": f"{QUESTION} {{}}", "normalize": True, "calibrate": True}
+    options = {"template": f"{PROMPT} {{}}", "normalize": True, "calibrate": True}
     return lmzoo.tasks.ZeroShotClassifier(lm, **options)
 
 

@@ -19,7 +19,7 @@ SUBJECTS = {
     "compressed archives": "zipfile tarfile gzip bz2 lzma zlib shutil",
     "threads and processes": "threading multiprocessing concurrent queue subprocess",
 }
-QUESTION = "\nThis is about"
+PROMPT = "\nThis is about"
 
 
 def read_examples(smoke):

@@ -53,7 +53,8 @@ def tasks():
 def compute_log_probs(task, before, scored):
     """The sum of the log-probabilities of tokens, from one forward pass, and if all are the best.
 
-    Those of a place depend on no later token; `tests/models` shows it.
+    Attention is causal, so those of a place depend on no later token; see
+    `tests/layers/attention/test_masks.py`.
     """
     if task.is_encoder_decoder:
         inputs = {
