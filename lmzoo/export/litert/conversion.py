@@ -64,6 +64,8 @@ class ConverterProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-P", script],
             stdin=subprocess.PIPE,
+            # Unbuffered: closing the pipe to a process that died would write what is left again.
+            bufsize=0,
             stdout=self._log,
             stderr=self._log,
             env=environment,
@@ -94,7 +96,6 @@ class ConverterProcess:
         request = {"saved_model": str(saved_model), "signatures": signatures, "out": str(out)}
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
         except BrokenPipeError:
             pass
         start = time.monotonic()

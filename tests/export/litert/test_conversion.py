@@ -23,6 +23,14 @@ def list_converters(process):
     return [child for child in children if "converter_process" in " ".join(child.cmdline())]
 
 
+def wait_until_dead(process):
+    """Waits until a process has ended; it is left to its parent to ask how."""
+    deadline = time.monotonic() + 10
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_an_error_names_the_op_and_its_layer():
     with pytest.raises(ValueError, match="Received: Erf in 'block_0/dense'"):
         raise make_error(MESSAGE)
@@ -37,6 +45,8 @@ def test_a_converter_that_dies_is_reported(tmp_path):
     with ConverterProcess() as process:
         [child] = list_converters(psutil.Process())
         child.kill()
+        # Only a pipe whose reader is gone is broken.
+        wait_until_dead(child)
         with pytest.raises(RuntimeError, match="Received: signal SIGKILL"):
             process.convert(tmp_path / "none", [], tmp_path / "out.tflite")
 
@@ -79,7 +89,4 @@ def test_an_interrupt_ends_the_converter(tmp_path):
     os.kill(parent.pid, signal.SIGINT)
     parent.wait(30)
     parent.stdout.close()
-    deadline = time.monotonic() + 10
-    while converter.is_running() and converter.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until_dead(converter)
