@@ -152,10 +152,13 @@ def find_activation(name):
 
 @functools.cache
 def _gate(activation, dtype):
-    """The function that multiplies by an activated gate, in a dtype."""
-    return lambda gate, intermediate: (
-        ops.cast(activation(gate), dtype) * ops.cast(intermediate, dtype)
-    )
+    """The function that multiplies by an activated gate, in a dtype or that of its inputs."""
+
+    def multiply(gate, intermediate):
+        wider = keras.backend.result_type(gate.dtype, dtype)
+        return ops.cast(activation(gate), wider) * ops.cast(intermediate, wider)
+
+    return multiply
 
 
 # TensorFlow's own gelus have float32 constants and are off by 1e-8 in float64. These are as fast

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
 from lmzoo import tensorflow_ops
@@ -44,6 +45,20 @@ KINDS = [{"activation": name} for name in ("gelu", "gelu_tanh", "silu", "relu", 
 KINDS += [{"activation": "silu", "gated": True}]
 
 
+def gelu(x):
+    return x * (1 + scipy.special.erf(x / np.sqrt(2))) / 2
+
+
+def gelu_tanh(x):
+    return x * scipy.special.expit(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
+
+
+# The functions of the kinds, in float64.
+FUNCTIONS = [gelu, gelu_tanh, lambda x: x * scipy.special.expit(x), lambda x: np.maximum(x, 0)]
+FUNCTIONS += [lambda x: scipy.special.softmax(x, -1), lambda x, y: x * scipy.special.expit(x) * y]
+FUNCTIONS = {str(kind): function for kind, function in zip(KINDS, FUNCTIONS, strict=True)}
+
+
 @pytest.mark.parametrize("options", KINDS, ids=str)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 @pytest.mark.parametrize("traced", [False, True])
@@ -64,22 +79,29 @@ def test_outputs_and_gradients_are_those_of_plain_ops(options, dtype, tolerance,
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
-def test_half_precision_is_rounded_once_for_all_ops(options, compiles):
-    layer, precise = make_layer("mixed_bfloat16", **options), make_layer("float64", **options)
+def test_half_precision_is_rounded_once_for_all_ops(options, compiles, monkeypatch):
+    calls, compile_one = [], tensorflow_ops.compile_elementwise
+
+    def record(function, dtype):
+        compiled = compile_one(function, dtype)
+
+        def call(*tensors):
+            calls.append((function, tensors, compiled(*tensors)))
+            return calls[-1][-1]
+
+        return call
+
+    monkeypatch.setattr(tensorflow_ops, "compile_elementwise", record)
+    layer = make_layer("mixed_bfloat16", **options)
     hidden = tf.cast(np.random.default_rng(1).normal(size=(3, 8, 8)), tf.bfloat16)
-    precise.set_weights(layer.get_weights())
-    output = layer(hidden, training=True)
-    assert output.dtype == tf.bfloat16
-    assert len(compiles) == 1
-    expected = precise(tf.cast(hidden, tf.float64))
-    plain = layer(hidden)
-    errors = [
-        np.abs(np.array(one, "float64") - expected).max() / np.abs(expected).max()
-        for one in (output, plain)
-    ]
-    # The products are rounded in both.
-    assert errors[0] < 0.02
-    assert errors[0] < 1.2 * errors[1]
+    assert layer(hidden, training=True).dtype == tf.bfloat16
+    [(function, tensors, output)] = calls
+    assert {one.dtype for one in (*tensors, output)} == {tf.bfloat16}
+    given = [np.array(one, "float64") for one in tensors]
+    expected = np.array(FUNCTIONS[str(options)](*given))
+    # Half of the distance between neighbours, and what float32 cancels.
+    np.testing.assert_allclose(np.array(output, "float64"), expected, rtol=2**-8, atol=1e-6)
+    assert function in compiles
 
 
 def test_float32_output_holds_what_float16_does_not(compiles):
