@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 
+import psutil
 import pytest
 
 # Graphs and models are many objects that stay while a file is tested: to look through all of them
@@ -76,20 +77,40 @@ def pytest_collection_finish():
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        _trace_without_stacks()
     # What was imported stays: the collector need not walk it again.
     gc.freeze()
 
 
+def _trace_without_stacks():
+    """Gives each op of a graph one and the same stack: under pytest, a twentieth of the time of a
+    run is to write down, for each, the hundred frames that made it, which nothing here reads.
+    """
+    from tensorflow.python.util import tf_stack
+
+    stack = tf_stack.extract_stack()
+    tf_stack.extract_stack = lambda stacklevel=1: stack
+
+
+# What the memory of a process may grow by before what is not used any more is looked for, in bytes.
+_GROWTH = 200 << 20
+# What it was after the last time.
+_memory = 0
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """Frees the models and graphs of a file after it: in gigabytes, memory is slow to allocate.
+    """Frees the models and graphs of large files after them: in gigabytes, memory is slow.
 
     They are cycles, which go only when all objects are looked through, and nothing holds them when
     the last test of the file has let go of its fixtures.
     """
+    global _memory
     result = yield
-    if nextitem is None or nextitem.path != item.path:
+    is_last = nextitem is None or nextitem.path != item.path
+    if is_last and psutil.Process().memory_info().rss > _memory + _GROWTH:
         gc.collect()
+        _memory = psutil.Process().memory_info().rss
     return result
 
 

@@ -71,7 +71,7 @@ FIGURES = {
 }
 # Lengths and bits per byte are above 1.
 HIGHEST = {"write_chinese.py": 100, "one_decoder.py": 100, "masked_and_causal.py": 100}
-# One that pretrains, one that classifies, one that generates; the others take a minute.
+# One stands for all: a minute each.
 QUICK = ("sentiment.py",)
 # Their baselines that scikit-learn computes.
 LEARNED_ELSEWHERE = {"bag of words", "TF-IDF"}

@@ -48,42 +48,49 @@ def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
     max_tokens = count_text_tokens(tokenizer, sequence_length, len(texts), add_start, add_end)
     has_features = texts[0].shape.rank == 3
     texts = [text if has_features else tf.expand_dims(text, -1) for text in texts]
-    lengths = [text.row_lengths() for text in texts]
+    lengths = [tf.cast(text.row_lengths(), tf.int64) for text in texts]
     if len(texts) == 1:
         kept = [tf.minimum(lengths[0], max_tokens)]
     else:
         kept = truncate_pair(*lengths, max_tokens)
     is_truncated = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
-    texts = [_keep_first(text, length) for text, length in zip(texts, kept, strict=True)]
 
-    num_features, batch_size = texts[0].shape[-1], texts[0].nrows()
-    start, end = (
-        [_repeat_token(token_id, batch_size, num_features)] if is_added else []
-        for token_id, is_added in (
-            (tokenizer.start_token_id, add_start),
-            (tokenizer.end_token_id, add_end),
-        )
-    )
-    parts = [*start, texts[0], *end]
+    # Where each text begins in its row, and how long the row is: int64 (B,).
+    starts = [tf.fill(tf.shape(kept[0]), tf.constant(int(add_start), tf.int64))]
     if len(texts) == 2:
-        parts += end * (tokenizer.num_separators - 1) + [texts[1], *end]
-    rows = tf.concat(parts, axis=1)
-    lengths = rows.row_lengths()
-    longest = tf.reduce_max(tf.concat([lengths, [1]], 0))
+        starts.append(starts[0] + kept[0] + (tokenizer.num_separators if add_end else 0))
+    total = starts[-1] + kept[-1] + int(add_end)
+    longest = tf.reduce_max(tf.concat([total, [1]], 0))
     longest = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, sequence_length)
+
+    # Each token is looked up in a table: padding, start, end, then the tokens of the texts.
     # The padding mask says what counts, so that a tokenizer without a pad token has any id there.
-    empty = tf.constant([tokenizer.pad_token_id or 0] + [-1] * (num_features - 1), tf.int32)
-    # (B, None, C) -> (B, T, C)
-    dense = rows.to_tensor(empty, shape=tf.stack([-1, longest, num_features]))
-    dense = tf.ensure_shape(dense, [None, None, num_features])
-    position = tf.range(longest)[None]
-    mask = position < lengths[:, None]
-    is_second = mask & (position >= kept[0][:, None] + len(start) + len(end))
-    inputs = {
-        "token_ids": dense[..., 0],
-        "padding_mask": mask,
-        "segment_ids": tf.cast(is_second, tf.int32),
-    }
+    special = (tokenizer.pad_token_id, add_start and tokenizer.start_token_id)
+    special += (add_end and tokenizer.end_token_id,)
+    num_features = texts[0].shape[-1]
+    special = [[token_id or 0] + [-1] * (num_features - 1) for token_id in special]
+    table = tf.concat([tf.constant(special, tf.int32), *(text.values for text in texts)], 0)
+    position = tf.range(longest)
+    # (T,), (B, 1) -> (B, T)
+    mask = position < tf.expand_dims(total, 1)
+    index = tf.where(mask, tf.constant(2, tf.int64), 0)
+    if add_start:
+        index = tf.where(position == 0, tf.constant(1, tf.int64), index)
+    offset = len(special)
+    for text, start, length in zip(texts, starts, kept, strict=True):
+        place = position - tf.expand_dims(start, 1)
+        is_text = (place >= 0) & (place < tf.expand_dims(length, 1))
+        first = tf.cast(text.row_starts(), tf.int64) + offset
+        index = tf.where(is_text, tf.expand_dims(first, 1) + place, index)
+        offset += tf.shape(text.values, tf.int64)[0]
+    # (B, T) -> (B, T, C)
+    dense = tf.gather(table, index)
+    segment_ids = tf.zeros_like(index, tf.int32)
+    if len(texts) == 2:
+        # The end token after the first text is of the first segment, further ones of the second.
+        second = starts[0] + kept[0] + int(add_end)
+        segment_ids = tf.cast(mask & (position >= tf.expand_dims(second, 1)), tf.int32)
+    inputs = {"token_ids": dense[..., 0], "padding_mask": mask, "segment_ids": segment_ids}
     return inputs, dense[..., 1:] if has_features else None, is_truncated
 
 
@@ -145,17 +152,3 @@ def truncate_pair(first, second, max_tokens):
     short_kept, long_kept = tf.where(fits, short, short_kept), tf.where(fits, long, long_kept)
     swapped = first > second
     return tf.where(swapped, long_kept, short_kept), tf.where(swapped, short_kept, long_kept)
-
-
-def _keep_first(rows, lengths):
-    """The first tokens of each row: ragged (B, None, C), int64 (B,)."""
-    position = tf.ragged.range(rows.row_lengths())
-    kept = position.values < tf.gather(lengths, position.value_rowids())
-    return tf.RaggedTensor.from_row_lengths(tf.boolean_mask(rows.values, kept), lengths)
-
-
-def _repeat_token(token_id, batch_size, num_features):
-    """One special token in each row, ragged (B, 1, C), whose other features are -1."""
-    token = tf.constant([[[token_id] + [-1] * (num_features - 1)]], tf.int32)
-    dense = tf.tile(token, tf.stack([tf.cast(batch_size, tf.int32), 1, 1]))
-    return tf.RaggedTensor.from_tensor(dense, ragged_rank=1)
