@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from lmzoo.tracing import trace_once
 
-__all__ = ["compile_elementwise", "draw_16_bits", "may_compile"]
+__all__ = ["compile_elementwise", "draw_16_bits", "may_compile", "split_once"]
 
 
 def may_compile():
@@ -64,3 +64,12 @@ def draw_16_bits(like, seed):
         [(count + 1) // 2], tf.cast(seed, tf.int32), minval=None, maxval=None, dtype=tf.int32
     )
     return tf.reshape(tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:count], shape)
+
+
+def split_once(tensor, size, axis):
+    """The first `size` along an axis of known size, and the rest.
+
+    It is three ops in a graph. `keras.ops.split` with an index is 24, two slices are eight and slow
+    to differentiate.
+    """
+    return tf.split(tensor, [size, tensor.shape[axis] - size], axis)

@@ -109,7 +109,10 @@ def export_saved_model(
         )
         if scoring and task.is_generative:
             signatures |= make_scoring_signatures(task)
-        module.weights = _list_weights(module.weights, task.get_scored_model(), unused)
+        weights = _list_weights(module.weights, task.get_scored_model(), unused)
+        # As TensorFlow's own: of a Keras variable a copy would be written, and a program that loads
+        # the graph alone, such as TensorFlow Serving, would fill that and not what functions read.
+        module.weights = [weight.value for weight in weights]
         probe, inputs = find_probe(task, signatures)
         probed = signatures
         if probe == "generate" and is_compiled:

@@ -109,16 +109,18 @@ def hide(values, mask, hidden=0.0):
     return values * ops.cast(mask, values.dtype)
 
 
-def split_once(tensor, size, axis, sliced=False):
+def split_once(tensor, size, axis):
     """The first `size` along an axis, and the rest.
 
     Args:
-        tensor: float.
+        tensor: float. The size of the axis must be known.
         size, axis: int.
-        sliced: bool. Whether to slice, which is a quarter of the ops in a traced graph, but slower
-            to differentiate.
     """
-    if not (sliced or is_litert()):
-        return ops.split(tensor, [size], axis=axis)
-    before = (slice(None),) * axis
-    return tensor[(*before, slice(size))], tensor[(*before, slice(size, None))]
+    if is_litert():
+        before = (slice(None),) * axis
+        return tensor[(*before, slice(size))], tensor[(*before, slice(size, None))]
+    if keras.backend.backend() == "tensorflow":
+        from lmzoo.tensorflow_ops import split_once as split
+
+        return split(tensor, size, axis)
+    return ops.split(tensor, [size], axis=axis)

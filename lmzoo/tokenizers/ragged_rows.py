@@ -50,6 +50,7 @@ def find_segments(splits):
 
 
 def _count_starts(splits):
-    starts = splits[:-1, None]
+    # One more element takes the end of the last row.
+    ones = tf.ones_like(splits, tf.int32)
     shape = tf.reshape(splits[-1] + 1, [1])
-    return tf.scatter_nd(starts, tf.ones_like(splits[:-1], tf.int32), shape)[:-1]
+    return tf.scatter_nd(tf.expand_dims(splits, 1), ones, shape)[:-1]

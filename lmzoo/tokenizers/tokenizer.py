@@ -9,6 +9,7 @@ import tensorflow as tf
 from lmzoo.json_files import write_text
 from lmzoo.keywords import explain_keywords
 from lmzoo.tokenizers.files.common import CHAT_TEMPLATE, read_chat_template
+from lmzoo.tokenizers.ragged_rows import find_segments
 from lmzoo.tokenizers.special_tokens import SpecialTokenFinder
 
 __all__ = ["ByteTokens", "Tokenizer", "check_num_separators", "read_text"]
@@ -314,11 +315,20 @@ class Tokenizer(tf.Module):
             As `tokenize`.
         """
         ids = self.tokenize(text, allow_special)
-        begins = tf.ones_like(ids.row_lengths())
+        lengths = ids.row_lengths()
+        added = tf.ones_like(lengths)
         if not self.add_start_token:
-            begins = tf.cast(ids.row_lengths() == 0, begins.dtype)
-        start = tf.fill([tf.reduce_sum(begins)], self.start_token_id)
-        return tf.concat([tf.RaggedTensor.from_row_lengths(start, begins), ids], axis=1)
+            added = tf.cast(lengths == 0, added.dtype)
+        # How many start tokens come up to a row's first id.
+        num_before = tf.cumsum(added)
+        splits = ids.row_splits + tf.concat([[0], num_before], 0)
+        row = find_segments(splits)
+        # In a table that begins with the start token; `RaggedTensor.concat` would be 150 ops.
+        table = tf.concat([[self.start_token_id], ids.values], 0)
+        index = tf.range(tf.size(row, splits.dtype)) - tf.gather(num_before, row)
+        is_id = index >= tf.gather(ids.row_splits, row)
+        values = tf.gather(table, tf.where(is_id, index + 1, 0))
+        return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
 
     def tokenize_continuation(self, text):
         """Turns texts into ids where each continues a word of other text, without a space between.

@@ -4,6 +4,7 @@ import importlib
 import pytest
 
 import lmzoo
+from tests.export.graph_files import list_unrestored
 from tests.export.serving_process import serve
 from tests.export.tiny_lm import TEXT, make_task
 
@@ -14,6 +15,21 @@ def opened_once():
     module = importlib.import_module("lmzoo.export.check")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_open", functools.lru_cache(8)(module._open))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def filled_variables():
+    """No test exports what only Python can open."""
+    module = importlib.import_module("lmzoo.export.saved_model")
+    write = module.compact_graph
+
+    def compact(folder):
+        write(folder)
+        assert list_unrestored(folder) == []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "compact_graph", compact)
         yield
 
 

@@ -4,25 +4,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.export.compaction import compact_graph
 from lmzoo.export.shared_blocks import shared_blocks
 from lmzoo.keras_seams import write_fingerprint
 from lmzoo.layers.contexts import call_block
+from tests.export.graph_files import read_graph
 
 PROMPTS = ["a cat", "", "that hat on the mat"]
 
 
-def read_graph(folder):
-    model = saved_model_pb2.SavedModel()
-    model.ParseFromString((folder / "saved_model.pb").read_bytes())
-    return model.meta_graphs[0].graph_def
-
-
 def count_products(folder):
-    functions = read_graph(folder).library.function
+    functions = read_graph(folder).graph_def.library.function
     return sum(node.op == "MatMul" for each in functions for node in each.node_def)
 
 
@@ -46,6 +40,24 @@ def test_blocks_of_one_form_are_in_the_graph_once_each_with_its_weights(
     wanted, scores = deep.generate(PROMPTS, max_new_tokens=8, return_scores=True)
     assert [text.decode("utf-8", "replace") for text in got["text"]] == wanted
     np.testing.assert_allclose(got["log_prob"], scores, rtol=1e-5, atol=1e-5)
+
+
+def test_a_program_that_loads_the_graph_alone_answers_and_cannot_save_it_again(
+    export, lm, tmp_path
+):
+    """As TensorFlow Serving loads it: without the objects of Python, by the restoring function."""
+    folder = export()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        signature, saver = loaded.signature_def["serving_default"], loaded.saver_def
+        texts = session.run(
+            signature.outputs["text"].name, {signature.inputs["text"].name: PROMPTS}
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError, match="is not saved again"):
+            session.run(saver.save_tensor_name, {saver.filename_tensor_name: str(tmp_path / "x")})
+    wanted = lm.generate(PROMPTS, max_new_tokens=8)
+    assert [text.decode("utf-8", "replace") for text in texts] == wanted
+    assert list(tmp_path.iterdir()) == []
 
 
 # Of silu, as of other functions of TensorFlow, the gradient is a function of its own.
@@ -98,7 +110,7 @@ def test_tables_of_the_tokenizer_are_variables_and_unused_ones_are_not_saved(exp
     tokenizer = lm.tokenizer
     folder = export()
     assert lm.tokenizer is tokenizer
-    large = [node.name for node in read_graph(folder).node if node.ByteSize() > 40_000]
+    large = [node.name for node in read_graph(folder).graph_def.node if node.ByteSize() > 40_000]
     assert large == []
     names = [name for name, _ in tf.train.list_variables(str(folder / "variables" / "variables"))]
     assert any("_whole_words_keys" in name for name in names)
@@ -107,7 +119,7 @@ def test_tables_of_the_tokenizer_are_variables_and_unused_ones_are_not_saved(exp
 
 
 def test_a_graph_has_short_names_and_no_shapes_that_can_be_inferred(export):
-    graph = read_graph(export())
+    graph = read_graph(export()).graph_def
     nodes = [node for function in graph.library.function for node in function.node_def]
     assert not [node.name for node in nodes if "_output_shapes" in node.attr]
     assert not [node.name for node in nodes if not node.name.startswith(node.op)]

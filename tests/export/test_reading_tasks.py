@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.export import check
 from lmzoo.export.self_test import run_self_test
 from lmzoo.tasks import MaskedLM, QuestionAnswerer, TextClassifier, TokenClassifier
 from tests.encoder_tasks import TEXT, make_backbone, randomise, train_tokenizer
+from tests.export.graph_files import read_graph
 from tests.export.killed_export import export_and_die
 from tests.export.serving_process import ServingError
 
@@ -152,8 +152,7 @@ def test_each_export_traces_each_signature_once(tasks, tmp_path, monkeypatch):
     del calls[:]
     for folder in (tmp_path / "1", tmp_path / "2"):
         task.export(folder)
-        signatures = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        signatures = signatures.meta_graphs[0].signature_def
+        signatures = read_graph(folder).signature_def
         # The self-test asks one of the others.
         assert {"serving_default", "pairs", "tokens", "self_test"} <= set(signatures)
         assert len(calls) == 3
@@ -322,9 +321,7 @@ def test_what_is_written_tells_nothing_and_needs_no_compiler(folder_of, name):
         content = path.read_bytes() if path.is_file() else b""
         found = [secret for secret in secrets if secret != "/" and secret.encode() in content]
         assert found == [], path.name
-    model = saved_model_pb2.SavedModel()
-    model.ParseFromString((folder / "saved_model.pb").read_bytes())
-    library = model.meta_graphs[0].graph_def.library
+    library = read_graph(folder).graph_def.library
     assert not [f for f in library.function if f.attr["_XlaMustCompile"].b]
     ops = {node.op for function in library.function for node in function.node_def}
     assert not [op for op in ops if "PyFunc" in op or op.startswith("Random")]

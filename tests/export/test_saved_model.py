@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from tensorflow.core.protobuf import saved_model_pb2
 
 import lmzoo
 from lmzoo.tasks import CausalLM
+from tests.export.graph_files import read_graph
 from tests.export.killed_export import export_and_die
 from tests.export.serving_process import ServingError, encode
 from tests.export.tiny_lm import CONTEXT, TEXT, make_task
@@ -314,14 +314,8 @@ def test_many_requests_take_no_more_memory(server, export):
 # What is written
 
 
-def read_model(folder):
-    model = saved_model_pb2.SavedModel()
-    model.ParseFromString((folder / "saved_model.pb").read_bytes())
-    return model
-
-
 def functions_that_must_compile(folder):
-    library = read_model(folder).meta_graphs[0].graph_def.library
+    library = read_graph(folder).graph_def.library
     return [f.signature.name for f in library.function if f.attr["_XlaMustCompile"].b]
 
 
@@ -334,7 +328,7 @@ def test_nothing_must_be_compiled_unless_the_caller_asks(lm, export):
 
 
 def test_every_op_is_tensorflows_own(export):
-    graph = read_model(export()).meta_graphs[0]
+    graph = read_graph(export())
     ops = {node.op for node in graph.graph_def.node}
     for function in graph.graph_def.library.function:
         ops |= {node.op for node in function.node_def}

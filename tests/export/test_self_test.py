@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tensorflow.core.framework import tensor_pb2
 
 import lmzoo
 from lmzoo.export import check
-from lmzoo.export.self_test import run_self_test
+from lmzoo.export.self_test import make_self_test, run_self_test
 from lmzoo.export.serving_files import encode_prediction_log
 
 
@@ -116,6 +117,39 @@ def test_slots_are_served_with_tensorflow_alone_and_without_xla(server, export):
     assert state == set(signatures["advance"][1]) == set(signatures["start"][1])
     assert server.call(folder, "self_test")["passed"]
     assert b"_XlaMustCompile" not in (folder / "saved_model.pb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "passes"),
+    [
+        ([1.0, 100.0], [1.001, 100.09], True),
+        ([1.0, 100.0], [1.003, 100.0], False),
+        ([1.0, -np.inf], [1.0, -np.inf], True),
+        ([1.0, -np.inf], [1.0, -1e30], False),
+        ([1.0, 2.0], [1.0, np.nan], False),
+        ([np.nan], [np.nan], False),
+        ([[1.0, 2.0]], [1.0, 2.0], False),
+        ([[1.0, 2.0]], [[1.0], [2.0]], False),
+        ([1.0], [1.0, 2.0], False),
+        ([1.0, 2.0], [1.0], False),
+        ([], [], True),
+        ([], [1.0], False),
+        (3.0, 3.0, True),
+        ([3, 4], [3, 5], False),
+        (["a", "b"], ["a", "b"], True),
+        (["a", "b"], ["a", "c"], False),
+    ],
+)
+def test_shapes_must_be_the_same_and_floats_nearly_so(now, then, passes):
+    dtype = {float: tf.float32, int: tf.int64, str: tf.string}
+    dtype = dtype[type(np.array(now).reshape(-1).tolist()[0])] if np.size(now) else tf.float32
+    variable = tf.Variable(tf.constant(now, dtype), shape=tf.TensorShape(None))
+    answer = tf.function(lambda: {"output": variable.read_value()}, input_signature=[])
+    scored = types.SimpleNamespace(backbone=types.SimpleNamespace(compute_dtype="float32"))
+    task = types.SimpleNamespace(tokenizer=None, get_scored_model=lambda: scored)
+    self_test = make_self_test(task, answer, {})
+    variable.assign(tf.constant(then, dtype))
+    assert bool(self_test()["passed"]) is passes
 
 
 def test_a_task_without_texts_has_no_slots(lm, tmp_path):

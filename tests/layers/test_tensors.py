@@ -1,5 +1,7 @@
 """The ops that suit LiteRT compute what the usual ones compute."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,11 +59,12 @@ def test_a_hidden_score_has_no_weight_however_high_it_is():
 
 
 def test_parts_are_those_of_a_split():
-    tensor = tf.constant(draw(2, 5, 3))
-    with litert_ops(tf.gather):
-        found = split_once(tensor, 2, axis=1)
-    for one, other in zip(found, split_once(tensor, 2, axis=1), strict=True):
-        np.testing.assert_array_equal(one, other)
+    tensor = draw(2, 5, 3)
+    for context in (contextlib.nullcontext(), litert_ops(tf.gather)):
+        with context:
+            first, rest = split_once(tf.constant(tensor), 2, axis=1)
+        np.testing.assert_array_equal(first, tensor[:, :2])
+        np.testing.assert_array_equal(rest, tensor[:, 2:])
 
 
 def test_the_context_ends_with_its_block():

@@ -15,6 +15,7 @@ from lmzoo import zoo
 from lmzoo.cli import main
 from lmzoo.hub.trained import list_trained
 from tests.cli.child import run_child
+from tests.export.graph_files import list_unrestored
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODELS = list_trained()
@@ -98,6 +99,11 @@ def test_the_card_says_what_was_measured(name, found):
     assert own[score["metric"]] == [score["value"], score["low"], score["high"]]
     assert score["low"] <= score["value"] <= score["high"]
     assert entry.score == score and entry.task == figures["task"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tensorflow_serving_fills_the_variables_that_it_reads(name):
+    assert list_unrestored(ROOT / "saved_models" / name / "1") == []
 
 
 def test_the_models_are_small():

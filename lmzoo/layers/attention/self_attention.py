@@ -241,7 +241,6 @@ class SelfAttention(BaseAttention):
             split_heads(projected, hidden, num_projected),
             self.num_heads + self.num_key_value_heads,
             axis=1,
-            sliced=cache is not None,
         )
         if self.query_key_norm:
             query, key = split_once(query_key, self.num_heads, axis=1)
@@ -254,7 +253,7 @@ class SelfAttention(BaseAttention):
                 query_key, positions, self.max_wavelength, self.rotary_scaling
             )
         # (B, N + K, T, H) -> (B, N, T, H), (B, K, T, H)
-        query, key = split_once(query_key, self.num_heads, axis=1, sliced=cache is not None)
+        query, key = split_once(query_key, self.num_heads, axis=1)
         if cache is not None:
             cache = update_cache(cache, key, value, position)
             key, value = cache["key"], cache["value"]
