@@ -18,9 +18,9 @@ def opened_once():
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def filled_variables():
-    """No test exports what only Python can open."""
+    """No test of this room exports what only Python can open."""
     module = importlib.import_module("lmzoo.export.saved_model")
     write = module.compact_graph
 

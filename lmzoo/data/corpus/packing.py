@@ -55,8 +55,9 @@ def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
         kept = truncate_pair(*lengths, max_tokens)
     is_truncated = tf.reduce_any([new < old for new, old in zip(kept, lengths, strict=True)], 0)
 
-    # Where each text begins in its row, and how long the row is: int64 (B,).
-    starts = [tf.fill(tf.shape(kept[0]), tf.constant(int(add_start), tf.int64))]
+    # Where each text begins in its row, and how long the row is: int32 (B,).
+    kept = [tf.cast(length, tf.int32) for length in kept]
+    starts = [tf.fill(tf.shape(kept[0]), int(add_start))]
     if len(texts) == 2:
         starts.append(starts[0] + kept[0] + (tokenizer.num_separators if add_end else 0))
     total = starts[-1] + kept[-1] + int(add_end)
@@ -73,19 +74,19 @@ def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
     position = tf.range(longest)
     # (T,), (B, 1) -> (B, T)
     mask = position < tf.expand_dims(total, 1)
-    index = tf.where(mask, tf.constant(2, tf.int64), 0)
+    index = tf.where(mask, 2, 0)
     if add_start:
-        index = tf.where(position == 0, tf.constant(1, tf.int64), index)
+        index = tf.where(position == 0, 1, index)
     offset = len(special)
     for text, start, length in zip(texts, starts, kept, strict=True):
         place = position - tf.expand_dims(start, 1)
         is_text = (place >= 0) & (place < tf.expand_dims(length, 1))
-        first = tf.cast(text.row_starts(), tf.int64) + offset
+        first = tf.cast(text.row_starts(), tf.int32) + offset
         index = tf.where(is_text, tf.expand_dims(first, 1) + place, index)
-        offset += tf.shape(text.values, tf.int64)[0]
+        offset += tf.shape(text.values)[0]
     # (B, T) -> (B, T, C)
     dense = tf.gather(table, index)
-    segment_ids = tf.zeros_like(index, tf.int32)
+    segment_ids = tf.zeros_like(index)
     if len(texts) == 2:
         # The end token after the first text is of the first segment, further ones of the second.
         second = starts[0] + kept[0] + int(add_end)
