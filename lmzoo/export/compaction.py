@@ -2,7 +2,7 @@
 
 TensorFlow writes the output shapes of every operation, which it infers again when it loads, and the
 path of each one's layers in its name. Of a tiny model they are half of the file. It also writes how
-to save the variables again, a tenth of all operations, for programs that train a SavedModel on.
+to save the variables again, a seventh of all operations, for programs that train such a model on.
 
 Most of the first answer's time goes into Grappler, TensorFlow's graph optimizer, which runs all of
 its passes twice over all that a signature calls. Here large functions are called, not put in line,

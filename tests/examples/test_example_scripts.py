@@ -71,7 +71,7 @@ FIGURES = {
 }
 # Lengths and bits per byte are above 1.
 HIGHEST = {"write_chinese.py": 100, "one_decoder.py": 100, "masked_and_causal.py": 100}
-# One stands for all: a minute each.
+# Each takes a minute: one by default, the others are slow tests.
 QUICK = ("sentiment.py",)
 # Their baselines that scikit-learn computes.
 LEARNED_ELSEWHERE = {"bag of words", "TF-IDF"}

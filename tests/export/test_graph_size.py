@@ -53,6 +53,7 @@ def test_a_program_that_loads_the_graph_alone_answers_and_cannot_save_it_again(
         texts = session.run(
             signature.outputs["text"].name, {signature.inputs["text"].name: PROMPTS}
         )
+        assert session.run(loaded.signature_def["self_test"].outputs["passed"].name)
         with pytest.raises(tf.errors.InvalidArgumentError, match="is not saved again"):
             session.run(saver.save_tensor_name, {saver.filename_tensor_name: str(tmp_path / "x")})
     wanted = lm.generate(PROMPTS, max_new_tokens=8)

@@ -9,6 +9,8 @@ __all__ = ["count_special_tokens", "count_text_tokens", "pack", "truncate_pair"]
 
 # Lengths are rounded up to a multiple of this number: fewer shapes, so fewer kernels to prepare.
 _MULTIPLE = 8
+# The special tokens by their place in the table in which all tokens are looked up.
+_PAD, _START, _END = range(3)
 
 
 def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
@@ -64,28 +66,15 @@ def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
     longest = tf.reduce_max(tf.concat([total, [1]], 0))
     longest = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, sequence_length)
 
-    # Each token is looked up in a table: padding, start, end, then the tokens of the texts.
-    # The padding mask says what counts, so that a tokenizer without a pad token has any id there.
-    special = (tokenizer.pad_token_id, add_start and tokenizer.start_token_id)
-    special += (add_end and tokenizer.end_token_id,)
-    num_features = texts[0].shape[-1]
-    special = [[token_id or 0] + [-1] * (num_features - 1) for token_id in special]
-    table = tf.concat([tf.constant(special, tf.int32), *(text.values for text in texts)], 0)
+    special = (tokenizer.pad_token_id, tokenizer.start_token_id, tokenizer.end_token_id)
     position = tf.range(longest)
     # (T,), (B, 1) -> (B, T)
     mask = position < tf.expand_dims(total, 1)
-    index = tf.where(mask, 2, 0)
+    index = tf.where(mask, _END, _PAD)
     if add_start:
-        index = tf.where(position == 0, 1, index)
-    offset = len(special)
-    for text, start, length in zip(texts, starts, kept, strict=True):
-        place = position - tf.expand_dims(start, 1)
-        is_text = (place >= 0) & (place < tf.expand_dims(length, 1))
-        first = tf.cast(text.row_starts(), tf.int32) + offset
-        index = tf.where(is_text, tf.expand_dims(first, 1) + place, index)
-        offset += tf.shape(text.values)[0]
+        index = tf.where(position == 0, _START, index)
     # (B, T) -> (B, T, C)
-    dense = tf.gather(table, index)
+    dense = _look_up(texts, starts, kept, index, special)
     segment_ids = tf.zeros_like(index)
     if len(texts) == 2:
         # The end token after the first text is of the first segment, further ones of the second.
@@ -93,6 +82,32 @@ def pack(texts, tokenizer, sequence_length, add_start=True, add_end=True):
         segment_ids = tf.cast(mask & (position >= tf.expand_dims(second, 1)), tf.int32)
     inputs = {"token_ids": dense[..., 0], "padding_mask": mask, "segment_ids": segment_ids}
     return inputs, dense[..., 1:] if has_features else None, is_truncated
+
+
+def _look_up(texts, starts, kept, index, special):
+    """The features of all tokens of rows, by one look-up in a table of special tokens and texts.
+
+    Args:
+        texts: list of ragged int32 (B, None, C).
+        starts, kept: lists of int32 (B,). Where each text begins in its row, and how many of its
+            tokens are kept.
+        index: int32 (B, T). What the row has around its texts, as an index in `special`.
+        special: tuple of int or None. Special tokens, whose other features are -1. The padding mask
+            says what counts, so that a token that the tokenizer does not have is any id.
+    Returns:
+        int32 (B, T, C).
+    """
+    others = [-1] * (texts[0].shape[-1] - 1)
+    special = tf.constant([[token_id or 0, *others] for token_id in special], tf.int32)
+    position = tf.range(tf.shape(index)[1])
+    offset = len(special)
+    for text, start, length in zip(texts, starts, kept, strict=True):
+        place = position - tf.expand_dims(start, 1)
+        is_text = (place >= 0) & (place < tf.expand_dims(length, 1))
+        first = tf.cast(text.row_starts(), tf.int32) + offset
+        index = tf.where(is_text, tf.expand_dims(first, 1) + place, index)
+        offset += tf.shape(text.values)[0]
+    return tf.gather(tf.concat([special, *(text.values for text in texts)], 0), index)
 
 
 def _check_texts(texts):
