@@ -3,6 +3,7 @@
 The sample lies beside a model, so that the figures do not depend on the library of this Python.
 """
 
+import importlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from lmzoo import zoo
 from lmzoo.cli import main
@@ -104,6 +106,17 @@ def test_the_card_says_what_was_measured(name, found):
 @pytest.mark.parametrize("name", MODELS)
 def test_tensorflow_serving_fills_the_variables_that_it_reads(name):
     assert list_unrestored(ROOT / "saved_models" / name / "1") == []
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_session_with_the_graph_alone_passes_the_self_test(name):
+    """As TensorFlow Serving loads it, by its functions that restore variables and fill tables."""
+    # Its import registers the ops of SentencePiece.
+    importlib.import_module("tensorflow_text")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        folder = str(ROOT / "saved_models" / name / "1")
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+        assert session.run(loaded.signature_def["self_test"].outputs["passed"].name)
 
 
 def test_the_models_are_small():
