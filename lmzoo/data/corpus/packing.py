@@ -98,8 +98,9 @@ def _look_up(texts, starts, kept, index, special):
         int32 (B, T, C).
     """
     others = [-1] * (texts[0].shape[-1] - 1)
-    special = tf.constant([[token_id or 0, *others] for token_id in special], tf.int32)
+    table = [tf.constant([[token_id or 0, *others] for token_id in special], tf.int32)]
     position = tf.range(tf.shape(index)[1])
+    # Where the text begins in the table.
     offset = len(special)
     for text, start, length in zip(texts, starts, kept, strict=True):
         place = position - tf.expand_dims(start, 1)
@@ -107,7 +108,8 @@ def _look_up(texts, starts, kept, index, special):
         first = tf.cast(text.row_starts(), tf.int32) + offset
         index = tf.where(is_text, tf.expand_dims(first, 1) + place, index)
         offset += tf.shape(text.values)[0]
-    return tf.gather(tf.concat([special, *(text.values for text in texts)], 0), index)
+        table.append(text.values)
+    return tf.gather(tf.concat(table, 0), index)
 
 
 def _check_texts(texts):
