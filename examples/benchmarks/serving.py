@@ -394,6 +394,9 @@ def run_swaps(folder, classifier, count):
             else:
                 raise TimeoutError(f"Version {number} did not take over.")
             shutil.rmtree(models / "films" / str(number - 1))
+            if (number - 1) % 5 == 0:
+                seconds = (time.perf_counter() - start) / (number - 1)
+                print(f"  {number - 1} of {count} swaps, {seconds:.1f} s each", flush=True)
         seconds = (time.perf_counter() - start) / count
         ends.set()
         return seconds, await load
@@ -464,9 +467,9 @@ def main():
         }
         results = {}
         for part in arguments.only.split(","):
+            print(part, flush=True)
             figures, bars = runs[part]()
             results[part] = {"figures": figures, "bars": bars}
-            print(part)
             for name, value in figures.items():
                 print(f"  {name}: {value}")
             for name, holds in bars.items():
