@@ -1,5 +1,7 @@
 """Makes the root a place to import `tests` from, whichever test is run alone; saves time."""
 
+import collections
+import fnmatch
 import gc
 import os
 import sys
@@ -63,9 +65,38 @@ def pytest_xdist_make_scheduler(config, log):
     return LoadRoomScheduling(config, log)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    _mark_slow_cases(config, items)
     order = {os.path.join("tests", name): number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
+
+def _mark_slow_cases(config, items):
+    """Marks cases as slow that the `quick` of their test does not name.
+
+    Each argument of `pytest.mark.quick` is the id of a case, in which * stands for anything.
+
+    Raises:
+        pytest.UsageError: if a test is left without a quick case, or an argument without a case.
+    """
+    cases = collections.defaultdict(list)
+    for item in items:
+        if (marker := item.get_closest_marker("quick")) is not None:
+            cases[item.nodeid.partition("[")[0], marker.args].append(item)
+    is_whole = not any("::" in argument for argument in config.args)
+    for (name, patterns), its in cases.items():
+        unused = set(patterns)
+        for item in its:
+            found = {each for each in patterns if _is_case(item.callspec.id, each)}
+            unused -= found
+            if not found:
+                item.add_marker(pytest.mark.slow)
+        if unused and is_whole:
+            raise pytest.UsageError(f"{name}: no case is named {sorted(unused)}.")
+
+
+def _is_case(name, pattern):
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def pytest_collection_finish():

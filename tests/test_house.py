@@ -435,6 +435,7 @@ def run_child(code):
     return json.loads(child.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_importing_the_package_costs_little_beside_keras():
     code = """
 import json, statistics, sys, time

@@ -64,6 +64,15 @@ def golden_model():
     return tiny.Model(from_gpt2(RECORD["sizes"], GOLDEN))
 
 
+@pytest.mark.quick(
+    "num_beams=4-ends=[72, 89, 10]",
+    "num_beams=2-early_stopping=never-ends=[72, 89, 10]",
+    "num_beams=4-early_stopping=True-*",
+    "num_beams=2-early_stopping=False-ends=[72]",
+    "num_beams=2-ends=[72, 89, 10]-no_repeat_ngram_size=2",
+    "num_beams=4-*-bad_words=*",
+    "ends=[72, 89, 10]-no_repeat_ngram_size=1",
+)
 @pytest.mark.parametrize("cases", [pytest.param(v, id=k) for k, v in group_cases().items()])
 def test_equals_transformers(golden_model, cases):
     # There each prompt ran alone; here they stand in one batch, left-padded.

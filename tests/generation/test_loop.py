@@ -44,6 +44,7 @@ def test_greedy_equals_the_oracle(model, uncached, rules):
     assert_equals_oracle(model, uncached, rules, None)
 
 
+@pytest.mark.quick("all", "min_p", "plain", "warm")
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_sampling_equals_the_oracle(model, uncached, sample):
     assert_equals_oracle(model, uncached, RULES["ends"], sample)

@@ -43,6 +43,12 @@ def read_files(folder):
     return {path.name: path.read_bytes() for path in sorted(pathlib.Path(folder).iterdir())}
 
 
+@pytest.mark.quick(
+    "ForSequenceClassification-bert",
+    "ForTokenClassification-roberta",
+    "ForQuestionAnswering-distilbert",
+    "ForMaskedLM-roberta",
+)
 @every_family
 @every_head
 def test_a_folder_of_transformers_is_opened_and_saved_as_it_is(family, head, tmp_path):
@@ -93,6 +99,15 @@ BACKBONES = {
 FOREIGN = {"bert", "roberta", "distilbert"}
 
 
+@pytest.mark.quick(
+    "answerer-bert",
+    "masked-ours",
+    "classifier-no pooler",
+    "other head-distilbert",
+    "multi-label-roberta",
+    "tagger-ours",
+    "masked-gelu_tanh",
+)
 @pytest.mark.parametrize(
     ("kind", "backbone"),
     [

@@ -34,6 +34,13 @@ def open_as(folder, task, **options):
         return lmzoo.load(folder, task=task, **options)
 
 
+@pytest.mark.quick(
+    "TextClassifier-bert",
+    "TokenClassifier-distilbert",
+    "QuestionAnswerer-roberta",
+    "MaskedLM-bert",
+    "TextRegressor-distilbert",
+)
 @every_family
 @pytest.mark.parametrize("task", FRESH)
 def test_the_backbone_stays_and_the_head_is_fresh(family, task, tmp_path):
@@ -91,6 +98,7 @@ def test_an_embedder_needs_no_head(family, tmp_path, recwarn):
     np.testing.assert_allclose(embedder(inputs).numpy(), hidden[np.arange(len(first)), first])
 
 
+@pytest.mark.quick("TextRegressor-bert", "TextClassifier-roberta", "MaskedLM-distilbert")
 @every_family
 @pytest.mark.parametrize("task", ["TextClassifier", "TextRegressor", "MaskedLM"])
 def test_what_was_opened_so_is_saved_as_its_family(family, task, tmp_path):
@@ -120,6 +128,7 @@ def test_options_for_another_head_than_the_folders_are_refused(tmp_path):
     assert lmzoo.tasks.TextClassifier(backbone, labels=LABELS).labels.names == tuple(LABELS)
 
 
+@pytest.mark.quick("x", "None")
 @pytest.mark.parametrize("architectures", [None, ["BertForMultipleChoice"], "x", 5])
 def test_a_folder_of_an_unknown_class_still_has_a_backbone(architectures, tmp_path):
     folder = write_folder(

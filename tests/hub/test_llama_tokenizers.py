@@ -45,6 +45,7 @@ def tokenize(tokenizer, texts):
     return [start + row for row in ids]
 
 
+@pytest.mark.quick("llama3", "mistral")
 @every_family
 def test_ids_are_those_of_transformers(opened, family):
     expected, tokenizer = read_expected(family), opened[family].tokenizer
@@ -58,6 +59,7 @@ def test_ids_are_those_of_transformers(opened, family):
     assert [text.decode() for text in decoded] == expected["decoded"]
 
 
+@pytest.mark.quick("qwen2")
 @every_family
 def test_greedy_text_is_that_of_transformers(opened, family):
     lm = opened[family]
@@ -90,6 +92,7 @@ def test_the_kinds_and_their_settings(opened):
     assert llama3.pad_token_id == llama3.end_token_id != llama3.start_token_id
 
 
+@pytest.mark.quick("llama3", "mistral")
 @every_family
 def test_what_is_saved_opens_again_and_is_saved_the_same(opened, family, tmp_path):
     lm, first, second = opened[family], tmp_path / "first", tmp_path / "second"

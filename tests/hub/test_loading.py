@@ -115,6 +115,7 @@ def test_a_backbone_left_empty_has_all_its_values(golden):
     np.testing.assert_array_equal(values, wanted)
 
 
+@pytest.mark.quick("bfloat16-*", "mixed_float16-*", "None-*")
 @pytest.mark.parametrize(
     ("dtype", "variables", "tolerance"),
     [
@@ -509,6 +510,7 @@ def test_the_garbage_collector_is_left_as_it_was(golden, edit_golden, enabled):
         (gc.enable if was_enabled else gc.disable)()
 
 
+@pytest.mark.quick("bert")
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_other_labels_give_a_fresh_head_if_the_task_is_named(tmp_path, family):
     folder = write_encoder(tmp_path / "a", family, "ForSequenceClassification")

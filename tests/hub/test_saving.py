@@ -113,6 +113,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.quick("flan_t5", "bert", "gpt2", "embedder")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_saved_in_shards_twice_the_same(tmp_path, family):
     FAMILIES[family](tmp_path / "given")
@@ -180,6 +181,7 @@ def test_a_disk_that_is_full_in_the_middle_keeps_the_old_folder(tmp_path, lm, si
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.quick("float16", "bfloat16")
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16", "mixed_bfloat16"])
 def test_weights_are_saved_in_the_dtype_they_have(tmp_path, golden, dtype):
     lm = lmzoo.load(golden, dtype=dtype)

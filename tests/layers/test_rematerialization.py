@@ -40,6 +40,7 @@ def train(block, rematerialized):
     return [loss, *tape.gradient(loss, sources), *(seed.value for seed in seeds)]
 
 
+@pytest.mark.quick("graph-mixed_bfloat16", "eager-*")
 @pytest.mark.parametrize(
     ("mode", "policy"),
     [

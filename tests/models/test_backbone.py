@@ -79,6 +79,7 @@ def test_the_config_holds_every_argument_and_makes_the_same_model(kind):
     assert [w.shape for w in twin.weights] == [w.shape for w in model.weights]
 
 
+@pytest.mark.quick("bert", "gpt with everything", "t5 1.1")
 @every_kind
 def test_a_saved_model_gives_the_same_bits_alone_and_within_another(models, kind, tmp_path):
     model = models(kind)
@@ -138,6 +139,7 @@ def test_weights_of_two_stacks_keep_their_paths_in_a_keras_file(models, tmp_path
     assert {path.partition("/")[0] for path in list_paths(tmp_path)} == {"layers", *names}
 
 
+@pytest.mark.quick("bert", "gpt with everything", "t5")
 @every_kind
 def test_dropout_acts_in_training_alone(kind):
     model = make_model(kind, dropout=0.5)
@@ -207,6 +209,13 @@ def test_a_batch_of_ragged_rows_is_its_single_rows(models, kind):
             np.testing.assert_allclose(got, wanted[0], rtol=0, atol=1e-10)
 
 
+@pytest.mark.quick(
+    "*-bert",
+    "mixed_bfloat16-*-gpt with everything",
+    "mixed_float16-*-modern bert",
+    "mixed_float16-*-electra",
+    "mixed_bfloat16-*-mpnet",
+)
 @single
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("mixed_bfloat16", 1e-2), ("mixed_float16", 5e-3)]
@@ -230,6 +239,7 @@ def test_half_precision_stays_near_float32(kind, policy, tolerance):
     assert half.compute_logits(hidden).dtype == "float32"
 
 
+@pytest.mark.quick("bert", "gpt with everything", "t5 1.1", "modern bert")
 @every_kind
 def test_a_gradient_reaches_every_variable(kind):
     model = randomise(make_model(kind), deviation=0.2)
@@ -246,6 +256,7 @@ def test_a_gradient_reaches_every_variable(kind):
         assert np.abs(gradient).max() > 0, variable.name
 
 
+@pytest.mark.quick("gpt with everything-True", "modern bert-False")
 @pytest.mark.parametrize(
     ("kind", "jit_compile"),
     [
@@ -266,6 +277,7 @@ def test_graph_and_compiled_outputs_are_the_eager_ones(models, kind, jit_compile
     assert_near(flatten(run(inputs)), expected, 1e-10)
 
 
+@pytest.mark.quick("bert")
 @pytest.mark.parametrize("kind", ["bert", "gpt with everything", "t5"])
 def test_an_exported_model_takes_ids_and_masks(models, kind, tmp_path):
     model = models(kind)
@@ -370,6 +382,7 @@ REMATERIALIZED += [
 ]
 
 
+@pytest.mark.quick("gpt with everything-3")
 @pytest.mark.parametrize(("kind", "chunks"), REMATERIALIZED)
 def test_rematerialized_blocks_give_the_same_gradients_with_dropout(kind, chunks):
     model = make_model(kind, "float64", dropout=0.3)

@@ -174,6 +174,7 @@ def test_every_token_sees_every_other(models):
         assert (before != after).any(axis=-1).all()
 
 
+@pytest.mark.quick("mixed_float16-another", "float64-distilbert")
 @pytest.mark.parametrize("kind", ["distilbert", "another"])
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
 def test_a_functional_model_around_it_is_saved_with_it(kind, dtype, tmp_path):

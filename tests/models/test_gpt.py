@@ -80,6 +80,7 @@ def test_the_numpy_decoder_finds_each_trap(mutant):
     assert np.abs(model({"token_ids": token_ids}) - hidden).max() > 1e-6
 
 
+@pytest.mark.quick("[1,*-everything", "[3, 5]-*", "[8]-*")
 @pytest.mark.parametrize("kind", OPTIONS)
 @pytest.mark.parametrize("pieces", [[8], [3, 5], [1] * 8], ids=str)
 def test_cached_is_uncached_in_one_piece_and_in_several(models, kind, pieces):
@@ -120,6 +121,7 @@ def test_cached_is_uncached_under_padding(models, kind, pieces):
     np.testing.assert_array_equal(cache["padding_mask"][:, :8], padding_mask)
 
 
+@pytest.mark.quick("everything")
 @both
 def test_the_slot_may_be_a_tensor_and_sizes_unknown_in_a_graph(models, kind):
     model, token_ids = models(kind), some_ids(2, 8)

@@ -45,6 +45,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.quick("window", "order of the layers", "norm of the embeddings")
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_numpy_encoder_finds_each_trap(mutant):
     model = make_model()

@@ -64,6 +64,7 @@ def test_states_and_logits_are_those_of_the_numpy_t5(models, kind):
     np.testing.assert_allclose(ours, logits, rtol=0, atol=1e-10)
 
 
+@pytest.mark.quick("32-left-t5 1.1", "1-right-t5", "32-right-t5")
 @both
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("padding", [1, pytest.param(5, marks=slow), 32])
@@ -190,6 +191,7 @@ def test_compiled_by_xla_is_the_same(models):
 
 # A part of the largest logit. The gated model's bfloat16 errors are 0.9 to 1.2 % over five seeds,
 # eight times float16's (0.09 to 0.18 %), as many as its three bits less make: beyond 1 %.
+@pytest.mark.quick("t5-mixed_float16-*", "t5 1.1-mixed_bfloat16-*")
 @pytest.mark.parametrize(
     ("kind", "policy", "tolerance"),
     [
@@ -259,6 +261,7 @@ def record_largest(model, monkeypatch):
     return found
 
 
+@pytest.mark.quick("overflow_the_residual_path-*")
 @pytest.mark.parametrize("kind", [pytest.param("t5", marks=slow), "t5 1.1"])
 @pytest.mark.parametrize(
     ("change", "what"),

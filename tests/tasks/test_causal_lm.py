@@ -201,6 +201,7 @@ def test_a_functional_model_can_hold_a_task(make_lm):
     np.testing.assert_allclose(model(ids), lm({"token_ids": ids}), atol=1e-6)
 
 
+@pytest.mark.quick("mixed_float16")
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_to_finite_losses(make_lm, batches, policy):
     lm = make_lm(dtype=policy)

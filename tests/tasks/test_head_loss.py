@@ -25,6 +25,7 @@ def compute_plainly(features, table, bias, smoothing, z_loss):
     return tf.reduce_sum(losses * tf.cast(WEIGHTS, losses.dtype))
 
 
+@pytest.mark.quick("True-0.2-0.01-float64-*", "False-0.1-0.0-float32-*", "False-0.0-0.0-float64-*")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
 @pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.2, 1e-2)])
 @pytest.mark.parametrize("has_bias", [False, True])
@@ -125,6 +126,7 @@ CASES = {
 QUICK = ("tied", "T5", "BERT")
 
 
+@pytest.mark.quick("tied")
 @pytest.mark.parametrize(
     "case",
     [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES],

@@ -40,6 +40,7 @@ def score_words(lm, text):
     return found
 
 
+@pytest.mark.quick("word_pieces")
 @pytest.mark.parametrize("make", [word_pieces, byte_pairs])
 def test_masks_are_filled_with_the_likeliest_words(make):
     lm, mask = make_masked_lm(make()), make().mask_token

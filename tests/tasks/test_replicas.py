@@ -33,6 +33,7 @@ def compute_losses(lm):
     return log_total - np.take_along_axis(logits, LABELS[..., None], -1)[..., 0]
 
 
+@pytest.mark.quick("3")
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_the_loss_is_the_mean_over_tokens_whatever_the_batches(batch_size):
     lm = make_task()

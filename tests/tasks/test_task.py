@@ -24,6 +24,7 @@ from lmzoo.tasks import (
 from tests.tasks.small_encoders import NAMES, TEXTS, make_encoder, word_pieces
 
 
+@pytest.mark.quick("fit-True")
 @pytest.mark.parametrize(
     ("method", "own"),
     [

@@ -100,6 +100,7 @@ def test_pairs_are_read_alike_from_lists_columns_and_rows(still):
     assert np.abs(wanted - model.predict(GOOD, verbose=0)).max() > 1e-3
 
 
+@pytest.mark.quick("True")
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("as_dataset", [False, True])
 def test_a_classifier_that_is_gone_leaves_nothing_of_its_fit(monkeypatch, as_dataset):

@@ -87,6 +87,7 @@ def test_spans_of_running_text_are_those_of_its_words(learned):
         assert all(0.9 < span["score"] <= 1.0 for span in found)
 
 
+@pytest.mark.quick("byte_pair")
 def test_spans_of_words_and_of_text_agree_without_training(any_tagger):
     """Only where each word is what the tokenizer cuts text into as well."""
     generator = random.Random(0)
@@ -318,6 +319,7 @@ def test_words_in_tensors_and_arrays_are_tagged_as_lists_are(tagger):
     assert tagger.tag(np.array(square)) == wanted
 
 
+@pytest.mark.slow
 def test_fit_splits_rows_and_says_what_it_cut(text_tokenizer):
     tagger = make_tagger(text_tokenizer)
     rows = make_rows(words=[*WORDS, ["boycott"] * 80], tags=[*TAGS, ["O"] * 80])

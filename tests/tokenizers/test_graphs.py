@@ -10,6 +10,7 @@ def tokenizer(request):
     return request.getfixturevalue(f"{request.param}_tokenizer")
 
 
+@pytest.mark.quick("byte_pair", "unigram")
 def test_every_mode_gives_the_same_ids(tokenizer, nasty_texts):
     eager = tokenizer.tokenize(nasty_texts).to_list()
     graph = tf.function(tokenizer.tokenize)(tf.constant(nasty_texts)).to_list()

@@ -33,6 +33,7 @@ def whole():
     return train_lm(1)
 
 
+@pytest.mark.quick("2")
 @pytest.mark.parametrize("num_parts", [2, 4])
 def test_parts_with_unequal_padding_make_the_step_of_the_whole_batch(whole, num_parts):
     (lm, history), (parts, part_history) = whole, train_lm(num_parts)

@@ -177,6 +177,7 @@ def assert_stopping_changes_nothing(train, folder, stop_after, records, weights)
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_raw_text_goes_on_too(tmp_path):
     def train(records, checkpoint=None, stop_after=None):
         keras.utils.set_random_seed(1)
@@ -224,6 +225,7 @@ def test_another_configuration_is_refused_with_the_difference(data_folder, tmp_p
         run(data_folder, {}, make_checkpoint(tmp_path), lm=make_lm(dtype="mixed_bfloat16"))
 
 
+@pytest.mark.quick("bfloat16")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_snapshot_uses_the_memory_of_the_last_one_and_none_of_the_variables(data_folder, dtype):
     lm = make_lm(dtype=dtype)
@@ -294,6 +296,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_keeps_what_was_there(data_f
     assert max(tmp_path.glob("step-*")).name <= "step-000000003"
 
 
+@pytest.mark.quick("15-SystemExit")
 @pytest.mark.parametrize(
     ("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
 )

@@ -44,6 +44,7 @@ def test_on_one_device_a_step_is_that_of_keras(kind):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.quick("True-AdamW", "False-*")
 @pytest.mark.parametrize("kind", (*CLASSES, LossScaleOptimizer), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("in_graph", (False, True))
 def test_the_first_step_builds_an_optimizer_as_those_of_keras(kind, in_graph):
@@ -72,6 +73,7 @@ def test_gradients_without_variables_ask_for_build_as_keras_does():
         AdamW().apply(make_gradients(0))
 
 
+@pytest.mark.quick("Muon", "Lion")
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_a_compiled_update_is_the_plain_one(kind):
     options = {"learning_rate": 0.01, "global_clipnorm": 0.5}

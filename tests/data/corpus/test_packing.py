@@ -41,6 +41,7 @@ def as_ragged(rows):
     return tf.ragged.constant(rows, tf.int32, ragged_rank=1, row_splits_dtype=tf.int64)
 
 
+@pytest.mark.quick("5-2-1", "6-2-2", "13-2-2", "5-1-1", "32-1-2", "13-1-1")
 @pytest.mark.parametrize("num_separators", [1, 2])
 @pytest.mark.parametrize("num_texts", [1, 2])
 @pytest.mark.parametrize("length", [5, 6, 13, 32])

@@ -100,6 +100,7 @@ def test_an_iteration_after_one_that_began_in_the_middle_goes_on_there():
     assert labels_of(dataset) == labels_of(dataset) == [[2, 3], [4], [0, 1]]
 
 
+@pytest.mark.quick("True-True", "False-False")
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("drop", [True, False])
 def test_a_start_in_the_middle_gives_the_same_batches_as_the_whole_run(shuffle, drop):

@@ -44,6 +44,7 @@ def cut(tokenizer, question, context, length, stride, longest_question):
 CASES = [(24, 5, 6), (16, 0, 3), (20, 9, 4), (64, 16, 16)]
 
 
+@pytest.mark.quick("BytePairTokenizer-*", "WordPieceTokenizer-20-*", "WordPieceTokenizer-16-*")
 @pytest.mark.parametrize(("length", "stride", "longest_question"), CASES)
 def test_windows_are_those_of_a_slow_loop(text_tokenizer, length, stride, longest_question):
     generator = random.Random(length)

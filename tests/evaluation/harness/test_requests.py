@@ -70,6 +70,7 @@ def compute_log_probs(task, before, scored):
     return np.log(chosen).sum(), (logits.argmax(-1) == scored).all()
 
 
+@pytest.mark.quick("decoder")
 @pytest.mark.parametrize("name", TASKS)
 def test_continuations_have_the_probability_of_their_tokens(tasks, name):
     pairs = PAIRS if name == "decoder" else [("one cat", "1"), ("two cats ", "2"), ("", "猫")]

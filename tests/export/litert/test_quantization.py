@@ -41,6 +41,7 @@ def exported(request, lm, tmp_path_factory):
     return request.param, path, report
 
 
+@pytest.mark.quick("int8", "int4")
 def test_scores_are_near_those_of_float32_and_the_report_says_how_near(lm, exported):
     kind, path, report = exported
     ids = list(range(1, CONTEXT))

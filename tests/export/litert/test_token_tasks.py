@@ -70,6 +70,7 @@ def compare(task, path, shape):
     return difference[inputs["padding_mask"]].max() if found.ndim == 3 else difference.max()
 
 
+@pytest.mark.quick("t5-embedder", "bert-classifier")
 @pytest.mark.parametrize(
     ("backbone", "task"),
     [*QUICK, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in SLOW)],

@@ -97,6 +97,7 @@ def test_every_gradient_is_that_of_transformers(opened, expected_of, family, hea
     np.testing.assert_allclose(project(gradients), wanted, rtol=0, atol=1e-9)
 
 
+@pytest.mark.quick("Model-*", "ForMaskedLM-*")
 @every_family
 @every_head
 def test_what_is_saved_is_what_was_read(opened, family, head, tmp_path):

@@ -48,6 +48,7 @@ def config():
     return make_config(make_backbone(**OPTIONS["mistral with biases"]))
 
 
+@pytest.mark.quick("mistral with biases", "learned and shared", "qwen with small heads")
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_any_backbone_comes_back_bit_for_bit(tmp_path, options):
     backbone = make_backbone(**options)

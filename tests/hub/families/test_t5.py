@@ -63,6 +63,7 @@ def untied(folder):
 COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
 
 
+@pytest.mark.quick("*lm_head*")
 @pytest.mark.parametrize("names", [COPIES[1:2], COPIES[1:]], ids=str)
 def test_equal_copies_of_tied_embeddings_are_read(folder, tied, names):
 
@@ -95,6 +96,7 @@ def test_a_head_that_a_file_lacks_is_the_embeddings_without_their_scale(folder, 
     np.testing.assert_allclose(unscaled * 48**-0.5, tied, rtol=0, atol=1e-5)
 
 
+@pytest.mark.quick("*'tie_word_embeddings': False*", "*'mt5', 'arch*")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -120,6 +122,7 @@ def test_a_table_that_nobody_reads_is_ignored(folder, tied):
     np.testing.assert_array_equal(compute(folder, add), tied)
 
 
+@pytest.mark.quick("flan_t5")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_tensor_dropped_or_renamed_is_named(folder, family):
     for name in read_tensors(family):
@@ -176,6 +179,7 @@ def test_the_golden_model_is_saved_with_the_same_tensors(tmp_path, family):
 
 
 # transformers has no name for the feed-forwards of the last two.
+@pytest.mark.quick("{}", "*silu*")
 @pytest.mark.parametrize(
     "options",
     [

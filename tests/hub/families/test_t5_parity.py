@@ -142,6 +142,7 @@ CASES = [
 ]
 
 
+@pytest.mark.quick("flan_t5-4")
 @pytest.mark.parametrize(("family", "index"), CASES)
 def test_generated_ids_are_those_of_transformers(precise, family, index):
     case = EXPECTED[family]["record"]["cases"][index]
@@ -285,6 +286,7 @@ def test_another_start_token_generates_something_else(precise, family="flan_t5")
     assert got != record["cases"][0]["ids"]
 
 
+@pytest.mark.quick("flan_t5")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_encoder_alone_is_an_embedder(family, tmp_path):
     def drop_decoder(tensors):

@@ -29,6 +29,11 @@ def encode(task):
     return task.backbone.encode(INPUTS, MASK).numpy()[MASK]
 
 
+@pytest.mark.quick(
+    "T5ForConditionalGeneration-TextEmbedder",
+    "T5ForSequenceClassification-TokenClassifier",
+    "T5ForSequenceClassification-TextClassifier",
+)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
     "class_name", ["T5ForConditionalGeneration", "T5ForSequenceClassification"]

@@ -43,6 +43,7 @@ def make_lm(tokenizer=None, **options):
 # The models of test_llama.py, token for token
 
 
+@pytest.mark.quick("mistral-0")
 @pytest.mark.parametrize(("family", "number"), LLAMAS)
 def test_generation_is_that_of_transformers_token_for_token(tmp_path, eagerly, family, number):
     record = read_expected(family)["record"]
@@ -56,6 +57,7 @@ def test_generation_is_that_of_transformers_token_for_token(tmp_path, eagerly, f
 # Reading
 
 
+@pytest.mark.quick("llama")
 @pytest.mark.parametrize("case", FILES)
 def test_a_file_alone_makes_generate_do_what_transformers_does(tmp_path, eagerly, case):
     folder = write(write_folder(tmp_path / "a", case["family"]), **case["file"])
@@ -347,6 +349,7 @@ def saved(tmp_path_factory, tokenizer):
     return folder
 
 
+@pytest.mark.quick("ngrams_and_equal_end_tokens")
 @pytest.mark.parametrize(
     "fields",
     [

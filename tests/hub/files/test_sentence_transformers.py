@@ -65,6 +65,9 @@ def pool_by_definition(hidden, mask, pooling, normalize):
     return np.stack(rows)
 
 
+@pytest.mark.quick(
+    "True-mean-bert", "False-max-distilbert", "True-cls-roberta", "False-mean-roberta"
+)
 @every_family
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
@@ -300,6 +303,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.quick("*'mean', 'normalize': False*", "*'last'*")
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_what_is_saved_is_read_and_saved_the_same(form, tmp_path):
     embedder = make_embedder(sequence_length=9, scale=7.0, **form)

@@ -84,6 +84,9 @@ def run_ours(backbone):
     return outputs.numpy()[MASK]
 
 
+@pytest.mark.quick(
+    "T5Backbone gated", "GPT2Backbone", "RobertaBackbone", "DistilBertBackbone", "BertBackbone"
+)
 @every_family
 def test_their_hidden_states_come_out_of_the_task(family):
     theirs = make_theirs(family)

@@ -8,6 +8,9 @@ from tests.export.tiny_lm import CONTEXT, make_task
 PROMPTS = ["the cat", "a", "", "that hat, then the rat ate"]
 
 
+@pytest.mark.quick(
+    "options0", "options2", "options3", "options4", "options9", "options10", "options11"
+)
 @pytest.mark.parametrize(
     "options",
     [

@@ -93,6 +93,7 @@ def test_several_labels_are_those_of_the_classifier(both, byte_pair):
     same("classify", task, model, TEXTS, PAIRS, top_k=1)
 
 
+@pytest.mark.quick("sizes0")
 @pytest.mark.parametrize("sizes", [{"batch_size": 4}, {"batch_size": 1, "sequence_length": 48}])
 def test_a_file_of_one_shape_gives_the_same(both, word_piece, sizes):
     task, model = both(tasks.TextClassifier(make_backbone(word_piece), word_piece, 2), **sizes)

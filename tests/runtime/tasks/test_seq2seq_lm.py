@@ -21,6 +21,7 @@ def both(export):
     return task, export(task, decode_windows=(8, 16))
 
 
+@pytest.mark.quick("options0", "options5")
 @pytest.mark.parametrize(
     "options",
     [

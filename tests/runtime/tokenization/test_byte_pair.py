@@ -36,6 +36,7 @@ def test_ids_and_offsets_are_those_of_the_graph(byte_pair_tokenizer, open_tokeni
         assert found == list(zip(*rows, strict=True)), ascii(text)[:80]
 
 
+@pytest.mark.quick("gpt2_digits", "llama3")
 @pytest.mark.parametrize("pattern", [name for name in PATTERNS if name != "gpt2"])
 def test_each_pattern_gives_the_ids_of_the_graph(
     byte_pair_tokenizer, open_tokenizer, texts, pattern
@@ -51,6 +52,7 @@ def test_a_prefix_space_and_ignored_merges_give_the_ids_of_the_graph(
     assert_same_ids(open_tokenizer(graph), graph, texts[:300])
 
 
+@pytest.mark.quick("rstrip1")
 @pytest.mark.parametrize("rstrip", [[], ["<pad>"], ["<|endoftext|>"]])
 def test_special_tokens_come_out_where_they_are_allowed(
     byte_pair_tokenizer, open_tokenizer, draw_texts, rstrip

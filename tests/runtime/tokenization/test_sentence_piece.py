@@ -61,6 +61,7 @@ def test_special_tokens_come_out_where_they_are_allowed(
         assert_same(ours, unigram_tokenizer, texts, allow_special=allow_special)
 
 
+@pytest.mark.quick("nmt_nfkc_cf")
 @pytest.mark.parametrize("rules", ["identity", "nmt_nfkc_cf"])
 def test_added_tokens_are_found_as_the_graph_finds_them(
     train_model, open_tokenizer, draw_texts, rules
@@ -102,6 +103,7 @@ def test_text_comes_back_as_the_graph_gives_it(train_model, open_tokenizer, name
     assert ours.continues_word == graph.continues_word.tolist()
 
 
+@pytest.mark.quick("options0-*", "options3-*")
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [

@@ -25,6 +25,7 @@ def assert_same(ours, graph, texts, **options):
         assert found == list(zip(*spans, strict=True)), ascii(text)[:80]
 
 
+@pytest.mark.quick("options0", "options1")
 @pytest.mark.parametrize(
     "options",
     [

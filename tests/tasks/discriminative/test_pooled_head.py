@@ -92,6 +92,7 @@ def test_a_chosen_pooling_goes_before_the_pooler(pooling):
     assert TextClassifier.from_config(classifier.get_config()).pooling == pooling
 
 
+@pytest.mark.quick("TextClassifier-gpt")
 @pytest.mark.parametrize(
     ("kind", "family"),
     [

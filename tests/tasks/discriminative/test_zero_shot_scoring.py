@@ -94,6 +94,7 @@ def test_a_classifier_of_labels_that_do_not_compete_is_refused():
         EntailmentScorer(model, "It is a {}")
 
 
+@pytest.mark.quick("True-True", "False-False")
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("calibrate", [False, True])
 def test_likelihoods_are_averaged_and_calibrated_where_asked(lm, normalize, calibrate):

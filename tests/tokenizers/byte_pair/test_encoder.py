@@ -66,6 +66,7 @@ def assert_same_ids(tokenizer, reference, texts):
     assert tokenizer.tokenize(texts).to_list() == columns[0]
 
 
+@pytest.mark.quick("llama3")
 def test_nasty_and_drawn_texts_give_the_reference_ids(
     tokenizer, reference, nasty_texts, draw_texts, library_text
 ):
@@ -133,6 +134,7 @@ def test_the_pattern_is_kept_in_a_graph(tokenizer, tmp_path, nasty_texts):
     assert_saved_says_the_same(tokenizer, tokenizer.tokenize, nasty_texts, tmp_path)
 
 
+@pytest.mark.quick("qwen2")
 def test_an_added_token_is_not_skipped(tokenizer):
     parts = tokenizer._vocabulary
     added = BytePairTokenizer(
@@ -170,6 +172,7 @@ def extended(tokenizer):
     )
 
 
+@pytest.mark.quick("qwen2-300")
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_added_tokens_are_found_as_the_reference_finds_them(
     extended, tmp_path, nasty_texts, draw_texts, count

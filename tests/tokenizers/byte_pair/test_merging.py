@@ -61,6 +61,7 @@ def count_differences(seed, shuffled, words=40):
     return sum(mine != theirs for mine, theirs in zip(merged, expected, strict=True))
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_merging_at_once_ends_where_merging_one_by_one_ends(shuffled):
     assert [count_differences(seed, shuffled) for seed in range(15)] == [0] * 15

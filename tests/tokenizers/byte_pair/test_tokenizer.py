@@ -55,6 +55,7 @@ def test_every_code_point_gives_the_reference_ids(byte_pair_tokenizer, byte_pair
         assert_same_ids(byte_pair_tokenizer, byte_pair_reference, between)
 
 
+@pytest.mark.quick("a", "etaoin", "*u0301*")
 @pytest.mark.parametrize(
     "alphabet", ["a", "ab", "etaoin", "=-", " ", "一丁丂七丄丅丆万丈三", "\u0301"]
 )
@@ -90,6 +91,7 @@ def test_shapes_and_dtypes(byte_pair_tokenizer):
     assert_shapes(byte_pair_tokenizer, "a b", 2)
 
 
+@pytest.mark.quick("<lambda>0")
 @pytest.mark.parametrize(
     "make", [lambda size: "word " * (size // 5), lambda size: "ab" * (size // 2)]
 )

@@ -131,6 +131,12 @@ CHATML = ["<|im_start|>", "<|im_end|>"]
 STRIPS = ("rstrip", "lstrip")
 
 
+@pytest.mark.quick(
+    "200-first-strips0-False",
+    "200-None-strips4-True",
+    "200-always-strips1-True",
+    "200-None-strips2-True",
+)
 @pytest.mark.parametrize("special", [False, True])
 @pytest.mark.parametrize(
     ("metaspace", "strips"),

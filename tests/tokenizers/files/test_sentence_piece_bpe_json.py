@@ -129,6 +129,7 @@ def test_what_would_end_a_prompt_is_refused(folder):
         SentencePieceTokenizer.load(folder)
 
 
+@pytest.mark.quick("first")
 @pytest.mark.parametrize("scheme", ["first", "always", "never"])
 def test_a_newer_tokenizer_json_gives_the_reference_ids(
     folder, nasty_texts, draw_texts, library_text, scheme

@@ -53,6 +53,7 @@ def assert_same(ours, library, texts):
     assert ours.tokenize(texts).to_list() == ids
 
 
+@pytest.mark.quick("NFD StripAccents Lowercase", "")
 def test_ids_and_offsets_are_the_librarys(pair, texts):
     assert_same(*pair, texts)
 

@@ -68,6 +68,15 @@ def assert_same(tokenizer, reference, texts, most_ties=0.0):
     return ours
 
 
+@pytest.mark.quick(
+    "over spaces-unigram",
+    "every space-bpe",
+    "symbols-unigram",
+    "bytes-unigram",
+    "no prefix-bpe",
+    "plain-bpe",
+    "as it is-unigram",
+)
 @every_type
 @every_configuration
 def test_texts_give_the_reference_ids(

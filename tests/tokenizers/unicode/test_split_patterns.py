@@ -47,6 +47,7 @@ def assert_same_words(pattern, texts):
     assert not wrong, wrong[:3]
 
 
+@pytest.mark.quick("digits", "llama3-4", "qwen2-1")
 @every_pattern
 def test_words_end_where_the_reference_ends_them(pattern, nasty_texts, draw_texts):
     assert_same_words(pattern, [*nasty_texts, *draw_texts(11, 800)])

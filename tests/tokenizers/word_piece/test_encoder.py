@@ -81,6 +81,7 @@ def assert_same(ours, library, texts):
         assert [text[start:end].strip() for start, end in spans] == pieces, ascii(text)
 
 
+@pytest.mark.quick("uncased")
 def test_added_tokens_are_found_as_the_library_finds_them(pair, nasty_texts):
     texts = ["Covid19 is here", "thisis", "a\u65b0\u51a0b \u65b0 \u51a0", "New   york new-york"]
     texts += ["<E1>bob<e1> Covid COVID", "", "caf\u00e9s CAFE\u0301 x-ray is", *nasty_texts]

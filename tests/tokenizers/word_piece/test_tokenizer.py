@@ -51,6 +51,7 @@ def test_drawn_texts_give_the_reference_ids(
     assert_same(word_piece_tokenizer, word_piece_reference, texts)
 
 
+@pytest.mark.quick("True-False")
 @pytest.mark.parametrize(("lowercase", "strip_accents"), [(True, False), (False, None)])
 def test_every_cleaning_gives_the_reference_ids(
     word_piece_tokenizer, nasty_texts, draw_mark_texts, lowercase, strip_accents, tmp_path
@@ -76,6 +77,7 @@ def test_many_drawn_texts_give_the_reference_ids(
         assert_same(word_piece_tokenizer, word_piece_reference, texts)
 
 
+@pytest.mark.quick("text0", "text1")
 @pytest.mark.parametrize("text", ["a" * 1_000_000, " " * 1_000_000, "我" * 300_000, "." * 300_000])
 def test_a_text_of_one_character_gives_the_reference_ids(
     word_piece_tokenizer, word_piece_reference, text
@@ -95,6 +97,7 @@ def test_shapes_and_dtypes(word_piece_tokenizer):
     assert_shapes(word_piece_tokenizer, "a b", 2)
 
 
+@pytest.mark.quick("one mixed word", "marks", "spaces")
 @pytest.mark.parametrize(
     "make",
     [

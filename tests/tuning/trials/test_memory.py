@@ -24,6 +24,7 @@ def make_recipe(task="CausalLM", **sections):
                         for name in recipe | sections})  # fmt: skip
 
 
+@pytest.mark.quick("Seq2SeqLM", "TextClassifier", "CausalLM")
 @pytest.mark.parametrize("task", TASKS)
 def test_each_task_is_estimated(task):
     assert 1e6 < estimate_training_memory(make_recipe(task), 300) < 2e9

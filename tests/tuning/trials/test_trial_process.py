@@ -33,6 +33,7 @@ def run(*arguments, **options):
     return run_trial(plan.folder, folder), folder
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_killed_goes_on_to_the_same_end(tmp_path, monkeypatch):
     whole, folder = run(tmp_path, training={"epochs": 3})
     assert whole.status == "completed" and len(whole.history) == 3
