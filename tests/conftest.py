@@ -2,6 +2,7 @@
 
 import collections
 import fnmatch
+import functools
 import gc
 import os
 import sys
@@ -74,25 +75,28 @@ def pytest_collection_modifyitems(config, items):
 def _mark_slow_cases(config, items):
     """Marks cases as slow that the `quick` of their test does not name.
 
-    Each argument of `pytest.mark.quick` is the id of a case, in which * stands for anything.
-
-    Raises:
-        pytest.UsageError: if a test is left without a quick case, or an argument without a case.
+    Each argument of `pytest.mark.quick` is the id of a case, in which * stands for anything. Where
+    one names no case, the first case fails and says so.
     """
     cases = collections.defaultdict(list)
     for item in items:
         if (marker := item.get_closest_marker("quick")) is not None:
             cases[item.nodeid.partition("[")[0], marker.args].append(item)
     is_whole = not any("::" in argument for argument in config.args)
-    for (name, patterns), its in cases.items():
+    for (_, patterns), its in cases.items():
         unused = set(patterns)
+        slow = []
         for item in its:
             found = {each for each in patterns if _is_case(item.callspec.id, each)}
             unused -= found
             if not found:
-                item.add_marker(pytest.mark.slow)
+                slow.append(item)
         if unused and is_whole:
-            raise pytest.UsageError(f"{name}: no case is named {sorted(unused)}.")
+            message = f"`quick` names no case by {sorted(unused)}."
+            its[0].runtest = functools.partial(pytest.fail, message, pytrace=False)
+            slow = [item for item in slow if item is not its[0]]
+        for item in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 def _is_case(name, pattern):

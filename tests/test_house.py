@@ -3,6 +3,7 @@
 import ast
 import collections
 import configparser
+import functools
 import importlib
 import importlib.util
 import json
@@ -96,9 +97,24 @@ FACADES = {PACKAGE / "tasks" / "task.py", PACKAGE / "models" / "backbone.py"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Of one folder. What is more has a folder of its own, by what it is about.
 MOST_MODULES = 16
-every_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
+def every_module(check):
+    """A test that checks each module and names all that fail: as so many tests, it takes longer."""
+
+    def test():
+        failures = []
+        for path in MODULES:
+            try:
+                check(path)
+            except AssertionError as error:
+                failures.append(f"{path.relative_to(ROOT)}: {error}")
+        assert not failures, "\n".join(failures)
+
+    return test
+
+
+@functools.cache
 def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 

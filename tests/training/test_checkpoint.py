@@ -463,6 +463,7 @@ class Send(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_signal_in_validation_saves_and_goes_on_with_it(data_folder, whole, tmp_path):
     records, per_epoch = {}, len(whole[0]) // NUM_EPOCHS - 1
     checkpoint = Checkpoint(tmp_path, every_seconds=None)

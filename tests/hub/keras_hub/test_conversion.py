@@ -110,6 +110,7 @@ def test_there_and_back_gives_the_same_weights(family):
     np.testing.assert_array_equal(run_theirs(again), run_theirs(theirs))
 
 
+@pytest.mark.quick("RobertaBackbone", "GPT2Backbone")
 @pytest.mark.parametrize("family", ["RobertaBackbone", "T5Backbone", "GPT2Backbone"])
 def test_what_was_taken_over_is_saved_as_its_family(family, tmp_path):
     task = lmzoo.from_keras_hub(make_theirs(family))

@@ -195,6 +195,7 @@ def test_a_method_of_another_task_is_named(model):
     assert "CausalLM" in repr(model)
 
 
+@pytest.mark.slow
 def test_a_sentence_piece_model_gives_the_texts_of_the_task(export):
     tokenizer = lmzoo.tokenizers.SentencePieceTokenizer.train(
         iter(["a cat, a hat, the cat sat on the mat and ate that rat"] * 9), 60, "bpe", 2
