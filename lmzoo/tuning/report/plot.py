@@ -42,16 +42,21 @@ def draw_search(path, report):
             marker="o",
             markersize=3,
         )
+    # Labels stay legible where lines cross them.
+    label = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
     for number, axis in enumerate(axes):
         top.axvline(number, color="0.7", linewidth=0.8, zorder=0)
         for place, text in axis.ticks:
-            top.text(number + 0.02, place, text, fontsize=8, va="center")
+            top.text(number + 0.02, place, text, fontsize=8, va="center", bbox=label, zorder=5)
     top.set_xticks(range(len(axes)), [axis.name for axis in axes])
     top.set_xlim(-0.2, len(axes) - 0.6)
     top.set_yticks([])
     top.set_frame_on(False)
     number = len(report["trials"])
-    top.set_title(f"{number} trials, {len(trials)} with a score; the best in red", fontsize=10)
+    top.set_title(
+        f"{number} trials, {len(trials)} with a score; the best in red, the others darker the better",
+        fontsize=10,
+    )
     _draw_importance(bottom, report["importance"])
     figure.savefig(path, dpi=110)
     return True
