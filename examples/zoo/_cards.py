@@ -10,7 +10,7 @@ CODE_COMPLETER = About(
     "encodings, under the licence of the Python Software Foundation.",
     held_out="Measured on one file in twenty, chosen by a hash of its path. `line_completed` is "
     "the share of 200 held-out lines, each cut somewhere inside, whose rest is written exactly, "
-    "after up to 500 characters before it. The LSTM had as few steps as its row says.",
+    "after up to 500 characters before it. The LSTM saw the text once, the model four times.",
     limits=[
         "It completes what looks like code of the standard library. It does not know other "
         "packages, and what it writes need not be right, nor run.",
@@ -32,7 +32,7 @@ NUMBER_TRANSLATOR = About(
     "digits as often as the others; dates are of the years 1900 to 2099.",
     held_out="`match_rate` is the share of texts without a mistake, of 3,000 held-out values of "
     "which no form was in the training data; then the same of each kind and direction. The LSTM "
-    "had as few steps as its row says.",
+    "saw the same pairs.",
     limits=[
         "Numbers of a million and more, fractions, negative numbers, ordinals, times and other "
         "forms of dates are not in its data; it writes something wrong for them.",
@@ -58,7 +58,7 @@ SMALL_CHAT = About(
     held_out="Measured on the answers of 250 held-out conversations, each after the turns before "
     "it as they should be. The facts are those it was trained on; their phrasings are not, nor the "
     "numbers, dates, sums and names. `refers` are the answers that need an earlier turn, and "
-    "`ended` those that ended by themselves. The LSTM had as few steps as its row says.",
+    "`ended` those that ended by themselves. The LSTM saw the same conversations.",
     limits=[
         "It is a toy: it talks about nothing but what is named above, and nothing that it says was "
         "written by a person for the question.",

@@ -25,7 +25,6 @@ from translate_numbers import (
 import lmzoo
 
 BATCH_SIZE, LENGTH, MAX_NEW_TOKENS = 128, 64, 32
-LSTM_STEPS = 300
 
 
 def make_task(tokenizer, smoke=False):
@@ -62,8 +61,9 @@ def draw_held_out(count):
     ]
 
 
-def train_lstm(tokenizer, rows, num_steps, path):
-    """An LSTM that reads the source and goes on with the target."""
+def train_lstm(tokenizer, rows, path):
+    """An LSTM that reads the source and goes on with the target, in as many steps as the model."""
+    num_steps = len(rows) // BATCH_SIZE
     rows = [rows[index] for index in range(num_steps * BATCH_SIZE)]
     sources, targets = (
         tokenizer.tokenize([row[name] for row in rows]).to_list() for name in ("source", "target")
@@ -79,17 +79,15 @@ def train_lstm(tokenizer, rows, num_steps, path):
     return WritingLSTM(tokenizer, tokenizer.end_token_id).fit(data, path)
 
 
-def evaluate(lm, rows, held_out, num_steps, path):
+def evaluate(lm, rows, held_out, path):
     """The evaluations of the model, of an LSTM and of a translation word by word."""
     tokenizer, sources = lm.tokenizer, [row["source"] for row in held_out]
     prompts = tokenizer.tokenize(sources).to_list()
-    lstm = train_lstm(tokenizer, rows, num_steps, path)
+    lstm = train_lstm(tokenizer, rows, path)
     split = [source.partition(": ")[0].split(" to ") for source in sources]
     answers = {
         "number-translator": generate_greedily(lm, sources, 100),
-        f"LSTM, {num_steps} steps": lstm.write(
-            [[*ids, tokenizer.end_token_id] for ids in prompts], MAX_NEW_TOKENS
-        ),
+        "LSTM": lstm.write([[*ids, tokenizer.end_token_id] for ids in prompts], MAX_NEW_TOKENS),
         "word for word": [
             translate_words(source.partition(": ")[2], *forms)
             for source, forms in zip(sources, split, strict=True)
@@ -119,8 +117,7 @@ def main():
     zoo.fit(lm, rows, arguments, "training", learning_rate=2e-3, epochs=1, batch_size=BATCH_SIZE)
     stored = store(lm, arguments)
     held_out = draw_held_out(2 if smoke else 250)
-    num_steps, path = 2 if smoke else LSTM_STEPS, arguments.folder / "lstm.weights.h5"
-    evaluations = evaluate(stored, rows, held_out, num_steps, path)
+    evaluations = evaluate(stored, rows, held_out, arguments.folder / "lstm.weights.h5")
     sample = random.Random(0).sample(held_out, min(120, len(held_out)))
     publish(stored, arguments, NUMBER_TRANSLATOR, evaluations, sample)
     for row in sample[:8]:

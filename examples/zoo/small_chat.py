@@ -15,7 +15,7 @@ from _publishing import publish, store
 
 import lmzoo
 
-LENGTH, BATCH_SIZE, MAX_NEW_TOKENS, LSTM_STEPS = 256, 16, 64, 250
+LENGTH, BATCH_SIZE, MAX_NEW_TOKENS = 256, 16, 64
 SKILLS = ("library", "arithmetic", "number words", "calendar", "names", "small talk", "refusal")
 SHOWN = (
     ("Hello, I am Ada.", "What does math.sqrt do?", "Which module is it in?", "What is my name?"),
@@ -64,7 +64,7 @@ def evaluate(lm, lstm, training, held_out):
     prompts = tokenizer.tokenize(sources, allow_special=True).to_list()
     answers = {
         "small-chat": generate_greedily(lm, sources, allow_special=True),
-        f"LSTM, {LSTM_STEPS} steps": lstm.write(prompts, MAX_NEW_TOKENS),
+        "LSTM": lstm.write(prompts, MAX_NEW_TOKENS),
         "BM25": retrieve(training, held_out),
     }
     groups = {"refers": [row["refers"] for row in held_out]} | {
@@ -100,9 +100,8 @@ def main():
     zoo.fit(lm, data, arguments, "training", learning_rate=3e-3, epochs=1)
     stored = store(lm, arguments)
     held_out = list_turns(facts, tokenizer, 5 if smoke else 250)
-    few = make_dataset(rows, BATCH_SIZE, 2 if smoke else LSTM_STEPS)
     lstm = WritingLSTM(tokenizer, tokenizer.end_token_id)
-    lstm.fit(few, arguments.folder / "lstm.weights.h5")
+    lstm.fit(data, arguments.folder / "lstm.weights.h5")
     evaluations = evaluate(stored, lstm, training[:5000], held_out)
     shown = [pair for questions in SHOWN for pair in chat(stored, questions)]
     about, sample = SMALL_CHAT._replace(shown=shown), held_out[:100]

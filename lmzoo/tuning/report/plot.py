@@ -53,10 +53,8 @@ def draw_search(path, report):
     top.set_yticks([])
     top.set_frame_on(False)
     number = len(report["trials"])
-    top.set_title(
-        f"{number} trials, {len(trials)} with a score; the best in red, the others darker the better",
-        fontsize=10,
-    )
+    title = f"{number} trials, {len(trials)} with a score; the better the darker, the best in red"
+    top.set_title(title, fontsize=10)
     _draw_importance(bottom, report["importance"])
     figure.savefig(path, dpi=110)
     return True
