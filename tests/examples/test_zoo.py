@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ FILES = {"1/saved_model.pb", "README.md", "config.json", "figures.json", "model.
 FILES |= {"model.tflite", "sample.json", "tokenizer_config.json"}
 # What `lmzoo list` shows of each, and the rows of its card's table.
 SCRIPTS = {
-    "code-completer": ("bits_per_byte", ["code-completer", "Kneser-Ney", "LSTM"]),
+    "code-completer": ("bits_per_byte", ["code-completer", "Kneser-Ney", "LSTM, one epoch"]),
     "code-tagger": ("span_f1", ["code-tagger", "most frequent tag of the word"]),
     "docstring-classifier": (
         "accuracy",
@@ -61,8 +60,7 @@ def test_a_script_writes_the_model_in_every_form_and_trains_once(name, tmp_path)
     assert found >= FILES
     metric, rows = SCRIPTS[name]
     figures = json.loads((written / "figures.json").read_text(encoding="utf-8"))
-    names = [re.sub(r", \d+ steps$", "", one) for one in figures["evaluations"]]
-    assert figures["score"]["metric"] == metric and names == rows
+    assert figures["score"]["metric"] == metric and [*figures["evaluations"]] == rows
     # The second run finds the checkpoints of the first, trains nothing and finds the same.
     stages = list(tmp_path.rglob("spent.json"))
     steps = sum(json.loads(path.read_text())["steps"] for path in stages)
