@@ -76,7 +76,7 @@ def _mark_slow_cases(config, items):
     """Marks cases as slow that the `quick` of their test does not name.
 
     Each argument of `pytest.mark.quick` is the id of a case, in which * stands for anything. Where
-    one names no case, the first case fails and says so.
+    one names no case, the first case fails and says so, unless a part of the cases was asked for.
     """
     cases = collections.defaultdict(list)
     for item in items:

@@ -52,7 +52,6 @@ def test_the_quick_start_runs_and_what_it_exports_needs_no_lmzoo(empty_folder, c
     assert "def main(" in run_alone(refuse + serving, empty_folder)
 
 
-@pytest.mark.slow
 def test_the_classifier_learns_what_it_is_shown_and_is_exported(empty_folder, capsys):
     _, _, reading = find_python_blocks()
     exec(compile(reading, "README.md", "exec"), {})

@@ -48,7 +48,6 @@ def test_a_keras_file_opens_after_nothing_but_import_lmzoo_and_without_start_up_
         assert child.stderr.count(line) == 0
 
 
-@pytest.mark.slow
 def test_where_keras_was_imported_first_it_learns_the_names_at_once_and_no_class_is_imported():
     child = run_child(
         "import sys, keras, lmzoo\n"

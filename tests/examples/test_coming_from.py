@@ -30,8 +30,7 @@ def folders(tmp_path, monkeypatch):
 
 
 # Each graph would be traced for one or two calls.
-@pytest.mark.slow
-@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("graphs", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*head:UserWarning", "ignore:.*fresh:UserWarning")
 def test_every_block_of_lmzoo_runs_in_order(folders, graphs, request):
     if not graphs:

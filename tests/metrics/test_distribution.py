@@ -61,7 +61,6 @@ print(json.dumps([one, run(two), evaluate(two), two.num_replicas_in_sync]))
 """
 
 
-@pytest.mark.slow
 def test_two_replicas_measure_what_one_does():
     child = subprocess.run(
         [sys.executable, "-c", MEASURE],

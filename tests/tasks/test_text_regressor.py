@@ -68,7 +68,6 @@ def test_pairs_are_scored_together(regressor):
     assert np.abs(logits - regressor.score(GOOD)).max() > 1e-3
 
 
-@pytest.mark.slow
 def test_several_targets_have_a_number_each(double):
     labels = [[number, 1] for number in NUMBERS]
     scores = double.score(TEXTS)

@@ -319,7 +319,6 @@ def test_words_in_tensors_and_arrays_are_tagged_as_lists_are(tagger):
     assert tagger.tag(np.array(square)) == wanted
 
 
-@pytest.mark.slow
 def test_fit_splits_rows_and_says_what_it_cut(text_tokenizer):
     tagger = make_tagger(text_tokenizer)
     rows = make_rows(words=[*WORDS, ["boycott"] * 80], tags=[*TAGS, ["O"] * 80])

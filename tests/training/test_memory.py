@@ -96,7 +96,6 @@ def estimate_gpt(batch_size=4, length=256, parts=1, **options):
     )
 
 
-@pytest.mark.slow
 def test_what_saves_memory_lowers_the_estimate():
     plain = estimate_gpt()
     assert plain["parameters"] == CausalLM(GPTBackbone(500, **GPT)).count_params()

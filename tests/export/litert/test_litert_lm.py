@@ -39,7 +39,6 @@ def test_texts_of_byte_pairs_are_those_of_generate(tmp_path):
         assert found == wanted
 
 
-@pytest.mark.slow
 def test_texts_of_sentence_piece_are_those_of_generate_but_for_a_first_space(tmp_path):
     """LiteRT-LM decodes the new ids alone, and SentencePiece's decoder drops a first space."""
     sentencepiece = pytest.importorskip("sentencepiece")

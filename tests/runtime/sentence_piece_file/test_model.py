@@ -222,7 +222,6 @@ def damaged(unigram_model, tmp_path_factory):
     return damage(unigram_model, tmp_path_factory.mktemp("damaged"), 16)
 
 
-@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_harmless(damaged):
     refused, used, _ = damaged
     assert refused + used == 16 and min(refused, used) > 2
